@@ -1,0 +1,102 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+/// What every target of ours is compiled with.
+///
+/// Warnings are errors for our own modules only: a dependency's warning must not stop a build.
+let strict: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .unsafeFlags(["-warnings-as-errors"]),
+]
+
+/// The data plane is also compiled without run-time exclusivity checks in release: every type on it is owned by one
+/// thread, and the checks cost a call per access to a stored property of a class.
+let dataPlane: [SwiftSetting] = strict + [
+    .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release))
+]
+
+let package = Package(
+    name: "slotstream",
+    products: [
+        .executable(name: "slotstream", targets: ["slotstream"])
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser.git", exact: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-collections.git", exact: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-log.git", exact: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics.git", exact: "2.13.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird.git", exact: "2.28.1"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", exact: "2.13.0"),
+        .package(url: "https://github.com/LebJe/TOMLKit.git", exact: "0.6.0"),
+    ],
+    targets: [
+        // The system libraries, each seen by one module only.
+        .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+        .systemLibrary(name: "CNats", pkgConfig: "libnats", providers: [.apt(["libnats-dev"])]),
+
+        // The pure core.
+        .target(name: "WAL", swiftSettings: dataPlane),
+        .target(name: "PGOutput", dependencies: ["WAL"], swiftSettings: dataPlane),
+        .target(name: "Capture", dependencies: ["WAL", "PGOutput"], swiftSettings: dataPlane),
+
+        // The two edges.
+        .target(name: "PostgresReplication", dependencies: ["WAL", "CLibPQ"], swiftSettings: dataPlane),
+        .target(name: "JetStreamPublishing", dependencies: ["CNats"], swiftSettings: dataPlane),
+
+        // Where they meet.
+        .target(
+            name: "Pipeline",
+            dependencies: [
+                "WAL", "PGOutput", "Capture", "PostgresReplication", "JetStreamPublishing",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "Metrics", package: "swift-metrics"),
+            ],
+            swiftSettings: dataPlane),
+
+        // The rim.
+        .target(
+            name: "Operations",
+            dependencies: [
+                "Pipeline",
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "CoreMetrics", package: "swift-metrics"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: strict),
+        .target(
+            name: "Settings",
+            dependencies: [
+                "Pipeline", "Capture", "PostgresReplication", "JetStreamPublishing",
+                .product(name: "TOMLKit", package: "TOMLKit"),
+            ],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "slotstream",
+            dependencies: [
+                "Operations", "Pipeline", "Settings",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: strict),
+
+        // Tests. What needs the whole program and both servers is in Tests/EndToEnd (Python, nats-py as the consumer).
+        .testTarget(name: "WALTests", dependencies: ["WAL"], swiftSettings: strict),
+        .testTarget(
+            name: "PGOutputTests", dependencies: ["PGOutput", "WAL"], resources: [.copy("Vectors")],
+            swiftSettings: strict),
+        .testTarget(name: "CaptureTests", dependencies: ["Capture", "PGOutput", "WAL"], swiftSettings: strict),
+        .testTarget(
+            name: "PostgresReplicationTests", dependencies: ["PostgresReplication", "WAL"], swiftSettings: strict),
+        .testTarget(name: "JetStreamPublishingTests", dependencies: ["JetStreamPublishing"], swiftSettings: strict),
+        .testTarget(
+            name: "PipelineTests", dependencies: ["Pipeline", "Capture", "JetStreamPublishing", "WAL"],
+            swiftSettings: strict),
+        .testTarget(name: "OperationsTests", dependencies: ["Operations", "Pipeline"], swiftSettings: strict),
+        .testTarget(name: "SettingsTests", dependencies: ["Settings"], swiftSettings: strict),
+    ],
+    swiftLanguageModes: [.v6]
+)
