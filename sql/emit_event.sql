@@ -1,0 +1,79 @@
+-- slotstream.emit_event: publish an event from a trigger, a job or any transaction.
+--
+--   psql -X -v ON_ERROR_STOP=1 -d shop -f sql/emit_event.sql
+--
+-- The same call as pg_notify('fraiseql_events', json), without what is wrong with that one: the message is a record in
+-- the WAL, so it is as durable as the transaction that wrote it, may be longer than 8,000 bytes, waits in the slot
+-- while nobody listens, and takes its place in commit order among the changes of the published tables. A transaction
+-- that rolls back emits nothing.
+--
+-- FOR TABLES OUTSIDE THE PUBLICATION. A row of a published table is an event already; a trigger that calls this
+-- function on such a table announces each row twice.
+--
+-- Needs PostgreSQL 14 or newer; may be run again. No privilege beyond CREATE on the database.
+
+CREATE SCHEMA IF NOT EXISTS slotstream;
+COMMENT ON SCHEMA slotstream IS 'Functions that publish through Slotstream. Holds no data.';
+
+-- Writes one transactional logical message with the prefix `fraiseql_events`, which the streamer publishes on
+-- {prefix}.{entity_type}.{operation}.
+--
+--   entity_type, operation  the two last tokens of the subject, as they are (no table prefix is cut here); not empty
+--   entity_id               NULL is published as null
+--   entity                  NULL leaves `entity` out of the event
+--   extra                   more members of the event, beside the four above, which win over members of the same name.
+--                           `timestamp` (RFC 3339) replaces the commit's time; `id`, `transaction` and `source` are
+--                           the streamer's and are replaced.
+--
+-- Returns the message's position in the WAL (not that of the commit, which `transaction.lsn` will be).
+CREATE OR REPLACE FUNCTION slotstream.emit_event(
+    entity_type text,
+    operation text,
+    entity_id text,
+    entity jsonb DEFAULT NULL,
+    extra jsonb DEFAULT '{}'
+)
+RETURNS pg_lsn
+LANGUAGE plpgsql
+VOLATILE
+-- The caller's search_path must not decide which functions and operators are used here.
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    body jsonb;
+BEGIN
+    -- Each of these would otherwise be found by the streamer only, which stops at an event that it cannot publish.
+    -- Here it fails in the transaction that is wrong.
+    IF entity_type IS NULL OR entity_type = '' THEN
+        RAISE EXCEPTION 'slotstream.emit_event: entity_type must not be null or empty'
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'It names the entity in the subject, for example ''Order''.';
+    END IF;
+    IF operation IS NULL OR operation = '' THEN
+        RAISE EXCEPTION 'slotstream.emit_event: operation must not be null or empty'
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'It is the last token of the subject, for example ''INSERT'' or ''SHIPPED''.';
+    END IF;
+    IF extra IS NULL OR jsonb_typeof(extra) <> 'object' THEN
+        RAISE EXCEPTION 'slotstream.emit_event: extra must be a JSON object, not %',
+            CASE WHEN extra IS NULL THEN 'SQL NULL' ELSE 'a JSON ' || jsonb_typeof(extra) END
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'Leave it out, or pass for example ''{"reason": "import"}''.';
+    END IF;
+
+    body := (extra - ARRAY['entity_type', 'operation', 'entity_id', 'entity'])
+        || jsonb_build_object('entity_type', entity_type, 'operation', operation, 'entity_id', entity_id);
+    IF entity IS NOT NULL THEN
+        body := body || jsonb_build_object('entity', entity);
+    END IF;
+    -- As bytes: a text is sent in the database's encoding, whatever the client's, and JSON is UTF-8.
+    RETURN pg_logical_emit_message(true, 'fraiseql_events', convert_to(body::text, 'UTF8'));
+END;
+$$;
+
+COMMENT ON FUNCTION slotstream.emit_event(text, text, text, jsonb, jsonb) IS
+    'Publishes an event with the transaction: for tables outside the publication, jobs and functions.';
+
+-- Triggers run as whoever changes the table. This gives nobody anything new: pg_logical_emit_message, which does the
+-- work, is everybody's already.
+GRANT USAGE ON SCHEMA slotstream TO PUBLIC;

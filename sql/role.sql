@@ -1,0 +1,57 @@
+-- The role that `slotstream run` connects as, with nothing more than it needs.
+--
+--   psql -X -v ON_ERROR_STOP=1 -d shop -f sql/role.sql
+--   psql -X -v ON_ERROR_STOP=1 -d shop -v role=shop_events -v database=shop -f sql/role.sql
+--
+-- Run it as a superuser. It may be run again. The password is not in this file, so that it is in no shell history,
+-- server log or repository either: set it afterwards with psql's \password, or use a client certificate.
+--
+-- What needs which privilege (each line tried on PostgreSQL 15, in the order of a first start):
+--
+--   what is done                              who may do it
+--   ----------------------------------------  ------------------------------------------------------------------
+--   CREATE PUBLICATION … FOR TABLE            CREATE on the database, and ownership of every table named
+--   CREATE PUBLICATION … FOR ALL TABLES       superuser
+--   ALTER PUBLICATION … ADD TABLE             owner of the publication and of the table
+--   replication slot: create, copy, peek,     REPLICATION
+--     advance, drop; START_REPLICATION
+--   read pg_replication_slots, pg_publication anybody who can connect
+--   SET wal_sender_timeout                    anybody, for the own session
+--   pg_logical_emit_message                   anybody (sql/emit_event.sql)
+--
+-- So only the publication asks for more than REPLICATION. Let the tables' owner make it once, and this role never
+-- needs to own anything:
+--
+--   CREATE PUBLICATION fraiseql_events FOR TABLE public.tb_order, public.tb_user;
+--
+-- `slotstream setup --print-sql` prints that statement for the configured tables. The role then does the rest of the
+-- setup itself: the slot and everything in NATS. (If it is to make the publication too: GRANT CREATE ON DATABASE, and
+-- membership in the role that owns the tables. With that it can also read and change them.)
+--
+-- No SELECT is granted: pgoutput does not ask for any. The other side of it: a role with REPLICATION can read every
+-- change in every database that it may connect to, in or out of the publication, and take a base backup of the whole
+-- cluster. Guard its password like a superuser's and let it in from the streamer's address only (pg_hba.conf):
+--
+--   hostssl  shop  slotstream  10.1.2.3/32  scram-sha-256
+--
+-- The database is named there, not the word `replication`: that word stands for physical replication only.
+
+\set ON_ERROR_STOP on
+\if :{?role}
+\else
+    \set role slotstream
+\endif
+\if :{?database}
+\else
+    \set database :DBNAME
+\endif
+
+SELECT format('CREATE ROLE %I', :'role')
+WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = :'role')
+\gexec
+
+-- An existing role may have been made for something else: it gains these two and loses nothing.
+ALTER ROLE :"role" LOGIN REPLICATION;
+
+-- PUBLIC has CONNECT on a new database; where that was revoked, the role needs its own.
+GRANT CONNECT ON DATABASE :"database" TO :"role";
