@@ -1,0 +1,156 @@
+# shellcheck shell=bash
+# What deploy/test and deploy/demo share: finding, installing and starting tools. Source it; it runs nothing by itself.
+#
+#   . "$(dirname "${BASH_SOURCE[0]}")/lib/tools.sh"
+#
+# It expects `set -euo pipefail`. Functions write what they do to stderr and their result to stdout. They install only
+# what is absent, and start, stop, enable or disable no server that was there before.
+
+# The checkout, whatever the working directory.
+CHECKOUT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+
+# Where the pinned Python packages (servers among them) live: a virtual environment, outside the checkout. Root's own
+# home is closed to the unprivileged user that PostgreSQL runs as, so root gets a place that everybody can read.
+if [ -z "${SLOTSTREAM_TOOLS:-}" ]; then
+    if [ "$(id -u)" = 0 ]; then
+        SLOTSTREAM_TOOLS=/var/cache/slotstream/tools
+    else
+        SLOTSTREAM_TOOLS=${XDG_CACHE_HOME:-$HOME/.cache}/slotstream/tools
+    fi
+fi
+export SLOTSTREAM_TOOLS
+
+# Binaries of Debian's PostgreSQL, the version that the demonstration runs on.
+POSTGRES_BIN=/usr/lib/postgresql/15/bin
+
+# say TEXT: one line of progress.
+say() { printf '==> %s\n' "$*" >&2; }
+
+# die TEXT: says in one line why it cannot go on, and ends with 1.
+die() {
+    printf '%s: %s\n' "${0##*/}" "$*" >&2
+    exit 1
+}
+
+# need_swift: ends with one line unless a Swift toolchain of 6.3 or later is there.
+need_swift() {
+    command -v swift >/dev/null || die "needs Swift 6.3 from https://swift.org/install (no 'swift' in PATH)"
+    local version
+    version=$(swift --version 2>/dev/null | sed -n 's/.*Swift version \([0-9]*\.[0-9]*\).*/\1/p' | head -n 1)
+    [ -n "$version" ] || die "needs Swift 6.3 from https://swift.org/install ('swift --version' says nothing)"
+    printf '6.3\n%s\n' "$version" | sort -CV ||
+        die "needs Swift 6.3 from https://swift.org/install (found $version)"
+}
+
+# as_root COMMAND...: runs it as root, through sudo where that is needed.
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+# as_unprivileged COMMAND...: runs it as the user `postgres` when we are root (PostgreSQL refuses root), else as ourselves.
+as_unprivileged() {
+    if [ "$(id -u)" = 0 ]; then runuser -u postgres -- "$@"; else "$@"; fi
+}
+
+# absent_packages PACKAGE...: those that are not installed, one a line.
+absent_packages() {
+    local package
+    for package in "$@"; do
+        case $(dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null) in
+            ii*) ;;
+            *) printf '%s\n' "$package" ;;
+        esac
+    done
+}
+
+# install_packages PACKAGE...: installs those Debian packages that are absent. The servers among them are neither started
+# nor enabled, and PostgreSQL makes no cluster of its own: we start private ones.
+install_packages() {
+    command -v dpkg-query >/dev/null || die "needs Debian's packages: $*"
+    local absent
+    mapfile -t absent < <(absent_packages "$@")
+    [ "${#absent[@]}" -gt 0 ] || return 0
+    [ "$(id -u)" = 0 ] || command -v sudo >/dev/null ||
+        die "needs these packages, and root or sudo to install them: ${absent[*]}"
+    say "installing ${absent[*]}"
+    # shellcheck disable=SC2016 # expanded by the inner shell
+    as_root bash -c '
+        set -euo pipefail
+        policy=/usr/sbin/policy-rc.d
+        clusters=/etc/postgresql-common/createcluster.d/slotstream.conf
+        ours=
+        cleanup() {
+            rm -f "$clusters"
+            if [ -n "$ours" ]; then rm -f "$policy"; fi
+        }
+        trap cleanup EXIT
+        # invoke-rc.d asks policy-rc.d before it starts a service: 101 = forbidden. One that is there already stays.
+        if [ ! -e "$policy" ]; then
+            printf "#!/bin/sh\nexit 101\n" >"$policy"
+            chmod 755 "$policy"
+            ours=yes
+        fi
+        mkdir -p "${clusters%/*}"
+        printf "create_main_cluster = false\n" >"$clusters"
+        export DEBIAN_FRONTEND=noninteractive
+        apt-get update -qq
+        apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+        # policy-rc.d keeps a service from starting now, not at the next boot.
+        for package in "$@"; do
+            if [ "$package" = nats-server ] && [ -d /run/systemd/system ]; then
+                systemctl disable --quiet nats-server.service || true
+            fi
+        done
+    ' bash "${absent[@]}" >&2 || die "could not install: ${absent[*]}"
+}
+
+# make_venv: makes the virtual environment of Tests/EndToEnd/requirements.txt in $SLOTSTREAM_TOOLS, or brings it up to date.
+make_venv() {
+    local pins=$CHECKOUT/Tests/EndToEnd/requirements.txt
+    local stamp=$SLOTSTREAM_TOOLS/slotstream-requirements.txt
+    cmp -s "$pins" "$stamp" && return 0
+    say "installing the pinned Python packages into $SLOTSTREAM_TOOLS"
+    mkdir -p "$SLOTSTREAM_TOOLS"
+    [ -x "$SLOTSTREAM_TOOLS/bin/python" ] || python3 -m venv "$SLOTSTREAM_TOOLS" ||
+        die "could not make a virtual environment in $SLOTSTREAM_TOOLS (Debian package python3-venv)"
+    "$SLOTSTREAM_TOOLS/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$pins" >&2 ||
+        die "could not install $pins from the package index"
+    # PostgreSQL runs as another user when we are root, out of this directory.
+    chmod -R a+rX "$SLOTSTREAM_TOOLS"
+    cp "$pins" "$stamp"
+}
+
+# build_release: builds the release binary and prints its path. What the compiler says goes to stderr.
+build_release() {
+    need_swift
+    say "building a release (some minutes the first time)"
+    (
+        cd "$CHECKOUT"
+        swift build -c release --static-swift-stdlib --product slotstream \
+            --explicit-target-dependency-import-check error >&2
+    ) || die "the release build failed"
+    printf '%s/slotstream\n' "$(cd "$CHECKOUT" && swift build -c release --static-swift-stdlib --show-bin-path)"
+}
+
+# free_port: a TCP port on the loopback on which nothing listens, below the range that the kernel hands out by itself.
+free_port() {
+    local port
+    for _ in $(seq 200); do
+        port=$((20000 + RANDOM % 12000))
+        if ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+            printf '%s\n' "$port"
+            return 0
+        fi
+    done
+    die "found no free port on 127.0.0.1 between 20000 and 32000"
+}
+
+# wait_for SECONDS TEXT COMMAND...: until the command succeeds; ends with TEXT when it has not within that time.
+wait_for() {
+    local deadline=$((SECONDS + $1)) what=$2
+    shift 2
+    until "$@" >/dev/null 2>&1; do
+        [ "$SECONDS" -lt "$deadline" ] || die "$what"
+        sleep 0.1
+    done
+}
