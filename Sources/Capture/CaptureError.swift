@@ -1,0 +1,53 @@
+public import WAL
+
+/// Why a change could not become an event. Never carries row data.
+public enum CaptureError: Error, Sendable, Equatable {
+    /// A message came where the protocol does not allow it: a row outside a transaction, a row of a relation that was never described.
+    case protocolViolation(String, commitLSN: LSN)
+    /// The change at `position` cannot be published as it is.
+    case poison(PoisonReason, at: Position, relation: String)
+    /// The first transaction after a restart is not the one that the stream ends with: the server's history is another one.
+    case historyDiverged(expected: Position, expectedXID: TransactionID, foundLSN: LSN, foundXID: TransactionID)
+    /// The transaction that the stream ends with has fewer changes than were stored of it.
+    case transactionShrank(stored: Position, changeCount: UInt64)
+    /// The subject template is not usable.
+    case subjectTemplate(String)
+}
+
+/// What makes a change unpublishable.
+public enum PoisonReason: Error, Sendable, Equatable {
+    case notUTF8(column: String)
+    case payloadTooLarge(byteCount: Int, limit: Int)
+    case subjectTooLong(byteCount: Int, limit: Int)
+    case malformedValue(column: String, type: String)
+    case messageBody(String)
+}
+
+extension PoisonReason: CustomStringConvertible {
+    public var description: String {
+        switch self {
+        case .notUTF8(let column): "column \(column) is not valid UTF-8"
+        case .payloadTooLarge(let byteCount, let limit):
+            "the event has \(byteCount) bytes, NATS takes \(limit) (max_payload, less the headers)"
+        case .subjectTooLong(let byteCount, let limit): "the subject has \(byteCount) bytes, at most \(limit) are sent"
+        case .malformedValue(let column, let type): "the value of column \(column) is not a \(type) as PostgreSQL writes it"
+        case .messageBody(let why): "the logical message's body is not an event: \(why)"
+        }
+    }
+}
+
+extension CaptureError: CustomStringConvertible {
+    public var description: String {
+        switch self {
+        case .protocolViolation(let what, let commitLSN):
+            "\(what) (in the transaction that commits at \(commitLSN))"
+        case .poison(let reason, let position, let relation):
+            "\(relation) at \(position): \(reason)"
+        case .historyDiverged(let expected, let expectedXID, let foundLSN, let foundXID):
+            "the stream ends with transaction \(expectedXID) at \(expected), the server sent transaction \(foundXID) at \(foundLSN) instead"
+        case .transactionShrank(let stored, let changeCount):
+            "the stream holds \(stored), the server's transaction has only \(changeCount) changes"
+        case .subjectTemplate(let why): why
+        }
+    }
+}

@@ -1,0 +1,392 @@
+import PGOutput
+import WAL
+
+/// Writes events as JSON. At most one is open: all of it is written but whether it is its transaction's last, which the next change or the Commit tells.
+struct EventEncoder: ~Copyable {
+    /// Subjects longer than this are refused: nats-server reads control lines of 4,096 bytes (`max_control_line`), and the reply and sizes need room too.
+    static let subjectByteCountLimit = 2048
+
+    /// Payload bytes that the server takes; events over it are poison.
+    let payloadLimit: Int
+
+    private var payload = OutputBuffer()
+    private var subject = OutputBuffer()
+    private var messageID = OutputBuffer()
+    private var scratch = OutputBuffer()
+    private var openHeader: EventHeader?
+    private var openTail: [UInt8] = []
+
+    // The same for all events of a transaction.
+    private var idPrefix = OutputBuffer()
+    private var timestamp = OutputBuffer()
+    private var transaction = OutputBuffer()
+    private var transactionID = TransactionID.none
+    private var commitLSN = LSN.invalid
+    private var commitTimestamp = PostgresTimestamp(0)
+
+    init(payloadLimit: Int) {
+        self.payloadLimit = payloadLimit
+    }
+
+    /// The bytes that closing the open event will hand over; 0 if none is open.
+    var openByteCount: Int {
+        openHeader == nil ? 0 : payload.count + 5 + openTail.count + subject.count + messageID.count
+    }
+
+    var hasOpenEvent: Bool { openHeader != nil }
+
+    /// Forgets the open event: the connection that was to say whether it is the last is gone; its transaction comes again.
+    mutating func discardOpen() { openHeader = nil }
+
+    mutating func beginTransaction(
+        identity: SourceIdentity, timeline: UInt32, xid: TransactionID, commitLSN: LSN, commitTimestamp: PostgresTimestamp
+    ) {
+        transactionID = xid
+        self.commitLSN = commitLSN
+        self.commitTimestamp = commitTimestamp
+
+        idPrefix.removeAll()
+        idPrefix.append(decimal: identity.systemID)
+        idPrefix.append(UInt8(ascii: "."))
+        idPrefix.append(decimal: UInt64(identity.databaseOID))
+        idPrefix.append(UInt8(ascii: "."))
+        idPrefix.append(decimal: UInt64(timeline))
+        idPrefix.append(UInt8(ascii: "."))
+        idPrefix.append(decimal: UInt64(xid.rawValue))
+        idPrefix.append(UInt8(ascii: "."))
+        for shift in stride(from: 60, through: 0, by: -4) {
+            idPrefix.append(Self.upperHexadecimalDigit(commitLSN.rawValue >> UInt64(shift)))
+        }
+        idPrefix.append(UInt8(ascii: "."))
+
+        timestamp.removeAll()
+        timestamp.append(",\"timestamp\":\"")
+        timestamp.append(timestampOf: commitTimestamp)
+        timestamp.append(UInt8(ascii: "\""))
+
+        transaction.removeAll()
+        transaction.append(",\"transaction\":{")
+        if xid != .none {
+            transaction.append("\"id\":")
+            transaction.append(decimal: UInt64(xid.rawValue))
+            transaction.append(UInt8(ascii: ","))
+        }
+        transaction.append("\"lsn\":\"")
+        appendHexadecimal(commitLSN.rawValue >> 32)
+        transaction.append(UInt8(ascii: "/"))
+        appendHexadecimal(commitLSN.rawValue & 0xFFFF_FFFF)
+        transaction.append("\",\"ordinal\":")
+    }
+
+    /// Encodes a row's change and leaves it open. Nothing may be open.
+    /// - Throws: the reason why it cannot be published as it is; nothing is open then.
+    mutating func openRow(
+        _ operation: RowOperation, of plan: RelationPlan, ordinal: UInt64, row: RowView
+    ) throws(PoisonReason) {
+        let operationPlan = plan.operations[operation.rawValue]
+        try writeSubject(operationPlan.subject, plan: plan, row: row)
+        writeHead(operationPlan, ordinal: ordinal)
+        try writeEntityID(of: plan, row: row)
+        payload.append(timestamp.bytes)
+        payload.append(",\"entity\":")
+        try writeTuple(row.current, of: plan, row: row)
+        if operation == .update {
+            if row.hasOld {
+                payload.append(",\"before\":")
+                try writeTuple(.old, of: plan, row: row)
+                try writeChanges(of: plan, row: row)
+            }
+            writeUnchanged(of: plan, row: row)
+        } else if operation == .insert {
+            writeUnchanged(of: plan, row: row)
+        }
+        try finishOpening(operationPlan, plan: plan, ordinal: ordinal)
+    }
+
+    /// Encodes a TRUNCATE of one table and leaves it open.
+    mutating func openTruncate(
+        of plan: RelationPlan, ordinal: UInt64, cascade: Bool, restartIdentity: Bool
+    ) throws(PoisonReason) {
+        let operationPlan = plan.operations[RowOperation.truncate.rawValue]
+        try writeSubject(operationPlan.subject, plan: plan, row: nil)
+        writeHead(operationPlan, ordinal: ordinal)
+        payload.append(timestamp.bytes)
+        payload.append(",\"truncate\":{\"cascade\":")
+        payload.append(cascade ? "true" : "false")
+        payload.append(",\"restart_identity\":")
+        payload.append(restartIdentity ? "true" : "false")
+        payload.append(UInt8(ascii: "}"))
+        try finishOpening(operationPlan, plan: plan, ordinal: ordinal)
+    }
+
+    /// Encodes a row's change without its data: what `on_poison = "reference"` publishes.
+    mutating func openReference(
+        _ operation: RowOperation, of plan: RelationPlan, ordinal: UInt64, row: RowView, omitted: PoisonReason
+    ) throws(PoisonReason) {
+        let operationPlan = plan.operations[operation.rawValue]
+        try writeSubject(operationPlan.subject, plan: plan, row: row)
+        writeHead(operationPlan, ordinal: ordinal)
+        let start = payload.count
+        do throws(PoisonReason) {
+            try writeEntityID(of: plan, row: row)
+        } catch {
+            // The identity itself is what cannot be written: the event says where the row changed, not which.
+            payload.truncate(to: start)
+        }
+        payload.append(timestamp.bytes)
+        payload.append(",\"omitted\":")
+        payload.append(JSONText.string(omitted.description))
+        try finishOpening(operationPlan, plan: plan, ordinal: ordinal)
+    }
+
+    /// Takes a logical message's event as it stands and leaves it open; `members` are the body's own, in its order.
+    mutating func openMessage(
+        _ message: LogicalMessageEvent, subject subjectBytes: [UInt8], tail: [UInt8], ordinal: UInt64, kindIndex: Int32
+    ) throws(PoisonReason) {
+        subject.removeAll()
+        subject.append(subjectBytes)
+        try checkSubject()
+        writeID(ordinal: ordinal)
+        payload.append(UInt8(ascii: "\""))
+        payload.append(message.members)
+        if !message.hasTimestamp { payload.append(timestamp.bytes) }
+        payload.append(transaction.bytes)
+        payload.append(decimal: ordinal)
+        payload.append(",\"last\":")
+        try open(tail: tail, ordinal: ordinal, kindIndex: kindIndex)
+    }
+
+    /// Hands the open event over, now that it is known whether it is the last of its transaction.
+    mutating func close(isLast: Bool, into sink: inout some EventSink & ~Copyable) {
+        guard let header = openHeader else { return }
+        payload.append(isLast ? "true" : "false")
+        payload.append(openTail)
+        openHeader = nil
+        sink.accept(
+            header, subject: subject.bytes.bytes, messageID: messageID.bytes.bytes, payload: payload.bytes.bytes)
+    }
+
+    // MARK: - Parts
+
+    private mutating func writeID(ordinal: UInt64) {
+        precondition(openHeader == nil, "an event is opened only when none is open")
+        messageID.removeAll()
+        messageID.append(idPrefix.bytes)
+        messageID.append(decimal: ordinal)
+        payload.removeAll()
+        payload.append("{\"id\":\"")
+        payload.append(messageID.bytes)
+    }
+
+    private mutating func writeHead(_ operation: RelationPlan.Operation, ordinal: UInt64) {
+        writeID(ordinal: ordinal)
+        payload.append(operation.head)
+    }
+
+    private mutating func finishOpening(
+        _ operation: RelationPlan.Operation, plan: RelationPlan, ordinal: UInt64
+    ) throws(PoisonReason) {
+        payload.append(transaction.bytes)
+        payload.append(decimal: ordinal)
+        payload.append(",\"last\":")
+        try open(tail: plan.tail, ordinal: ordinal, kindIndex: operation.kindIndex)
+    }
+
+    private mutating func open(tail: [UInt8], ordinal: UInt64, kindIndex: Int32) throws(PoisonReason) {
+        // `false` is the longer of the two words.
+        let byteCount = payload.count + 5 + tail.count
+        guard byteCount <= payloadLimit else {
+            throw .payloadTooLarge(byteCount: byteCount, limit: payloadLimit)
+        }
+        openTail = tail
+        openHeader = EventHeader(
+            position: Position(commitLSN: commitLSN, ordinal: ordinal), transactionID: transactionID,
+            commitTimestamp: commitTimestamp, kindIndex: kindIndex)
+    }
+
+    private mutating func writeSubject(
+        _ plan: SubjectPlan, plan relation: RelationPlan, row: RowView?
+    ) throws(PoisonReason) {
+        subject.removeAll()
+        if let fixed = plan.fixed {
+            subject.append(fixed)
+        } else {
+            for segment in plan.segments {
+                switch segment {
+                case .bytes(let bytes): subject.append(bytes)
+                case .column(let index): subject.appendToken(index.flatMap { row?.value(of: $0, in: relation) })
+                }
+            }
+        }
+        try checkSubject()
+    }
+
+    private func checkSubject() throws(PoisonReason) {
+        guard subject.count <= Self.subjectByteCountLimit else {
+            throw .subjectTooLong(byteCount: subject.count, limit: Self.subjectByteCountLimit)
+        }
+    }
+
+    private mutating func writeEntityID(of plan: RelationPlan, row: RowView) throws(PoisonReason) {
+        let indices = plan.identityColumns
+        guard !indices.isEmpty else { return }
+        let start = payload.count
+        payload.append(",\"entity_id\":")
+        if indices.count == 1 {
+            guard case .text(let text) = row.value(of: indices[0], in: plan) else {
+                payload.truncate(to: start)
+                return
+            }
+            guard payload.appendJSONString(text) else { throw .notUTF8(column: plan.columnNames[indices[0]]) }
+            return
+        }
+        scratch.removeAll()
+        for (place, index) in indices.enumerated() {
+            guard case .text(let text) = row.value(of: index, in: plan) else {
+                payload.truncate(to: start)
+                return
+            }
+            if place > 0 { scratch.append(UInt8(ascii: ",")) }
+            for byte in text {
+                switch byte {
+                case UInt8(ascii: ","): scratch.append("%2C")
+                case UInt8(ascii: "%"): scratch.append("%25")
+                default: scratch.append(byte)
+                }
+            }
+        }
+        guard payload.appendJSONString(scratch.bytes) else { throw .notUTF8(column: plan.columnNames[indices[0]]) }
+    }
+
+    /// Writes one row as an object, without the columns that this row does not have.
+    private mutating func writeTuple(
+        _ which: RowView.Which, of plan: RelationPlan, row: RowView
+    ) throws(PoisonReason) {
+        payload.append(UInt8(ascii: "{"))
+        var isFirst = true
+        for index in plan.columns.indices {
+            let value = row.value(of: index, which, in: plan)
+            switch value {
+            case .absent: continue
+            case .null:
+                writeKey(index, of: plan, isFirst: isFirst)
+                payload.append("null")
+            case .text(let text):
+                writeKey(index, of: plan, isFirst: isFirst)
+                try writeValue(text, at: index, of: plan)
+            }
+            isFirst = false
+        }
+        payload.append(UInt8(ascii: "}"))
+    }
+
+    @inline(__always)
+    private mutating func writeKey(_ index: Int, of plan: RelationPlan, isFirst: Bool) {
+        let column = plan.columns[index]
+        // Keys are kept with their comma in front; the first goes without.
+        let skip = isFirst ? 1 : 0
+        plan.keys.withUnsafeBytes { keys in
+            let start = column.keyStart + skip
+            payload.append(UnsafeRawBufferPointer(rebasing: keys[start..<column.keyStart + column.keyByteCount]))
+        }
+    }
+
+    @inline(__always)
+    private mutating func writeValue(
+        _ text: UnsafeRawBufferPointer, at index: Int, of plan: RelationPlan
+    ) throws(PoisonReason) {
+        switch payload.appendValue(text, of: plan.columns[index]) {
+        case nil: return
+        case .notUTF8: throw .notUTF8(column: plan.columnNames[index])
+        case .malformed:
+            throw .malformedValue(column: plan.columnNames[index], type: plan.typeNames[index])
+        }
+    }
+
+    private mutating func writeChanges(of plan: RelationPlan, row: RowView) throws(PoisonReason) {
+        payload.append(",\"changes\":{")
+        var isFirst = true
+        for index in plan.columns.indices {
+            let old = row.value(of: index, .old, in: plan)
+            let new = row.value(of: index, .new, in: plan)
+            if case .absent = old { continue }
+            if case .absent = new { continue }
+            if old.hasSameText(as: new) { continue }
+            writeKey(index, of: plan, isFirst: isFirst)
+            isFirst = false
+            payload.append("{\"old\":")
+            try writeValueOrNull(old, at: index, of: plan)
+            payload.append(",\"new\":")
+            try writeValueOrNull(new, at: index, of: plan)
+            payload.append(UInt8(ascii: "}"))
+        }
+        payload.append(UInt8(ascii: "}"))
+    }
+
+    private mutating func writeValueOrNull(
+        _ value: RowView.Value, at index: Int, of plan: RelationPlan
+    ) throws(PoisonReason) {
+        if case .text(let text) = value {
+            try writeValue(text, at: index, of: plan)
+        } else {
+            payload.append("null")
+        }
+    }
+
+    private mutating func writeUnchanged(of plan: RelationPlan, row: RowView) {
+        var isFirst = true
+        for index in plan.columns.indices {
+            guard case .absent = row.value(of: index, .new, in: plan) else { continue }
+            payload.append(isFirst ? ",\"unchanged\":[" : ",")
+            isFirst = false
+            let column = plan.columns[index]
+            plan.keys.withUnsafeBytes { keys in
+                // The key without its comma and colon.
+                let name = keys[column.keyStart + 1..<column.keyStart + column.keyByteCount - 1]
+                payload.append(UnsafeRawBufferPointer(rebasing: name))
+            }
+        }
+        if !isFirst { payload.append(UInt8(ascii: "]")) }
+    }
+
+    private mutating func appendHexadecimal(_ value: UInt64) {
+        var shift: UInt64 = 28
+        while shift > 0, value >> shift & 15 == 0 { shift -= 4 }
+        while true {
+            transaction.append(Self.upperHexadecimalDigit(value >> shift))
+            if shift == 0 { return }
+            shift -= 4
+        }
+    }
+
+    @inline(__always)
+    private static func upperHexadecimalDigit(_ value: UInt64) -> UInt8 {
+        let digit = UInt8(truncatingIfNeeded: value & 15)
+        return digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "A") + digit - 10
+    }
+}
+
+extension OutputBuffer {
+    mutating func append(timestampOf timestamp: PostgresTimestamp) {
+        timestamp.withUTF8Digits { append($0) }
+    }
+
+    /// A row's value as one subject token; nil and absent are `%unknown`.
+    mutating func appendToken(_ value: RowView.Value?) {
+        switch value {
+        case nil, .absent: append("%unknown")
+        case .null: append("%null")
+        case .text(let text):
+            if text.isEmpty { append("%empty") }
+            for byte in text {
+                if EntityNaming.isPlain(byte) {
+                    append(byte)
+                } else {
+                    append(UInt8(ascii: "%"))
+                    append(EntityNaming.upperHexadecimalDigits[Int(byte >> 4)])
+                    append(EntityNaming.upperHexadecimalDigits[Int(byte & 15)])
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,37 @@
+public import WAL
+
+/// What is known of an event besides its bytes.
+public struct EventHeader: Sendable, Equatable {
+    public var position: Position
+    public var transactionID: TransactionID
+    /// When the transaction committed; of a non-transactional message, when the server sent it.
+    public var commitTimestamp: PostgresTimestamp
+    /// Index into `TransactionAssembler.eventKinds`.
+    public var kindIndex: Int32
+
+    public init(
+        position: Position, transactionID: TransactionID, commitTimestamp: PostgresTimestamp, kindIndex: Int32
+    ) {
+        self.position = position
+        self.transactionID = transactionID
+        self.commitTimestamp = commitTimestamp
+        self.kindIndex = kindIndex
+    }
+}
+
+/// Takes finished events, in the order in which they are to be stored.
+public protocol EventSink: ~Copyable {
+    /// The spans are valid during the call: what is kept is copied.
+    mutating func accept(_ header: EventHeader, subject: RawSpan, messageID: RawSpan, payload: RawSpan)
+}
+
+/// An entity and an operation, by which stored events are counted.
+public struct EventKind: Hashable, Sendable {
+    public var entity: String
+    public var operation: String
+
+    public init(entity: String, operation: String) {
+        self.entity = entity
+        self.operation = operation
+    }
+}

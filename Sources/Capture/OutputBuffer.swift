@@ -1,0 +1,100 @@
+/// Bytes being written: append-only, kept between events so that a row costs no allocation, under a cap so that one huge row does not keep its memory.
+struct OutputBuffer: ~Copyable {
+    /// What is kept for the next event; a buffer that grew beyond it is given back.
+    static let keptByteCountLimit = 256 * 1024
+
+    private var base: UnsafeMutableRawPointer
+    private var capacity: Int
+    private(set) var count = 0
+
+    init() {
+        capacity = 16 * 1024
+        base = .allocate(byteCount: capacity, alignment: 16)
+    }
+
+    deinit { base.deallocate() }
+
+    var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: count) }
+
+    mutating func removeAll() {
+        count = 0
+        if capacity > Self.keptByteCountLimit {
+            base.deallocate()
+            capacity = 16 * 1024
+            base = .allocate(byteCount: capacity, alignment: 16)
+        }
+    }
+
+    /// Forgets what was written after the first `count` bytes.
+    mutating func truncate(to count: Int) {
+        self.count = min(self.count, count)
+    }
+
+    /// Room for `byteCount` more bytes, at the returned address; `advance` says how many were used.
+    @inline(__always)
+    mutating func reserve(_ byteCount: Int) -> UnsafeMutableRawPointer {
+        if capacity - count < byteCount { grow(by: byteCount) }
+        return base + count
+    }
+
+    @inline(__always)
+    mutating func advance(_ byteCount: Int) { count += byteCount }
+
+    @inline(__always)
+    mutating func append(_ byte: UInt8) {
+        reserve(1).storeBytes(of: byte, as: UInt8.self)
+        count += 1
+    }
+
+    @inline(__always)
+    mutating func append(_ bytes: UnsafeRawBufferPointer) {
+        guard let source = bytes.baseAddress, bytes.count > 0 else { return }
+        reserve(bytes.count).copyMemory(from: source, byteCount: bytes.count)
+        count += bytes.count
+    }
+
+    @inline(__always)
+    mutating func append(_ bytes: [UInt8]) {
+        bytes.withUnsafeBytes { append($0) }
+    }
+
+    @inline(__always)
+    mutating func append(_ text: StaticString) {
+        append(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    }
+
+    mutating func append(decimal value: UInt64) {
+        // 20 digits are the most that 64 bits have.
+        let digits = reserve(20).assumingMemoryBound(to: UInt8.self)
+        var rest = value
+        var length = 0
+        repeat {
+            digits[length] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
+            rest /= 10
+            length += 1
+        } while rest > 0
+        var low = 0
+        var high = length - 1
+        while low < high {
+            (digits[low], digits[high]) = (digits[high], digits[low])
+            low += 1
+            high -= 1
+        }
+        count += length
+    }
+
+    /// Takes `count` bytes out at `start`; the last `keptCount` bytes, which follow them, move down.
+    mutating func removeBytes(at start: Int, count removedCount: Int, keeping keptCount: Int) {
+        (base + start).copyMemory(from: base + start + removedCount, byteCount: keptCount)
+        count = start + keptCount
+    }
+
+    private mutating func grow(by byteCount: Int) {
+        let newCapacity = max(capacity * 2, count + byteCount)
+        let newBase = UnsafeMutableRawPointer.allocate(byteCount: newCapacity, alignment: 16)
+        newBase.copyMemory(from: base, byteCount: count)
+        base.deallocate()
+        base = newBase
+        capacity = newCapacity
+    }
+}

@@ -1,0 +1,339 @@
+public import PGOutput
+public import WAL
+
+/// Rows → transactions → events: gives every change its position, leaves out what is stored or excluded, and hands on the rest with `last` where it belongs.
+///
+/// It looks one published change ahead, so a transaction of any size passes through in constant memory. Owned by one thread, made anew for each connection.
+public struct TransactionAssembler: ~Copyable {
+    /// What a message meant for the position.
+    public enum Action: Equatable, Sendable {
+        case none
+        case transactionBegan
+        /// All events of the transaction have been handed on; `endLSN` is what confirms it.
+        case transactionEnded(endLSN: LSN)
+    }
+
+    /// The transaction with which the stream ends, when the server is asked from its commit on.
+    public struct ExpectedTransaction: Sendable, Equatable {
+        public var position: Position
+        public var transactionID: TransactionID
+
+        public init(position: Position, transactionID: TransactionID) {
+            self.position = position
+            self.transactionID = transactionID
+        }
+    }
+
+    /// More entities than this share the kind `other`: label sets stay bounded.
+    public static let entityLimit = 1000
+
+    private struct Current {
+        var transactionID: TransactionID
+        var commitLSN: LSN
+        var commitTimestamp: PostgresTimestamp
+        var ordinal: UInt64 = 0
+    }
+
+    private let configuration: CaptureConfiguration
+    private let template: SubjectTemplate
+    private let exclusions: [ExclusionPattern]
+    private let identity: SourceIdentity
+    private let timelines: TimelineHistory
+    private var encoder: EventEncoder
+    private var plans: [RelationID: RelationPlan] = [:]
+    private var lastPlan: RelationPlan?
+    private var current: Current?
+    private var expected: ExpectedTransaction?
+
+    /// The types of columns, as far as they were needed; filled by the caller before a Relation is received.
+    public var types = TypeCatalogue()
+    /// Primary keys by relation, filled by the caller before a Relation is received for which `needsPrimaryKey` says so.
+    public var primaryKeys: [RelationID: [String]] = [:]
+    /// What events are counted by, in the order of `EventHeader.kindIndex`. It only grows.
+    public private(set) var eventKinds: [EventKind] = []
+    private var kindIndices: [EventKind: Int32] = [:]
+    private var entities: Set<String> = []
+
+    /// Everything at or below it is stored already and is left out. It only rises.
+    public private(set) var watermark: Position?
+
+    /// - Parameters:
+    ///   - payloadLimit: Bytes of payload that the server takes.
+    ///   - expected: Checked against the first transaction that comes.
+    /// - Throws: `.subjectTemplate`.
+    public init(
+        configuration: CaptureConfiguration, identity: SourceIdentity, timelines: TimelineHistory, payloadLimit: Int,
+        watermark: Position?, expected: ExpectedTransaction?
+    ) throws(CaptureError) {
+        template = try SubjectTemplate(configuration.subjectTemplate)
+        self.configuration = configuration
+        exclusions = configuration.exclusions.map(ExclusionPattern.init)
+        self.identity = identity
+        self.timelines = timelines
+        encoder = EventEncoder(payloadLimit: payloadLimit)
+        self.watermark = watermark
+        self.expected = expected
+    }
+
+    /// Bytes of the event that waits for its `last`; what the next message may hand on at most, TRUNCATE of several tables aside.
+    public var openByteCount: Int { encoder.openByteCount }
+
+    /// Whether a transaction has begun and not ended.
+    public var isInTransaction: Bool { current != nil }
+
+    /// A predecessor's late publishes were found in the stream: what is at or below `position` is stored.
+    public mutating func raiseWatermark(to position: Position) {
+        watermark = watermark.map { max($0, position) } ?? position
+    }
+
+    /// Whether the catalogue has to be asked for the primary key before this relation is received.
+    public func needsPrimaryKey(_ relation: Relation) -> Bool {
+        primaryKeys[relation.id] == nil && RelationPlan.needsPrimaryKey(relation, configuration: configuration)
+    }
+
+    /// Takes the next message. Events that became complete by it go to `sink`, in order.
+    ///
+    /// - Parameters:
+    ///   - bytes: The message that `decoder` made `message` of; valid during the call.
+    ///   - sendTime: When the server sent it; the time of a non-transactional message.
+    /// - Throws: `CaptureError`; nothing of the change that failed has been handed on.
+    public mutating func receive(
+        _ message: PGOutputMessage, of decoder: borrowing PGOutputDecoder, bytes: RawSpan, sendTime: PostgresTimestamp,
+        into sink: inout some EventSink & ~Copyable
+    ) throws(CaptureError) -> Action {
+        switch message {
+        case .insert(let insert):
+            try row(.insert, insert.relationID, .none, decoder, bytes, &sink)
+            return .none
+        case .update(let update):
+            try row(.update, update.relationID, update.old, decoder, bytes, &sink)
+            return .none
+        case .delete(let delete):
+            try row(.delete, delete.relationID, delete.old, decoder, bytes, &sink)
+            return .none
+        case .begin(let begin): return try began(begin)
+        case .commit(let commit): return try ended(commit, &sink)
+        case .relation(let relation):
+            replacePlan(for: relation)
+            return .none
+        case .truncate(let truncate):
+            try truncated(truncate, bytes, &sink)
+            return .none
+        case .message(let message):
+            try logicalMessage(message, bytes, sendTime, &sink)
+            return .none
+        // A relation's own types are looked up by OID when it is described; where a change came from is not told.
+        case .type, .origin: return .none
+        case .streamStart, .streamStop, .streamCommit, .streamAbort, .beginPrepare, .prepare, .commitPrepared,
+            .rollbackPrepared, .streamPrepare:
+            throw violation("a message of streamed or prepared transactions, which were not asked for")
+        }
+    }
+
+    // MARK: - Transactions
+
+    private mutating func began(_ begin: Begin) throws(CaptureError) -> Action {
+        guard current == nil else { throw violation("a Begin inside a transaction") }
+        if let expected {
+            self.expected = nil
+            guard begin.finalLSN == expected.position.commitLSN, begin.xid == expected.transactionID else {
+                throw .historyDiverged(
+                    expected: expected.position, expectedXID: expected.transactionID, foundLSN: begin.finalLSN,
+                    foundXID: begin.xid)
+            }
+        }
+        current = Current(
+            transactionID: begin.xid, commitLSN: begin.finalLSN, commitTimestamp: begin.commitTimestamp)
+        encoder.beginTransaction(
+            identity: identity, timeline: timelines.timeline(containing: begin.finalLSN), xid: begin.xid,
+            commitLSN: begin.finalLSN, commitTimestamp: begin.commitTimestamp)
+        return .transactionBegan
+    }
+
+    private mutating func ended(
+        _ commit: Commit, _ sink: inout some EventSink & ~Copyable
+    ) throws(CaptureError) -> Action {
+        guard let current, current.commitLSN == commit.commitLSN else {
+            throw violation("a Commit at \(commit.commitLSN) that does not end the transaction that began")
+        }
+        if let watermark, watermark.commitLSN == current.commitLSN, watermark.ordinal > current.ordinal {
+            throw .transactionShrank(stored: watermark, changeCount: current.ordinal)
+        }
+        encoder.close(isLast: true, into: &sink)
+        self.current = nil
+        return .transactionEnded(endLSN: commit.endLSN)
+    }
+
+    // MARK: - Changes
+
+    /// Counts the change; nil if it is stored already.
+    @inline(__always)
+    private mutating func nextPosition() throws(CaptureError) -> Position? {
+        guard let commitLSN = current?.commitLSN else { throw violation("a change outside a transaction") }
+        current?.ordinal += 1
+        let position = Position(commitLSN: commitLSN, ordinal: current?.ordinal ?? 0)
+        if let watermark, position <= watermark { return nil }
+        return position
+    }
+
+    @inline(__always)
+    private mutating func plan(for id: RelationID) throws(CaptureError) -> RelationPlan {
+        if let lastPlan, lastPlan.id == id { return lastPlan }
+        guard let plan = plans[id] else { throw violation("a change of relation \(id), which was never described") }
+        lastPlan = plan
+        return plan
+    }
+
+    private mutating func row(
+        _ operation: RowOperation, _ id: RelationID, _ oldTuple: OldTuple, _ decoder: borrowing PGOutputDecoder,
+        _ bytes: RawSpan, _ sink: inout some EventSink & ~Copyable
+    ) throws(CaptureError) {
+        let plan = try plan(for: id)
+        guard let position = try nextPosition() else { return }
+        guard !plan.operations[operation.rawValue].isExcluded else { return }
+        let newCount = decoder.newColumns.count
+        let oldCount = decoder.oldColumns.count
+        guard operation == .delete || newCount == plan.columns.count, oldTuple == .none || oldCount == plan.columns.count
+        else {
+            throw violation(
+                "a row of \(plan.qualifiedName) with \(max(newCount, oldCount)) columns, it was described with \(plan.columns.count)")
+        }
+        encoder.close(isLast: false, into: &sink)
+        let reason: PoisonReason? = bytes.withUnsafeBytes { message in
+            decoder.newColumns.withUnsafeBufferPointer { new in
+                decoder.oldColumns.withUnsafeBufferPointer { old in
+                    let row = RowView(
+                        current: operation == .delete ? .old : .new, message: message, new: new, old: old,
+                        oldTuple: oldTuple)
+                    return open(operation, of: plan, ordinal: position.ordinal, row: row)
+                }
+            }
+        }
+        if let reason { throw .poison(reason, at: position, relation: plan.qualifiedName) }
+    }
+
+    /// Encodes by the policy for poison; the reason if even that is not possible.
+    private mutating func open(
+        _ operation: RowOperation, of plan: RelationPlan, ordinal: UInt64, row: RowView
+    ) -> PoisonReason? {
+        do throws(PoisonReason) {
+            try encoder.openRow(operation, of: plan, ordinal: ordinal, row: row)
+            return nil
+        } catch {
+            guard configuration.poisonPolicy == .reference else { return error }
+            let omitted = error
+            do throws(PoisonReason) {
+                try encoder.openReference(operation, of: plan, ordinal: ordinal, row: row, omitted: omitted)
+                return nil
+            } catch {
+                return error
+            }
+        }
+    }
+
+    private mutating func truncated(
+        _ truncate: Truncate, _ bytes: RawSpan, _ sink: inout some EventSink & ~Copyable
+    ) throws(CaptureError) {
+        for index in 0..<truncate.relationCount {
+            let plan = try plan(for: truncate.relationID(at: index, in: bytes))
+            guard let position = try nextPosition() else { continue }
+            guard !plan.operations[RowOperation.truncate.rawValue].isExcluded else { continue }
+            encoder.close(isLast: false, into: &sink)
+            do throws(PoisonReason) {
+                try encoder.openTruncate(
+                    of: plan, ordinal: position.ordinal, cascade: truncate.cascade,
+                    restartIdentity: truncate.restartIdentity)
+            } catch {
+                throw .poison(error, at: position, relation: plan.qualifiedName)
+            }
+        }
+    }
+
+    private mutating func logicalMessage(
+        _ message: LogicalMessage, _ bytes: RawSpan, _ sendTime: PostgresTimestamp,
+        _ sink: inout some EventSink & ~Copyable
+    ) throws(CaptureError) {
+        let position: Position
+        if message.isTransactional {
+            guard let next = try nextPosition() else { return }
+            position = next
+        } else {
+            guard current == nil else { throw violation("a non-transactional message inside a transaction") }
+            position = Position(commitLSN: message.lsn, ordinal: 0)
+            if let watermark, position <= watermark { return }
+        }
+        // Other prefixes are other programs' messages; they have been counted.
+        let prefix = bytes.withUnsafeBytes { String(decoding: $0[message.prefix.start..<message.prefix.start + message.prefix.count], as: UTF8.self) }
+        guard configuration.messagePrefixes.contains(prefix) else { return }
+
+        let event: Result<LogicalMessageEvent, PoisonReason> = bytes.withUnsafeBytes { all in
+            let body = UnsafeRawBufferPointer(
+                rebasing: all[message.content.start..<message.content.start + message.content.count])
+            return Result { () throws(PoisonReason) in try LogicalMessageEvent(body) }
+        }
+        encoder.close(isLast: false, into: &sink)
+        if !message.isTransactional {
+            encoder.beginTransaction(
+                identity: identity, timeline: timelines.timeline(containing: message.lsn), xid: .none,
+                commitLSN: message.lsn, commitTimestamp: sendTime)
+        }
+        do throws(PoisonReason) {
+            let event = try event.get()
+            let subject = SubjectPlan(
+                template, prefix: configuration.subjectPrefix, database: identity.databaseName, schema: "", table: "",
+                entity: event.entityType, operation: event.operation, columnIndex: { _ in nil })
+            try encoder.openMessage(
+                event, subject: subject.fixed ?? subject.unknownColumns, tail: messageTail, ordinal: position.ordinal,
+                kindIndex: kindIndex(entity: event.entityType, operation: event.operation))
+        } catch {
+            throw .poison(error, at: position, relation: "logical message \(prefix)")
+        }
+        if !message.isTransactional { encoder.close(isLast: true, into: &sink) }
+    }
+
+    private var messageTail: [UInt8] {
+        Array("},\"source\":{\"database\":".utf8) + JSONText.string(identity.databaseName) + Array("}}".utf8)
+    }
+
+    // MARK: - Relations
+
+    private mutating func replacePlan(for relation: Relation) {
+        let plan = RelationPlan(
+            relation, configuration: configuration, template: template, exclusions: exclusions, identity: identity,
+            types: types, primaryKey: primaryKeys[relation.id] ?? [],
+            kindIndex: { kindIndex(entity: $0, operation: $1) })
+        plans[relation.id] = plan
+        lastPlan = plan
+    }
+
+    private mutating func kindIndex(entity: String, operation: String) -> Int32 {
+        var kind = EventKind(entity: entity, operation: operation)
+        if entities.count >= Self.entityLimit, !entities.contains(entity) {
+            kind = EventKind(entity: "other", operation: operation)
+        }
+        if let index = kindIndices[kind] { return index }
+        entities.insert(kind.entity)
+        let index = Int32(eventKinds.count)
+        eventKinds.append(kind)
+        kindIndices[kind] = index
+        return index
+    }
+
+    private func violation(_ what: String) -> CaptureError {
+        .protocolViolation(what, commitLSN: current?.commitLSN ?? .invalid)
+    }
+}
+
+extension SubjectPlan {
+    /// The subject where there is no row whose columns could fill it.
+    var unknownColumns: [UInt8] {
+        var subject: [UInt8] = []
+        for segment in segments {
+            switch segment {
+            case .bytes(let bytes): subject += bytes
+            case .column: subject += Array("%unknown".utf8)
+            }
+        }
+        return subject
+    }
+}
