@@ -10,7 +10,7 @@
 -- FOR TABLES OUTSIDE THE PUBLICATION. A row of a published table is an event already; a trigger that calls this
 -- function on such a table announces each row twice.
 --
--- Needs PostgreSQL 14 or newer; may be run again. No privilege beyond CREATE on the database.
+-- May be run again. Needs no privilege but CREATE on the database.
 
 CREATE SCHEMA IF NOT EXISTS slotstream;
 COMMENT ON SCHEMA slotstream IS 'Functions that publish through Slotstream. Holds no data.';
