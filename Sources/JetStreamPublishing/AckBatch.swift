@@ -1,0 +1,57 @@
+/// A run of consecutive tokens that are all stored, each at the sequence equal to its token.
+public struct StoredRange: Sendable, Hashable {
+    /// The first token of the run.
+    public var first: UInt64
+    /// The last token of the run; never below `first`.
+    public var last: UInt64
+
+    /// A run from `first` to `last`, both included.
+    public init(first: UInt64, last: UInt64) {
+        self.first = first
+        self.last = last
+    }
+}
+
+/// What an ``AckMailbox`` collected between two drains.
+///
+/// Keep one and pass it to every drain: its memory is swapped with the mailbox's, so that steady state allocates
+/// nothing.
+public struct AckBatch: Sendable {
+    /// What is stored, in the order of the acks: normally one range.
+    public internal(set) var stored: [StoredRange] = []
+    /// Everything else, in the order of arrival, at most ``AckMailbox/outcomeLimit`` (and as many control outcomes as
+    /// ``AckMailbox/controlOutcomeLimit`` more).
+    public internal(set) var outcomes: [PublishOutcome] = []
+    /// Acks that found no room in `stored` or `outcomes`. Not zero means: what is stored must be read from the stream.
+    public internal(set) var droppedCount = 0
+    /// Acks of an earlier epoch, dropped.
+    public internal(set) var staleAckCount = 0
+
+    /// An empty batch.
+    public init() {}
+
+    /// Whether nothing has come since the last drain.
+    public var isEmpty: Bool {
+        stored.isEmpty && outcomes.isEmpty && droppedCount == 0 && staleAckCount == 0
+    }
+
+    /// Forgets the contents and keeps the memory.
+    mutating func removeAll() {
+        stored.removeAll(keepingCapacity: true)
+        outcomes.removeAll(keepingCapacity: true)
+        droppedCount = 0
+        staleAckCount = 0
+    }
+
+    /// Adds a stored run, merged with the one before where they touch.
+    mutating func appendStored(_ first: UInt64, _ last: UInt64, limit: Int) {
+        let end = stored.count - 1
+        if end >= 0, stored[end].last < first, stored[end].last + 1 == first {
+            stored[end].last = last
+        } else if stored.count < limit {
+            stored.append(StoredRange(first: first, last: last))
+        } else {
+            droppedCount += 1
+        }
+    }
+}

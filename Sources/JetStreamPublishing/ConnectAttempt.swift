@@ -1,0 +1,75 @@
+import CNats
+import Dispatch
+import Synchronization
+
+/// The first connect, on a thread of its own, so that a libnats that does not come back (see ``LockProbe``) does not take
+/// its caller with it.
+final class ConnectAttempt: Sendable {
+    private enum State {
+        case running
+        case abandoned
+        /// The address of the `natsConnection`, or why there is none.
+        case finished(Result<UInt, JetStreamError>)
+    }
+
+    private let state = Mutex(State.running)
+    private let isFinished = DispatchSemaphore(value: 0)
+
+    /// Connects with `setup`.
+    /// - Returns: A `natsConnection` that the caller owns.
+    static func run(
+        _ setup: consuming OptionsHandle, _ options: JetStreamConnectionOptions
+    ) throws(JetStreamError) -> OpaquePointer {
+        let attempt = ConnectAttempt()
+        let limit = options.connectTimeout * (2 * options.urls.count) + options.wedgedAfter
+        attempt.start(setup)
+        _ = attempt.isFinished.wait(timeout: limit.fromNow)
+        let result = attempt.state.withLock { state -> Result<UInt, JetStreamError>? in
+            if case .finished(let result) = state { return result }
+            state = .abandoned
+            return nil
+        }
+        switch result {
+        case .success(let address):
+            guard let pointer = OpaquePointer(bitPattern: address) else {
+                throw .client(status: "no connection", operation: "connect")
+            }
+            return pointer
+        case .failure(let error): throw error
+        case nil: throw .wedged("connecting took longer than \(limit)")
+        }
+    }
+
+    private func start(_ setup: consuming OptionsHandle) {
+        let queue = DispatchQueue(label: "slotstream.nats.connect")
+        let box = OptionsBox(setup)
+        queue.async {
+            var connection: OpaquePointer?
+            let status = natsConnection_Connect(&connection, box.options.pointer)
+            if status == NATS_OK, let connection {
+                self.finish(.success(UInt(bitPattern: connection)))
+            } else {
+                self.finish(.failure(NatsStatus.error(status, "connect")))
+            }
+        }
+    }
+
+    private func finish(_ result: Result<UInt, JetStreamError>) {
+        let isAbandoned = state.withLock { state in
+            if case .abandoned = state { return true }
+            state = .finished(result)
+            return false
+        }
+        if isAbandoned, case .success(let address) = result {
+            natsConnection_Destroy(OpaquePointer(bitPattern: address))
+        }
+        isFinished.signal()
+    }
+}
+
+/// Carries options into an escaping closure, which cannot capture a noncopyable value.
+private final class OptionsBox: Sendable {
+    let options: OptionsHandle
+
+    init(_ options: consuming OptionsHandle) { self.options = options }
+}

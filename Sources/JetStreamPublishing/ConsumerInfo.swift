@@ -1,0 +1,62 @@
+/// What the server says of a consumer. Source: nats-server, `CONSUMER.INFO`.
+public struct ConsumerInfo: Sendable, Hashable {
+    public var name: String
+    /// nil for an ephemeral one.
+    public var durableName: String?
+    /// `all`, `new`, `last`, `by_start_sequence`, …
+    public var deliverPolicy: String
+    /// `none`, `explicit` or `all`.
+    public var ackPolicy: String
+    public var ackWaitNanoseconds: Int64
+    /// -1: no limit.
+    public var maxDeliver: Int
+    /// Empty: the whole stream.
+    public var filterSubject: String
+    /// Set on a consumer that pushes.
+    public var deliverSubject: String?
+    /// Messages not delivered yet.
+    public var pendingCount: UInt64
+    /// Messages delivered and not acknowledged.
+    public var ackPendingCount: UInt64
+    /// The stream sequence of the last message delivered.
+    public var deliveredSequence: UInt64
+}
+
+extension ConsumerInfo: Decodable {
+    private enum CodingKeys: String, CodingKey {
+        case name, config, delivered
+        case pendingCount = "num_pending"
+        case ackPendingCount = "num_ack_pending"
+    }
+
+    private enum ConfigKeys: String, CodingKey {
+        case durableName = "durable_name"
+        case deliverPolicy = "deliver_policy"
+        case ackPolicy = "ack_policy"
+        case ackWait = "ack_wait"
+        case maxDeliver = "max_deliver"
+        case filterSubject = "filter_subject"
+        case deliverSubject = "deliver_subject"
+    }
+
+    private enum DeliveredKeys: String, CodingKey {
+        case sequence = "stream_seq"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        let config = try values.nestedContainer(keyedBy: ConfigKeys.self, forKey: .config)
+        let delivered = try values.nestedContainer(keyedBy: DeliveredKeys.self, forKey: .delivered)
+        name = try values.decode(String.self, forKey: .name)
+        durableName = try config.decodeIfPresent(String.self, forKey: .durableName)
+        deliverPolicy = try config.decodeIfPresent(String.self, forKey: .deliverPolicy) ?? "all"
+        ackPolicy = try config.decodeIfPresent(String.self, forKey: .ackPolicy) ?? "none"
+        ackWaitNanoseconds = try config.decodeIfPresent(Int64.self, forKey: .ackWait) ?? 0
+        maxDeliver = try config.decodeIfPresent(Int.self, forKey: .maxDeliver) ?? -1
+        filterSubject = try config.decodeIfPresent(String.self, forKey: .filterSubject) ?? ""
+        deliverSubject = try config.decodeIfPresent(String.self, forKey: .deliverSubject)
+        pendingCount = try values.decodeIfPresent(UInt64.self, forKey: .pendingCount) ?? 0
+        ackPendingCount = try values.decodeIfPresent(UInt64.self, forKey: .ackPendingCount) ?? 0
+        deliveredSequence = try delivered.decodeIfPresent(UInt64.self, forKey: .sequence) ?? 0
+    }
+}

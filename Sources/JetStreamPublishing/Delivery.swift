@@ -1,0 +1,31 @@
+/// What a delivered message's reply subject says of it.
+///
+/// Shape: `$JS.ACK.<stream>.<consumer>.<deliveries>.<stream sequence>.<consumer sequence>.<time>.<pending>`, or the same
+/// with domain and account hash after `ACK` and, perhaps, a random token at the end. Source: ADR-15.
+struct Delivery: Hashable {
+    let streamSequence: UInt64
+    let consumerSequence: UInt64
+    /// When the server stored the message.
+    let unixNanoseconds: Int64
+
+    /// Reads `reply`; nil if it is no such subject, as in a status message.
+    init?(reply: UnsafeBufferPointer<UInt8>) {
+        let tokens = reply.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
+        guard tokens.count >= 9, tokens[0].elementsEqual("$JS".utf8), tokens[1].elementsEqual("ACK".utf8) else {
+            return nil
+        }
+        let first = tokens.count == 9 ? 5 : 7
+        guard tokens.count > first + 2, let streamSequence = Self.number(tokens[first]),
+            let consumerSequence = Self.number(tokens[first + 1]), let time = Self.number(tokens[first + 2]),
+            let unixNanoseconds = Int64(exactly: time)
+        else { return nil }
+        self.streamSequence = streamSequence
+        self.consumerSequence = consumerSequence
+        self.unixNanoseconds = unixNanoseconds
+    }
+
+    private static func number(_ digits: Slice<UnsafeBufferPointer<UInt8>>) -> UInt64? {
+        guard let first = digits.first, first >= UInt8(ascii: "0"), first <= UInt8(ascii: "9") else { return nil }
+        return UInt64(String(decoding: digits, as: UTF8.self))
+    }
+}

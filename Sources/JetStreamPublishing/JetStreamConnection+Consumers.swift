@@ -1,0 +1,93 @@
+import FoundationEssentials
+
+extension JetStreamConnection {
+    /// Asks for a consumer; nil if there is no such consumer.
+    public func consumerInfo(
+        _ stream: String, _ name: String, timeout: Duration = apiTimeout
+    ) throws(JetStreamError) -> ConsumerInfo? {
+        do throws(JetStreamError) {
+            let (info, _): (ConsumerInfo, [UInt8]) = try call(
+                "$JS.API.CONSUMER.INFO.\(try Self.checked(stream)).\(try Self.checked(name))", timeout: timeout)
+            return info
+        } catch {
+            if error.errCode == JetStreamErrorCode.consumerNotFound { return nil }
+            throw error
+        }
+    }
+
+    /// Creates a durable pull consumer that delivers all and wants each message acknowledged. One that exists is left as
+    /// it is, whatever its settings.
+    /// - Parameter maxDeliver: -1: no limit.
+    /// - Returns: The consumer, found or made.
+    public func createConsumer(
+        _ stream: String, name: String, filter: String, ackWait: Duration, maxDeliver: Int,
+        timeout: Duration = apiTimeout
+    ) throws(JetStreamError) -> ConsumerInfo {
+        if let existing = try consumerInfo(stream, name, timeout: timeout) { return existing }
+        let subject = "$JS.API.CONSUMER.DURABLE.CREATE.\(stream).\(name)"
+        let request = ConsumerRequest(
+            streamName: stream,
+            config: ConsumerRequest.Config(
+                durableName: name, ackPolicy: "explicit", filterSubject: filter, deliverPolicy: "all",
+                ackWait: ackWait.nanoseconds, maxDeliver: maxDeliver))
+        let (info, _): (ConsumerInfo, [UInt8]) = try call(
+            subject, try Self.encode(request, operation: subject), timeout: timeout)
+        return info
+    }
+
+    /// Creates an ephemeral pull consumer that wants no acks, for ``MessageReader``.
+    /// - Returns: Its name.
+    func createReadingConsumer(
+        _ stream: String, _ start: MessageReader.Start, filter: String?, timeout: Duration
+    ) throws(JetStreamError) -> String {
+        let subject = "$JS.API.CONSUMER.CREATE.\(stream)"
+        var config = ConsumerRequest.Config(
+            ackPolicy: "none", filterSubject: filter, deliverPolicy: "all", memStorage: true,
+            inactiveThreshold: MessageReader.inactiveThreshold.nanoseconds)
+        switch start {
+        case .first: break
+        case .new:
+            config.deliverPolicy = "new"
+        case .sequence(let sequence):
+            config.deliverPolicy = "by_start_sequence"
+            config.optStartSeq = max(1, sequence)
+        case .time(let time):
+            config.deliverPolicy = "by_start_time"
+            config.optStartTime = time
+        }
+        let request = ConsumerRequest(streamName: stream, config: config)
+        let (info, _): (ConsumerInfo, [UInt8]) = try call(
+            subject, try Self.encode(request, operation: subject), timeout: timeout)
+        return info.name
+    }
+
+    /// Deletes a consumer that is no longer read; one that is not there is no error.
+    func deleteConsumer(_ stream: String, _ name: String, timeout: Duration) throws(JetStreamError) {
+        do throws(JetStreamError) {
+            let _: (Empty, [UInt8]) = try call("$JS.API.CONSUMER.DELETE.\(stream).\(name)", timeout: timeout)
+        } catch {
+            if error.errCode != JetStreamErrorCode.consumerNotFound { throw error }
+        }
+    }
+
+    private struct Empty: Decodable {}
+
+    /// Named as the server names them, in its snake_case.
+    private struct ConsumerRequest: Encodable {
+        struct Config: Encodable {
+            var durableName: String?
+            var ackPolicy: String
+            var filterSubject: String?
+            var deliverPolicy: String
+            var optStartSeq: UInt64?
+            var optStartTime: String?
+            var replayPolicy = "instant"
+            var ackWait: UInt64?
+            var maxDeliver: Int?
+            var memStorage: Bool?
+            var inactiveThreshold: UInt64?
+        }
+        var streamName: String
+        var config: Config
+    }
+}

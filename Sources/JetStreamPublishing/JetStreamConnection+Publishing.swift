@@ -1,0 +1,134 @@
+import CNats
+import Synchronization
+
+extension JetStreamConnection {
+    /// The bytes that headers add to a payload, at most: what `maxPayload` must also hold.
+    public static func headerByteCount(messageIDByteCount: Int, isBatched: Bool = false) -> Int {
+        let fixed = "NATS/1.0\r\nNats-Msg-Id: \r\nNats-Expected-Last-Sequence: \r\n\r\n".utf8.count
+        let batch = "Nats-Batch-Id: \r\nNats-Batch-Sequence: \r\nNats-Batch-Commit: 1\r\n".utf8.count + 16 + 20
+        return fixed + messageIDByteCount + 20 + (isBatched ? batch : 0)
+    }
+
+    /// Hands one message to libnats ("accepted"): stored it is only by its ack, which comes to the mailbox under `token`
+    /// and `epoch`.
+    ///
+    /// - Parameters:
+    ///   - subject: No white space or control characters; 3,900 bytes at most.
+    ///   - messageID: `Nats-Msg-Id`; printable ASCII, 1,024 bytes at most.
+    ///   - expectedLastSequence: `Nats-Expected-Last-Sequence`, always sent, 0 on a new stream.
+    ///   - token: The sequence that the message must get.
+    /// - Throws: `.notConnected` at once when there is no link, and after the write deadline when the socket stays full: the
+    ///   message may be on its way all the same. `.payloadTooLarge` and `.invalidMessage` concern this message only.
+    public func publish(
+        subject: Span<UInt8>, messageID: Span<UInt8>, payload: Span<UInt8>, expectedLastSequence: UInt64,
+        token: UInt64, epoch: UInt32
+    ) throws(JetStreamError) {
+        let link = try linkWord()
+        try scratch.withLock { (scratch) throws(JetStreamError) in
+            try scratch.setSubject(subject)
+            try scratch.setMessageID(messageID)
+            scratch.setNumber(expectedLastSequence)
+            scratch.setReply(AckReply(epoch: epoch, token: token))
+            let message = try Self.message(scratch.subject, scratch.reply, payload)
+            try NatsStatus.check(natsMsgHeader_Set(message.pointer, "Nats-Msg-Id", scratch.messageID), "publish")
+            try NatsStatus.check(
+                natsMsgHeader_Set(message.pointer, "Nats-Expected-Last-Sequence", scratch.number), "publish")
+            try publish(message.pointer, payloadByteCount: payload.count, link: link)
+        }
+    }
+
+    /// Hands one message of an atomic batch to libnats.
+    ///
+    /// Only the first carries `expectedLastSequence`, as the server wants it; only the last is answered, and its ack
+    /// stands for the whole batch: `token` is the sequence that the *last* message must get.
+    /// - Throws: As ``publish(subject:messageID:payload:expectedLastSequence:token:epoch:)``.
+    public func publish(
+        subject: Span<UInt8>, messageID: Span<UInt8>, payload: Span<UInt8>, expectedLastSequence: UInt64,
+        token: UInt64, epoch: UInt32, batch: BatchMember
+    ) throws(JetStreamError) {
+        let link = try linkWord()
+        try scratch.withLock { (scratch) throws(JetStreamError) in
+            try scratch.setSubject(subject)
+            try scratch.setMessageID(messageID)
+            scratch.setReply(AckReply(epoch: epoch, token: token))
+            let message = try Self.message(scratch.subject, batch.isLast ? scratch.reply : nil, payload)
+            try NatsStatus.check(natsMsgHeader_Set(message.pointer, "Nats-Msg-Id", scratch.messageID), "publish")
+            if batch.ordinal == 1 {
+                scratch.setNumber(expectedLastSequence)
+                try NatsStatus.check(
+                    natsMsgHeader_Set(message.pointer, "Nats-Expected-Last-Sequence", scratch.number), "publish")
+            }
+            scratch.setNumber(batch.batch)
+            try NatsStatus.check(natsMsgHeader_Set(message.pointer, "Nats-Batch-Id", scratch.number), "publish")
+            scratch.setNumber(UInt64(max(0, batch.ordinal)))
+            try NatsStatus.check(natsMsgHeader_Set(message.pointer, "Nats-Batch-Sequence", scratch.number), "publish")
+            if batch.isLast {
+                try NatsStatus.check(natsMsgHeader_Set(message.pointer, "Nats-Batch-Commit", "1"), "publish")
+            }
+            try publish(message.pointer, payloadByteCount: payload.count, link: link)
+        }
+    }
+
+    /// Publishes with any headers; the ack comes to the mailbox under `token`, which for key-value puts and the like has
+    /// ``AckMailbox/controlBit``.
+    ///
+    /// - Throws: As ``publish(subject:messageID:payload:expectedLastSequence:token:epoch:)``.
+    public func publish(
+        subject: String, payload: [UInt8], headers: [(String, String)], token: UInt64, epoch: UInt32 = 0
+    ) throws(JetStreamError) {
+        try send(subject, payload, headers) { $0.setReply(AckReply(epoch: epoch, token: token)) }
+    }
+
+    /// Publishes with any headers to a reply subject that `setReply` completes.
+    func send(
+        _ subject: String, _ payload: [UInt8], _ headers: [(String, String)],
+        setReply: (borrowing PublishScratch) -> Void
+    ) throws(JetStreamError) {
+        let link = try linkWord()
+        let subjectBytes = Array(subject.utf8)
+        try scratch.withLock { (scratch) throws(JetStreamError) in
+            try scratch.setSubject(subjectBytes.span)
+            setReply(scratch)
+            let message = try Self.message(scratch.subject, scratch.reply, payload.span)
+            for (name, value) in headers {
+                guard Self.isHeaderName(name), value.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F }) else {
+                    throw JetStreamError.invalidMessage("a header name or value with control characters")
+                }
+                try NatsStatus.check(natsMsgHeader_Set(message.pointer, name, value), "publish")
+            }
+            try publish(message.pointer, payloadByteCount: payload.count, link: link)
+        }
+    }
+
+    /// Publishes a request whose answers go to an inbox of the caller's.
+    func publish(_ subject: String, _ payload: [UInt8], reply: String) throws(JetStreamError) {
+        let link = try linkWord()
+        let message = try Self.message(subject, reply, payload.span)
+        try publish(message.pointer, payloadByteCount: payload.count, link: link)
+    }
+
+    private static func isHeaderName(_ name: String) -> Bool {
+        !name.isEmpty && name.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: ":") }
+    }
+
+    private func linkWord() throws(JetStreamError) -> UInt64 {
+        let word = state.linkWord
+        guard word & 1 == 1 else { throw .notConnected(state.absence) }
+        return word
+    }
+
+    /// A message with a copy of everything.
+    private static func message(
+        _ subject: UnsafePointer<CChar>, _ reply: UnsafePointer<CChar>?, _ payload: Span<UInt8>
+    ) throws(JetStreamError) -> MessageHandle {
+        guard let byteCount = Int32(exactly: payload.count) else {
+            throw .payloadTooLarge(byteCount: payload.count, limit: Int(Int32.max))
+        }
+        var message: OpaquePointer?
+        let status = payload.withUnsafeBytes { bytes in
+            natsMsg_Create(&message, subject, reply, bytes.bindMemory(to: CChar.self).baseAddress, byteCount)
+        }
+        guard status == NATS_OK, let message else { throw NatsStatus.error(status, "publish") }
+        return MessageHandle(message)
+    }
+}

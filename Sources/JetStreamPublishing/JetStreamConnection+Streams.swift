@@ -1,0 +1,103 @@
+import FoundationEssentials
+
+extension JetStreamConnection {
+    /// Asks for a stream's settings and state; nil if there is no such stream.
+    public func streamInfo(_ name: String, timeout: Duration = apiTimeout) throws(JetStreamError) -> StreamInfo? {
+        do throws(JetStreamError) {
+            var (info, raw): (StreamInfo, [UInt8]) = try call(
+                "$JS.API.STREAM.INFO.\(try Self.checked(name))", timeout: timeout)
+            info.raw = raw
+            return info
+        } catch {
+            if error.errCode == JetStreamErrorCode.streamNotFound { return nil }
+            throw error
+        }
+    }
+
+    /// Creates a stream. One that exists with the very same settings is left as it is.
+    /// - Throws: `.api` with ``JetStreamErrorCode/streamNameInUse`` if one exists with others, or with whatever the server
+    ///   has against it.
+    public func createStream(
+        _ configuration: StreamConfiguration, timeout: Duration = apiTimeout
+    ) throws(JetStreamError) -> StreamInfo {
+        let subject = "$JS.API.STREAM.CREATE.\(try Self.checked(configuration.name))"
+        var (info, raw): (StreamInfo, [UInt8]) = try call(
+            subject, try Self.encode(configuration, operation: subject), timeout: timeout)
+        info.raw = raw
+        return info
+    }
+
+    /// The stream's last message, as its leader has it; nil if there is none at `last_seq`: nothing was ever stored, or it
+    /// was deleted, purged or has expired.
+    ///
+    /// Not linearizable on replicated streams: a leader that does not know yet that it was replaced answers with what it
+    /// has.
+    public func lastMessage(_ stream: String, timeout: Duration = apiTimeout) throws(JetStreamError) -> StoredMessage? {
+        try message(stream, MessageRequest(lastBySubject: ">"), timeout: timeout)
+    }
+
+    /// The stream's last message on the subjects that `subject` matches, as its leader has it; nil if there is none.
+    public func lastMessage(
+        _ stream: String, subject: String, timeout: Duration = apiTimeout
+    ) throws(JetStreamError) -> StoredMessage? {
+        try message(stream, MessageRequest(lastBySubject: subject), timeout: timeout)
+    }
+
+    /// The message at `sequence`, as the stream's leader has it; nil if there is none.
+    public func message(
+        _ stream: String, sequence: UInt64, timeout: Duration = apiTimeout
+    ) throws(JetStreamError) -> StoredMessage? {
+        try message(stream, MessageRequest(sequence: sequence), timeout: timeout)
+    }
+
+    /// Asks the stream's leader to step down. On a stream with one replica the server refuses.
+    public func stepDownLeader(_ stream: String, timeout: Duration = apiTimeout) throws(JetStreamError) {
+        let _: (Empty, [UInt8]) = try call(
+            "$JS.API.STREAM.LEADER.STEPDOWN.\(try Self.checked(stream))", timeout: timeout)
+    }
+
+    private struct Empty: Decodable {}
+
+    private struct MessageRequest: Encodable {
+        var sequence: UInt64?
+        var lastBySubject: String?
+
+        enum CodingKeys: String, CodingKey {
+            case sequence = "seq"
+            case lastBySubject = "last_by_subj"
+        }
+    }
+
+    private struct MessageResponse: Decodable {
+        struct Message: Decodable {
+            var subject: String
+            var seq: UInt64
+            // Base64; left out when empty.
+            var hdrs: Data?
+            var data: Data?
+            var time: String
+        }
+        var message: Message
+    }
+
+    private func message(
+        _ stream: String, _ request: MessageRequest, timeout: Duration
+    ) throws(JetStreamError) -> StoredMessage? {
+        let subject = "$JS.API.STREAM.MSG.GET.\(try Self.checked(stream))"
+        do throws(JetStreamError) {
+            let (response, _): (MessageResponse, [UInt8]) = try call(
+                subject, try Self.encode(request, operation: subject), timeout: timeout)
+            let message = response.message
+            guard let time = RFC3339.unixNanoseconds(message.time) else {
+                throw JetStreamError.malformedResponse(operation: subject)
+            }
+            return StoredMessage(
+                subject: message.subject, sequence: message.seq,
+                headers: message.hdrs.map { StoredMessage.headers(block: [UInt8]($0)) } ?? [],
+                payload: message.data.map { [UInt8]($0) } ?? [], unixNanoseconds: time)
+        } catch {
+            if error.errCode == JetStreamErrorCode.messageNotFound { return nil }
+            throw error
+        }
+    }
+}

@@ -1,0 +1,170 @@
+import CNats
+import Dispatch
+import Synchronization
+
+/// One connection to a NATS server or cluster.
+///
+/// libnats makes a lost connection anew by itself, for ever, and tells by ``ConnectionEvent``. While there is no link every
+/// call throws at once: nothing is kept back to be sent later, because what libnats sends after a reconnect it sends
+/// with a hole before it.
+///
+/// Publishing belongs to one thread at a time and never waits for an answer; requests block the thread that makes them.
+public final class JetStreamConnection: Sendable {
+    private let handle: ConnectionHandle
+    private let registration: UInt
+    private let wedgedAfter: Duration
+    private let connectTimeout: Duration
+    private let greeting = Mutex<(connectCount: UInt64, version: String?)?>(nil)
+
+    let state: ConnectionState
+    let scratch: Mutex<PublishScratch>
+
+    /// Connects to the first server that takes us, and subscribes the inbox that acks come to.
+    ///
+    /// Blocks for `connectTimeout` a server at most, name resolution apart. Acks go to `mailbox`, everything else to
+    /// `onEvent`, on libnats' threads; `onEvent` must not keep the connection alive.
+    public init(
+        _ options: JetStreamConnectionOptions, mailbox: AckMailbox,
+        onEvent: @escaping @Sendable (ConnectionEvent) -> Void
+    ) throws(JetStreamError) {
+        let state = ConnectionState(mailbox: mailbox, tokenFile: options.tokenFile, onEvent: onEvent)
+        let registration = CallbackRegistry.register(state)
+        do throws(JetStreamError) {
+            let setup = try OptionsHandle.make(options, registration: registration)
+            let pointer = try ConnectAttempt.run(setup, options)
+            handle = try Self.subscribed(pointer, registration, options)
+            guard let scratch = PublishScratch(inbox: handle.inbox) else {
+                throw JetStreamError.client(status: "no memory", operation: "connect")
+            }
+            self.scratch = Mutex(scratch)
+            state.learn(pointer)
+        } catch {
+            CallbackRegistry.remove(registration)
+            throw error
+        }
+        self.state = state
+        self.registration = registration
+        wedgedAfter = options.wedgedAfter
+        connectTimeout = options.connectTimeout
+    }
+
+    deinit { close() }
+
+    /// Whether the link is up, as far as is known. Never blocks.
+    public var isConnected: Bool { state.isConnected }
+
+    /// The URL of the server at the other end, or last at it, without credentials.
+    public var connectedURL: String { state.url }
+
+    /// The server's limit for headers and payload together, in bytes.
+    public var maxPayload: Int { state.maxPayload }
+
+    /// Whether libnats has held its own lock for longer than `wedgedAfter`, which nothing but a new process mends.
+    public var isWedged: Bool { handle.probe.isWedged }
+
+    /// The server's version, such as `2.9.10`; nil if it cannot be found out.
+    ///
+    /// libnats 3.4.1 keeps it to itself, so the server's greeting is read over a connection of its own. Blocks for
+    /// `connectTimeout` at most, once after every connect.
+    public var serverVersion: String? {
+        let connectCount = state.connectCount
+        if let known = greeting.withLock({ $0 }), known.connectCount == connectCount { return known.version }
+        guard let url = try? ServerURL(state.url) else { return nil }
+        let version = ServerGreeting.version(host: url.host, port: url.port, timeout: connectTimeout)
+        if version != nil { greeting.withLock { $0 = (connectCount, version) } }
+        return version
+    }
+
+    /// Pushes out what is buffered and waits until the server has seen it. Not needed for progress: libnats flushes
+    /// within a millisecond.
+    public func flush(timeout: Duration) throws(JetStreamError) {
+        guard state.isConnected else { throw .notConnected(state.absence) }
+        try NatsStatus.check(natsConnection_FlushTimeout(handle.pointer, max(1, timeout.wholeMilliseconds)), "flush")
+    }
+
+    /// Publishes `payload` to `subject` and waits for the one answer.
+    ///
+    /// Fails at once when the link breaks or the account may not publish there.
+    /// - Returns: The answer's body, which may hold an error of JetStream's.
+    public func request(_ subject: String, _ payload: [UInt8], timeout: Duration) throws(JetStreamError) -> [UInt8] {
+        try request(subject, payload, headers: [], timeout: timeout)
+    }
+
+    /// Closes for good; what is buffered is pushed out first, 500 ms at most. No event comes for it. Safe to call again.
+    public func close() {
+        CallbackRegistry.remove(registration)
+        state.end()
+        guard !handle.probe.isWedged else { return }
+        natsConnection_Close(handle.pointer)
+    }
+
+    /// A request with headers.
+    func request(
+        _ subject: String, _ payload: [UInt8], headers: [(String, String)], timeout: Duration
+    ) throws(JetStreamError) -> [UInt8] {
+        let (number, waiter) = state.replies.open(subject)
+        defer { state.replies.close(number) }
+        try send(subject, payload, headers) { $0.setRequest(number) }
+        switch waiter.wait(timeout) {
+        case .success(let body): return body
+        case .failure(let error): throw error
+        case nil: throw .timedOut(operation: subject)
+        }
+    }
+
+    /// Hands a message to libnats under the link state that was read before.
+    func publish(_ message: OpaquePointer, payloadByteCount: Int, link: UInt64) throws(JetStreamError) {
+        let status = natsConnection_PublishMsg(handle.pointer, message)
+        switch status {
+        case NATS_OK:
+            return
+        case NATS_MAX_PAYLOAD:
+            throw .payloadTooLarge(byteCount: payloadByteCount, limit: state.maxPayload)
+        case NATS_TIMEOUT:
+            // libnats has shut the socket down: half a message may be in it.
+            state.markBroken(link)
+            throw .notConnected("the socket stayed full for longer than the write deadline")
+        case NATS_IO_ERROR, NATS_CONNECTION_CLOSED, NATS_INSUFFICIENT_BUFFER:
+            state.markBroken(link)
+            throw .notConnected(NatsStatus.text(status))
+        default:
+            throw NatsStatus.error(status, "publish")
+        }
+    }
+
+    /// A subscription of its own, read with ``InboxReader``.
+    func openInbox() throws(JetStreamError) -> InboxReader {
+        guard state.isConnected else { throw .notConnected(state.absence) }
+        return try InboxReader.open(handle.pointer)
+    }
+
+    /// Subscribes the inbox and waits until the server has agreed to it.
+    private static func subscribed(
+        _ connection: OpaquePointer, _ registration: UInt, _ options: JetStreamConnectionOptions
+    ) throws(JetStreamError) -> ConnectionHandle {
+        var subscription: OpaquePointer?
+        do throws(JetStreamError) {
+            let inbox = try Inbox.make()
+            try NatsStatus.check(
+                natsConnection_Subscribe(
+                    &subscription, connection, inbox + ".*", CallbackRegistry.received,
+                    CallbackRegistry.closure(registration)),
+                "subscribe the inbox")
+            guard let open = subscription else { throw .client(status: "no subscription", operation: "connect") }
+            // An ack that libnats threw away because we were slow would look like one that never came.
+            try NatsStatus.check(natsSubscription_SetPendingLimits(open, -1, -1), "subscribe the inbox")
+            try NatsStatus.check(
+                natsConnection_FlushTimeout(connection, max(1, options.connectTimeout.wholeMilliseconds)), "connect")
+            var text: UnsafePointer<CChar>?
+            if natsConnection_GetLastError(connection, &text) == NATS_NOT_PERMITTED {
+                throw .permission(text.map { String(cString: $0) } ?? "subscribe to \(inbox).*")
+            }
+            let probe = LockProbe(connection, limit: options.wedgedAfter)
+            return ConnectionHandle(pointer: connection, inboxSubscription: open, inbox: inbox, probe: probe)
+        } catch {
+            natsSubscription_Destroy(subscription)
+            natsConnection_Destroy(connection)
+            throw error
+        }
+    }
+}

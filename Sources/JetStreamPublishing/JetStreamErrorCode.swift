@@ -1,0 +1,22 @@
+/// The `err_code`s that decisions hang on. Source: nats-server, `server/errors.json`.
+public enum JetStreamErrorCode {
+    public static let consumerNotFound = 10_014
+    public static let messageNotFound = 10_037
+    public static let jetStreamNotEnabledForAccount = 10_039
+    public static let streamNameInUse = 10_058
+    public static let streamNotFound = 10_059
+    public static let wrongLastSequence = 10_071
+    public static let jetStreamNotEnabled = 10_076
+    /// "maximum messages exceeded" and its kin, on streams that discard new messages.
+    public static let storeFailed = 10_077
+    /// Replicated streams of 2.11 and later: the id is staged, which proves nothing.
+    public static let duplicateInProcess = 10_158
+    /// The wrong last sequence, seen while others are in flight.
+    public static let wrongLastSequenceInFlight = 10_164
+    /// The stream's queue is full.
+    public static let tooManyRequests = 10_167
+    /// An atomic batch had members missing when it was committed.
+    public static let batchIncomplete = 10_176
+    /// An atomic batch held an id that the stream knows.
+    public static let batchDuplicate = 10_201
+}

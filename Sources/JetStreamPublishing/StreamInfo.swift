@@ -1,0 +1,98 @@
+/// What the server says of a stream. Source: nats-server, `STREAM.INFO`.
+public struct StreamInfo: Sendable {
+    /// The stream's settings.
+    public var config: Config
+    /// What it holds.
+    public var state: State
+    /// When it was created, as RFC 3339; another time means another stream.
+    public var created: String
+    /// Who holds it; nil on servers without clustering.
+    public var cluster: Cluster?
+    /// The whole answer, JSON.
+    public var raw: [UInt8]
+
+    /// A stream's settings, in the server's own terms; what the server leaves out has its default.
+    public struct Config: Sendable {
+        public var name: String
+        public var subjects: [String]
+        /// `limits`, `interest` or `workqueue`.
+        public var retention: String
+        /// `file` or `memory`.
+        public var storage: String
+        /// `old` or `new`.
+        public var discard: String
+        public var duplicateWindowNanoseconds: Int64
+        /// 0: no limit.
+        public var maxAgeNanoseconds: Int64
+        /// -1: no limit.
+        public var maxBytes: Int64
+        /// -1: no limit.
+        public var maxMessages: Int64
+        /// -1: no limit.
+        public var maxMessageSize: Int64
+        /// -1: no limit.
+        public var maxMessagesPerSubject: Int64
+        public var replicas: Int
+        public var noAck: Bool
+        public var sealed: Bool
+        public var allowDirect: Bool
+        public var allowAtomic: Bool
+        public var allowRollup: Bool
+        public var denyDelete: Bool
+        public var denyPurge: Bool
+        public var discardNewPerSubject: Bool
+        /// The mirrored stream's name.
+        public var mirror: String?
+        /// The names of the streams it sources from.
+        public var sources: [String]
+        public var hasSubjectTransform: Bool
+        public var allowMessageTTL: Bool
+        /// 0: none.
+        public var subjectDeleteMarkerTTLNanoseconds: Int64
+        public var allowMessageSchedules: Bool
+        public var allowMessageCounter: Bool
+        /// `async`, or nil or `default`.
+        public var persistMode: String?
+        /// The sequence of the first message a new stream takes; 0 and 1 are the same.
+        public var firstSequence: UInt64
+        /// Free text pairs; from 2.11 on also the server's own `_nats.*`.
+        public var metadata: [String: String]
+    }
+
+    /// What a stream holds.
+    public struct State: Sendable, Hashable {
+        public var messages: UInt64
+        public var bytes: UInt64
+        public var firstSequence: UInt64
+        /// Survives deletes, purges and expiry, unlike the message.
+        public var lastSequence: UInt64
+        /// RFC 3339.
+        public var firstTime: String
+        /// RFC 3339.
+        public var lastTime: String
+    }
+
+    /// The servers that hold a stream.
+    public struct Cluster: Sendable, Hashable {
+        /// nil while there is none.
+        public var leader: String?
+        /// The others.
+        public var replicas: [Peer]
+
+        /// Whether leader and up-to-date replicas are more than half of all.
+        public var hasCurrentMajority: Bool {
+            guard leader != nil else { return false }
+            let currentCount = 1 + replicas.count { $0.isCurrent && !$0.isOffline }
+            return 2 * currentCount > 1 + replicas.count
+        }
+    }
+
+    /// A server that follows a stream's leader.
+    public struct Peer: Sendable, Hashable {
+        public var name: String
+        public var isCurrent: Bool
+        public var isOffline: Bool
+        /// Operations that it has yet to apply.
+        public var lag: UInt64
+    }
+}
