@@ -1,0 +1,108 @@
+import CLibPQ
+import Glibc
+
+extension LibPQConnection {
+    /// How a command's answer ended.
+    enum Answer: ~Copyable {
+        case result(LibPQResult)
+        /// The server streams now, in both directions.
+        case copyBoth
+    }
+
+    /// Sends `sql` by the simple protocol, which is the only one that a walsender speaks, and waits for the whole answer.
+    ///
+    /// - Returns: The last result, when `sql` holds several statements.
+    /// - Throws: `PostgresError`; errors show `sql` cut to 200 characters, so it must hold no secret.
+    func run(_ sql: String, deadline: Deadline) throws(PostgresError) -> Answer {
+        try prepareToSend([sql])
+        guard PQsendQuery(handle, sql) == 1 else { throw .connectionLost(message: Self.lossMessage(errorMessage)) }
+        return try answer(to: sql, deadline: deadline)
+    }
+
+    /// Sends `sql` by the extended protocol with `parameters` as text, and waits for the whole answer.
+    func run(_ sql: String, parameters: [String?], deadline: Deadline) throws(PostgresError) -> Answer {
+        try prepareToSend(parameters + [sql])
+        let sent = CStringArray(parameters).withPointers { values in
+            PQsendQueryParams(handle, sql, Int32(parameters.count), nil, values, nil, nil, 0)
+        }
+        guard sent == 1 else { throw .connectionLost(message: Self.lossMessage(errorMessage)) }
+        return try answer(to: sql, deadline: deadline)
+    }
+
+    /// `run` for a command that must not begin to stream.
+    func rows(_ sql: String, deadline: Deadline) throws(PostgresError) -> LibPQResult {
+        switch try run(sql, deadline: deadline) {
+        case .result(let result): return result
+        case .copyBoth: throw .protocolViolation(message: "the server streams in answer to: " + Self.shown(sql))
+        }
+    }
+
+    private func prepareToSend(_ strings: [String?]) throws(PostgresError) {
+        for string in strings {
+            guard let string, string.utf8.contains(0) else { continue }
+            throw .protocolViolation(message: "PostgreSQL's text cannot carry a NUL byte")
+        }
+        if let end = sessionEnd {
+            throw .server(
+                sqlState: end.sqlState, severity: end.severity, message: end.message, detail: end.detail,
+                hint: end.hint,
+                command: "none; the session had been ended before this one")
+        }
+        guard !isBroken else { throw .connectionLost(message: "it was closed before this command") }
+        guard !isBusy else {
+            throw .connectionLost(message: "an earlier command is still under way on it")
+        }
+    }
+
+    private func answer(to sql: String, deadline: Deadline) throws(PostgresError) -> Answer {
+        let command = Self.shown(sql)
+        try sendAll(command: command, deadline: deadline)
+        var refusal: PostgresError?
+        var last: LibPQResult?
+        while let result = try nextResult(command: command, deadline: deadline) {
+            switch result.status {
+            case PGRES_COPY_BOTH:
+                return .copyBoth
+            case PGRES_COPY_IN, PGRES_COPY_OUT:
+                throw .protocolViolation(message: "COPY is not supported: " + command)
+            case PGRES_TUPLES_OK, PGRES_COMMAND_OK, PGRES_EMPTY_QUERY:
+                last = consume result
+            default:
+                refusal = refusal ?? result.error(command: command)
+            }
+        }
+        if let refusal { throw refusal }
+        guard let last = consume last else {
+            throw .connectionLost(message: Self.lossMessage(errorMessage))
+        }
+        return .result(last)
+    }
+
+    private func sendAll(command: String, deadline: Deadline) throws(PostgresError) {
+        while true {
+            let unsent = PQflush(handle)
+            if unsent == 0 { return }
+            guard unsent == 1 else { throw .connectionLost(message: Self.lossMessage(errorMessage)) }
+            let events = deadline.wait(for: socket, events: POLLIN | POLLOUT)
+            guard events != 0 else { throw .timedOut(command: command) }
+            // The server may say something first, and may read on only when we have read that.
+            if events & POLLIN != 0, PQconsumeInput(handle) == 0 {
+                throw .connectionLost(message: Self.lossMessage(errorMessage))
+            }
+        }
+    }
+
+    private func nextResult(command: String, deadline: Deadline) throws(PostgresError) -> LibPQResult? {
+        while PQisBusy(handle) == 1 {
+            guard deadline.wait(for: socket, events: POLLIN) != 0 else { throw .timedOut(command: command) }
+            // When this fails PQgetResult has the server's last words.
+            if PQconsumeInput(handle) == 0 { break }
+        }
+        guard let result = PQgetResult(handle) else { return nil }
+        return LibPQResult(result)
+    }
+
+    private static func shown(_ sql: String) -> String {
+        sql.count > 200 ? sql.prefix(200) + "…" : sql
+    }
+}

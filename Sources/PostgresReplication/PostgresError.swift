@@ -1,0 +1,84 @@
+/// Why a call to PostgreSQL failed.
+///
+/// Messages are libpq's or the server's own; they hold no password and no query parameter.
+public enum PostgresError: Error, Sendable, Equatable {
+    /// No connection came about. `sqlState` is there when a server refused it: `28P01` wrong password, `3D000` no such
+    /// database, `53300` too many connections, `57P03` starting up; nil when none was reached, or TLS failed.
+    case connectionFailed(message: String, sqlState: String?)
+    /// A connection that stood is gone, or was used after it went.
+    case connectionLost(message: String)
+    /// The server refused `command`; or it ended the session, with `severity` FATAL or PANIC.
+    case server(
+        sqlState: String, severity: String, message: String, detail: String?, hint: String?, command: String)
+    /// The server said what the protocol does not allow here, or we were asked to send what it cannot carry.
+    case protocolViolation(message: String)
+    /// No answer to `command` in time. The connection still waits for it and takes no other command: close it.
+    case timedOut(command: String)
+}
+
+extension PostgresError {
+    /// The server's five-character error code, if a server said anything.
+    public var sqlState: String? {
+        switch self {
+        case .connectionFailed(_, let sqlState): sqlState
+        case .server(let sqlState, _, _, _, _, _): sqlState
+        case .connectionLost, .protocolViolation, .timedOut: nil
+        }
+    }
+
+    /// 28xxx: the server did not accept who we say we are, or its pg_hba.conf has no line for us.
+    public var isAuthentication: Bool { sqlState?.hasPrefix("28") ?? false }
+
+    /// 42501 or 28xxx: a right is missing (REPLICATION, CONNECT, ownership), or authentication failed.
+    public var isPermission: Bool { sqlState == "42501" || isAuthentication }
+
+    /// 55006: the slot is active for another session.
+    public var isObjectInUse: Bool { sqlState == "55006" }
+
+    /// 42704: no such slot, publication or role.
+    public var isUndefinedObject: Bool { sqlState == "42704" }
+
+    /// 42710: the slot or publication exists already.
+    public var isDuplicateObject: Bool { sqlState == "42710" }
+
+    /// 55000: the slot was invalidated, `wal_level` is too low, or the server is in recovery.
+    public var isObjectNotInPrerequisiteState: Bool { sqlState == "55000" }
+
+    /// 57P01 to 57P03: the server is stopping, has crashed, or is starting up. `pg_terminate_backend` is 57P01 too.
+    public var isShuttingDown: Bool {
+        switch sqlState {
+        case "57P01", "57P02", "57P03": true
+        default: false
+        }
+    }
+
+    /// The connection came to nothing because of TLS: a certificate not trusted, not readable or for another host, or a
+    /// side without TLS.
+    ///
+    /// libpq has no code for it. It is told by libpq's own words, which are English as long as the program calls no
+    /// `setlocale`.
+    public var isTLS: Bool {
+        guard case .connectionFailed(let message, nil) = self else { return false }
+        return ["SSL", "certificate", "private key file", "tlsv1 alert"].contains { message.contains($0) }
+    }
+}
+
+extension PostgresError: CustomStringConvertible {
+    public var description: String {
+        switch self {
+        case .connectionFailed(let message, let sqlState):
+            return "cannot connect to PostgreSQL: " + message + (sqlState.map { " (SQLSTATE \($0))" } ?? "")
+        case .connectionLost(let message):
+            return "the connection to PostgreSQL is lost: " + message
+        case .server(let sqlState, let severity, let message, let detail, let hint, let command):
+            var text = "PostgreSQL answered \(severity) \(sqlState): \(message)"
+            if let detail { text += "; detail: " + detail }
+            if let hint { text += "; hint: " + hint }
+            return text + "; command: " + command
+        case .protocolViolation(let message):
+            return "PostgreSQL protocol: " + message
+        case .timedOut(let command):
+            return "PostgreSQL did not answer in time; command: " + command
+        }
+    }
+}
