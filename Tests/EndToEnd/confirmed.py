@@ -1,0 +1,107 @@
+"""Whether PostgreSQL was ever told that something is stored which is not."""
+
+import asyncio
+import threading
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
+
+import psycopg
+
+import stream
+from oracles.changes import Transaction, lsn_text
+from servers.nats import Nats
+from servers.postgres import Postgres
+
+_PAUSE_SECONDS = 0.003
+
+
+@dataclass(slots=True, frozen=True)
+class Sample:
+    """The slot's confirmed position and, read after it, the position of the last stored message."""
+
+    confirmed: int
+    stored: tuple[int, int]
+
+
+class ConfirmedSampler:
+    """Samples all the time, in a thread of its own; `require_truth` judges afterwards.
+
+    The order of the two readings makes it safe: what was confirmed first must be stored when we look second. While one
+    of the servers does not answer, a confirmed position waits for the next answer.
+    """
+
+    def __init__(self, postgres: Postgres, nats: Nats, slot: str = "fraiseql_events"):
+        self.samples: list[Sample] = []
+        self._postgres = postgres
+        self._url = nats.url
+        self._slot = slot
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="sampler", daemon=True)
+
+    def __enter__(self) -> "ConfirmedSampler":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._stop.set()
+        self._thread.join(60)
+
+    async def _run(self) -> None:
+        database = connection = None
+        waiting: list[int] = []
+        while not self._stop.is_set():
+            try:
+                if database is None:
+                    database = self._postgres.connect()
+                row = database.execute("SELECT (confirmed_flush_lsn - '0/0')::bigint FROM pg_replication_slots "
+                                       "WHERE slot_name = %s", (self._slot,)).fetchone()
+                if row and row[0] is not None and (not waiting or waiting[-1] != row[0]):
+                    waiting.append(row[0])
+            except psycopg.Error:
+                database = None
+            try:
+                if connection is None or not connection.is_connected:
+                    if connection:
+                        await connection.close()
+                    connection = await stream.connect(self._url)
+                if waiting:
+                    stored = await stream.last_position(connection)
+                    self.samples += [Sample(confirmed, stored) for confirmed in waiting]
+                    waiting.clear()
+            except Exception:  # noqa: BLE001 - a server that was killed or paused answers in many ways, or not
+                connection = None
+            await asyncio.sleep(_PAUSE_SECONDS)
+        if connection:
+            await connection.close()
+        if database:
+            database.close()
+
+    def require_truth(self, transactions: list[Transaction]) -> int:
+        """Fails if a sample confirms a transaction that was not wholly stored, or ends inside a commit record. Returns
+        how many different confirmed positions were judged.
+
+        PostgreSQL does not send a transaction again whose commit record starts before the confirmed position (facts.md,
+        PG-1): so each of those must be stored, up to its last change.
+        """
+        assert self.samples, "the confirmed position was never sampled"
+        commits = [transaction.commit_lsn for transaction in transactions]
+        for sample in self.samples:
+            index = bisect_left(commits, sample.confirmed) - 1
+            if index < 0:
+                continue
+            last = transactions[index]
+            needed = (last.commit_lsn, last.count)
+            assert sample.stored >= needed, (
+                f"confirmed {lsn_text(sample.confirmed)} passes the transaction {last.xid} at "
+                f"{lsn_text(last.commit_lsn)}, while the stream ended at {lsn_text(sample.stored[0])}, "
+                f"ordinal {sample.stored[1]} of {last.count}")
+            assert sample.confirmed >= last.end_lsn, (
+                f"confirmed {lsn_text(sample.confirmed)} lies inside the commit record of {last.xid}, "
+                f"{lsn_text(last.commit_lsn)} to {lsn_text(last.end_lsn)}")
+        return len({sample.confirmed for sample in self.samples})
+
+    def exact(self, transactions: list[Transaction]) -> int:
+        """How many different samples were exactly the end of a transaction."""
+        ends = [transaction.end_lsn for transaction in transactions]
+        return len({sample.confirmed for sample in self.samples
+                    if bisect_right(ends, sample.confirmed) > bisect_left(ends, sample.confirmed)})

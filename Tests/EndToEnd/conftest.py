@@ -1,0 +1,102 @@
+"""Pairs of servers, deployments that are cleaned up, seeds, and the closing report."""
+
+import json
+import os
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from deployment import Deployment, Pair
+
+# What is tested without --all: the oldest servers supported, and the newest.
+PAIRS = [Pair("15", "2.9.10"), Pair("18", "2.15.1")]
+ALL_PAIRS = [Pair(postgres, nats) for postgres in ("15", "16", "18") for nats in ("2.9.10", "2.15.1", "2.15.1-R3")]
+
+_report = pytest.StashKey[list[str]]()
+_failed = pytest.StashKey[bool]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--all", action="store_true", help="every pair of servers, not only the oldest and the newest")
+    parser.addoption("--seed", type=int, default=None, help="of everything random in the tests")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_report] = []
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "pair" in metafunc.fixturenames:
+        pairs = ALL_PAIRS if metafunc.config.getoption("--all") else PAIRS
+        metafunc.parametrize("pair", pairs, ids=lambda pair: f"{pair.postgres}×{pair.nats}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call):
+    outcome = yield
+    if call.when == "call" or outcome.failed:
+        item.stash[_failed] = outcome.failed
+    return outcome
+
+
+@pytest.fixture
+def oldest() -> Pair:
+    """The pair for tests that need one only."""
+    return PAIRS[0]
+
+
+@pytest.fixture
+def newest() -> Pair:
+    """The other pair."""
+    return PAIRS[1]
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> int:
+    """--seed, else $SLOTSTREAM_SEED, else a new one; a failing test shows it."""
+    given = request.config.getoption("--seed") or os.environ.get("SLOTSTREAM_SEED")
+    chosen = int(given) if given else random.SystemRandom().randrange(1, 2**31)
+    print(f"seed: {chosen}  (again: --seed {chosen})")
+    return chosen
+
+
+@pytest.fixture
+def report(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Adds a line to the report at the end of the run."""
+    return request.config.stash[_report].append
+
+
+@pytest.fixture
+def deploy(request: pytest.FixtureRequest):
+    """Makes deployments (as the class does), ends them after the test, and keeps their folder if it failed."""
+    made: list[Deployment] = []
+
+    def make(*arguments, **options) -> Deployment:
+        deployment = Deployment(*arguments, **options)
+        made.append(deployment)
+        return deployment
+
+    yield make
+    for deployment in made:
+        deployment.close()
+        if request.node.stash.get(_failed, True):
+            print(f"logs: {deployment.folder}")
+        else:
+            deployment.remove()
+
+
+def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
+    """The report, and the counts in a file for deploy/test when $SLOTSTREAM_RESULTS names one."""
+    lines = config.stash[_report]
+    if lines:
+        terminalreporter.section("what was compared")
+        for line in lines:
+            terminalreporter.write_line(line)
+    path = os.environ.get("SLOTSTREAM_RESULTS")
+    if path:
+        count = {kind: len(terminalreporter.stats.get(kind, [])) for kind in ("passed", "failed", "error", "skipped")}
+        # A skipped test proves nothing: it counts as failed.
+        failed = count["failed"] + count["error"] + count["skipped"]
+        Path(path).write_text(json.dumps({"passed": count["passed"], "failed": failed, "report": lines}))

@@ -1,0 +1,164 @@
+"""A private PostgreSQL of a given version."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import psycopg
+
+from .tools import free_port, postgres_bin, wait_until
+
+# fsync is off: the tests kill processes, not machines, and what the kernel holds survives that. synchronous_commit stays
+# on, so that a commit that a client was told of is in the WAL.
+SETTINGS = {
+    "wal_level": "logical",
+    "max_wal_senders": "20",
+    "max_replication_slots": "20",
+    "max_connections": "60",
+    "fsync": "off",
+    "shared_buffers": "256MB",
+    "max_wal_size": "8GB",
+    "checkpoint_timeout": "10min",
+    "listen_addresses": "127.0.0.1",
+    "log_line_prefix": "%m [%p] ",
+    "log_replication_commands": "on",
+}
+
+# What a database may be set to, and what must not be seen in an event: the streamer pins its own session.
+FOREIGN_DEFAULTS = {
+    "TimeZone": "Asia/Kolkata",
+    "DateStyle": "German, DMY",
+    "IntervalStyle": "sql_standard",
+    "extra_float_digits": "-3",
+    "bytea_output": "escape",
+}
+
+
+class Postgres:
+    """One cluster in `folder`; `start` it, and `close` it at the end."""
+
+    database = "shop"
+
+    def __init__(self, version: str, folder: Path, settings: dict[str, str] | None = None):
+        self.version = version
+        self.bin = postgres_bin(version)
+        self.folder = folder
+        self.data = folder / "data"
+        self.log = folder / "postgres.log"
+        self.port = free_port()
+        self.settings = SETTINGS | {"port": str(self.port), "unix_socket_directories": str(folder)} | (settings or {})
+        self._process: subprocess.Popen | None = None
+
+    @property
+    def identity(self) -> dict:
+        """The user to run as, as arguments to subprocess: `postgres` when we are root, which PostgreSQL refuses."""
+        return {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
+
+    @property
+    def conninfo(self) -> str:
+        """How to connect over TCP."""
+        return f"host=127.0.0.1 port={self.port} dbname={self.database} user=postgres"
+
+    @property
+    def socket_conninfo(self) -> str:
+        """How to connect over the Unix socket, which reaches into other network namespaces."""
+        return f"host={self.folder} port={self.port} dbname={self.database} user=postgres"
+
+    @property
+    def pid(self) -> int:
+        """The postmaster's process id."""
+        return self._process.pid
+
+    def create(self) -> None:
+        """Makes the cluster, starts it and creates the database."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if self.identity:
+            shutil.chown(self.folder, "postgres", "postgres")
+        command = [self.bin / "initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8",
+                   "--locale=C.UTF-8", "--no-sync"]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=self.folder, **self.identity)
+        assert done.returncode == 0, f"initdb of PostgreSQL {self.version}: {done.stderr}"
+        self.start()
+        with psycopg.connect(self.conninfo.replace(f"dbname={self.database}", "dbname=postgres"), autocommit=True) as c:
+            c.execute(f"CREATE DATABASE {self.database}")
+            for name, value in FOREIGN_DEFAULTS.items():
+                c.execute(f"ALTER DATABASE {self.database} SET {name} TO '{value}'")
+
+    def start(self) -> None:
+        """Starts the postmaster and waits until it takes connections."""
+        options = [part for name, value in self.settings.items() for part in ("-c", f"{name}={value}")]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [self.bin / "postgres", "-D", self.data, *options], cwd=self.folder, stdout=log, stderr=log,
+                stdin=subprocess.DEVNULL, start_new_session=True, **self.identity)
+        wait_until(self._answers, 60, f"PostgreSQL {self.version} takes connections, see {self.log}")
+
+    def _answers(self) -> bool:
+        if self._process.poll() is not None:
+            raise AssertionError(f"PostgreSQL {self.version} ended with {self._process.returncode}, see {self.log}")
+        with psycopg.connect(f"host=127.0.0.1 port={self.port} dbname=postgres user=postgres", connect_timeout=5):
+            return True
+
+    def stop(self, mode: str = "fast", seconds: int = 60) -> float:
+        """`pg_ctl stop -m mode`: returns how long it took, in seconds; fails when it does not end in time."""
+        began = time.monotonic()
+        command = [self.bin / "pg_ctl", "stop", "-D", self.data, "-m", mode, "-t", str(seconds), "-s"]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=self.folder, **self.identity)
+        took = time.monotonic() - began
+        assert done.returncode == 0, f"pg_ctl stop -m {mode}: {done.stderr.strip()} after {took:.1f} s"
+        self._process.wait(timeout=10)
+        return took
+
+    def restart(self, mode: str) -> float:
+        """Stops in `mode` and starts again; returns how long the stop took, in seconds."""
+        took = self.stop(mode)
+        self.start()
+        return took
+
+    def kill(self) -> None:
+        """kill -9 of the postmaster; its children notice and end by themselves."""
+        self._process.kill()
+        self._process.wait()
+
+    def connect(self, **options) -> psycopg.Connection:
+        """A connection in autocommit with ISO dates and UTC, whatever the database's defaults are."""
+        connection = psycopg.connect(self.conninfo, autocommit=True, connect_timeout=10, **options)
+        connection.execute("SET TimeZone TO 'UTC'")
+        connection.execute("SET DateStyle TO 'ISO'")
+        connection.execute("SET extra_float_digits TO 1")
+        connection.execute("SET bytea_output TO 'hex'")
+        return connection
+
+    def value(self, sql: str, parameters=None):
+        """The first column of the first row, over a connection of its own; None without a row."""
+        with self.connect() as connection:
+            row = connection.execute(sql, parameters).fetchone()
+            return row[0] if row else None
+
+    def run(self, sql: str) -> None:
+        """Executes statements (one transaction when there are several, as psql -c does)."""
+        with self.connect() as connection:
+            connection.execute(sql)
+
+    def run_file(self, path: Path) -> None:
+        """Runs a script through psql, stopping at the first error."""
+        command = [self.bin / "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", self.conninfo]
+        done = subprocess.run(command, stdin=path.open(), capture_output=True, text=True)
+        assert done.returncode == 0, f"{path.name}: {done.stderr}"
+
+    def flushed(self) -> int:
+        """The WAL's flush position."""
+        return self.value("SELECT (pg_current_wal_flush_lsn() - '0/0')::bigint")
+
+    def close(self) -> None:
+        """Ends it, however it stands."""
+        if self._process and self._process.poll() is None:
+            self._process.send_signal(signal.SIGCONT)
+            self._process.send_signal(signal.SIGQUIT)
+            try:
+                self._process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                self.kill()

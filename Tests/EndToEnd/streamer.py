@@ -1,0 +1,156 @@
+"""The program under test: configured, started, watched, killed."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from servers.tools import free_port, slotstream_binary, wait_until
+
+
+def toml(tables: dict[str, dict]) -> str:
+    """A TOML document of the given tables; JSON's literals are TOML's too."""
+    lines = []
+    for table, values in tables.items():
+        lines.append(f"[{table}]")
+        lines += [f"{json.dumps(key)} = {json.dumps(value)}" for key, value in values.items()]
+    return "\n".join(lines) + "\n"
+
+
+class Streamer:
+    """One `slotstream`, with its configuration in `folder`."""
+
+    def __init__(self, folder: Path, postgres_url: str, nats_url: str, overrides: dict[str, dict] | None = None,
+                 prefix: list[str] | None = None, environment: dict[str, str] | None = None):
+        self.binary = slotstream_binary()
+        self.folder = folder
+        folder.mkdir(parents=True)
+        self.http = f"127.0.0.1:{free_port()}"
+        self.config = folder / "slotstream.toml"
+        self.log = folder / "slotstream.log"
+        self.prefix = prefix or []
+        self.environment = os.environ | (environment or {})
+        self.process: subprocess.Popen | None = None
+        tables = {
+            "source": {"url": postgres_url},
+            "transport.nats": {"url": nats_url},
+            "transport.nats.jetstream": {},
+            "http": {"listen": self.http},
+            "log": {"format": "json", "level": "debug"},
+        }
+        for table, values in (overrides or {}).items():
+            tables[table] = tables.get(table, {}) | values
+        self.config.write_text(toml(tables))
+
+    def command(self, *arguments: str, expect: int | None = 0, seconds: float = 60) -> subprocess.CompletedProcess:
+        """Runs another command of the program to its end; fails unless it exits with `expect` (None: any)."""
+        done = subprocess.run([*self.prefix, str(self.binary), *arguments, "--config", str(self.config)],
+                              capture_output=True, text=True, cwd=self.folder, env=self.environment, timeout=seconds)
+        said = f"slotstream {' '.join(arguments)} exited with {done.returncode}: {done.stderr[-3000:]}"
+        assert expect is None or done.returncode == expect, said
+        return done
+
+    def setup(self) -> None:
+        """`slotstream setup`: publication, stream, bucket, slot, record, consumer."""
+        self.command("setup")
+
+    def start(self, wait: bool = True) -> None:
+        """`slotstream run`, in the background; waits until it is ready unless told otherwise."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*self.prefix, str(self.binary), "run", "--config", str(self.config)], cwd=self.folder,
+                env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+        if wait:
+            self.wait_ready()
+
+    def wait_ready(self, seconds: float = 30) -> None:
+        """Until /readyz says 200; a streamer that has ended fails at once, with its last words."""
+        wait_until(lambda: self._alive() and self.get("/readyz"), seconds, f"the streamer is ready: {self.log}")
+
+    def _alive(self) -> bool:
+        assert self.process.poll() is None, f"the streamer ended with {self.process.returncode}: {self.last_words()}"
+        return True
+
+    @property
+    def running(self) -> bool:
+        """Whether its process is there."""
+        return self.process is not None and self.process.poll() is None
+
+    def kill(self) -> None:
+        """kill -9."""
+        self.process.kill()
+        self.process.wait()
+
+    def terminate(self, seconds: float = 80) -> int:
+        """SIGTERM; returns the exit code (after at most 75 s it is 0, says the contract)."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.wait(seconds)
+
+    def wait(self, seconds: float) -> int:
+        """The exit code, when it ends by itself within that time."""
+        try:
+            return self.process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"the streamer still runs after {seconds:g} s: {self.last_words()}") from None
+
+    def get(self, path: str, seconds: float = 2) -> str:
+        """The body of an HTTP answer with status 200; other statuses raise."""
+        with urllib.request.urlopen(f"http://{self.http}{path}", timeout=seconds) as answer:
+            return answer.read().decode()
+
+    def status(self) -> dict:
+        """GET /status."""
+        return json.loads(self.get("/status"))
+
+    def in_flight(self) -> int | None:
+        """Messages handed over and not acknowledged, as /status has it; None when it does not answer."""
+        try:
+            return self.status()["in_flight"]["messages"]
+        except (OSError, urllib.error.URLError, KeyError):
+            return None
+
+    def metric(self, name: str) -> float:
+        """The sum of a metric's series in /metrics; fails when there is none."""
+        found = re.findall(rf"^{name}(?:\{{[^}}]*\}})? (\S+)", self.get("/metrics"), re.MULTILINE)
+        assert found, f"no metric {name}"
+        return sum(map(float, found))
+
+    def _proc(self, name: str) -> int:
+        """A line of /proc/PID/status in bytes."""
+        text = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(rf"^{name}:\s+(\d+) kB", text, re.MULTILINE)[1]) * 1024
+
+    def peak_memory(self) -> int:
+        """The largest resident memory so far (VmHWM), in bytes."""
+        return self._proc("VmHWM")
+
+    def cpu_seconds(self) -> float:
+        """User and system time so far."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def log_entries(self) -> list[dict]:
+        """The structured log so far; lines that are no JSON are left out."""
+        entries = []
+        for line in self.log.read_text(errors="replace").splitlines():
+            try:
+                entry = json.loads(line)
+            except json.JSONDecodeError:
+                continue
+            if isinstance(entry, dict):
+                entries.append(entry)
+        return entries
+
+    def last_words(self) -> str:
+        """The end of the log."""
+        return self.log.read_text(errors="replace")[-3000:] if self.log.exists() else "no log"
+
+    def close(self) -> None:
+        """Ends it, however it stands."""
+        if self.running:
+            self.process.send_signal(signal.SIGCONT)
+            self.kill()
