@@ -1,0 +1,83 @@
+import Capture
+import WAL
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// What a streamer knows for sure, kept in the key-value bucket under the stream's name.
+///
+/// It is put before its `confirmedLSN` is told to PostgreSQL, always by compare-and-set on its revision.
+struct CheckpointRecord: Codable, Equatable, Sendable {
+    /// What made the first record.
+    struct Genesis: Codable, Equatable, Sendable {
+        /// `claimed`: setup is under way; `created`: with the slot; `adopted`: for a slot that was there.
+        var kind: String
+        var lsn: String
+        var at: String
+    }
+
+    static let currentSchema = "slotstream.checkpoint/1"
+
+    var schema = CheckpointRecord.currentSchema
+    var systemId: String
+    var timeline: UInt32
+    var slot: String
+    /// Random for each process; empty before the first streamer.
+    var owner: String
+    /// `r`: nothing beyond it has been confirmed to PostgreSQL.
+    var confirmedLsn: String
+    /// The message id of the last event known to be stored; absent before the first.
+    var lastId: String?
+    /// Its sequence; 0 before the first.
+    var lastSequence: UInt64
+    var stream: String
+    /// The stream's creation time as its server tells it: another one is another stream.
+    var streamCreated: String
+    /// Of the options given to START_REPLICATION, which decide the ordinals.
+    var options: String
+    var genesis: Genesis
+
+    /// Put before the slot is created, so that an interrupted setup can be told from lost history; no position yet.
+    var isClaim: Bool { genesis.kind == Self.claimKind }
+
+    static let claimKind = "claimed"
+
+    var confirmedLSN: LSN { LSN(confirmedLsn) ?? .invalid }
+
+    var lastMessageID: MessageID? { lastId.flatMap { MessageID($0) } }
+
+    /// - Throws: a `DecodingError` or a description of what is not right.
+    init(json: [UInt8]) throws {
+        let decoder = JSONDecoder()
+        decoder.keyDecodingStrategy = .convertFromSnakeCase
+        self = try decoder.decode(CheckpointRecord.self, from: Data(json))
+    }
+
+    init(
+        systemID: UInt64, timeline: UInt32, slot: String, owner: String, confirmedLSN: LSN, lastID: MessageID?,
+        lastSequence: UInt64, stream: String, streamCreated: String, options: String, genesis: Genesis
+    ) {
+        self.systemId = String(systemID)
+        self.timeline = timeline
+        self.slot = slot
+        self.owner = owner
+        self.confirmedLsn = confirmedLSN.description
+        self.lastId = lastID?.description
+        self.lastSequence = lastSequence
+        self.stream = stream
+        self.streamCreated = streamCreated
+        self.options = options
+        self.genesis = genesis
+    }
+
+    func json() -> [UInt8] {
+        let encoder = JSONEncoder()
+        encoder.keyEncodingStrategy = .convertToSnakeCase
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        // Strings and integers only: encoding cannot fail.
+        return (try? encoder.encode(self)).map { Array($0) } ?? []
+    }
+}

@@ -1,0 +1,103 @@
+import Capture
+import JetStreamPublishing
+import Logging
+import Synchronization
+import WAL
+
+extension Delivery {
+    private var key: String { configuration.stream.name }
+
+    /// Whether something is known that the record does not say.
+    var isRecordBehind: Bool {
+        confirmableLSN.load(ordering: .acquiring) > record.confirmedLSN.rawValue
+            || (known.storedSequence != record.lastSequence && window.retainedCount == 0)
+    }
+
+    /// For the draining thread: a put is under way or still to come. Asked only when nothing is retained, so that nothing changes meanwhile.
+    var isRecordUnsettled: Bool {
+        recordedLSN.load(ordering: .acquiring) < confirmableLSN.load(ordering: .acquiring)
+    }
+
+    /// Puts the record when it is due: at most one an interval, one in flight, and at once when nothing more will come.
+    func keepCheckpoint() throws(StreamerError) {
+        let now = Instant.now
+        if let put = putInFlight {
+            if now.duration(since: put.at) > configuration.delivery.ackTimeout { try readRecord() }
+            return
+        }
+        guard isRecordBehind, link.connection.isConnected else { return }
+        let isDue = now.duration(since: lastPutAt) >= configuration.delivery.checkpointInterval
+        guard isDue || (isDraining.load(ordering: .acquiring) && window.retainedCount == 0) else { return }
+
+        var next = record
+        // Read once: what is put is what will be told to PostgreSQL.
+        next.confirmedLsn = LSN(confirmableLSN.load(ordering: .acquiring)).description
+        next.lastId = known.storedID?.description
+        next.lastSequence = known.storedSequence
+        putCount += 1
+        let token = AckMailbox.controlBit | putCount
+        do throws(JetStreamError) {
+            try link.connection.publish(
+                subject: JetStreamConnection.bucketSubject(StreamerConfiguration.bucket, key: key),
+                payload: next.json(), headers: JetStreamConnection.bucketHeaders(expectedRevision: revision), token: token)
+        } catch {
+            logger.info("cannot put the checkpoint record yet", metadata: ["error": "\(error)"])
+            lastPutAt = now
+            return
+        }
+        putInFlight = (token, next, now)
+        lastPutAt = now
+    }
+
+    /// Takes the answer to a put.
+    func settlePut(_ outcome: PublishOutcome) throws(StreamerError) {
+        guard let put = putInFlight, put.token == outcome.token else { return }
+        switch outcome {
+        case .controlStored(_, let sequence): recorded(put.record, revision: sequence)
+        case .refused, .duplicate, .otherSequence, .otherStream, .malformed: try readRecord()
+        case .noResponders: putInFlight = nil
+        }
+    }
+
+    /// The answer to a put may have been lost with the connection: what is there tells.
+    func settlePutAfterTrouble() throws(StreamerError) {
+        if putInFlight != nil { try readRecord() }
+    }
+
+    private func recorded(_ record: CheckpointRecord, revision: UInt64) {
+        self.record = record
+        self.revision = revision
+        putInFlight = nil
+        recordedLSN.store(record.confirmedLSN.rawValue, ordering: .releasing)
+        wakeSource()
+    }
+
+    /// Reads the record back: only an owner that changed is another writer, anything else was a put of ours whose answer was lost.
+    private func readRecord() throws(StreamerError) {
+        let found: BucketEntry
+        do throws(JetStreamError) {
+            found = try link.connection.bucketGet(StreamerConfiguration.bucket, key: key)
+        } catch {
+            switch FailurePolicy.verdict(on: .jetStream(error)) {
+            case .stop: throw .jetStream(error)
+            case .retry, .standBy:
+                logger.info("cannot read the checkpoint record yet", metadata: ["error": "\(error)"])
+                putInFlight?.at = .now
+                return
+            }
+        }
+        guard case .value(let json, let revision) = found, let there = try? CheckpointRecord(json: json) else {
+            throw .stop(
+                .bucketMissing,
+                what: "the checkpoint record \(key) in the bucket \(StreamerConfiguration.bucket) is gone while the streamer runs",
+                remedy: LostHistory.remedy)
+        }
+        guard there.owner == record.owner else {
+            throw .stop(
+                .otherWriter,
+                what: "another streamer (owner \(there.owner)) has taken over stream \(key) and slot \(there.slot) at \(there.confirmedLsn)",
+                remedy: "One streamer writes a stream. Stop one of the two; nothing is lost or doubled")
+        }
+        recorded(there, revision: revision)
+    }
+}

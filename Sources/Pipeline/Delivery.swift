@@ -1,0 +1,310 @@
+import Capture
+import JetStreamPublishing
+import Logging
+import Metrics
+import Synchronization
+import WAL
+
+/// Publishes the retained window to the stream, chained and pipelined, and keeps the checkpoint record. It has a thread of its own: the one that owns the PostgreSQL connection never waits for NATS.
+///
+/// Invariants:
+/// 1. Every message carries the sequence that the one before it must have: a hole, a reordering or a second writer cannot be stored.
+/// 2. An event is released only by an ack with the stream's name, the expected sequence and no `duplicate`, or because the stream's last message is at or beyond it.
+/// 3. Anything else means: stop, let settle, read the stream's end, go on from there.
+/// 4. The record is put before its LSN is handed back for PostgreSQL, one put in flight, by compare-and-set.
+///
+/// Sendable because everything that is not an atomic, in a mutex or constant is touched by the delivery thread only, from `run()` on.
+final class Delivery: @unchecked Sendable {
+    struct Start {
+        var known: Resynchronisation.Known
+        var record: CheckpointRecord
+        var revision: UInt64
+        var identity: SourceIdentity
+        var replicaCount: Int
+    }
+
+    let configuration: StreamerConfiguration
+    let window: RetainedWindow
+    let link: NATSLink
+    let observations: Observations
+    let logger: Logger
+    let identity: SourceIdentity
+    /// Wakes the thread that reads from PostgreSQL.
+    private let sourceWake: WakeSignal
+
+    // MARK: What the source thread reads and writes
+
+    /// What may be confirmed once it is recorded.
+    let confirmableLSN: Atomic<UInt64>
+    /// Recorded: may be told to PostgreSQL.
+    let recordedLSN: Atomic<UInt64>
+    /// Found in the stream beyond everything retained: to be skipped.
+    let skipTo = Mutex<Position?>(nil)
+    /// Why the thread ended; nil while it runs and after an orderly end.
+    let failure = Mutex<StreamerError?>(nil)
+    /// Nothing more is appended: the record follows the last ack at once.
+    let isDraining = Atomic<Bool>(false)
+    let isStopRequested = Atomic<Bool>(false)
+
+    // MARK: The delivery thread's own
+
+    var chain: PublishChain
+    var known: Resynchronisation.Known
+    /// Counted as the window counts: the next event to be published.
+    var nextIndex: UInt64 = 0
+    /// Events before it have been published at least once.
+    var publishedCount: UInt64 = 0
+    var trouble: (cause: ResynchronisationCause, detail: String)?
+    var epoch: UInt32 = 1
+    /// Resynchronisations since something was last stored.
+    var fruitlessCount = 0
+    var isIDStaged = false
+    var backoff = Backoff()
+    var replicaCount: Int
+    private var batch = AckBatch()
+    private var counters: [Counter] = []
+    private var tallies: [Int64] = []
+
+    var record: CheckpointRecord
+    var revision: UInt64
+    var putInFlight: (token: UInt64, record: CheckpointRecord, at: Instant)?
+    var putCount: UInt64 = 0
+    var lastPutAt: Instant
+
+    init(
+        _ start: Start, configuration: StreamerConfiguration, window: RetainedWindow, link: NATSLink,
+        observations: Observations, sourceWake: WakeSignal, logger: Logger
+    ) {
+        self.configuration = configuration
+        self.window = window
+        self.link = link
+        self.observations = observations
+        self.sourceWake = sourceWake
+        self.logger = logger
+        identity = start.identity
+        known = start.known
+        record = start.record
+        revision = start.revision
+        replicaCount = start.replicaCount
+        chain = PublishChain(lastSequence: start.known.storedSequence)
+        confirmableLSN = Atomic(start.record.confirmedLSN.rawValue)
+        recordedLSN = Atomic(start.record.confirmedLSN.rawValue)
+        lastPutAt = .now
+        link.mailbox.beginEpoch(epoch)
+    }
+
+    /// The thread's function: returns when asked to stop, or with `failure` set.
+    func run() {
+        do throws(StreamerError) {
+            while !isStopRequested.load(ordering: .acquiring) {
+                try turn()
+                link.wake.wait(timeout: waitTime())
+            }
+        } catch {
+            failure.withLock { $0 = error }
+        }
+        sourceWake.signal()
+    }
+
+    /// For any thread: something was appended, or a flag was set.
+    func wake() { link.wake.signal() }
+
+    func wakeSource() { sourceWake.signal() }
+
+    private func turn() throws(StreamerError) {
+        takeEvents()
+        try takeAcks()
+        if chain.isOverdue(at: .now, ackTimeout: configuration.delivery.ackTimeout) {
+            report(.ackTimeout, "no ack for \(configuration.delivery.ackTimeout.milliseconds) ms")
+        }
+        while let trouble {
+            self.trouble = nil
+            try resynchronise(trouble.cause, trouble.detail)
+            if isStopRequested.load(ordering: .acquiring) { return }
+        }
+        try publish()
+        try keepCheckpoint()
+        observe()
+    }
+
+    private func waitTime() -> Duration {
+        if trouble != nil { return .zero }
+        // The next thing that is due by time: a record, or an ack that does not come.
+        return putInFlight != nil || chain.inFlightCount > 0 || isRecordBehind ? .milliseconds(50) : .milliseconds(500)
+    }
+
+    /// Remembers the first thing that went wrong since the last resynchronisation.
+    func report(_ cause: ResynchronisationCause, _ detail: String) {
+        if trouble == nil { trouble = (cause, detail) }
+    }
+
+    // MARK: - Events and acks
+
+    func takeEvents() {
+        for event in link.takeEvents() {
+            switch event {
+            case .disconnected(let why):
+                setConnected(false)
+                logger.warning("disconnected from NATS", metadata: ["why": "\(why)"])
+                report(.reconnected, "the connection broke: \(why)")
+            case .reconnected(let url):
+                setConnected(true)
+                observations.reconnectCount.add(1, ordering: .relaxed)
+                observations.meters.reconnectedNATS()
+                logger.notice("reconnected to NATS", metadata: ["url": "\(url)"])
+                report(.reconnected, "reconnected to \(url)")
+            case .closed(let why):
+                setConnected(false)
+                failure.withLock { $0 = .jetStream(.notConnected(why)) }
+                isStopRequested.store(true, ordering: .releasing)
+            case .permissionViolation(let what) where what.contains("LEADER.STEPDOWN"):
+                // A help where it is permitted, no condition.
+                logger.warning("not permitted to ask the stream's leader to step down", metadata: ["error": "\(what)"])
+            case .permissionViolation(let what):
+                failure.withLock { $0 = .jetStream(.permission(what)) }
+                isStopRequested.store(true, ordering: .releasing)
+            case .asyncError(let what):
+                logger.warning("NATS reported an error", metadata: ["error": "\(what)"])
+            }
+        }
+    }
+
+    func setConnected(_ isConnected: Bool) {
+        observations.texts.withLock { $0.isNATSConnected = isConnected }
+    }
+
+    func takeAcks() throws(StreamerError) {
+        link.mailbox.drain(into: &batch)
+        for range in batch.stored {
+            do throws(PublishChain.Fault) {
+                release(count: try chain.stored(range.first...range.last))
+            } catch {
+                report(.unexpectedSequence, "\(error)")
+            }
+        }
+        for outcome in batch.outcomes {
+            if outcome.isControl {
+                try settlePut(outcome)
+            } else {
+                reportOutcome(outcome)
+            }
+        }
+        if batch.droppedCount > 0 { report(.refused, "\(batch.droppedCount) more answers that are no acks") }
+    }
+
+    private func reportOutcome(_ outcome: PublishOutcome) {
+        switch outcome {
+        case .refused(let token, let errCode, let code, let lastSequence):
+            isIDStaged = isIDStaged || errCode == JetStreamErrorCode.duplicateInProcess
+            let seen = lastSequence.map { ", the stream is at \($0)" } ?? ""
+            report(.refused, "JetStream refused sequence \(token) with \(errCode) (\(code))\(seen)")
+        case .duplicate(let token, let sequence):
+            isIDStaged = isIDStaged || sequence != token
+            report(.duplicate, "JetStream answered duplicate, sequence \(sequence), to sequence \(token)")
+        case .otherSequence(let token, let sequence):
+            report(.unexpectedSequence, "stored at sequence \(sequence), not at \(token)")
+        case .otherStream(let token): report(.unexpectedSequence, "another stream answered to sequence \(token)")
+        case .noResponders(let token): report(.noResponders, "nobody took sequence \(token)")
+        case .malformed(let token): report(.malformedAck, "the ack of sequence \(token) cannot be read")
+        case .controlStored: break
+        }
+    }
+
+    /// The oldest `count` events in flight are stored.
+    private func release(count: Int) {
+        guard count > 0 else { return }
+        let first = window.releasedCount.load(ordering: .relaxed)
+        releaseWindow(through: first + UInt64(count))
+        known.storedSequence = chain.firstInFlightToken - 1
+        fruitlessCount = 0
+        isIDStaged = false
+    }
+
+    /// Lets go of what is stored, and counts it.
+    func releaseWindow(through storedCount: UInt64) {
+        let first = window.releasedCount.load(ordering: .relaxed)
+        guard storedCount > first else { return }
+        let now = PostgresTimestamp.now
+        for index in first..<storedCount {
+            let header = window.header(at: index)
+            observations.meters.duration.record(
+                Double(max(0, now.rawValue - header.commitTimestamp.rawValue)) / 1_000_000)
+            let kind = Int(header.kindIndex)
+            while tallies.count <= kind { tallies.append(0) }
+            tallies[kind] += 1
+        }
+        window.withEvent(at: storedCount - 1) { _, messageID, _ in
+            known.storedID = MessageID(messageID.withUnsafeBufferPointer { String(decoding: $0, as: UTF8.self) })
+        }
+        window.release(through: storedCount)
+        countEvents()
+        let count = storedCount - first
+        observations.meters.processed.increment(by: Int64(count))
+        observations.eventCount.add(count, ordering: .relaxed)
+        sourceWake.signal()
+    }
+
+    /// Hands the tallies on. A kind is announced by the other thread just after its first event: until then its tally waits.
+    private func countEvents() {
+        if counters.count < tallies.count {
+            let kinds = observations.texts.withLock { $0.eventKinds }
+            while counters.count < kinds.count { counters.append(observations.meters.events(of: kinds[counters.count])) }
+        }
+        for kind in 0..<min(counters.count, tallies.count) where tallies[kind] > 0 {
+            counters[kind].increment(by: tallies[kind])
+            tallies[kind] = 0
+        }
+    }
+
+    private func observe() {
+        observations.inFlightCount.store(chain.inFlightCount, ordering: .relaxed)
+        observations.lastSequence.store(known.storedSequence, ordering: .relaxed)
+        let first = window.releasedCount.load(ordering: .relaxed)
+        let isEmpty = window.appendedCount.load(ordering: .acquiring) == first
+        observations.oldestCommit.store(
+            isEmpty ? 0 : window.header(at: first).commitTimestamp.unixMicroseconds, ordering: .relaxed)
+    }
+
+    // MARK: - Publishing
+
+    private func publish() throws(StreamerError) {
+        let appended = window.appendedCount.load(ordering: .acquiring)
+        guard nextIndex < appended, trouble == nil else { return }
+        var now = Instant.now
+        while nextIndex < appended, chain.inFlightCount < configuration.delivery.inFlightMessages {
+            let token = chain.nextToken
+            do throws(JetStreamError) {
+                try window.withEvent(at: nextIndex) { subject, messageID, payload throws(JetStreamError) in
+                    try link.connection.publish(
+                        subject: subject, messageID: messageID, payload: payload, expectedLastSequence: token - 1,
+                        token: token, epoch: epoch)
+                }
+            } catch {
+                try publishFailed(error)
+                return
+            }
+            chain.accepted(at: now)
+            if nextIndex < publishedCount {
+                observations.meters.retried.increment()
+            } else {
+                publishedCount = nextIndex + 1
+            }
+            nextIndex += 1
+            // Acks are taken while there is much to send, so that the window of messages in flight stays open.
+            if nextIndex % 256 == 0 {
+                try takeAcks()
+                if trouble != nil { return }
+                now = .now
+            }
+        }
+    }
+
+    private func publishFailed(_ error: JetStreamError) throws(StreamerError) {
+        switch error {
+        case .payloadTooLarge, .invalidMessage, .wedged, .configuration: throw .jetStream(error)
+        case .authorization, .tls, .permission, .notConnected, .timedOut, .noResponders, .api, .malformedResponse,
+            .client:
+            report(.publishFailed, "\(error)")
+        }
+    }
+}

@@ -1,0 +1,110 @@
+import Capture
+import JetStreamPublishing
+import PostgresReplication
+
+/// What is done about an error, and what the operator is told.
+enum Verdict: Equatable {
+    /// Try again after a delay, for ever; `hint` is what may help meanwhile.
+    case retry(hint: String)
+    /// Another streamer holds the slot: wait for it.
+    case standBy
+    /// Retrying cannot mend it.
+    case stop(StopReason, remedy: String)
+}
+
+/// The one table that decides what retrying can mend.
+enum FailurePolicy {
+    static func verdict(on error: StreamerError) -> Verdict {
+        switch error {
+        case .postgres(let error): verdict(onPostgres: error)
+        case .jetStream(let error): verdict(onJetStream: error)
+        case .capture(let error): verdict(onCapture: error)
+        case .decoding:
+            .stop(.unexpected, remedy: "Nothing was skipped. Please report it with the output of `slotstream decode`")
+        case .stop(let reason, _, let remedy): .stop(reason, remedy: remedy)
+        case .serverShuttingDown: .retry(hint: "the streamer goes on when the server is back")
+        case .streamMoved, .checkpointConflict: .retry(hint: "recovering from the start")
+        case .slotActive: .standBy
+        case .system: .stop(.unexpected, remedy: "See the limits of the process (ulimit -a)")
+        case .cancelled: .retry(hint: "")
+        }
+    }
+
+    private static func verdict(onPostgres error: PostgresError) -> Verdict {
+        if error.isShuttingDown { return .retry(hint: "the server is stopping or starting") }
+        if error.isTLS { return .stop(.tls, remedy: "Check sslmode, sslrootcert, sslcert and sslkey in source.url") }
+        if error.isAuthentication {
+            return .stop(.credentials, remedy: "Check user and password in source.url, and pg_hba.conf")
+        }
+        if error.isPermission {
+            return .stop(
+                .permissionPostgres, remedy: "Grant what is missing: see sql/role.sql, or let an owner run `slotstream setup --print-sql`")
+        }
+        if error.isObjectInUse { return .standBy }
+        switch error {
+        case .connectionFailed(_, let sqlState?):
+            return sqlState == "3D000"
+                ? .stop(.configuration, remedy: "Name an existing database in source.url")
+                : .retry(hint: "PostgreSQL refuses connections")
+        case .connectionFailed(_, nil): return .retry(hint: "PostgreSQL cannot be reached: check source.url and the server")
+        case .connectionLost, .timedOut: return .retry(hint: "reconnecting to PostgreSQL")
+        case .protocolViolation: return .stop(.unexpected, remedy: "Please report it")
+        case .server(let sqlState, _, let message, _, _, _):
+            return verdict(onServerError: sqlState, message: message)
+        }
+    }
+
+    private static func verdict(onServerError sqlState: String, message: String) -> Verdict {
+        switch sqlState {
+        case "55000" where message.contains("wal_level"):
+            return .stop(.configuration, remedy: "Set wal_level = logical in postgresql.conf and restart PostgreSQL")
+        case "55000" where message.contains("can no longer") || message.contains("invalidated"):
+            return .stop(.slotInvalidated, remedy: LostHistory.remedy)
+        // An undefined slot or publication: recovery looks what is there and names it.
+        case "42704": return .retry(hint: "looking again at slot and publication")
+        default: break
+        }
+        // 08 connection, 40 rollback, 53 resources, 57 operator, 58 system, XX internal: they pass, or an operator ends them.
+        let passing = ["08", "40", "53", "57", "58", "XX", "0A", "25"]
+        if passing.contains(String(sqlState.prefix(2))) { return .retry(hint: "PostgreSQL reported \(sqlState)") }
+        return .stop(.unexpected, remedy: "PostgreSQL refused with \(sqlState); nothing was lost")
+    }
+
+    private static func verdict(onJetStream error: JetStreamError) -> Verdict {
+        switch error {
+        case .configuration: .stop(.configuration, remedy: "Correct transport.nats")
+        case .authorization:
+            .stop(.credentials, remedy: "Check credentials_file, nkey_seed_file, user and password_file or token_file")
+        case .tls: .stop(.tls, remedy: "Check transport.nats.tls")
+        case .permission:
+            .stop(.permissionNATS, remedy: "Allow the account to publish and to use $JS.API and _INBOX on this subject")
+        case .notConnected, .timedOut, .noResponders: .retry(hint: "NATS cannot be reached, or has no leader for the stream")
+        case .api(let code, _, _, _):
+            code >= 500 || code == 408 || code == 429
+                ? .retry(hint: "JetStream is not able to now")
+                : .stop(.configuration, remedy: "JetStream refuses it as configured")
+        case .payloadTooLarge, .invalidMessage:
+            .stop(.poisonEvent, remedy: "Set events.on_poison = \"reference\", or exclude the table")
+        case .malformedResponse, .client: .retry(hint: "reconnecting to NATS")
+        case .wedged: .stop(.unexpected, remedy: "Restart the process")
+        }
+    }
+
+    private static func verdict(onCapture error: CaptureError) -> Verdict {
+        switch error {
+        case .poison:
+            .stop(
+                .poisonEvent,
+                remedy: "Nothing was skipped. Set events.on_poison = \"reference\" to publish such events without their data, or exclude the table, and start again")
+        case .historyDiverged, .transactionShrank: .stop(.historyDiverged, remedy: LostHistory.remedy)
+        case .protocolViolation: .stop(.unexpected, remedy: "Nothing was skipped. Please report it")
+        case .subjectTemplate: .stop(.configuration, remedy: "Correct events.subject")
+        }
+    }
+}
+
+/// What every kind of lost history has in common.
+enum LostHistory {
+    static let remedy =
+        "Nothing was passed over. Consumers cannot be given what is missing by going on: stop here, compare the tables with what consumers hold, then begin a new stream: `slotstream slot drop`, another transport.nats.stream_name, and `slotstream setup`"
+}

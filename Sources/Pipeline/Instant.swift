@@ -1,0 +1,57 @@
+import Glibc
+import WAL
+
+/// The monotonic clock, in nanoseconds: for deadlines and liveness. Pipeline is the only module that reads a clock.
+struct Instant: Comparable, Sendable {
+    var nanoseconds: UInt64
+
+    static var now: Instant {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return Instant(nanoseconds: UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec))
+    }
+
+    static func < (lhs: Instant, rhs: Instant) -> Bool { lhs.nanoseconds < rhs.nanoseconds }
+
+    static func + (lhs: Instant, rhs: Duration) -> Instant {
+        let (seconds, attoseconds) = rhs.components
+        return Instant(
+            nanoseconds: lhs.nanoseconds + UInt64(max(0, seconds)) * 1_000_000_000
+                + UInt64(max(0, attoseconds)) / 1_000_000_000)
+    }
+
+    /// Zero if `earlier` lies later.
+    func duration(since earlier: Instant) -> Duration {
+        .nanoseconds(nanoseconds > earlier.nanoseconds ? nanoseconds - earlier.nanoseconds : 0)
+    }
+}
+
+extension PostgresTimestamp {
+    /// The wall clock.
+    static var now: PostgresTimestamp {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return PostgresTimestamp(unixMicroseconds: Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1000)
+    }
+}
+
+/// Delays between attempts: doubled up to a limit, each somewhere between half and the whole of it, for ever.
+struct Backoff: Sendable {
+    private let first: Duration
+    private let limit: Duration
+    private var next: Duration
+
+    init(first: Duration = .milliseconds(100), limit: Duration = .seconds(10)) {
+        self.first = first
+        self.limit = limit
+        next = first
+    }
+
+    mutating func delay() -> Duration {
+        let whole = next
+        next = min(next * 2, limit)
+        return whole * Double.random(in: 0.5...1)
+    }
+
+    mutating func reset() { next = first }
+}

@@ -1,0 +1,88 @@
+import Capture
+import Metrics
+
+/// Why the stream's end was read again.
+enum ResynchronisationCause: String, CaseIterable, Sendable {
+    case start
+    case refused
+    case duplicate
+    case unexpectedSequence = "unexpected_sequence"
+    case noResponders = "no_responders"
+    case ackTimeout = "ack_timeout"
+    case reconnected
+    case publishFailed = "publish_failed"
+    case malformedAck = "malformed_ack"
+}
+
+/// The series of contract and page, by their names. Those with closed label sets exist from the start at 0.
+struct Meters: Sendable {
+    let processed: Counter
+    let retried: Counter
+    let duration: Recorder
+    let lagBytes: Gauge
+    let lagSeconds: Gauge
+    let slotRetainedBytes: Gauge
+    let slotSafeBytes: Gauge
+    let slotActive: Gauge
+    let confirmedLSN: Gauge
+    let receivedLSN: Gauge
+    let transactions: Counter
+    let inFlightMessages: Gauge
+    let inFlightBytes: Gauge
+    let up: Gauge
+    private let resynchronisations: [ResynchronisationCause: Counter]
+    private let postgresReconnects: Counter
+    private let natsReconnects: Counter
+    private let failures: [StopReason: Counter]
+    private let factory: any MetricsFactory
+
+    init(factory: any MetricsFactory) {
+        self.factory = factory
+        func counter(_ label: String, _ dimensions: [(String, String)] = []) -> Counter {
+            Counter(label: label, dimensions: dimensions, factory: factory)
+        }
+        func gauge(_ label: String) -> Gauge { Gauge(label: label, dimensions: [], factory: factory) }
+        processed = counter("fraiseql_observer_events_processed_total")
+        retried = counter("fraiseql_observer_events_retried_total")
+        duration = Recorder(
+            label: "fraiseql_observer_processing_duration_seconds", dimensions: [], aggregate: true, factory: factory)
+        lagBytes = gauge("slotstream_source_lag_bytes")
+        lagSeconds = gauge("slotstream_source_lag_seconds")
+        slotRetainedBytes = gauge("slotstream_slot_retained_bytes")
+        slotSafeBytes = gauge("slotstream_slot_safe_bytes")
+        slotActive = gauge("slotstream_slot_active")
+        confirmedLSN = gauge("slotstream_confirmed_lsn")
+        receivedLSN = gauge("slotstream_received_lsn")
+        transactions = counter("slotstream_transactions_total")
+        inFlightMessages = gauge("slotstream_inflight_messages")
+        inFlightBytes = gauge("slotstream_inflight_bytes")
+        up = gauge("slotstream_up")
+        resynchronisations = Dictionary(
+            uniqueKeysWithValues: ResynchronisationCause.allCases.map {
+                ($0, counter("slotstream_resynchronisations_total", [("cause", $0.rawValue)]))
+            })
+        postgresReconnects = counter("slotstream_reconnects_total", [("peer", "postgres")])
+        natsReconnects = counter("slotstream_reconnects_total", [("peer", "nats")])
+        failures = Dictionary(
+            uniqueKeysWithValues: StopReason.allCases.map {
+                ($0, counter("fraiseql_observer_events_failed_total", [("reason", $0.rawValue)]))
+            })
+        Gauge(
+            label: "slotstream_build_info", dimensions: [("version", Slotstream.version)], factory: factory
+        ).record(1)
+    }
+
+    func resynchronised(_ cause: ResynchronisationCause) { resynchronisations[cause]?.increment() }
+
+    func reconnectedPostgres() { postgresReconnects.increment() }
+
+    func reconnectedNATS() { natsReconnects.increment() }
+
+    func failed(_ reason: StopReason) { failures[reason]?.increment() }
+
+    func events(of kind: EventKind) -> Counter {
+        Counter(
+            label: "slotstream_events_total", dimensions: [("entity", kind.entity), ("operation", kind.operation)],
+            factory: factory)
+    }
+}

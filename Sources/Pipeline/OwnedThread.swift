@@ -1,0 +1,36 @@
+import Glibc
+
+/// A POSIX thread that runs one function and can be waited for. Blocking C calls belong here, never on the cooperative pool.
+struct OwnedThread: ~Copyable {
+    private final class Start {
+        let body: @Sendable () -> Void
+        init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+    }
+
+    private let thread: pthread_t
+
+    /// - Parameter name: For the error.
+    /// - Throws: `.system` if no thread can be made.
+    init(name: String, _ body: @escaping @Sendable () -> Void) throws(StreamerError) {
+        // Retained here, released by the new thread when it begins.
+        let start = Unmanaged.passRetained(Start(body))
+        var thread = pthread_t()
+        let status = pthread_create(
+            &thread, nil,
+            { argument in
+                guard let argument else { return nil }
+                Unmanaged<Start>.fromOpaque(argument).takeRetainedValue().body()
+                return nil
+            }, start.toOpaque())
+        guard status == 0 else {
+            start.release()
+            throw .system("cannot start the thread \(name): \(String(cString: strerror(status)))")
+        }
+        self.thread = thread
+    }
+
+    /// Waits until the function has returned.
+    consuming func join() {
+        pthread_join(thread, nil)
+    }
+}

@@ -1,0 +1,125 @@
+import PostgresReplication
+import WAL
+
+/// What the publication needs: a look at the catalogue, and statements.
+enum PublicationSetup {
+    private struct Table {
+        var qualifiedName: String
+        var quotedName: String
+    }
+
+    /// For counting rows: a table that takes longer is estimated.
+    private static let countTimeout = Duration.seconds(5)
+
+    /// The statements that make the publication publish what `tables` names; empty when it does.
+    static func statements(
+        _ source: StreamerConfiguration.Source, over connection: borrowing SQLConnection
+    ) throws(PostgresError) -> [String] {
+        let name = quoteIdentifier(source.publication)
+        let existing = try connection.query(
+            "SELECT puballtables FROM pg_catalog.pg_publication WHERE pubname = $1", [source.publication])
+        let isForAllTables = source.tables.contains("*")
+        guard let publication = existing.first else {
+            if isForAllTables { return ["CREATE PUBLICATION \(name) FOR ALL TABLES"] }
+            let tables = try matching(source.tables, over: connection)
+            let list = tables.map(\.quotedName).joined(separator: ", ")
+            return ["CREATE PUBLICATION \(name)" + (tables.isEmpty ? "" : " FOR TABLE \(list)")]
+        }
+        if publication.first == "t" || isForAllTables { return [] }
+        let published = Set(
+            try connection.query(
+                """
+                SELECT n.nspname || '.' || c.relname
+                FROM pg_catalog.pg_publication p
+                JOIN pg_catalog.pg_class c ON true JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+                WHERE p.pubname = $1
+                  AND (EXISTS (SELECT FROM pg_catalog.pg_publication_rel r WHERE r.prpubid = p.oid AND r.prrelid = c.oid)
+                       OR EXISTS (SELECT FROM pg_catalog.pg_publication_namespace s
+                                  WHERE s.pnpubid = p.oid AND s.pnnspid = c.relnamespace))
+                """, [source.publication]
+            ).compactMap { $0.first.flatMap { $0 } })
+        let missing = try matching(source.tables, over: connection).filter { !published.contains($0.qualifiedName) }
+        if missing.isEmpty { return [] }
+        return ["ALTER PUBLICATION \(name) ADD TABLE \(missing.map(\.quotedName).joined(separator: ", "))"]
+    }
+
+    /// Permanent tables whose `schema.table` matches one of the patterns; partitions come with their root.
+    private static func matching(
+        _ patterns: [String], over connection: borrowing SQLConnection
+    ) throws(PostgresError) -> [Table] {
+        var tables: [Table] = []
+        for pattern in patterns {
+            let rows = try connection.query(
+                """
+                SELECT n.nspname || '.' || c.relname, quote_ident(n.nspname) || '.' || quote_ident(c.relname)
+                FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+                WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND NOT c.relispartition
+                  AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
+                  AND n.nspname || '.' || c.relname LIKE $1
+                ORDER BY 1
+                """, [likePattern(pattern)])
+            for row in rows {
+                guard row.count == 2, let qualified = row[0], let quoted = row[1],
+                    !tables.contains(where: { $0.qualifiedName == qualified })
+                else { continue }
+                tables.append(Table(qualifiedName: qualified, quotedName: quoted))
+            }
+        }
+        return tables
+    }
+
+    /// `*` and `?` as LIKE has them; everything else stands for itself.
+    static func likePattern(_ pattern: String) -> String {
+        var like = ""
+        for character in pattern {
+            switch character {
+            case "*": like += "%"
+            case "?": like += "_"
+            case "%", "_", "\\": like += "\\" + String(character)
+            default: like.append(character)
+            }
+        }
+        return like
+    }
+
+    /// One sentence about the rows that were there before the slot.
+    static func unpublishedRows(
+        _ source: StreamerConfiguration.Source, over connection: borrowing SQLConnection, before start: LSN
+    ) -> String {
+        let about = "rows that were committed before \(start) are not published"
+        do throws(PostgresError) {
+            let tables = try connection.query(
+                """
+                SELECT quote_ident(t.schemaname) || '.' || quote_ident(t.tablename), greatest(c.reltuples, 0)::bigint
+                FROM pg_catalog.pg_publication_tables t
+                JOIN pg_catalog.pg_namespace n ON n.nspname = t.schemaname
+                JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = t.tablename
+                WHERE t.pubname = $1
+                """, [source.publication])
+            var count: Int64 = 0
+            var isExact = true
+            for table in tables {
+                guard table.count == 2, let name = table[0] else { continue }
+                if let exact = exactCount(of: name, over: connection) {
+                    count += exact
+                } else {
+                    count += table[1].flatMap { Int64($0) } ?? 0
+                    isExact = false
+                }
+            }
+            return "\(about): \(isExact ? "" : "about ")\(count) in \(tables.count) tables"
+        } catch {
+            return "\(about); they could not be counted (\(error))"
+        }
+    }
+
+    /// nil where it may not be read, or takes too long.
+    private static func exactCount(of quotedName: String, over connection: borrowing SQLConnection) -> Int64? {
+        do throws(PostgresError) {
+            let rows = try connection.query("SELECT count(*) FROM \(quotedName)", timeout: countTimeout)
+            return rows.first?.first.flatMap { $0 }.flatMap { Int64($0) }
+        } catch {
+            return nil
+        }
+    }
+}

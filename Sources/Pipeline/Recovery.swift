@@ -1,0 +1,240 @@
+import Capture
+import PostgresReplication
+import WAL
+
+/// Where a streamer goes on, from what both servers say. Pure: no file of our own, the same answer for the same facts.
+enum Recovery {
+    /// What both servers say before anything is started.
+    struct Facts {
+        var configuredSlot: String
+        var optionsFingerprint: String
+        var identity: SourceIdentity
+        var timelines: TimelineHistory
+        /// `IDENTIFY_SYSTEM`'s xlogpos: the server has no WAL beyond it.
+        var serverFlushLSN: LSN
+        var slot: SlotState?
+        var record: CheckpointRecord?
+        var stream: StreamTail?
+        var streamName: String
+    }
+
+    struct Plan: Equatable {
+        /// Given to START_REPLICATION.
+        var startLSN: LSN
+        /// At or below it everything is stored.
+        var watermark: Position?
+        /// The transaction that the server must deliver first.
+        var expected: TransactionAssembler.ExpectedTransaction?
+        var storedID: MessageID?
+        var lastSequence: UInt64
+    }
+
+    enum Outcome: Equatable {
+        case proceed(Plan)
+        /// No slot, no record, and the stream absent or never written to.
+        case firstStart
+        /// `isConfirmedByTime`: what a stale answer of a woken old leader could feign; where there are replicas it is read again before it is believed.
+        case refuse(StopReason, what: String, remedy: String, isConfirmedByTime: Bool)
+    }
+
+    static func assess(_ facts: Facts) -> Outcome {
+        let isStreamUnwritten = facts.stream.map { $0.message == .never && $0.lastSequence == 0 } ?? true
+        switch (facts.slot, facts.record) {
+        case (nil, nil):
+            return isStreamUnwritten
+                ? .firstStart
+                : lost(
+                    .slotMissing,
+                    "stream \(facts.streamName) holds events, but there is neither slot \(facts.configuredSlot) nor a checkpoint record")
+        case (nil, let record?):
+            // Setup was interrupted between the claim and the slot: nothing was ever streamed.
+            if record.isClaim { return .firstStart }
+            return lost(
+                .slotMissing,
+                "slot \(facts.configuredSlot) does not exist; everything up to \(record.confirmedLsn) was confirmed, what was committed after it cannot be read any more")
+        case (let slot?, nil):
+            return lost(
+                .bucketMissing,
+                "slot \(slot.name) exists (confirmed \(slot.confirmedFlushLSN?.description ?? "nothing")), but the bucket \(StreamerConfiguration.bucket) has no checkpoint record for stream \(facts.streamName): nobody knows what was stored",
+                remedy: "If the slot was made by hand and never streamed from, `slotstream setup --adopt-slot` takes it as it stands. " + LostHistory.remedy)
+        case (let slot?, let record?):
+            // Setup was interrupted between the slot and its record.
+            if record.isClaim { return .firstStart }
+            if let refusal = refusal(ofSlot: slot, facts) { return refusal }
+            if let refusal = refusal(ofRecord: record, facts) { return refusal }
+            guard let stream = facts.stream else {
+                return lost(
+                    .streamMissing,
+                    "stream \(facts.streamName) does not exist, but events up to \(record.lastId ?? record.confirmedLsn) were stored in it",
+                    isConfirmedByTime: true)
+            }
+            return join(slot, record, stream, facts)
+        }
+    }
+
+    // MARK: - What cannot be joined
+
+    static func refusal(ofSlot slot: SlotState, _ facts: Facts) -> Outcome? {
+        if slot.slotType != "logical" || slot.plugin != "pgoutput" {
+            return .refuse(
+                .configuration, what: "slot \(slot.name) is a \(slot.slotType) slot with the plugin \(slot.plugin ?? "none"), not a logical one of pgoutput",
+                remedy: "Choose another source.slot", isConfirmedByTime: false)
+        }
+        if let database = slot.database, database != facts.identity.databaseName {
+            return .refuse(
+                .configuration, what: "slot \(slot.name) is of database \(database), the connection is to \(facts.identity.databaseName)",
+                remedy: "Choose another source.slot or database", isConfirmedByTime: false)
+        }
+        if slot.twoPhase {
+            return .refuse(
+                .slotTwoPhase, what: "slot \(slot.name) was created with two_phase: it sends rows at PREPARE, before anybody knows whether they commit",
+                remedy: "Create the slot without two_phase", isConfirmedByTime: false)
+        }
+        if slot.isInvalidated {
+            return lost(
+                .slotInvalidated,
+                "slot \(slot.name) was invalidated (\(slot.invalidationReason ?? slot.walStatus ?? "its WAL is gone")): what was committed after \(slot.confirmedFlushLSN?.description ?? "its start") cannot be read from it")
+        }
+        guard slot.confirmedFlushLSN != nil else {
+            return lost(.slotUnconfirmed, "slot \(slot.name) has no confirmed_flush_lsn: its creation was never finished")
+        }
+        return nil
+    }
+
+    private static func refusal(ofRecord record: CheckpointRecord, _ facts: Facts) -> Outcome? {
+        guard record.systemId == String(facts.identity.systemID) else {
+            return lost(
+                .otherCluster,
+                "the server's system identifier is \(facts.identity.systemID), the stream's events come from \(record.systemId): another cluster answers at this address")
+        }
+        guard record.slot == facts.configuredSlot else {
+            return .refuse(
+                .configuration, what: "stream \(facts.streamName) is written from slot \(record.slot), not from \(facts.configuredSlot)",
+                remedy: "Choose the slot that the stream belongs to, or another stream", isConfirmedByTime: false)
+        }
+        guard facts.timelines.contains(timeline: record.timeline) else {
+            return lost(
+                .historyDiverged,
+                "the checkpoint record is of timeline \(record.timeline), which is not in the server's history (it is on \(facts.timelines.currentTimeline))")
+        }
+        if record.confirmedLSN > facts.serverFlushLSN {
+            return lost(
+                .positionAheadOfWAL,
+                "\(record.confirmedLsn) was confirmed, but the server's WAL ends at \(facts.serverFlushLSN): it was restored to an older state")
+        }
+        return nil
+    }
+
+    // MARK: - Joining slot, record and stream
+
+    private static func join(
+        _ slot: SlotState, _ record: CheckpointRecord, _ stream: StreamTail, _ facts: Facts
+    ) -> Outcome {
+        guard stream.created == record.streamCreated else {
+            return lost(
+                .streamRecreated,
+                "stream \(facts.streamName) was created at \(stream.created), the checkpoint record is of the one created at \(record.streamCreated)")
+        }
+        let confirmed = slot.confirmedFlushLSN ?? .invalid
+        let last: (id: MessageID, isLastOfTransaction: Bool?)?
+        switch stream.message {
+        case .foreign(let subject):
+            return .refuse(
+                .foreignMessage,
+                what: "the last message of stream \(facts.streamName), sequence \(stream.lastSequence), is not ours (\(subject))",
+                remedy: "A stream has one writer: stop the other one, and delete its message or begin a new stream",
+                isConfirmedByTime: false)
+        case .never, .gone:
+            if stream.lastSequence > record.lastSequence {
+                return lost(
+                    .streamPurged,
+                    "the messages of stream \(facts.streamName) after sequence \(record.lastSequence) are gone (its last is \(stream.lastSequence)): what they were is not known")
+            }
+            if stream.lastSequence < record.lastSequence {
+                return tailLost(stream, record, confirmed, nil)
+            }
+            last = record.lastMessageID.map { ($0, nil) }
+        case .event(let id, let isLast):
+            guard id.isOf(facts.identity) else {
+                return .refuse(
+                    .foreignMessage,
+                    what: "the last message of stream \(facts.streamName), sequence \(stream.lastSequence), is of another database (\(id))",
+                    remedy: "A stream has one writer: give each slot a stream of its own", isConfirmedByTime: false)
+            }
+            last = (id, isLast)
+        }
+
+        if let last {
+            if let refusal = refusal(ofLast: last.id, facts) { return refusal }
+            if stream.lastSequence < record.lastSequence, confirmed > last.id.position.commitLSN {
+                return tailLost(stream, record, confirmed, last.id)
+            }
+        }
+        guard confirmed <= record.confirmedLSN else {
+            return lost(
+                .slotAhead,
+                "slot \(slot.name) is at \(confirmed), but only what lies before \(record.confirmedLsn) is known to be stored: what was committed between the two is missing")
+        }
+        if record.options != facts.optionsFingerprint, last?.isLastOfTransaction == false {
+            return .refuse(
+                .optionsChanged,
+                what: "the options of START_REPLICATION changed from \"\(record.options)\" to \"\(facts.optionsFingerprint)\" while the stream ends inside a transaction (\(last?.id.description ?? ""))",
+                remedy: "Start once with the old options until that transaction is stored, then change them",
+                isConfirmedByTime: false)
+        }
+        return .proceed(plan(after: last?.id, record, stream, confirmed: confirmed))
+    }
+
+    /// Checks the stream's last event against the server's history.
+    private static func refusal(ofLast id: MessageID, _ facts: Facts) -> Outcome? {
+        guard facts.timelines.contains(timeline: id.timeline) else {
+            return lost(
+                .historyDiverged,
+                "the stream ends with \(id) of timeline \(id.timeline), which is not in the server's history (it is on \(facts.timelines.currentTimeline))")
+        }
+        if let switchPoint = facts.timelines.switchPoint(of: id.timeline), id.position.commitLSN >= switchPoint {
+            return lost(
+                .historyDiverged,
+                "the stream ends with \(id), but the server left timeline \(id.timeline) at \(switchPoint): what was published from there on is not in its history")
+        }
+        if id.position.commitLSN > facts.serverFlushLSN {
+            return lost(
+                .positionAheadOfWAL,
+                "the stream ends with \(id), but the server's WAL ends at \(facts.serverFlushLSN): it was restored to an older state")
+        }
+        return nil
+    }
+
+    private static func tailLost(
+        _ stream: StreamTail, _ record: CheckpointRecord, _ confirmed: LSN, _ last: MessageID?
+    ) -> Outcome {
+        lost(
+            .streamTailLost,
+            "stream \(record.stream) ends at sequence \(stream.lastSequence)\(last.map { " (\($0))" } ?? ""), but sequence \(record.lastSequence) (\(record.lastId ?? "")) was stored, and up to \(confirmed) was confirmed to PostgreSQL: what lies between is lost",
+            isConfirmedByTime: true)
+    }
+
+    private static func plan(
+        after last: MessageID?, _ record: CheckpointRecord, _ stream: StreamTail, confirmed: LSN
+    ) -> Plan {
+        guard let last else {
+            return Plan(
+                startLSN: record.confirmedLSN, watermark: nil, expected: nil, storedID: nil,
+                lastSequence: stream.lastSequence)
+        }
+        // Delivered again from the commit on, the transaction itself comes first: the proof that it is the same history.
+        let isDeliveredAgain = confirmed <= last.position.commitLSN && last.position.ordinal > 0 && !last.isGapMarker
+        return Plan(
+            startLSN: last.position.commitLSN, watermark: last.position,
+            expected: isDeliveredAgain
+                ? TransactionAssembler.ExpectedTransaction(position: last.position, transactionID: last.transactionID)
+                : nil,
+            storedID: last, lastSequence: stream.lastSequence)
+    }
+
+    private static func lost(
+        _ reason: StopReason, _ what: String, remedy: String = LostHistory.remedy, isConfirmedByTime: Bool = false
+    ) -> Outcome {
+        .refuse(reason, what: what, remedy: remedy, isConfirmedByTime: isConfirmedByTime)
+    }
+}

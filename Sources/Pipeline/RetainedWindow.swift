@@ -1,0 +1,162 @@
+import Capture
+import Glibc
+import Synchronization
+
+/// The events that are not known to be stored, oldest first: a ring of bytes between the thread that makes them and the one that publishes them.
+///
+/// One thread appends, one thread reads and releases; neither takes a lock. Bounded in bytes; an event that does not fit the ring is kept on its own, so one event over the limit is admitted alone.
+///
+/// Sendable because the two threads touch disjoint parts: entries from `releasedCount` up to `appendedCount` are read by the publishing thread only, the rest is written by the appending thread only, and both counts are atomics stored after the bytes they stand for.
+final class RetainedWindow: @unchecked Sendable, EventSink {
+    /// Retained events at most, whatever their size: what one entry costs is not counted in bytes.
+    static let entryLimit = 32_768
+
+    private struct Entry {
+        var bytes: UnsafeMutableRawPointer
+        var subjectByteCount: Int32
+        var messageIDByteCount: Int32
+        var payloadByteCount: Int32
+        /// The ring's write position behind this entry.
+        var ringEnd: UInt64
+        var isOutsideRing: Bool
+        var header: EventHeader
+    }
+
+    let byteLimit: Int
+    private let ring: UnsafeMutableRawPointer
+    private let entries: UnsafeMutablePointer<Entry>
+
+    /// Events handed on since the window was made.
+    let appendedCount = Atomic<UInt64>(0)
+    /// Events known to be stored, the oldest first.
+    let releasedCount = Atomic<UInt64>(0)
+    private let releasedRingEnd = Atomic<UInt64>(0)
+    private let outsideByteCount = Atomic<Int>(0)
+    /// The appending thread's own: where it writes next, counted from the start.
+    private var ringEnd: UInt64 = 0
+    private let writtenRingEnd = Atomic<UInt64>(0)
+
+    init(byteLimit: Int) {
+        self.byteLimit = byteLimit
+        ring = .allocate(byteCount: byteLimit, alignment: 16)
+        entries = .allocate(capacity: Self.entryLimit)
+    }
+
+    deinit {
+        for index in releasedCount.load(ordering: .acquiring)..<appendedCount.load(ordering: .acquiring) {
+            let entry = entries[slot(index)]
+            if entry.isOutsideRing { entry.bytes.deallocate() }
+        }
+        ring.deallocate()
+        entries.deallocate()
+    }
+
+    // MARK: - The appending thread
+
+    /// Whether an event of `byteCount` may be appended without going over the limit. An empty window takes any.
+    func hasRoom(for byteCount: Int) -> Bool {
+        let used = self.byteCount
+        let count = retainedCount
+        return count == 0 || (used + byteCount <= byteLimit && count < Self.entryLimit)
+    }
+
+    /// Copies an event in. Callers ask `hasRoom` before they read the row: what comes all the same is kept outside the ring, never refused.
+    func accept(_ header: EventHeader, subject: RawSpan, messageID: RawSpan, payload: RawSpan) {
+        let byteCount = subject.byteCount + messageID.byteCount + payload.byteCount
+        var target: UnsafeMutableRawPointer
+        let isOutsideRing: Bool
+        if let place = ringPlace(for: byteCount) {
+            target = place
+            isOutsideRing = false
+        } else {
+            target = .allocate(byteCount: max(1, byteCount), alignment: 16)
+            isOutsideRing = true
+            outsideByteCount.add(byteCount, ordering: .relaxed)
+        }
+        let start = target
+        subject.withUnsafeBytes { copy($0, to: &target) }
+        messageID.withUnsafeBytes { copy($0, to: &target) }
+        payload.withUnsafeBytes { copy($0, to: &target) }
+        let index = appendedCount.load(ordering: .relaxed)
+        // TRUNCATE of very many tables can outrun the entry limit: the appending thread then waits for the publishing one, which needs nothing of it.
+        while index - releasedCount.load(ordering: .acquiring) >= UInt64(Self.entryLimit) { usleep(1000) }
+        (entries + slot(index)).initialize(
+            to: Entry(
+                bytes: start, subjectByteCount: Int32(subject.byteCount),
+                messageIDByteCount: Int32(messageID.byteCount), payloadByteCount: Int32(payload.byteCount),
+                ringEnd: ringEnd, isOutsideRing: isOutsideRing, header: header))
+        writtenRingEnd.store(ringEnd, ordering: .relaxed)
+        appendedCount.store(index + 1, ordering: .releasing)
+    }
+
+    /// Contiguous room in the ring; nil if there is none now.
+    private func ringPlace(for byteCount: Int) -> UnsafeMutableRawPointer? {
+        guard byteCount <= byteLimit else { return nil }
+        let offset = Int(ringEnd % UInt64(byteLimit))
+        // An event never wraps: what is left at the end of the ring is skipped, and released with it.
+        let skipped = byteLimit - offset < byteCount ? byteLimit - offset : 0
+        let needed = UInt64(skipped + byteCount)
+        guard ringEnd + needed - releasedRingEnd.load(ordering: .acquiring) <= UInt64(byteLimit) else { return nil }
+        ringEnd += needed
+        return ring + (skipped > 0 ? 0 : offset)
+    }
+
+    private func copy(_ bytes: UnsafeRawBufferPointer, to target: inout UnsafeMutableRawPointer) {
+        guard let source = bytes.baseAddress else { return }
+        target.copyMemory(from: source, byteCount: bytes.count)
+        target += bytes.count
+    }
+
+    // MARK: - The publishing thread
+
+    func header(at index: UInt64) -> EventHeader { entries[slot(index)].header }
+
+    /// Lends the bytes of a retained event.
+    func withEvent<Failure: Error>(
+        at index: UInt64,
+        _ body: (_ subject: Span<UInt8>, _ messageID: Span<UInt8>, _ payload: Span<UInt8>) throws(Failure) -> Void
+    ) throws(Failure) {
+        let entry = entries[slot(index)]
+        let bytes = entry.bytes.assumingMemoryBound(to: UInt8.self)
+        let subject = UnsafeBufferPointer(start: bytes, count: Int(entry.subjectByteCount))
+        let messageID = UnsafeBufferPointer(start: bytes + subject.count, count: Int(entry.messageIDByteCount))
+        let payload = UnsafeBufferPointer(
+            start: bytes + subject.count + messageID.count, count: Int(entry.payloadByteCount))
+        try body(subject.span, messageID.span, payload.span)
+    }
+
+    /// The first `count` events since the start are stored: their memory is free again.
+    func release(through count: UInt64) {
+        var index = releasedCount.load(ordering: .relaxed)
+        guard count > index else { return }
+        var end = releasedRingEnd.load(ordering: .relaxed)
+        while index < count {
+            let entry = entries[slot(index)]
+            if entry.isOutsideRing {
+                outsideByteCount.subtract(
+                    Int(entry.subjectByteCount + entry.messageIDByteCount + entry.payloadByteCount), ordering: .relaxed)
+                entry.bytes.deallocate()
+            }
+            end = entry.ringEnd
+            index += 1
+        }
+        releasedRingEnd.store(end, ordering: .releasing)
+        releasedCount.store(count, ordering: .releasing)
+    }
+
+    // MARK: - Any thread
+
+    var retainedCount: Int {
+        // Released first: a count read later can only be larger.
+        let released = releasedCount.load(ordering: .acquiring)
+        return Int(appendedCount.load(ordering: .acquiring) - released)
+    }
+
+    /// Bytes of all retained events, with what is skipped at the ring's end.
+    var byteCount: Int {
+        let released = releasedRingEnd.load(ordering: .acquiring)
+        return Int(writtenRingEnd.load(ordering: .acquiring) - released) + outsideByteCount.load(ordering: .relaxed)
+    }
+
+    private func slot(_ index: UInt64) -> Int { Int(index % UInt64(Self.entryLimit)) }
+}

@@ -1,0 +1,70 @@
+import Capture
+import JetStreamPublishing
+import PostgresReplication
+import WAL
+
+/// Gathers what both servers say, for recovery, setup and status.
+enum ServerFacts {
+    /// Reads it all once.
+    /// - Throws: what either connection throws, and a record that cannot be read.
+    static func gather(
+        _ configuration: StreamerConfiguration, replication: borrowing ReplicationConnection,
+        sql: borrowing SQLConnection, nats: JetStreamConnection
+    ) throws(StreamerError) -> (facts: Recovery.Facts, revision: UInt64) {
+        let system: SystemIdentity
+        let timelines: TimelineHistory
+        let databaseOID: UInt32
+        let slot: SlotState?
+        do throws(PostgresError) {
+            guard try !sql.isInRecovery() else {
+                throw .connectionFailed(
+                    message: "the server is a standby in recovery: streaming waits for its promotion, or name target_session_attrs=primary",
+                    sqlState: nil)
+            }
+            system = try replication.identifySystem()
+            timelines = try replication.timelineHistory(of: system.timeline)
+            databaseOID = try sql.databaseOID()
+            slot = try sql.slot(named: configuration.source.slot)
+        } catch {
+            throw .postgres(error)
+        }
+        let (record, revision) = try checkpointRecord(of: configuration.stream.name, nats)
+        let tail: StreamTail?
+        do throws(JetStreamError) {
+            tail = try StreamTail.read(configuration.stream.name, over: nats)
+        } catch {
+            throw .jetStream(error)
+        }
+        let facts = Recovery.Facts(
+            configuredSlot: configuration.source.slot, optionsFingerprint: configuration.source.optionsFingerprint,
+            identity: SourceIdentity(
+                systemID: system.systemID, databaseOID: databaseOID, databaseName: system.database),
+            timelines: timelines, serverFlushLSN: system.flushLSN, slot: slot, record: record, stream: tail,
+            streamName: configuration.stream.name)
+        return (facts, revision)
+    }
+
+    /// The record and its revision; (nil, 0) where there is none, or no bucket.
+    static func checkpointRecord(
+        of stream: String, _ nats: JetStreamConnection
+    ) throws(StreamerError) -> (CheckpointRecord?, UInt64) {
+        let entry: BucketEntry
+        do throws(JetStreamError) {
+            entry = try nats.bucketGet(StreamerConfiguration.bucket, key: stream)
+        } catch {
+            throw .jetStream(error)
+        }
+        switch entry {
+        case .bucketMissing, .keyMissing: return (nil, 0)
+        case .deleted(let revision): return (nil, revision)
+        case .value(let json, let revision):
+            guard let record = try? CheckpointRecord(json: json), record.schema == CheckpointRecord.currentSchema else {
+                throw .stop(
+                    .configuration,
+                    what: "the checkpoint record \(stream) in the bucket \(StreamerConfiguration.bucket) cannot be read: it is not one of this version",
+                    remedy: "Use the version that wrote it, or another stream")
+            }
+            return (record, revision)
+        }
+    }
+}

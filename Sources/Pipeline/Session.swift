@@ -1,0 +1,278 @@
+import Capture
+import CoreMetrics
+import Logging
+import PGOutput
+import PostgresReplication
+import Synchronization
+import WAL
+
+/// One replication connection's life, from START_REPLICATION on: reads, assembles, hands on, confirms. It belongs to one thread, which never waits for NATS.
+final class Session {
+    /// The server's view of the slot is read this often, for `/status` and the metrics.
+    static let inspectionInterval = Duration.seconds(5)
+    /// Frames between two looks at everything else.
+    static let frameLimit = 4096
+    /// After SIGTERM, what is unconfirmed then is sent again.
+    static let drainTime = Duration.seconds(75)
+
+    private let configuration: StreamerConfiguration
+    private let observations: Observations
+    private let control: StopControl
+    private let logger: Logger
+    private let window: RetainedWindow
+    private let delivery: Delivery
+
+    private var replication: ReplicationConnection
+    private var sql: SQLConnection
+    private var isSQLLost = false
+    private var decoder = PGOutputDecoder()
+    private var assembler: TransactionAssembler
+    private var tracker: CheckpointTracker
+    private var schedule: StandbyStatusSchedule
+    private var announcedKindCount = 0
+    private var frameCount = 0
+    private var transactionCount: UInt64 = 0
+    private var lastInspectionAt: Instant
+    private var isMoreBuffered = false
+
+    init(
+        _ configuration: StreamerConfiguration, replication: consuming ReplicationConnection,
+        sql: consuming SQLConnection, assembler: consuming TransactionAssembler, window: RetainedWindow,
+        delivery: Delivery, startLSN: LSN, confirmedLSN: LSN, observations: Observations, control: StopControl,
+        logger: Logger
+    ) {
+        self.configuration = configuration
+        self.replication = replication
+        self.sql = sql
+        self.assembler = assembler
+        self.window = window
+        self.delivery = delivery
+        self.observations = observations
+        self.control = control
+        self.logger = logger
+        tracker = CheckpointTracker(confirmedLSN: confirmedLSN)
+        // Three updates in every timeout that we asked for, at least one a second.
+        let timeout = configuration.source.walSenderTimeoutMilliseconds ?? 3000
+        schedule = StandbyStatusSchedule(
+            startLSN: startLSN, interval: .milliseconds(timeout > 0 ? max(50, min(1000, timeout / 3)) : 1000))
+        lastInspectionAt = .now
+    }
+
+    /// Streams until asked to stop; returns when everything received is stored and confirmed, or its time is over.
+    func run() throws(StreamerError) {
+        inspect()
+        while !control.isRequested {
+            try turn(isReading: true)
+            wait(isReading: true)
+        }
+        try drain()
+    }
+
+    private func turn(isReading: Bool) throws(StreamerError) {
+        observations.turned()
+        if let failure = delivery.failure.withLock({ $0 }) { throw failure }
+        let skipTo = delivery.skipTo.withLock { position in
+            defer { position = nil }
+            return position
+        }
+        if let skipTo { assembler.raiseWatermark(to: skipTo) }
+        if isReading, hasRoom { try receive() }
+        try confirm()
+        if Instant.now.duration(since: lastInspectionAt) >= Self.inspectionInterval { inspect() }
+        if isReading, !hasRoom, isServerShuttingDown() { throw .serverShuttingDown }
+    }
+
+    private var hasRoom: Bool { window.hasRoom(for: assembler.openByteCount) }
+
+    private func wait(isReading: Bool) {
+        if isReading, isMoreBuffered, hasRoom { return }
+        let timeout = min(schedule.timeUntilDue(at: .now), .seconds(1))
+        var descriptors: [(descriptor: Int32, isOutputDue: Bool)] = []
+        // A full window leaves the socket unread: what the server has sent stays with it.
+        if isReading, hasRoom { descriptors.append((replication.socket, replication.hasUnsentOutput)) }
+        if !isSQLLost { descriptors.append((sql.socket, false)) }
+        control.wake.wait(for: descriptors, timeout: timeout)
+    }
+
+    // MARK: - Reading
+
+    private func receive() throws(StreamerError) {
+        frameCount = 0
+        let outcome: ReceiveOutcome
+        do throws(ReceiveError<StreamerError>) {
+            outcome = try replication.receiveFrames(
+                onXLogData: { (walStart, walEnd, sendTime, payload) throws(StreamerError) in
+                    try self.received(payload, at: walStart, walEnd: walEnd, sendTime: sendTime)
+                },
+                onKeepalive: { (walEnd, _, isReplyRequested) throws(StreamerError) in
+                    self.schedule.received(walEnd)
+                    self.tracker.keepalive(walEnd: walEnd)
+                    if isReplyRequested { self.schedule.replyRequested() }
+                    return .proceed
+                })
+        } catch {
+            switch error {
+            case .postgres(let error): throw .postgres(error)
+            case .handler(let error): throw error
+            }
+        }
+        delivery.wake()
+        observations.retainedByteCount.store(window.byteCount, ordering: .relaxed)
+        observations.receivedLSN.store(schedule.receivedLSN.rawValue, ordering: .relaxed)
+        if transactionCount > 0 {
+            observations.transactionCount.add(transactionCount, ordering: .relaxed)
+            observations.meters.transactions.increment(by: Int64(transactionCount))
+            transactionCount = 0
+        }
+        switch outcome {
+        case .drained: isMoreBuffered = false
+        case .stopped: isMoreBuffered = true
+        case .ended: throw .serverShuttingDown
+        }
+    }
+
+    private func received(
+        _ payload: borrowing RawSpan, at walStart: LSN, walEnd: LSN, sendTime: PostgresTimestamp
+    ) throws(StreamerError) -> FrameContinuation {
+        let message: PGOutputMessage
+        do throws(PGOutputError) {
+            message = try decoder.decode(payload)
+        } catch {
+            throw .decoding(error, at: walStart)
+        }
+        if case .relation(let relation) = message { try describe(relation) }
+        let action: TransactionAssembler.Action
+        do throws(CaptureError) {
+            var sink = window
+            action = try assembler.receive(message, of: decoder, bytes: payload, sendTime: sendTime, into: &sink)
+        } catch {
+            throw .capture(error)
+        }
+        let appendedCount = window.appendedCount.load(ordering: .relaxed)
+        switch action {
+        case .none: tracker.appended(count: appendedCount)
+        case .transactionBegan: tracker.transactionBegan()
+        case .transactionEnded(let endLSN):
+            tracker.transactionEnded(endLSN: endLSN, appendedCount: appendedCount)
+            transactionCount += 1
+            schedule.received(endLSN)
+        }
+        schedule.received(walEnd)
+        announceKinds()
+        frameCount += 1
+        return hasRoom && frameCount < Self.frameLimit ? .proceed : .stop
+    }
+
+    private func describe(_ relation: Relation) throws(StreamerError) {
+        do throws(PostgresError) {
+            if isSQLLost { try reconnectSQL() }
+            try CatalogueReader.describe(relation, for: &assembler, over: sql)
+        } catch {
+            isSQLLost = true
+            throw .postgres(error)
+        }
+    }
+
+    private func announceKinds() {
+        guard assembler.eventKinds.count > announcedKindCount else { return }
+        announcedKindCount = assembler.eventKinds.count
+        let kinds = assembler.eventKinds
+        observations.texts.withLock { $0.eventKinds = kinds }
+    }
+
+    // MARK: - Confirming
+
+    private func confirm() throws(StreamerError) {
+        tracker.stored(count: window.releasedCount.load(ordering: .acquiring))
+        let confirmable = tracker.confirmableLSN
+        if confirmable.rawValue > delivery.confirmableLSN.load(ordering: .relaxed) {
+            delivery.confirmableLSN.store(confirmable.rawValue, ordering: .releasing)
+            observations.storedLSN.store(confirmable.rawValue, ordering: .relaxed)
+            delivery.wake()
+        }
+        do throws(PostgresError) {
+            // A status that waits for the socket is not overtaken: it may be the one that confirms.
+            if replication.hasUnsentOutput { try replication.flush() }
+            if replication.hasUnsentOutput { return }
+            let recorded = LSN(delivery.recordedLSN.load(ordering: .acquiring))
+            guard let status = schedule.due(at: .now, recordedLSN: recorded) else { return }
+            try replication.sendStandbyStatus(
+                written: status.writtenLSN, flushed: status.flushedLSN, applied: status.flushedLSN)
+            observations.confirmedLSN.store(schedule.confirmedLSN.rawValue, ordering: .relaxed)
+        } catch {
+            throw .postgres(error)
+        }
+    }
+
+    /// Reads nothing more, waits for the acks of what was handed on, confirms it.
+    private func drain() throws(StreamerError) {
+        logger.notice("stopping: waiting for acks", metadata: ["retained": "\(window.retainedCount)"])
+        delivery.isDraining.store(true, ordering: .releasing)
+        delivery.wake()
+        let deadline = Instant.now + Self.drainTime
+        while Instant.now < deadline {
+            try turn(isReading: false)
+            let confirmable = tracker.confirmableLSN
+            if window.retainedCount == 0, schedule.confirmedLSN >= confirmable, !delivery.isRecordUnsettled,
+                !replication.hasUnsentOutput
+            {
+                logger.notice("stopped: all that was received is stored and confirmed", metadata: ["confirmed_lsn": "\(schedule.confirmedLSN)"])
+                return
+            }
+            wait(isReading: false)
+        }
+        logger.warning(
+            "stopped with events that are not known to be stored: they are sent again at the next start",
+            metadata: ["retained": "\(window.retainedCount)", "confirmed_lsn": "\(schedule.confirmedLSN)"])
+    }
+
+    // MARK: - The ordinary connection
+
+    /// Reads how PostgreSQL sees the slot. What cannot be read now stays as it was.
+    private func inspect() {
+        lastInspectionAt = .now
+        do throws(PostgresError) {
+            if isSQLLost { try reconnectSQL() }
+            guard let slot = try sql.slot(named: configuration.source.slot) else { return }
+            observations.texts.withLock { texts in
+                texts.plugin = slot.plugin
+                texts.walStatus = slot.walStatus
+                texts.retainedBytes = slot.retainedByteCount
+                texts.safeBytes = slot.safeWALByteCount
+                texts.serverLSN = slot.currentWALLSN
+            }
+        } catch {
+            isSQLLost = true
+            logger.debug("cannot inspect the slot", metadata: ["error": "\(error)"])
+        }
+    }
+
+    private func reconnectSQL() throws(PostgresError) {
+        sql = try SQLConnection(configuration.source.connection, timeout: CatalogueReader.timeout)
+        isSQLLost = false
+    }
+
+    /// While rows wait unread a fast shutdown would wait for us: the ordinary connection is told of it, and so are new ones.
+    private func isServerShuttingDown() -> Bool {
+        if !isSQLLost {
+            guard sql.waitForShutdownNotice(timeout: .zero) else { return false }
+            isSQLLost = true
+        }
+        do throws(PostgresError) {
+            try reconnectSQL()
+            return false
+        } catch {
+            return error.isShuttingDown || error.isUnreachable
+        }
+    }
+}
+
+extension PostgresError {
+    /// No server answered.
+    var isUnreachable: Bool {
+        switch self {
+        case .connectionFailed(_, nil), .connectionLost: true
+        case .connectionFailed, .server, .protocolViolation, .timedOut: false
+        }
+    }
+}

@@ -1,0 +1,270 @@
+import Capture
+import JetStreamPublishing
+import Logging
+import PostgresReplication
+import WAL
+
+/// Makes what a first start needs, in an order that can be repeated after any interruption: publication, stream, bucket, a claim in it, slot, first record, consumer.
+///
+/// Nothing that exists is altered, but for tables that are added to the publication.
+public enum Setup {
+    public struct Options: Sendable {
+        /// Take a slot that is there as it stands.
+        public var adoptsSlot: Bool
+        /// Say what would be done.
+        public var isDryRun: Bool
+
+        public init(adoptsSlot: Bool = false, isDryRun: Bool = false) {
+            self.adoptsSlot = adoptsSlot
+            self.isDryRun = isDryRun
+        }
+    }
+
+    /// Creating a slot waits for the transactions that run at that moment.
+    private static let slotTimeout = Duration.seconds(600)
+
+    /// Connects to both servers and sets up.
+    /// - Returns: What was done, or would be, a sentence each.
+    public static func run(
+        _ configuration: StreamerConfiguration, options: Options
+    ) throws(StreamerError) -> [String] {
+        let replication: ReplicationConnection
+        let sql: SQLConnection
+        do throws(PostgresError) {
+            replication = try ReplicationConnection(configuration.source.connection)
+            sql = try SQLConnection(configuration.source.connection)
+        } catch {
+            throw .postgres(error)
+        }
+        let link = try NATSLink(configuration.nats, stream: configuration.stream.name)
+        defer { link.connection.close() }
+        return try perform(configuration, options: options, replication: replication, sql: sql, nats: link.connection)
+    }
+
+    /// The SQL that a DBA runs instead of `setup`: publication and slot.
+    public static func sql(_ configuration: StreamerConfiguration) throws(StreamerError) -> [String] {
+        do throws(PostgresError) {
+            let sql = try SQLConnection(configuration.source.connection)
+            var statements = try PublicationSetup.statements(configuration.source, over: sql)
+            if try sql.slot(named: configuration.source.slot) == nil {
+                let slot = quoteLiteral(configuration.source.slot)
+                let failover = configuration.source.failover && sql.serverVersion >= 170_000
+                statements.append(
+                    "SELECT pg_create_logical_replication_slot(\(slot), 'pgoutput'\(failover ? ", failover => true" : ""))")
+            }
+            return statements
+        } catch {
+            throw .postgres(error)
+        }
+    }
+
+    static func perform(
+        _ configuration: StreamerConfiguration, options: Options, replication: borrowing ReplicationConnection,
+        sql: borrowing SQLConnection, nats: JetStreamConnection
+    ) throws(StreamerError) -> [String] {
+        let (facts, revision) = try ServerFacts.gather(
+            configuration, replication: replication, sql: sql, nats: nats)
+        let isSlotToBeMade: Bool
+        switch Recovery.assess(facts) {
+        case .proceed: isSlotToBeMade = false
+        case .firstStart: isSlotToBeMade = true
+        case .refuse(let reason, let what, let remedy, _):
+            guard options.adoptsSlot, isAdoptable(facts) else { throw .stop(reason, what: what, remedy: remedy) }
+            isSlotToBeMade = true
+        }
+        var steps = try setUpPublication(configuration, options, sql: sql)
+        steps += try setUpStream(configuration, options, found: facts.stream != nil, nats: nats)
+        if isSlotToBeMade {
+            steps += try setUpSlot(
+                configuration, options, facts: facts, revision: revision, replication: replication, sql: sql, nats: nats)
+        }
+        steps += try setUpConsumer(configuration, options, nats: nats)
+        return steps.isEmpty ? ["everything is there already"] : steps
+    }
+
+    /// A slot without record can be taken as it stands only while its stream has never been written to.
+    private static func isAdoptable(_ facts: Recovery.Facts) -> Bool {
+        guard facts.slot != nil, facts.record == nil else { return false }
+        return facts.stream.map { $0.message == .never } ?? true
+    }
+
+    // MARK: - Steps
+
+    private static func setUpPublication(
+        _ configuration: StreamerConfiguration, _ options: Options, sql: borrowing SQLConnection
+    ) throws(StreamerError) -> [String] {
+        do throws(PostgresError) {
+            let statements = try PublicationSetup.statements(configuration.source, over: sql)
+            for statement in statements where !options.isDryRun { _ = try sql.execute(statement) }
+            return statements
+        } catch {
+            throw .postgres(error)
+        }
+    }
+
+    private static func setUpStream(
+        _ configuration: StreamerConfiguration, _ options: Options, found: Bool, nats: JetStreamConnection
+    ) throws(StreamerError) -> [String] {
+        var steps: [String] = []
+        if found {
+            try compareStream(configuration, nats, logger: nil)
+        } else {
+            steps.append("stream \(configuration.stream.name) with the subjects \(configuration.stream.subject)")
+        }
+        do throws(JetStreamError) {
+            if !found, !options.isDryRun { _ = try nats.createStream(configuration.stream) }
+            let entry = try nats.bucketGet(StreamerConfiguration.bucket, key: configuration.stream.name)
+            if case .bucketMissing = entry {
+                steps.append("key-value bucket \(StreamerConfiguration.bucket)")
+                if !options.isDryRun {
+                    try nats.createBucket(StreamerConfiguration.bucket, replicas: configuration.stream.replicas)
+                }
+            }
+        } catch {
+            throw .jetStream(error)
+        }
+        return steps
+    }
+
+    private static func setUpSlot(
+        _ configuration: StreamerConfiguration, _ options: Options, facts: Recovery.Facts, revision: UInt64,
+        replication: borrowing ReplicationConnection, sql: borrowing SQLConnection, nats: JetStreamConnection
+    ) throws(StreamerError) -> [String] {
+        let name = configuration.source.slot
+        let isAdopting = facts.slot != nil && facts.record == nil
+        var steps = [isAdopting ? "slot \(name), adopted as it stands" : "slot \(name)", "its first checkpoint record"]
+        if options.isDryRun { return steps }
+
+        let tail: StreamTail?
+        do throws(JetStreamError) {
+            tail = try StreamTail.read(configuration.stream.name, over: nats)
+        } catch {
+            throw .jetStream(error)
+        }
+        guard let tail, tail.message == .never else {
+            throw .stop(
+                .streamMissing, what: "stream \(configuration.stream.name) was written to or removed while it was set up",
+                remedy: "Run `slotstream setup` again")
+        }
+        var record = CheckpointRecord(
+            systemID: facts.identity.systemID, timeline: facts.timelines.currentTimeline, slot: name, owner: "",
+            confirmedLSN: .invalid, lastID: nil, lastSequence: 0, stream: configuration.stream.name,
+            streamCreated: tail.created, options: configuration.source.optionsFingerprint,
+            genesis: CheckpointRecord.Genesis(
+                kind: CheckpointRecord.claimKind, lsn: LSN.invalid.description, at: PostgresTimestamp.now.description))
+        // The claim stands before the slot does: an interrupted setup is told from lost history by it.
+        var claimed = revision
+        if !isAdopting { claimed = try put(record, expecting: revision, nats) }
+
+        let start: LSN
+        if let slot = facts.slot {
+            start = try position(ofExisting: slot, facts)
+            if !isAdopting { steps[0] = "slot \(name), which an interrupted setup had made" }
+        } else {
+            do throws(PostgresError) {
+                start = try replication.createLogicalSlot(
+                    name, failover: configuration.source.failover, timeout: slotTimeout
+                ).consistentPoint
+            } catch {
+                throw .postgres(error)
+            }
+        }
+        record.confirmedLsn = start.description
+        record.genesis = CheckpointRecord.Genesis(
+            kind: isAdopting ? "adopted" : "created", lsn: start.description, at: PostgresTimestamp.now.description)
+        _ = try put(record, expecting: claimed, nats)
+        steps.append(PublicationSetup.unpublishedRows(configuration.source, over: sql, before: start))
+        return steps
+    }
+
+    /// Where a slot that is there stands, if it can be streamed from.
+    private static func position(ofExisting slot: SlotState, _ facts: Recovery.Facts) throws(StreamerError) -> LSN {
+        if case .refuse(let reason, let what, let remedy, _)? = Recovery.refusal(ofSlot: slot, facts) {
+            throw .stop(reason, what: what, remedy: remedy)
+        }
+        return slot.confirmedFlushLSN ?? .invalid
+    }
+
+    private static func setUpConsumer(
+        _ configuration: StreamerConfiguration, _ options: Options, nats: JetStreamConnection
+    ) throws(StreamerError) -> [String] {
+        guard let consumer = configuration.consumer else { return [] }
+        do throws(JetStreamError) {
+            let step = ["durable consumer \(consumer.name)"]
+            // Where the stream is still to be made, only a dry run comes here: there is nothing to ask.
+            guard try nats.streamInfo(configuration.stream.name) != nil else { return step }
+            if try nats.consumerInfo(configuration.stream.name, consumer.name) != nil { return [] }
+            if options.isDryRun { return step }
+            _ = try nats.createConsumer(
+                configuration.stream.name, name: consumer.name, filter: configuration.stream.subject,
+                ackWait: consumer.ackWait, maxDeliver: consumer.maxDeliver)
+            return step
+        } catch {
+            throw .jetStream(error)
+        }
+    }
+
+    private static func put(
+        _ record: CheckpointRecord, expecting revision: UInt64, _ nats: JetStreamConnection
+    ) throws(StreamerError) -> UInt64 {
+        do throws(JetStreamError) {
+            return try nats.bucketPut(
+                StreamerConfiguration.bucket, key: record.stream, value: record.json(), expectedRevision: revision)
+        } catch {
+            if error.errCode == JetStreamErrorCode.wrongLastSequence {
+                throw .checkpointConflict("another setup is under way for stream \(record.stream)")
+            }
+            throw .jetStream(error)
+        }
+    }
+
+    // MARK: - What a streamer requires
+
+    /// Refuses a stream on which the guarantee does not hold; what is only otherwise than configured is logged.
+    static func compareStream(
+        _ configuration: StreamerConfiguration, _ nats: JetStreamConnection, logger: Logger?
+    ) throws(StreamerError) {
+        let differences: [StreamDifference]
+        do throws(JetStreamError) {
+            guard let info = try nats.streamInfo(configuration.stream.name) else { return }
+            differences = StreamDifference.compare(info.config, configuration.stream)
+        } catch {
+            throw .jetStream(error)
+        }
+        let refused = differences.filter { $0.severity == .refuse }
+        guard refused.isEmpty else {
+            let list = refused.map { "\($0.key) is \($0.found), must be \($0.wanted)" }.joined(separator: "; ")
+            throw .stop(
+                .configuration, what: "stream \(configuration.stream.name) cannot be used: \(list)",
+                remedy: "Nothing was altered. Use another stream, or change this one if it is empty")
+        }
+        for difference in differences {
+            logger?.warning(
+                "the stream is not as configured; it is left as it is",
+                metadata: [
+                    "stream": "\(configuration.stream.name)", "key": "\(difference.key)",
+                    "found": "\(difference.found)", "configured": "\(difference.wanted)",
+                ])
+        }
+    }
+
+    /// A publication made after the slot would not be seen by what the slot decodes first.
+    static func requirePublication(
+        _ configuration: StreamerConfiguration, sql: borrowing SQLConnection
+    ) throws(StreamerError) {
+        let isThere: Bool
+        do throws(PostgresError) {
+            isThere = try !sql.query(
+                "SELECT 1 FROM pg_catalog.pg_publication WHERE pubname = $1", [configuration.source.publication]
+            ).isEmpty
+        } catch {
+            throw .postgres(error)
+        }
+        guard isThere else {
+            throw .stop(
+                .configuration,
+                what: "publication \(configuration.source.publication) does not exist, though slot \(configuration.source.slot) does",
+                remedy: "It was dropped or source.publication is wrong. Changes made without it are not published; make it again with its former tables, or correct the name")
+        }
+    }
+}

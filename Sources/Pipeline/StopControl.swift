@@ -1,0 +1,25 @@
+import Synchronization
+
+/// The wish to stop in order, from any thread, and what it wakes.
+final class StopControl: Sendable {
+    let wake: WakeSignal
+    private let requested = Atomic<Bool>(false)
+
+    init() throws(StreamerError) { wake = try WakeSignal() }
+
+    var isRequested: Bool { requested.load(ordering: .acquiring) }
+
+    func request() {
+        requested.store(true, ordering: .releasing)
+        wake.signal()
+    }
+
+    /// Waits for `duration`, or until asked to stop; `observations` see that the loop lives.
+    func wait(_ duration: Duration, _ observations: Observations) {
+        let end = Instant.now + duration
+        while !isRequested, Instant.now < end {
+            observations.turned()
+            wake.wait(timeout: min(end.duration(since: .now), .seconds(1)))
+        }
+    }
+}

@@ -1,0 +1,298 @@
+import Capture
+import JetStreamPublishing
+public import Logging
+import PostgresReplication
+import Synchronization
+import WAL
+
+/// Streams a slot to its stream until told to stop: connects, recovers, streams, and begins again whenever retrying can help.
+///
+/// `run()` blocks: give it a thread of its own.
+public final class Streamer: Sendable {
+    /// How a run ended.
+    public struct Outcome: Sendable {
+        /// nil: stopped in order.
+        public var reason: StopReason?
+        public var message: String
+        public var status: ExitStatus
+    }
+
+    /// While another streamer holds the slot it is looked at this often.
+    static let standbyInterval = Duration.milliseconds(500)
+
+    /// For connecting to PostgreSQL, and for each command before streaming: below the liveness limit.
+    static let connectTimeout = Duration.seconds(10)
+    /// For the record that is put while the server already waits for our status.
+    static let ownershipTimeout = Duration.seconds(2)
+
+    private let configuration: StreamerConfiguration
+    private let isSetupAllowed: Bool
+    private let observations: Observations
+    private let logger: Logger
+    private let control: StopControl
+    /// Random for each process: tells whose a checkpoint record is.
+    private let owner: String
+
+    /// - Parameters:
+    ///   - isSetupAllowed: Whether a first start may create publication, stream, bucket, slot and consumer.
+    /// - Throws: `.system`.
+    public init(
+        _ configuration: StreamerConfiguration, isSetupAllowed: Bool, observations: Observations, logger: Logger
+    ) throws(StreamerError) {
+        self.configuration = configuration
+        self.isSetupAllowed = isSetupAllowed
+        self.observations = observations
+        self.logger = logger
+        control = try StopControl()
+        owner = String(UInt64.random(in: .min ... .max), radix: 36) + String(UInt64.random(in: .min ... .max), radix: 36)
+    }
+
+    /// From any thread: stop reading, wait for the acks, confirm, return.
+    public func stop() { control.request() }
+
+    /// Streams until stopped, or until something that retrying cannot mend.
+    public func run() -> Outcome {
+        var backoff = Backoff()
+        var isStandingBy = false
+        var attemptCount = 0
+        while !control.isRequested {
+            let began = Instant.now
+            do throws(StreamerError) {
+                try runSession(isFirst: attemptCount == 0)
+                break
+            } catch {
+                attemptCount += 1
+                disconnected()
+                if control.isRequested { break }
+                switch FailurePolicy.verdict(on: error) {
+                case .stop(let reason, let remedy): return stopped(reason, error, remedy)
+                case .standBy:
+                    if !isStandingBy {
+                        logger.notice(
+                            "standing by: another streamer holds the slot",
+                            metadata: ["slot": "\(configuration.source.slot)", "detail": "\(error)"])
+                    }
+                    isStandingBy = true
+                    observations.texts.withLock { $0.role = .standby }
+                    control.wait(Self.standbyInterval, observations)
+                    continue
+                case .retry(let hint):
+                    observations.failed(Self.reason(of: error), "\(error)")
+                    if Instant.now.duration(since: began) > .seconds(30) { backoff.reset() }
+                    let delay = backoff.delay()
+                    logger.warning(
+                        "interrupted, trying again",
+                        metadata: [
+                            "error": "\(error)", "hint": "\(hint)", "slot": "\(configuration.source.slot)",
+                            "after_ms": "\(delay.milliseconds)",
+                        ])
+                    control.wait(delay, observations)
+                }
+            }
+            isStandingBy = false
+        }
+        observations.texts.withLock { $0.role = .stopped }
+        return Outcome(reason: nil, message: "stopped", status: .done)
+    }
+
+    private func stopped(_ reason: StopReason, _ error: StreamerError, _ remedy: String) -> Outcome {
+        observations.failed(reason.rawValue, "\(error)")
+        observations.meters.failed(reason)
+        observations.texts.withLock { $0.role = .stopped }
+        logger.critical(
+            "stopped",
+            metadata: [
+                "reason": "\(reason.rawValue)", "error": "\(error)", "remedy": "\(remedy)",
+                "slot": "\(configuration.source.slot)", "stream": "\(configuration.stream.name)",
+            ])
+        return Outcome(reason: reason, message: "\(error)", status: reason.exitCode)
+    }
+
+    private func disconnected() {
+        observations.texts.withLock { texts in
+            texts.role = .active
+            texts.isPostgresConnected = false
+            texts.isNATSConnected = false
+        }
+        observations.inFlightCount.store(0, ordering: .relaxed)
+    }
+
+    private static func reason(of error: StreamerError) -> String {
+        if case .stop(let reason, _, _) = error { return reason.rawValue }
+        return StopReason.unreachable.rawValue
+    }
+
+    // MARK: - One session
+
+    private func runSession(isFirst: Bool) throws(StreamerError) {
+        let source = configuration.source
+        let sql: SQLConnection
+        let holder: SlotState?
+        let noticeLogger = logger
+        do throws(PostgresError) {
+            sql = try SQLConnection(source.connection, timeout: Self.connectTimeout)
+            holder = try sql.slot(named: source.slot)
+        } catch {
+            throw .postgres(error)
+        }
+        observations.turned()
+        // Held by another streamer: looked at over this connection only, without a walsender of our own.
+        if let holder, holder.isActive { throw .slotActive(pid: holder.activePID) }
+        var replication: ReplicationConnection
+        do throws(PostgresError) {
+            replication = try ReplicationConnection(
+                source.connection, walSenderTimeoutMilliseconds: source.walSenderTimeoutMilliseconds,
+                timeout: Self.connectTimeout,
+                onNotice: { notice in
+                    noticeLogger.notice(
+                        "PostgreSQL says", metadata: ["sqlstate": "\(notice.sqlState)", "message": "\(notice.message)"])
+                })
+        } catch {
+            throw .postgres(error)
+        }
+        logger.info("connected to PostgreSQL", metadata: ["server": "\(replication.endpoint)", "version": "\(replication.serverVersion)"])
+        let link = try NATSLink(configuration.nats, stream: configuration.stream.name)
+        defer { link.connection.close() }
+        logger.info(
+            "connected to NATS",
+            metadata: ["url": "\(link.connection.connectedURL)", "version": "\(link.connection.serverVersion ?? "unknown")"])
+        if !isFirst {
+            observations.reconnectCount.add(1, ordering: .relaxed)
+            observations.meters.reconnectedPostgres()
+        }
+
+        let joined = try join(replication: replication, sql: sql, link: link)
+        let plan = joined.plan
+        let identity = joined.facts.identity
+        let assembler: TransactionAssembler
+        do throws(CaptureError) {
+            assembler = try TransactionAssembler(
+                configuration: configuration.capture, identity: identity, timelines: joined.facts.timelines,
+                payloadLimit: payloadLimit(link.connection), watermark: plan.watermark, expected: plan.expected)
+        } catch {
+            throw .capture(error)
+        }
+        do throws(PostgresError) {
+            try replication.startReplication(
+                slot: source.slot, at: plan.startLSN,
+                options: source.options(quotedPublication: quoteIdentifier(source.publication)))
+        } catch {
+            throw error.isObjectInUse ? .slotActive(pid: nil) : .postgres(error)
+        }
+        // Before the first publish: the slot is held, so the stream is ours.
+        let (record, revision) = try takeOwnership(joined, link.connection)
+        logger.notice(
+            "streaming",
+            metadata: [
+                "slot": "\(source.slot)", "start_lsn": "\(plan.startLSN)", "confirmed_lsn": "\(record.confirmedLsn)",
+                "last_stored": "\(plan.storedID.map { $0.description } ?? "none")", "last_sequence": "\(plan.lastSequence)",
+                "stream": "\(configuration.stream.name)", "timeline": "\(joined.facts.timelines.currentTimeline)",
+            ])
+        observations.texts.withLock { texts in
+            texts.role = .active
+            texts.systemID = String(identity.systemID)
+            texts.timeline = joined.facts.timelines.currentTimeline
+            texts.database = identity.databaseName
+            texts.isPostgresConnected = true
+            texts.isNATSConnected = link.connection.isConnected
+        }
+
+        let window = RetainedWindow(byteLimit: configuration.delivery.inFlightBytes)
+        let delivery = Delivery(
+            Delivery.Start(
+                known: Resynchronisation.Known(
+                    storedSequence: plan.lastSequence, storedID: plan.storedID, created: record.streamCreated),
+                record: record, revision: revision, identity: identity,
+                replicaCount: joined.facts.stream?.replicaCount ?? 1),
+            configuration: configuration, window: window, link: link, observations: observations,
+            sourceWake: control.wake, logger: logger)
+        let thread = try OwnedThread(name: "delivery") { delivery.run() }
+        let session = Session(
+            configuration, replication: replication, sql: sql, assembler: assembler, window: window,
+            delivery: delivery, startLSN: plan.startLSN, confirmedLSN: record.confirmedLSN, observations: observations,
+            control: control, logger: logger)
+        let result = Result { () throws(StreamerError) in try session.run() }
+        delivery.isStopRequested.store(true, ordering: .releasing)
+        delivery.wake()
+        thread.join()
+        try result.get()
+    }
+
+    /// The payload that the server takes, less the headers: an id has at most 100 bytes.
+    private func payloadLimit(_ connection: JetStreamConnection) -> Int {
+        max(0, connection.maxPayload - JetStreamConnection.headerByteCount(messageIDByteCount: 100))
+    }
+
+    private struct Joined {
+        var facts: Recovery.Facts
+        var revision: UInt64
+        var record: CheckpointRecord
+        var plan: Recovery.Plan
+    }
+
+    /// Finds out where to go on; sets up on a first start. What could be a stale answer is read again before it is believed.
+    private func join(
+        replication: borrowing ReplicationConnection, sql: borrowing SQLConnection, link: NATSLink
+    ) throws(StreamerError) -> Joined {
+        var suspicion: (outcome: Recovery.Outcome, stream: StreamTail?, since: Instant)?
+        var hasSetUp = false
+        while true {
+            guard !control.isRequested else { throw .cancelled }
+            let (facts, revision) = try ServerFacts.gather(
+                configuration, replication: replication, sql: sql, nats: link.connection)
+            let outcome = Recovery.assess(facts)
+            switch outcome {
+            case .proceed(let plan):
+                guard let record = facts.record else { throw .checkpointConflict("the checkpoint record has just gone") }
+                try Setup.compareStream(configuration, link.connection, logger: logger)
+                try Setup.requirePublication(configuration, sql: sql)
+                return Joined(facts: facts, revision: revision, record: record, plan: plan)
+            case .firstStart:
+                guard isSetupAllowed else {
+                    throw .stop(
+                        .configuration, what: "nothing is set up yet for slot \(configuration.source.slot) and stream \(configuration.stream.name)",
+                        remedy: "Run `slotstream setup`, or start without --no-setup")
+                }
+                guard !hasSetUp else { throw .checkpointConflict("what setup made is not there") }
+                hasSetUp = true
+                let steps = try Setup.perform(
+                    configuration, options: Setup.Options(), replication: replication, sql: sql, nats: link.connection)
+                for step in steps { logger.notice("setup", metadata: ["step": "\(step)"]) }
+            case .refuse(let reason, let what, let remedy, let isConfirmedByTime):
+                let replicaCount = facts.stream?.replicaCount ?? configuration.stream.replicas
+                guard isConfirmedByTime, replicaCount > 1 else { throw .stop(reason, what: what, remedy: remedy) }
+                if suspicion?.outcome != outcome || suspicion?.stream != facts.stream || facts.stream?.isMajorityCurrent == false {
+                    suspicion = (outcome, facts.stream, .now)
+                }
+                if let since = suspicion?.since, Instant.now.duration(since: since) >= Delivery.suspicionTime {
+                    throw .stop(reason, what: what, remedy: remedy)
+                }
+                logger.warning("reading the stream again before this is believed", metadata: ["what": "\(what)"])
+                control.wait(.seconds(1), observations)
+            }
+        }
+    }
+
+    /// Puts the record with our name in it, by compare-and-set on what recovery read.
+    private func takeOwnership(
+        _ joined: Joined, _ connection: JetStreamConnection
+    ) throws(StreamerError) -> (CheckpointRecord, UInt64) {
+        var record = joined.record
+        record.owner = owner
+        record.timeline = joined.facts.timelines.currentTimeline
+        record.options = configuration.source.optionsFingerprint
+        record.lastId = joined.plan.storedID?.description ?? record.lastId
+        record.lastSequence = joined.plan.lastSequence
+        do throws(JetStreamError) {
+            let revision = try connection.bucketPut(
+                StreamerConfiguration.bucket, key: configuration.stream.name, value: record.json(),
+                expectedRevision: joined.revision, timeout: Self.ownershipTimeout)
+            return (record, revision)
+        } catch {
+            if error.errCode == JetStreamErrorCode.wrongLastSequence {
+                throw .checkpointConflict("the checkpoint record changed while recovering")
+            }
+            throw .jetStream(error)
+        }
+    }
+}

@@ -1,0 +1,97 @@
+public import Capture
+public import JetStreamPublishing
+public import PostgresReplication
+
+/// All that a streamer and the commands beside it need; checked values, no files.
+public struct StreamerConfiguration: Sendable {
+    public struct Source: Sendable {
+        public var connection: ConnectionParameters
+        public var slot: String
+        public var publication: String
+        /// What `setup` puts in the publication: `schema.table` with `*` and `?`; `*` alone is FOR ALL TABLES.
+        public var tables: [String]
+        /// Whether the slot is to follow a promotion; PostgreSQL 17 and newer.
+        public var failover: Bool
+        /// Asked for on the replication session; nil leaves the server's.
+        public var walSenderTimeoutMilliseconds: Int?
+
+        public init(
+            connection: ConnectionParameters, slot: String, publication: String, tables: [String], failover: Bool,
+            walSenderTimeoutMilliseconds: Int?
+        ) {
+            self.connection = connection
+            self.slot = slot
+            self.publication = publication
+            self.tables = tables
+            self.failover = failover
+            self.walSenderTimeoutMilliseconds = walSenderTimeoutMilliseconds
+        }
+
+        /// pgoutput's options. Messages are asked for always: which prefixes are events must not shift ordinals.
+        func options(quotedPublication: String) -> [(name: String, value: String)] {
+            [("proto_version", "1"), ("publication_names", quotedPublication), ("messages", "true")]
+        }
+
+        /// What decides the ordinals, as text.
+        var optionsFingerprint: String { "publications=\(publication) messages=true origin=any streaming=off" }
+    }
+
+    public struct Delivery: Sendable {
+        /// Events handed to libnats and not acknowledged, at most.
+        public var inFlightMessages: Int
+        /// Bytes of events that are not known to be stored, at most; one event over it is admitted alone.
+        public var inFlightBytes: Int
+        /// After this long without an ack the stream is read to see what is stored.
+        public var ackTimeout: Duration
+        /// At most one checkpoint record an interval, and one at the stop.
+        public var checkpointInterval: Duration
+
+        public init(inFlightMessages: Int, inFlightBytes: Int, ackTimeout: Duration, checkpointInterval: Duration) {
+            self.inFlightMessages = inFlightMessages
+            self.inFlightBytes = inFlightBytes
+            self.ackTimeout = ackTimeout
+            self.checkpointInterval = checkpointInterval
+        }
+    }
+
+    /// The durable pull consumer that `setup` creates for those who have none yet: deliver all, explicit acks.
+    public struct Consumer: Sendable {
+        public var name: String
+        public var ackWait: Duration
+        /// -1: no limit.
+        public var maxDeliver: Int
+
+        public init(name: String, ackWait: Duration, maxDeliver: Int) {
+            self.name = name
+            self.ackWait = ackWait
+            self.maxDeliver = maxDeliver
+        }
+    }
+
+    /// The key-value bucket of checkpoint records; the key is the stream's name.
+    public static let bucket = "slotstream"
+
+    public var source: Source
+    public var nats: JetStreamConnectionOptions
+    /// The stream as it is created where there is none.
+    public var stream: StreamConfiguration
+    /// The durable consumer that `setup` creates; nil: none.
+    public var consumer: Consumer?
+    public var capture: CaptureConfiguration
+    public var delivery: Delivery
+    /// Not ready while behind by more than this; 0: no limit.
+    public var readyMaxLagBytes: UInt64
+
+    public init(
+        source: Source, nats: JetStreamConnectionOptions, stream: StreamConfiguration,
+        consumer: Consumer?, capture: CaptureConfiguration, delivery: Delivery, readyMaxLagBytes: UInt64
+    ) {
+        self.source = source
+        self.nats = nats
+        self.stream = stream
+        self.consumer = consumer
+        self.capture = capture
+        self.delivery = delivery
+        self.readyMaxLagBytes = readyMaxLagBytes
+    }
+}

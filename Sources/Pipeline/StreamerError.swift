@@ -1,0 +1,47 @@
+public import Capture
+public import JetStreamPublishing
+public import PGOutput
+public import PostgresReplication
+public import WAL
+
+/// All that can end a session or a command, from both edges and from where they meet.
+public enum StreamerError: Error, Sendable {
+    /// PostgreSQL's side; `slot` is where.
+    case postgres(PostgresError)
+    case jetStream(JetStreamError)
+    case capture(CaptureError)
+    /// A message that is not pgoutput as it is documented.
+    case decoding(PGOutputError, at: LSN)
+    /// What refuses to go on whatever is retried: its reason, what happened and where, what to do.
+    case stop(StopReason, what: String, remedy: String)
+    /// PostgreSQL is shutting down while rows wait unread: the connection is given up so that it can.
+    case serverShuttingDown
+    /// The stream's end is not where it was: recovery from the start decides what that means.
+    case streamMoved(String)
+    /// The slot is held by the backend `pid`.
+    case slotActive(pid: Int32?)
+    /// A record with a later revision was found; recovery reads it.
+    case checkpointConflict(String)
+    /// The operating system refused something.
+    case system(String)
+    /// Asked to stop.
+    case cancelled
+}
+
+extension StreamerError: CustomStringConvertible {
+    public var description: String {
+        switch self {
+        case .postgres(let error): "PostgreSQL: \(error)"
+        case .jetStream(let error): "NATS: \(error)"
+        case .capture(let error): "\(error)"
+        case .decoding(let error, let lsn): "pgoutput message at \(lsn): \(error)"
+        case .stop(_, let what, let remedy): remedy.isEmpty ? what : "\(what). \(remedy)"
+        case .serverShuttingDown: "PostgreSQL is shutting down"
+        case .streamMoved(let what): what
+        case .slotActive(let pid): "the slot is in use" + (pid.map { " by the backend \($0)" } ?? "")
+        case .checkpointConflict(let what): what
+        case .system(let what): what
+        case .cancelled: "asked to stop"
+        }
+    }
+}
