@@ -29,11 +29,8 @@ enum ServerFacts {
             throw .postgres(error)
         }
         let (record, revision) = try checkpointRecord(of: configuration.stream.name, nats)
-        let tail: StreamTail?
-        do throws(JetStreamError) {
-            tail = try StreamTail.read(configuration.stream.name, over: nats)
-        } catch {
-            throw .jetStream(error)
+        let tail = try StreamerError.ofJetStream { () throws(JetStreamError) in
+            try StreamTail.read(configuration.stream.name, over: nats)
         }
         let facts = Recovery.Facts(
             configuredSlot: configuration.source.slot, optionsFingerprint: configuration.source.optionsFingerprint,
@@ -48,11 +45,8 @@ enum ServerFacts {
     static func checkpointRecord(
         of stream: String, _ nats: JetStreamConnection
     ) throws(StreamerError) -> (CheckpointRecord?, UInt64) {
-        let entry: BucketEntry
-        do throws(JetStreamError) {
-            entry = try nats.bucketGet(StreamerConfiguration.bucket, key: stream)
-        } catch {
-            throw .jetStream(error)
+        let entry = try StreamerError.ofJetStream { () throws(JetStreamError) in
+            try nats.bucketGet(StreamerConfiguration.bucket, key: stream)
         }
         switch entry {
         case .bucketMissing, .keyMissing: return (nil, 0)

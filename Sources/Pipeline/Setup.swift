@@ -28,14 +28,11 @@ public enum Setup {
     public static func run(
         _ configuration: StreamerConfiguration, options: Options
     ) throws(StreamerError) -> [String] {
-        let replication: ReplicationConnection
-        let sql: SQLConnection
-        do throws(PostgresError) {
-            replication = try ReplicationConnection(configuration.source.connection)
-            sql = try SQLConnection(configuration.source.connection)
-        } catch {
-            throw .postgres(error)
+        let parameters = configuration.source.connection
+        let replication = try StreamerError.ofPostgres { () throws(PostgresError) in
+            try ReplicationConnection(parameters)
         }
+        let sql = try StreamerError.ofPostgres { () throws(PostgresError) in try SQLConnection(parameters) }
         let link = try NATSLink(configuration.nats, stream: configuration.stream.name)
         defer { link.connection.close() }
         return try perform(configuration, options: options, replication: replication, sql: sql, nats: link.connection)
@@ -135,11 +132,8 @@ public enum Setup {
         var steps = [isAdopting ? "slot \(name), adopted as it stands" : "slot \(name)", "its first checkpoint record"]
         if options.isDryRun { return steps }
 
-        let tail: StreamTail?
-        do throws(JetStreamError) {
-            tail = try StreamTail.read(configuration.stream.name, over: nats)
-        } catch {
-            throw .jetStream(error)
+        let tail = try StreamerError.ofJetStream { () throws(JetStreamError) in
+            try StreamTail.read(configuration.stream.name, over: nats)
         }
         guard let tail, tail.message == .never else {
             throw .stop(
@@ -252,15 +246,10 @@ public enum Setup {
     static func requirePublication(
         _ configuration: StreamerConfiguration, sql: borrowing SQLConnection
     ) throws(StreamerError) {
-        let isThere: Bool
-        do throws(PostgresError) {
-            isThere = try !sql.query(
-                "SELECT 1 FROM pg_catalog.pg_publication WHERE pubname = $1", [configuration.source.publication]
-            ).isEmpty
-        } catch {
-            throw .postgres(error)
+        let found = try StreamerError.ofPostgres { () throws(PostgresError) in
+            try sql.query("SELECT 1 FROM pg_catalog.pg_publication WHERE pubname = $1", [configuration.source.publication])
         }
-        guard isThere else {
+        guard !found.isEmpty else {
             throw .stop(
                 .configuration,
                 what: "publication \(configuration.source.publication) does not exist, though slot \(configuration.source.slot) does",

@@ -126,29 +126,22 @@ public final class Streamer: Sendable {
 
     private func runSession(isFirst: Bool) throws(StreamerError) {
         let source = configuration.source
-        let sql: SQLConnection
-        let holder: SlotState?
         let noticeLogger = logger
-        do throws(PostgresError) {
-            sql = try SQLConnection(source.connection, timeout: Self.connectTimeout)
-            holder = try sql.slot(named: source.slot)
-        } catch {
-            throw .postgres(error)
+        let sql = try StreamerError.ofPostgres { () throws(PostgresError) in
+            try SQLConnection(source.connection, timeout: Self.connectTimeout)
         }
+        let holder = try StreamerError.ofPostgres { () throws(PostgresError) in try sql.slot(named: source.slot) }
         observations.turned()
         // Held by another streamer: looked at over this connection only, without a walsender of our own.
         if let holder, holder.isActive { throw .slotActive(pid: holder.activePID) }
-        var replication: ReplicationConnection
-        do throws(PostgresError) {
-            replication = try ReplicationConnection(
+        var replication = try StreamerError.ofPostgres { () throws(PostgresError) in
+            try ReplicationConnection(
                 source.connection, walSenderTimeoutMilliseconds: source.walSenderTimeoutMilliseconds,
                 timeout: Self.connectTimeout,
                 onNotice: { notice in
                     noticeLogger.notice(
                         "PostgreSQL says", metadata: ["sqlstate": "\(notice.sqlState)", "message": "\(notice.message)"])
                 })
-        } catch {
-            throw .postgres(error)
         }
         logger.info("connected to PostgreSQL", metadata: ["server": "\(replication.endpoint)", "version": "\(replication.serverVersion)"])
         let link = try NATSLink(configuration.nats, stream: configuration.stream.name)
@@ -164,14 +157,7 @@ public final class Streamer: Sendable {
         let joined = try join(replication: replication, sql: sql, link: link)
         let plan = joined.plan
         let identity = joined.facts.identity
-        let assembler: TransactionAssembler
-        do throws(CaptureError) {
-            assembler = try TransactionAssembler(
-                configuration: configuration.capture, identity: identity, timelines: joined.facts.timelines,
-                payloadLimit: payloadLimit(link.connection), watermark: plan.watermark, expected: plan.expected)
-        } catch {
-            throw .capture(error)
-        }
+        let assembler = try makeAssembler(joined, payloadLimit: payloadLimit(link.connection))
         do throws(PostgresError) {
             try replication.startReplication(
                 slot: source.slot, at: plan.startLSN,
@@ -216,6 +202,17 @@ public final class Streamer: Sendable {
         delivery.wake()
         thread.join()
         try result.get()
+    }
+
+    private func makeAssembler(_ joined: Joined, payloadLimit: Int) throws(StreamerError) -> TransactionAssembler {
+        do throws(CaptureError) {
+            return try TransactionAssembler(
+                configuration: configuration.capture, identity: joined.facts.identity,
+                timelines: joined.facts.timelines, payloadLimit: payloadLimit, watermark: joined.plan.watermark,
+                expected: joined.plan.expected)
+        } catch {
+            throw .capture(error)
+        }
     }
 
     /// The payload that the server takes, less the headers: an id has at most 100 bytes.
