@@ -1,0 +1,11 @@
+/// A path that a running streamer answers over HTTP; GET only, and nothing behind it changes anything.
+public enum OperationsEndpoint: String, CaseIterable, Sendable {
+    /// 200 while the streamer's loop turns, else 503 with the reasons.
+    case live = "/livez"
+    /// 200 with the role when both servers are connected and the lag is within its limit, else 503 with the reasons.
+    case ready = "/readyz"
+    /// Prometheus text, format 0.0.4.
+    case metrics = "/metrics"
+    /// The object of `slotstream status --json`.
+    case status = "/status"
+}

@@ -1,0 +1,104 @@
+import Hummingbird
+import NIOCore
+import Pipeline
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// One request in, one response out: which path and method give what.
+struct OperationsResponder: HTTPResponder {
+    /// What a request brings besides itself: the connection, so that it can be cut off.
+    struct Context: InitializableFromSource {
+        let channel: any Channel
+
+        init(source: ApplicationRequestContextSource) {
+            channel = source.channel
+        }
+    }
+
+    /// The body of `/livez` and `/readyz`; what is nil is left out.
+    private struct Verdict: Encodable {
+        var live: Bool?
+        var ready: Bool?
+        var role: StreamerStatus.Role?
+        var reasons: [String]?
+    }
+
+    let status: @Sendable () -> StreamerStatus
+    let refreshMetrics: @Sendable () -> Void
+    let registry: PrometheusRegistry
+
+    /// Never throws: what is not served is answered 404, 405 or 413.
+    func respond(to request: Request, context: Context) async -> Response {
+        if bodyIsTooLarge(request.headers) { return cutOff(context.channel) }
+        guard let endpoint = OperationsEndpoint(rawValue: request.uri.path) else {
+            let paths = OperationsEndpoint.allCases.map(\.rawValue).joined(separator: " ")
+            return text(.notFound, "not found; there is \(paths)\n", for: request)
+        }
+        guard request.method == .get else {
+            var response = text(.methodNotAllowed, "only GET is allowed\n", for: request)
+            response.headers[.allow] = "GET"
+            return response
+        }
+        return answer(endpoint)
+    }
+
+    private func answer(_ endpoint: OperationsEndpoint) -> Response {
+        switch endpoint {
+        case .live:
+            let status = status()
+            return status.live
+                ? json(.ok, Verdict(live: true))
+                : json(.serviceUnavailable, Verdict(live: false, reasons: status.reasons))
+        case .ready:
+            let status = status()
+            return status.ready
+                ? json(.ok, Verdict(role: status.role))
+                : json(.serviceUnavailable, Verdict(ready: false, role: status.role, reasons: status.reasons))
+        case .metrics:
+            refreshMetrics()
+            return response(.ok, "text/plain; version=0.0.4; charset=utf-8", registry.render())
+        case .status:
+            return response(.ok, "application/json", status().json())
+        }
+    }
+
+    /// A body is never used, but one that is small is read over, so that the connection stays usable.
+    private func bodyIsTooLarge(_ headers: HTTPFields) -> Bool {
+        if headers[.transferEncoding] != nil { return true }
+        guard let length = headers[.contentLength] else { return false }
+        return Int(length).map { $0 > OperationsServer.bodyByteLimit } ?? true
+    }
+
+    /// Hummingbird would read a body to its end, however long; closing is the only way not to.
+    private func cutOff(_ channel: any Channel) -> Response {
+        let body = ResponseBody(contentLength: 0) { writer in
+            try await writer.finish(nil)
+            try await channel.close()
+        }
+        return Response(status: .contentTooLarge, headers: [.connection: "close"], body: body)
+    }
+
+    private func json(_ status: HTTPResponse.Status, _ verdict: Verdict) -> Response {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        // Booleans and strings only: encoding cannot fail.
+        let body = (try? encoder.encode(verdict)).map { String(decoding: $0, as: UTF8.self) } ?? "{}"
+        return response(status, "application/json", body)
+    }
+
+    /// - Parameter request: A HEAD gets no body, else the client would take it for the next answer.
+    private func text(_ status: HTTPResponse.Status, _ text: String, for request: Request) -> Response {
+        let whole = response(status, "text/plain; charset=utf-8", text)
+        return request.method == .head ? whole.createHeadResponse() : whole
+    }
+
+    private func response(_ status: HTTPResponse.Status, _ contentType: String, _ body: String) -> Response {
+        Response(
+            status: status, headers: [.contentType: contentType, .cacheControl: "no-store"],
+            body: ResponseBody(byteBuffer: ByteBuffer(string: body)))
+    }
+}

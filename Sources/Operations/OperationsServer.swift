@@ -1,0 +1,104 @@
+import Hummingbird
+public import Logging
+import NIOCore
+import NIOPosix
+public import Pipeline
+public import ServiceLifecycle
+import Synchronization
+
+/// Answers `OperationsEndpoint`s over HTTP/1.1 for as long as it runs; reads only.
+///
+/// One event loop thread of its own, bounded in connections, in header and body sizes and in idle time, so that no
+/// client makes the streamer slower or larger. Whoever can connect can read: there is no authentication and no TLS,
+/// which is why the default address is loopback.
+public struct OperationsServer: Service {
+    /// Connections at once; those above wait to be accepted.
+    static let connectionLimit = 64
+    /// Bytes of a request's header fields, all together.
+    static let headerByteLimit = 16 * 1024
+    /// Bytes of a body that is read and thrown away; an announced larger one is answered 413 and cut off.
+    static let bodyByteLimit = 4 * 1024
+
+    /// How long a connection may be silent, before a request, in one, or between two.
+    var idleTimeout: Duration = .seconds(30)
+    private let address: ServerAddress
+    private let responder: OperationsResponder
+    private let logger: Logger
+    private let onListening: @Sendable (_ host: String, _ port: Int) -> Void
+
+    /// A server that does nothing until it is run.
+    /// - Parameters:
+    ///   - listen: A name, or a number without brackets, and the port; 0 takes a free one.
+    ///   - status: Asked for every request; must not block.
+    ///   - refreshMetrics: Called before each scrape, to set the gauges that nobody sets otherwise; must not block.
+    ///   - registry: What `/metrics` shows.
+    ///   - logger: Gets one line when the server listens; Hummingbird's own lines below `notice` are left out.
+    ///   - onListening: Called once, with the address and the port that are bound.
+    public init(
+        listen: (host: String, port: Int),
+        status: @escaping @Sendable () -> StreamerStatus,
+        refreshMetrics: @escaping @Sendable () -> Void,
+        registry: PrometheusRegistry,
+        logger: Logger,
+        onListening: @escaping @Sendable (_ host: String, _ port: Int) -> Void = { _, _ in }
+    ) {
+        self.address = ServerAddress(listen)
+        self.responder = OperationsResponder(status: status, refreshMetrics: refreshMetrics, registry: registry)
+        self.logger = logger
+        self.onListening = onListening
+    }
+
+    /// Serves until graceful shutdown or cancellation; then answers what it is answering, and returns.
+    /// - Throws: `OperationsError.listenFailed` before anything is served, `.serverFailed` after.
+    public func run() async throws(OperationsError) {
+        // NIO's conversion to 16 bits traps.
+        guard (0...65535).contains(address.port) else {
+            throw .listenFailed(address: "\(address)", reason: "a port is 0 to 65535")
+        }
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let hasListened = Mutex(false)
+        var failure: OperationsError?
+        do {
+            try await application(group) { hasListened.withLock { $0 = true } }.run()
+        } catch {
+            let reason = ServerAddress.reason(error)
+            if Task.isCancelled {
+                failure = nil
+            } else if hasListened.withLock({ $0 }) {
+                failure = .serverFailed(address: "\(address)", reason: reason)
+            } else {
+                failure = .listenFailed(address: "\(address)", reason: reason)
+            }
+        }
+        // It can only fail when it is shut down already.
+        try? await group.shutdownGracefully()
+        if let failure { throw failure }
+    }
+
+    private func application(
+        _ group: MultiThreadedEventLoopGroup, listening: @escaping @Sendable () -> Void
+    ) -> Application<OperationsResponder> {
+        var quiet = logger
+        quiet.logLevel = max(logger.logLevel, .notice)
+        return Application(
+            responder: responder,
+            server: .http1(
+                configuration: .init(
+                    idleTimeout: TimeAmount(idleTimeout),
+                    httpDecoderConfiguration: .init(
+                        maxHeaderFieldSize: Self.headerByteLimit, maxHeaderListSize: Self.headerByteLimit,
+                        maxHeaderFieldCount: 100))),
+            configuration: .init(
+                address: .hostname(address.host, port: address.port),
+                availableConnectionsDelegate: .maximum(Self.connectionLimit, logger: quiet)),
+            onServerRunning: { [address, logger, onListening] channel in
+                listening()
+                let host = channel.localAddress?.ipAddress ?? address.host
+                let port = channel.localAddress?.port ?? address.port
+                logger.info("HTTP listens", metadata: ["address": "\(ServerAddress((host, port)))"])
+                onListening(host, port)
+            },
+            eventLoopGroupProvider: .shared(group),
+            logger: quiet)
+    }
+}

@@ -1,0 +1,56 @@
+import CoreMetrics
+import Pipeline
+
+extension PrometheusRegistry {
+    /// The bounds, in seconds, of the time from a commit to its event's acknowledgement.
+    ///
+    /// Half a millisecond is a fast server on the same machine; the last three are outages, whose backlog must not all
+    /// fall into `+Inf`.
+    public static let processingDurationBuckets: [Double] = [
+        0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60, 600, 3600,
+    ]
+
+    /// A registry that knows the streamer's own metrics by name.
+    ///
+    /// Counters and the histogram without labels are there at once, so that a rate has its first point before the first
+    /// event, and so is `slotstream_build_info`. All else is made by whoever sets it and knows its labels.
+    public static func slotstream() -> PrometheusRegistry {
+        let registry = PrometheusRegistry(
+            help: helpTexts,
+            buckets: ["fraiseql_observer_processing_duration_seconds": processingDurationBuckets])
+        for name in [
+            "fraiseql_observer_events_processed_total", "fraiseql_observer_events_retried_total",
+            "slotstream_transactions_total",
+        ] {
+            _ = registry.makeCounter(label: name, dimensions: [])
+        }
+        _ = registry.makeTimer(label: "fraiseql_observer_processing_duration_seconds", dimensions: [])
+        registry.makeMeter(label: "slotstream_build_info", dimensions: [("version", Slotstream.version)]).set(1.0)
+        return registry
+    }
+
+    private static let helpTexts: [String: String] = [
+        "fraiseql_observer_events_processed_total": "Events stored in the stream and acknowledged.",
+        "fraiseql_observer_events_failed_total": "Events that could not be published, by reason.",
+        "fraiseql_observer_events_retried_total": "Events sent again after a resynchronisation.",
+        "fraiseql_observer_processing_duration_seconds":
+            "Time from a transaction's commit to its event's acknowledgement.",
+        "slotstream_source_lag_bytes": "WAL written by the server and not yet confirmed by the streamer.",
+        "slotstream_source_lag_seconds":
+            "Age of the oldest committed change not yet stored; 0 when there is none.",
+        "slotstream_slot_retained_bytes": "WAL that the server keeps because of the slot.",
+        "slotstream_slot_safe_bytes": "WAL that can still be written before the server invalidates the slot.",
+        "slotstream_slot_active": "1 when the slot is in use on the server, else 0.",
+        "slotstream_confirmed_lsn": "Position confirmed to the server, as a number.",
+        "slotstream_received_lsn": "Position received from the server, as a number.",
+        "slotstream_transactions_total": "Transactions wholly stored.",
+        "slotstream_events_total": "Events stored, by entity and operation.",
+        "slotstream_inflight_messages": "Events handed to the NATS client and not yet acknowledged.",
+        "slotstream_inflight_bytes": "Bytes of all events held until they are known to be stored.",
+        "slotstream_resynchronisations_total": "Times that publishing stopped to read the stream's end, by cause.",
+        "slotstream_reconnects_total": "Connections made again after a loss, by peer.",
+        "slotstream_replay_window_seconds": "How far back the anchor slot reaches.",
+        "slotstream_up": "1 when both servers are connected, else 0.",
+        "slotstream_build_info": "Always 1; the program's version is a label.",
+    ]
+}
