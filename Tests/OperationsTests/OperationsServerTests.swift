@@ -1,0 +1,282 @@
+import CoreMetrics
+import Operations
+import Pipeline
+import Synchronization
+import Testing
+
+@Suite(.timeLimit(.minutes(1))) struct OperationsServerTests {
+    @Test func livenessFollowsTheLoop() async throws {
+        try await ServerFixture.serving { fixture, address in
+            try await expectAnswer(.live, at: address, #"200 {"live":true}"#)
+            fixture.status.ready = false
+            try await expectAnswer(.live, at: address, #"200 {"live":true}"#)
+            fixture.status.live = false
+            fixture.status.reasons = ["the loop has not turned for 31 s"]
+            try await expectAnswer(
+                .live, at: address, #"503 {"live":false,"reasons":["the loop has not turned for 31 s"]}"#)
+        }
+    }
+
+    @Test func readinessFollowsBothServers() async throws {
+        try await ServerFixture.serving { fixture, address in
+            try await expectAnswer(.ready, at: address, #"200 {"role":"active"}"#)
+            fixture.status.role = .standby
+            try await expectAnswer(.ready, at: address, #"200 {"role":"standby"}"#)
+            fixture.status.role = .active
+            fixture.status.ready = false
+            fixture.status.reasons = ["no connection to NATS", "a \"quoted\" reason/1"]
+            try await expectAnswer(
+                .ready, at: address,
+                #"503 {"ready":false,"reasons":["no connection to NATS","a \"quoted\" reason/1"],"role":"active"}"#)
+        }
+    }
+
+    @Test func statusIsTheWholeObject() async throws {
+        try await ServerFixture.serving { fixture, address in
+            fixture.status.reasons = ["é 🐘"]
+            let answer = try await HealthProbe.get(.status, from: address)
+            #expect(answer.isPositive)
+            let shown = try StreamerStatus(json: answer.body)
+            #expect(shown == fixture.status)
+            let raw = try await response("GET /status HTTP/1.1\r\nConnection: close\r\n\r\n", address)
+            #expect(raw.lowercased().contains("\r\ncontent-type: application/json\r\n"))
+            #expect(raw.lowercased().contains("\r\ncache-control: no-store\r\n"))
+        }
+    }
+
+    @Test func metricsAreRefreshedAndRendered() async throws {
+        try await ServerFixture.serving { fixture, address in
+            fixture.registry.makeCounter(label: "a", dimensions: [("x", "é")]).increment(by: 3)
+            let answer = try await HealthProbe.get(.metrics, from: address)
+            #expect(answer.statusCode == 200)
+            let scrape = try Scrape(String(decoding: answer.body, as: UTF8.self))
+            #expect(scrape.value("a", ["x": "é"]) == 3)
+            #expect(fixture.refreshes == 1)
+            let raw = try await response("GET /metrics?x=y HTTP/1.1\r\nConnection: close\r\n\r\n", address)
+            #expect(raw.lowercased().contains("\r\ncontent-type: text/plain; version=0.0.4; charset=utf-8\r\n"))
+            #expect(fixture.refreshes == 2)
+        }
+    }
+
+    @Test(arguments: ["/", "/livez/", "/healthz", "/status.json", "//livez", "/%6civez", "/metrics/../status", "*"])
+    func anythingElseIsNotFound(_ path: String) async throws {
+        try await ServerFixture.serving { _, address in
+            let raw = try await response("GET \(path) HTTP/1.1\r\nConnection: close\r\n\r\n", address)
+            #expect(raw.hasPrefix("HTTP/1.1 404 "))
+        }
+    }
+
+    @Test(arguments: ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD"])
+    func everyOtherMethodIsNotAllowed(_ method: String) async throws {
+        try await ServerFixture.serving { fixture, address in
+            for endpoint in OperationsEndpoint.allCases {
+                let raw = try await response(
+                    "\(method) \(endpoint.rawValue) HTTP/1.1\r\nConnection: close\r\n\r\n", address)
+                #expect(raw.hasPrefix("HTTP/1.1 405 "))
+                #expect(raw.lowercased().contains("\r\nallow: get\r\n"))
+                if method == "HEAD" { #expect(raw.hasSuffix("\r\n\r\n")) }
+            }
+            #expect(fixture.refreshes == 0)
+        }
+    }
+
+    @Test func oneConnectionServesManyRequests() async throws {
+        try await ServerFixture.serving { _, address in
+            let connection = try RawConnection(port: address.port)
+            for _ in 0..<3 {
+                #expect(connection.send("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"))
+                let answer = try await connection.receive { $0.hasSuffix(#"{"live":true}"#) }
+                #expect(answer?.hasPrefix("HTTP/1.1 200 ") == true)
+            }
+            // A small body is read over; the request after it is its own.
+            #expect(connection.send("POST /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nabcd"))
+            #expect(connection.send("GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n"))
+            let both = try await connection.receive { $0.hasSuffix(#"{"role":"active"}"#) }
+            #expect(both?.hasPrefix("HTTP/1.1 405 ") == true)
+        }
+    }
+
+    @Test(arguments: ["Content-Length: 1000000", "Transfer-Encoding: chunked"])
+    func aLargeBodyIsRefusedAndCutOff(_ header: String) async throws {
+        try await ServerFixture.serving { _, address in
+            let raw = try await response("GET /livez HTTP/1.1\r\n\(header)\r\n\r\n", address)
+            #expect(raw.hasPrefix("HTTP/1.1 413 "))
+            try await expectAnswer(.live, at: address, #"200 {"live":true}"#)
+        }
+    }
+
+    @Test func largeHeadersAreRefused() async throws {
+        try await ServerFixture.serving { _, address in
+            let connection = try RawConnection(port: address.port)
+            connection.send("GET /livez HTTP/1.1\r\nX: \(String(repeating: "x", count: 64 * 1024))\r\n\r\n")
+            let answer = try #require(try await connection.receive())
+            #expect(answer.isEmpty || answer.hasPrefix("HTTP/1.1 400 "))
+            try await expectAnswer(.live, at: address, #"200 {"live":true}"#)
+        }
+    }
+
+    @Test func garbageIsSurvived() async throws {
+        try await ServerFixture.serving { _, address in
+            let request = Array("GET /livez HTTP/1.1\r\nContent-Length: 0\r\n\r\n".utf8)
+            for index in request.indices {
+                for value in [0, 0x0A, 0x0D, 0x20, 0x3A, 0x7F, 0xFF] as [UInt8] {
+                    var changed = request
+                    changed[index] = value
+                    let connection = try RawConnection(port: address.port)
+                    connection.send(changed)
+                    connection.endSending()
+                    // Answered or refused; whatever it is, the connection ends.
+                    let answer = try await connection.receive()
+                    #expect(answer != nil, "byte \(index) = \(value)")
+                }
+            }
+            try await expectAnswer(.live, at: address, #"200 {"live":true}"#)
+        }
+    }
+
+    @Test func idleConnectionsKeepNobodyOutForGood() async throws {
+        try await ServerFixture.serving { _, address in
+            let idle = Mutex(try (0..<100).map { _ in try RawConnection(port: address.port) })
+            // More than are accepted at once: this one waits, and gets its turn when others have gone.
+            async let waiting: Void = expectAnswer(.live, at: address, #"200 {"live":true}"#)
+            let active = try #require(idle.withLock { $0.first })
+            active.send("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+            let answer = try await active.receive { $0.hasSuffix("}") }
+            #expect(answer != nil)
+            idle.withLock { $0.removeAll() }
+            try await waiting
+        }
+    }
+
+    @Test(arguments: ["", "GET /live", "GET /livez HTTP/1.1\r\nX: y\r\n", "GET /livez HTTP/1.1\r\n\r\n"])
+    func aSilentClientLosesItsConnection(_ said: String) async throws {
+        try await ServerFixture.serving(idleTimeout: .milliseconds(100)) { _, address in
+            let connection = try RawConnection(port: address.port)
+            connection.send(said)
+            let answer = try await connection.receive()
+            #expect(answer?.isEmpty == !said.hasSuffix("\r\n\r\n"))
+        }
+    }
+
+    @Test func concurrentScrapesSeeCountersThatOnlyGrow() async throws {
+        try await ServerFixture.serving { fixture, address in
+            let counter = fixture.registry.makeCounter(label: "a", dimensions: [])
+            let histogram = fixture.registry.makeTimer(label: "h", dimensions: [])
+            let counting = Task {
+                var count: Int64 = 0
+                while !Task.isCancelled {
+                    counter.increment(by: 1)
+                    histogram.recordNanoseconds(count % 20_000_000_000)
+                    count += 1
+                    if count % 256 == 0 { await Task.yield() }
+                }
+                return count
+            }
+            try await withThrowingTaskGroup(of: Void.self) { scrapers in
+                for _ in 0..<4 {
+                    scrapers.addTask {
+                        var last = 0.0
+                        for _ in 0..<25 {
+                            let answer = try await HealthProbe.get(.metrics, from: address, timeout: .seconds(20))
+                            let scrape = try Scrape(String(decoding: answer.body, as: UTF8.self))
+                            let now = try #require(scrape.value("a"))
+                            #expect(now >= last)
+                            last = now
+                        }
+                    }
+                }
+                try await scrapers.waitForAll()
+            }
+            counting.cancel()
+            let counted = Double(await counting.value)
+            let scrape = try Scrape(fixture.registry.render())
+            #expect(scrape.value("a") == counted)
+            #expect(scrape.value("h_count") == counted)
+            #expect(fixture.refreshes == 100)
+        }
+    }
+
+    @Test func shutdownDoesNotWaitForIdleClients() async throws {
+        let clock = ContinuousClock()
+        var began = clock.now
+        var idle: [RawConnection] = []
+        try await ServerFixture.serving { _, address in
+            let silent = try RawConnection(port: address.port)
+            let half = try RawConnection(port: address.port)
+            half.send("GET /livez HTT")
+            let kept = try RawConnection(port: address.port)
+            kept.send("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+            let answer = try await kept.receive { $0.hasSuffix("}") }
+            #expect(answer != nil)
+            idle = [silent, half, kept]
+            began = clock.now
+        }
+        #expect(clock.now - began < .seconds(5))
+        for connection in idle {
+            let rest = try await connection.receive()
+            #expect(rest == "")
+        }
+    }
+
+    @Test func nothingListensAfterShutdown() async throws {
+        var port = 0
+        try await ServerFixture.serving { _, address in port = address.port }
+        #expect(throws: RawConnection.Failure.self) { try RawConnection(port: port) }
+    }
+
+    @Test func cancellationEndsItQuietly() async throws {
+        let (addresses, found) = AsyncStream.makeStream(of: Int.self)
+        let server = try ServerFixture().server { _, port in found.yield(port) }
+        let task = Task { try await server.run() }
+        for await _ in addresses { break }
+        task.cancel()
+        try await task.value
+    }
+
+    @Test func aPortInUseIsNamedWithItsRemedy() async throws {
+        let (listener, port) = try RawConnection.listener()
+        let error = await #expect(throws: OperationsError.self) {
+            try await ServerFixture().server(port: port).run()
+        }
+        #expect(error == .listenFailed(address: "127.0.0.1:\(port)", reason: "the address is in use"))
+        #expect(error.map { "\($0)" }?.contains("set http.listen") == true)
+        withExtendedLifetime(listener) {}
+    }
+
+    @Test(arguments: [-1, 65536, 70_000, Int.max])
+    func aPortOutsideSixteenBitsIsRefused(_ port: Int) async throws {
+        let error = await #expect(throws: OperationsError.self) {
+            try await ServerFixture().server(port: port).run()
+        }
+        #expect(error == .listenFailed(address: "127.0.0.1:\(port)", reason: "a port is 0 to 65535"))
+    }
+
+    @Test(arguments: ["203.0.113.7", "no such host", ""])
+    func anAddressThatIsNotHereIsRefused(_ host: String) async throws {
+        let error = await #expect(throws: OperationsError.self) {
+            try await ServerFixture().server(host: host).run()
+        }
+        guard case .listenFailed(let address, let reason) = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        #expect(address == "\(host):0")
+        #expect(!reason.isEmpty)
+    }
+
+    /// - Parameter expected: The status code, a space, the body.
+    private func expectAnswer(
+        _ endpoint: OperationsEndpoint, at address: (host: String, port: Int), _ expected: String,
+        sourceLocation: SourceLocation = #_sourceLocation
+    ) async throws {
+        let answer = try await HealthProbe.get(endpoint, from: address, timeout: .seconds(20))
+        let text = "\(answer.statusCode) \(String(decoding: answer.body, as: UTF8.self))"
+        #expect(text == expected, sourceLocation: sourceLocation)
+    }
+
+    private func response(_ request: String, _ address: (host: String, port: Int)) async throws -> String {
+        let connection = try RawConnection(port: address.port)
+        connection.send(request)
+        return try #require(try await connection.receive())
+    }
+}
