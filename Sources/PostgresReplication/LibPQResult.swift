@@ -21,8 +21,6 @@ struct LibPQResult: ~Copyable {
         return String(cString: tag)
     }
 
-    var columnCount: Int { Int(PQnfields(pointer)) }
-
     /// All rows as text; nil is SQL NULL.
     func rows() -> [[String?]] {
         let columns = PQnfields(pointer)

@@ -30,8 +30,13 @@ extension ReplicationConnection {
     /// Sends what the socket takes.
     /// - Throws: As `sendStandbyStatus`.
     public mutating func flush() throws(PostgresError) {
-        guard stream.phase == .streaming else {
-            throw .connectionLost(message: "no stream is under way on it")
+        switch stream.phase {
+        case .streaming: break
+        // How the stream ended is `receiveFrames`'s to say; a status means nothing any more.
+        case .ending:
+            stream.waitingStatus = nil
+            return
+        case .idle, .over: throw .connectionLost(message: "no stream is under way on it")
         }
         try flushBytes()
         guard !stream.hasUnsentBytes, let status = stream.waitingStatus else { return }

@@ -15,7 +15,8 @@ extension SQLConnection {
     ///
     /// - Parameter lsn: Beyond the server's WAL it means its end.
     /// - Returns: Where the slot is now.
-    /// - Throws: `PostgresError.server` 55006 (active), 42704 (none), 22023 (`lsn` lies before where the slot is).
+    /// - Throws: `PostgresError.server` 55006 (active), 42704 (none), 55000 (`lsn` lies before where the slot
+    ///   is, or the slot was invalidated).
     public func advanceSlot(_ name: String, to lsn: LSN, timeout: Duration? = nil) throws(PostgresError) -> LSN {
         let sql = "SELECT end_lsn FROM pg_catalog.pg_replication_slot_advance($1, $2::pg_catalog.pg_lsn)"
         guard let end = try query(sql, [name, lsn.description], timeout: timeout).first?.first?.flatMap({ LSN($0) })

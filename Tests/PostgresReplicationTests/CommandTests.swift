@@ -77,10 +77,8 @@ import WAL
     @Test func aNULByteIsRefusedBeforeItIsCutOff() throws {
         let sql = try server.sql()
         for attempt in [("SELECT 1\0", []), ("SELECT $1::text", ["a\0b"])] as [(String, [String?])] {
-            guard
-                case .protocolViolation = failure({ () throws(PostgresError) in _ = try sql.query(attempt.0, attempt.1)
-                    })
-            else {
+            let error = failure { () throws(PostgresError) in _ = try sql.query(attempt.0, attempt.1) }
+            guard case .protocolViolation = error else {
                 Issue.record("not refused")
                 continue
             }
@@ -90,10 +88,8 @@ import WAL
 
     @Test func copyIsRefusedNotWaitedFor() throws {
         let sql = try server.sql()
-        guard
-            case .protocolViolation = failure({ () throws(PostgresError) in try sql.execute("COPY (SELECT 1) TO STDOUT")
-                })
-        else {
+        let error = failure { () throws(PostgresError) in try sql.execute("COPY (SELECT 1) TO STDOUT") }
+        guard case .protocolViolation = error else {
             Issue.record("not refused")
             return
         }
