@@ -10,7 +10,8 @@ import pytest
 
 from deployment import Deployment, Pair
 
-# What is tested without --all: the oldest servers supported, and the newest.
+# What is tested without --all: the oldest servers supported, and the newest. Tests with `pair` run on both, tests with
+# `one_pair` on the newest; with --all, both kinds run on every pair.
 PAIRS = [Pair("15", "2.9.10"), Pair("18", "2.15.1")]
 ALL_PAIRS = [Pair(postgres, nats) for postgres in ("15", "16", "18") for nats in ("2.9.10", "2.15.1", "2.15.1-R3")]
 
@@ -28,9 +29,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "pair" in metafunc.fixturenames:
-        pairs = ALL_PAIRS if metafunc.config.getoption("--all") else PAIRS
-        metafunc.parametrize("pair", pairs, ids=lambda pair: f"{pair.postgres}×{pair.nats}")
+    everything = metafunc.config.getoption("--all")
+    for name, pairs in (("pair", PAIRS), ("one_pair", PAIRS[1:])):
+        if name in metafunc.fixturenames:
+            chosen = ALL_PAIRS if everything else pairs
+            metafunc.parametrize(name, chosen, ids=lambda pair: f"{pair.postgres}-{pair.nats}")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -39,18 +42,6 @@ def pytest_runtest_makereport(item: pytest.Item, call):
     if call.when == "call" or outcome.failed:
         item.stash[_failed] = outcome.failed
     return outcome
-
-
-@pytest.fixture
-def oldest() -> Pair:
-    """The pair for tests that need one only."""
-    return PAIRS[0]
-
-
-@pytest.fixture
-def newest() -> Pair:
-    """The other pair."""
-    return PAIRS[1]
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """PostgreSQL, nats-server and the streamer together, as they stand in a test."""
 
+import asyncio
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -54,7 +55,9 @@ class Deployment:
         for table, values in (overrides or {}).items():
             configured[table] = configured.get(table, {}) | values
         self.streamer = Streamer(self.folder / "streamer", self.postgres.conninfo, self.nats.url, configured)
+        # What `compare` compared: the stored events, and what they must be.
         self.events: list[stream.Event] = []
+        self.expected: list[expected.Expected] = []
         try:
             self.postgres.create()
             self.nats.start()
@@ -76,9 +79,9 @@ class Deployment:
         """Deletes the folder."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def workload(self, transactions: int, seed: int) -> Workload:
-        """A load of that many pgbench transactions, not yet started."""
-        return Workload(self.postgres, self.folder, transactions, seed)
+    def workload(self, transactions: int, seed: int, rate: int | None = None) -> Workload:
+        """A load of that many pgbench transactions (at most `rate` a second), not yet started."""
+        return Workload(self.postgres, self.folder, transactions, seed, rate)
 
     def sampler(self) -> ConfirmedSampler:
         """Samples the slot's confirmed position within a `with`."""
@@ -88,6 +91,23 @@ class Deployment:
         """The slot's confirmed position."""
         return self.postgres.value("SELECT (confirmed_flush_lsn - '0/0')::bigint FROM pg_replication_slots "
                                    "WHERE slot_name = 'fraiseql_events'")
+
+    def wait_slot_free(self, seconds: float = 30) -> None:
+        """Waits until no connection holds the slot any more: what its last one said has been heard."""
+        query = "SELECT NOT active FROM pg_replication_slots WHERE slot_name = 'fraiseql_events'"
+        wait_until(lambda: self.postgres.value(query), seconds, "the slot is free")
+
+    def last_stored(self) -> tuple[int, int]:
+        """The position (commit LSN, ordinal) of the stream's last message."""
+
+        async def read() -> tuple[int, int]:
+            connection = await stream.connect(self.nats.url)
+            try:
+                return await stream.last_position(connection)
+            finally:
+                await connection.close()
+
+        return asyncio.run(read())
 
     def wait_confirmed(self, seconds: float = 240) -> int:
         """Waits until PostgreSQL has been told of everything that is in its WAL now; returns that position."""
@@ -104,13 +124,14 @@ class Deployment:
     def compare(self, keep_events: bool = True) -> Comparison:
         """Compares the whole stream with what PostgreSQL committed; fails on any difference and on an empty comparison.
 
-        Call it when everything is confirmed. The stored events are kept in `events`, unless there are too many."""
+        Call it when everything is confirmed. Both sides are kept in `events` and `expected`, unless there are too many."""
         self.truth.read()
         stored = stream.read(self.nats.url)
+        must_be = expected.events(self.truth.changes(), self.truth.id_prefix)
         if keep_events:
             stored = self.events = list(stored)
-        events = expected.events(self.truth.changes(), self.truth.id_prefix)
-        result = compare(stored, events).require_equal()
+            must_be = self.expected = list(must_be)
+        result = compare(stored, must_be).require_equal()
         committed = len(self.truth.transactions)
         assert result.transactions == committed, f"{result.transactions} transactions stored, {committed} committed"
         last = self.truth.transactions[-1]

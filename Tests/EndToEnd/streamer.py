@@ -69,7 +69,13 @@ class Streamer:
 
     def wait_ready(self, seconds: float = 30) -> None:
         """Until /readyz says 200; a streamer that has ended fails at once, with its last words."""
-        wait_until(lambda: self._alive() and self.get("/readyz"), seconds, f"the streamer is ready: {self.log}")
+        wait_until(lambda: self._alive() and self._ready(), seconds, f"the streamer is ready: {self.log}")
+
+    def _ready(self) -> bool:
+        if self.prefix:
+            # In a network namespace of its own: it is asked from inside.
+            return self.command("health", "--ready", expect=None).returncode == 0
+        return bool(self.get("/readyz"))
 
     def _alive(self) -> bool:
         assert self.process.poll() is None, f"the streamer ended with {self.process.returncode}: {self.last_words()}"

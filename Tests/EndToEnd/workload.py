@@ -43,17 +43,20 @@ _INSERTS_PER_TRANSACTION = (32 + 10 * 3 + 7 + 7 * 2) / 100
 
 
 class Workload:
-    """Runs `transactions` pgbench transactions in all; starts again when PostgreSQL has thrown the clients out.
+    """Runs `transactions` pgbench transactions in all; starts again when PostgreSQL has thrown the clients out. `rate`: at
+    most so many a second (None: as fast as they go), for tests in which something has to happen meanwhile.
 
     A client's record is pgbench's own log: which of its transactions went through. `seq` in the rows counts as the log does.
     """
 
-    def __init__(self, postgres: Postgres, folder: Path, transactions: int, seed: int):
+    def __init__(self, postgres: Postgres, folder: Path, transactions: int, seed: int,
+                 rate: int | None = None):
         self.postgres = postgres
         self.folder = folder / "pgbench"
         self.folder.mkdir()
         self.transactions = transactions
         self.seed = seed
+        self.rate = rate
         # (run, client) → the sequence numbers that committed for certain and carry their number, in order.
         self.committed: dict[tuple[int, int], list[int]] = {}
         # Those that the log says were rolled back.
@@ -115,6 +118,8 @@ class Workload:
                    "-t", str(transactions_per_client), f"--random-seed={(self.seed + run) % 2**31}", "--log",
                    f"--log-prefix={logs}/log"]
         command += [part for name, value in variables.items() for part in ("-D", f"{name}={value}")]
+        if self.rate:
+            command += ["-R", str(self.rate)]
         for script in _SCRIPTS:
             command += ["-f", f"{_FOLDER}/{script.name}.sql@{script.weight}"]
         environment = os.environ | dict(

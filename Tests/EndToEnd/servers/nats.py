@@ -87,6 +87,9 @@ class Nats:
                 server.launch()
         if self._outside:
             self.wait_ready()
+        else:
+            log = self.servers[0].log
+            wait_until(lambda: "Server is ready" in log.read_text(), 30, f"nats-server is ready: {log}")
 
     def wait_ready(self, seconds: float = 60) -> None:
         """Waits until JetStream answers: with a leader, in a cluster."""

@@ -1,0 +1,38 @@
+"""The plain case, at length: what was committed while the streamer ran is what is stored."""
+
+import os
+import random
+
+from faults import FAULTS, chained, require_found
+
+# pgbench transactions; the environment may ask for fewer while something is being tried out.
+TRANSACTIONS = int(os.environ.get("SLOTSTREAM_LOAD", "200000"))
+
+# A slice of the stream that is long enough to hold every kind of transaction, for planting faults in copies of it.
+_SLICE = 2000
+
+
+def test_the_stream_equals_what_eight_clients_committed(pair, deploy, seed, report):
+    deployment = deploy(pair)
+    deployment.streamer.start()
+    with deployment.sampler() as sampler:
+        workload = deployment.workload(TRANSACTIONS, seed).start()
+        workload.finish()
+        deployment.wait_confirmed()
+    result = deployment.compare_load(workload)
+    positions = sampler.require_truth(deployment.truth.transactions)
+    exact = sampler.exact(deployment.truth.transactions)
+    assert exact > 0, "the confirmed position was never seen at the end of a transaction"
+    report(f"{pair}: {TRANSACTIONS} pgbench transactions, {result.transactions} committed with changes, "
+           f"{result.compared} events compared, {len(result.differences)} differences; "
+           f"{positions} confirmed positions sampled, {exact} exactly a transaction's end, none early")
+
+    choice = random.Random(seed)
+    end = next(at for at in range(_SLICE, len(deployment.expected))
+               if deployment.expected[at].change.ordinal == 1)
+    good, truth = chained(deployment.events[:end]), deployment.expected[:end]
+    for name, plant in FAULTS.items():
+        planted = plant(good, truth, choice)
+        require_found(planted, truth)
+        report(f"{pair}: planted fault found: {name}: {planted.named[0]} at {planted.named[1]}")
+    assert deployment.streamer.terminate() == 0

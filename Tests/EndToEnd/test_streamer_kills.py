@@ -1,0 +1,71 @@
+"""The streamer is killed with -9, again and again, while transactions are committed."""
+
+import os
+import random
+import time
+from bisect import bisect_left
+from dataclasses import dataclass
+
+from oracles.changes import lsn_text
+from servers.tools import wait_until
+from test_load import TRANSACTIONS
+
+KILLS = 20
+WITH_WORK = 15
+
+# Slow enough that all kills fall into the load.
+_RATE = int(os.environ.get("SLOTSTREAM_RATE", "5000"))
+
+# The stream forgets message ids after this; once the streamer stays dead for longer.
+_DUPLICATE_WINDOW_SECONDS = 1.0
+
+
+@dataclass
+class _Kill:
+    """What the streamer had in hand when it was killed: messages without an ack (by /status), and what the servers said
+    afterwards: the confirmed position, and the position of the last message stored."""
+
+    in_flight: int
+    confirmed: int
+    stored: tuple[int, int]
+
+
+def test_the_stream_is_equal_after_twenty_kills_and_a_death_longer_than_the_duplicate_window(pair, deploy, seed, report):
+    deployment = deploy(pair, duplicate_window=_DUPLICATE_WINDOW_SECONDS)
+    streamer, choice, kills = deployment.streamer, random.Random(seed), []
+    moments = sorted(choice.uniform(0.02, 0.95) for _ in range(KILLS))
+    long_death = choice.randrange(5, 15)
+    with deployment.sampler() as sampler:
+        workload = deployment.workload(TRANSACTIONS, seed, _RATE).start()
+        streamer.start()
+        for number, moment in enumerate(moments):
+            workload.wait_for(moment)
+            if choice.random() < 0.8:
+                # Most die at work, the others while they still find their place.
+                stored = deployment.last_stored()
+                wait_until(lambda: deployment.last_stored() > stored, 60, "something more is stored")
+            in_flight = streamer.in_flight() or 0
+            streamer.kill()
+            deployment.wait_slot_free()
+            kills.append(_Kill(in_flight, deployment.confirmed(), deployment.last_stored()))
+            if number == long_death:
+                # The passing of time is the point here: by then no message id is remembered.
+                time.sleep(3 * _DUPLICATE_WINDOW_SECONDS)
+            streamer.start()
+        workload.finish()
+        deployment.wait_confirmed()
+    result = deployment.compare_load(workload)
+    positions = sampler.require_truth(deployment.truth.transactions)
+
+    places = [(item.change.transaction.commit_lsn, item.change.ordinal) for item in deployment.expected]
+    with_work = 0
+    for number, kill in enumerate(kills, 1):
+        # Stored, and PostgreSQL was not told: what a restart would store twice if it did not know better.
+        unconfirmed = bisect_left(places, (kill.stored[0], kill.stored[1] + 1)) - bisect_left(places, (kill.confirmed, 0))
+        with_work += kill.in_flight > 0 or unconfirmed > 0
+        report(f"{pair}: kill {number:2}: {kill.in_flight} messages in flight, {max(unconfirmed, 0)} stored and "
+               f"unconfirmed, confirmed {lsn_text(kill.confirmed)}{', then dead for 3 s' * (number == long_death + 1)}")
+    report(f"{pair}: {KILLS} kills of the streamer, {with_work} with messages in flight or unconfirmed; "
+           f"{result.compared} events compared, {len(result.differences)} differences; "
+           f"{positions} confirmed positions sampled, none early")
+    assert with_work >= WITH_WORK, f"only {with_work} of {KILLS} kills met work in flight"
