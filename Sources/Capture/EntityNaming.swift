@@ -44,6 +44,9 @@ enum EntityNaming {
         return token
     }
 
+    /// What stands for a value that was not sent, or that there is none of.
+    static let unknownToken = Array("%unknown".utf8)
+
     static let upperHexadecimalDigits = Array("0123456789ABCDEF".utf8)
 }
 
@@ -76,9 +79,12 @@ struct ExclusionPattern: Sendable {
             if patternIndex < pattern.count, pattern[patternIndex] == UInt8(ascii: "*") {
                 star = (patternIndex, textIndex)
                 patternIndex += 1
-            } else if patternIndex < pattern.count,
-                pattern[patternIndex] == UInt8(ascii: "?") || pattern[patternIndex] == text[textIndex]
-            {
+            } else if patternIndex < pattern.count, pattern[patternIndex] == UInt8(ascii: "?") {
+                patternIndex += 1
+                textIndex += 1
+                // One character, not one byte of it.
+                while textIndex < text.count, text[textIndex] & 0xC0 == 0x80 { textIndex += 1 }
+            } else if patternIndex < pattern.count, pattern[patternIndex] == text[textIndex] {
                 patternIndex += 1
                 textIndex += 1
             } else if let (starPattern, starText) = star {

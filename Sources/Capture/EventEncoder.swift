@@ -33,10 +33,10 @@ struct EventEncoder: ~Copyable {
         openHeader == nil ? 0 : payload.count + 5 + openTail.count + subject.count + messageID.count
     }
 
-    var hasOpenEvent: Bool { openHeader != nil }
-
-    /// Forgets the open event: the connection that was to say whether it is the last is gone; its transaction comes again.
-    mutating func discardOpen() { openHeader = nil }
+    /// Forgets the open event if it is at or below `position`: it is stored already.
+    mutating func discardOpen(upTo position: Position) {
+        if let openHeader, openHeader.position <= position { self.openHeader = nil }
+    }
 
     mutating func beginTransaction(
         identity: SourceIdentity, timeline: UInt32, xid: TransactionID, commitLSN: LSN, commitTimestamp: PostgresTimestamp
@@ -211,8 +211,8 @@ struct EventEncoder: ~Copyable {
         if let fixed = plan.fixed {
             subject.append(fixed)
         } else {
-            for segment in plan.segments {
-                switch segment {
+            for index in plan.segments.indices {
+                switch plan.segments[index] {
                 case .bytes(let bytes): subject.append(bytes)
                 case .column(let index): subject.appendToken(index.flatMap { row?.value(of: $0, in: relation) })
                 }
@@ -241,8 +241,8 @@ struct EventEncoder: ~Copyable {
             return
         }
         scratch.removeAll()
-        for (place, index) in indices.enumerated() {
-            guard case .text(let text) = row.value(of: index, in: plan) else {
+        for place in indices.indices {
+            guard case .text(let text) = row.value(of: indices[place], in: plan) else {
                 payload.truncate(to: start)
                 return
             }

@@ -8,8 +8,9 @@ struct LogicalMessageEvent {
     let hasTimestamp: Bool
 
     /// Required: `entity_type` and `operation` (non-empty strings), `entity_id` (string, number or null). `id`, `transaction` and `source` are set by us over any of the same name.
+    /// - Parameter omittedData: Why `entity`, `before` and `changes` are left out, if they are; `omitted` says so then.
     /// - Throws: `.messageBody` with what is missing.
-    init(_ body: UnsafeRawBufferPointer) throws(PoisonReason) {
+    init(_ body: UnsafeRawBufferPointer, omittedData: PoisonReason? = nil) throws(PoisonReason) {
         let found = try JSONObjectScanner.members(of: body)
         var entityType: String?
         var operation: String?
@@ -22,6 +23,7 @@ struct LogicalMessageEvent {
             guard seen.insert(member.key).inserted else { throw .messageBody("two members are named \(name)") }
             switch name {
             case "id", "transaction", "source": continue
+            case "entity", "before", "changes", "omitted": if omittedData != nil { continue }
             case "entity_type": entityType = try Self.name(body, member, "entity_type")
             case "operation": operation = try Self.name(body, member, "operation")
             case "entity_id":
@@ -43,6 +45,9 @@ struct LogicalMessageEvent {
         guard let entityType else { throw .messageBody("entity_type is missing") }
         guard let operation else { throw .messageBody("operation is missing") }
         guard hasEntityID else { throw .messageBody("entity_id is missing") }
+        if let omittedData {
+            members += Array(",\"omitted\":".utf8) + JSONText.string(omittedData.description)
+        }
         self.entityType = entityType
         self.operation = operation
         self.members = members
@@ -56,37 +61,5 @@ struct LogicalMessageEvent {
             throw .messageBody("\(key) is not a non-empty string")
         }
         return String(decoding: bytes, as: UTF8.self)
-    }
-}
-
-/// RFC 3339's `date-time`: `2026-11-23T07:09:12.5+00:00`.
-enum RFC3339 {
-    static func isTimestamp(_ text: [UInt8]) -> Bool {
-        var rest = text[...]
-        func digits(_ count: Int, _ range: ClosedRange<Int>) -> Bool {
-            guard rest.count >= count else { return false }
-            var value = 0
-            for byte in rest.prefix(count) {
-                guard (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) else { return false }
-                value = value * 10 + Int(byte - UInt8(ascii: "0"))
-            }
-            rest = rest.dropFirst(count)
-            return range.contains(value)
-        }
-        func one(of allowed: StaticString) -> Bool {
-            guard let byte = rest.first, UnsafeBufferPointer(start: allowed.utf8Start, count: allowed.utf8CodeUnitCount).contains(byte)
-            else { return false }
-            rest = rest.dropFirst()
-            return true
-        }
-        guard digits(4, 0...9999), one(of: "-"), digits(2, 1...12), one(of: "-"), digits(2, 1...31), one(of: "Tt"),
-            digits(2, 0...23), one(of: ":"), digits(2, 0...59), one(of: ":"), digits(2, 0...60)
-        else { return false }
-        if one(of: ".") {
-            guard digits(1, 0...9) else { return false }
-            while digits(1, 0...9) {}
-        }
-        if one(of: "Zz") { return rest.isEmpty }
-        return one(of: "+-") && digits(2, 0...23) && one(of: ":") && digits(2, 0...59) && rest.isEmpty
     }
 }

@@ -7,7 +7,7 @@ extension OutputBuffer {
         _ text: UnsafeRawBufferPointer, of shape: ValueShape, delimiter: UInt8
     ) -> ValueFault? {
         var index = 0
-        if text.first == UInt8(ascii: "[") {
+        if text.count > 0, text[0] == UInt8(ascii: "[") {
             // Lower bounds that are not 1 stand before the elements; JSON has none.
             while index < text.count, text[index] != UInt8(ascii: "=") { index += 1 }
             index += 1

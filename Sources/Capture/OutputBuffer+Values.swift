@@ -50,7 +50,9 @@ extension OutputBuffer {
                 isTimeReached = true
             } else if hasZone, isTimeReached, byte == UInt8(ascii: "+") || byte == UInt8(ascii: "-") {
                 // The session is pinned to UTC, whose offset is written `+00`: only the minutes are to be added.
-                guard index + 2 < text.count else { return .malformed }
+                guard index + 2 < text.count, Self.isDigit(text[index + 1]), Self.isDigit(text[index + 2]) else {
+                    return .malformed
+                }
                 append(UnsafeRawBufferPointer(rebasing: text[index..<index + 3]))
                 index += 2
                 let hasMinutes = index + 1 < text.count && text[index + 1] == UInt8(ascii: ":")
@@ -64,28 +66,33 @@ extension OutputBuffer {
         return nil
     }
 
+    @inline(__always)
+    private static func isDigit(_ byte: UInt8) -> Bool { byte &- UInt8(ascii: "0") <= 9 }
+
     /// RFC 8259's number; PostgreSQL quotes what is none (`NaN`, `Infinity`).
     static func isJSONNumber(_ text: UnsafeRawBufferPointer) -> Bool {
         var index = 0
-        @inline(__always)
-        func digits() -> Int {
-            let start = index
-            while index < text.count, text[index] &- UInt8(ascii: "0") <= 9 { index += 1 }
-            return index - start
-        }
         if index < text.count, text[index] == UInt8(ascii: "-") { index += 1 }
         let isZeroFirst = index < text.count && text[index] == UInt8(ascii: "0")
-        let integerDigitCount = digits()
+        let integerDigitCount = skipDigits(text, &index)
         if integerDigitCount == 0 || (isZeroFirst && integerDigitCount > 1) { return false }
         if index < text.count, text[index] == UInt8(ascii: ".") {
             index += 1
-            if digits() == 0 { return false }
+            if skipDigits(text, &index) == 0 { return false }
         }
         if index < text.count, text[index] | 0x20 == UInt8(ascii: "e") {
             index += 1
             if index < text.count, text[index] == UInt8(ascii: "+") || text[index] == UInt8(ascii: "-") { index += 1 }
-            if digits() == 0 { return false }
+            if skipDigits(text, &index) == 0 { return false }
         }
         return index == text.count
+    }
+
+    /// - Returns: How many digits stood at `index`, which is behind them now.
+    @inline(__always)
+    private static func skipDigits(_ text: UnsafeRawBufferPointer, _ index: inout Int) -> Int {
+        let start = index
+        while index < text.count, isDigit(text[index]) { index += 1 }
+        return index - start
     }
 }

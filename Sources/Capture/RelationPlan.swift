@@ -92,7 +92,7 @@ final class RelationPlan {
                 subject: SubjectPlan(
                     template, prefix: configuration.subjectPrefix, database: identity.databaseName,
                     schema: relation.namespace, table: relation.name, entity: entity, operation: operation.name,
-                    columnIndex: { columnNames.firstIndex(of: $0) }),
+                    columnIndex: { name in columnNames.firstIndex { $0.utf8.elementsEqual(name.utf8) } }),
                 head: head,
                 isExcluded: exclusions.contains {
                     $0.matches(qualifiedName: qualifiedName, operation: operation.name)
@@ -108,7 +108,7 @@ final class RelationPlan {
     /// The configured columns, else `id`, else the primary key, else the replica identity's index; never FULL's all columns.
     private static func identityColumns(of relation: Relation, chosen: [String]?, primaryKey: [String]) -> [Int] {
         func indices(of names: [String]) -> [Int] {
-            let found = relation.columns.indices.filter { names.contains(relation.columns[$0].name) }
+            let found = relation.columns.indices.filter { names.contains(bytesOf: relation.columns[$0].name) }
             return found.count == names.count ? found : []
         }
         if let chosen { return indices(of: chosen) }
@@ -127,6 +127,13 @@ final class RelationPlan {
         // With the default identity the key flags are the primary key itself.
         configuration.identities["\(relation.namespace).\(relation.name)"] == nil
             && !relation.columns.contains { $0.name == "id" } && relation.replicaIdentity != .default
+    }
+}
+
+extension [String] {
+    /// Whether it holds `name` byte for byte, as PostgreSQL tells names apart: `==` takes two spellings of é for one.
+    fileprivate func contains(bytesOf name: String) -> Bool {
+        contains { $0.utf8.elementsEqual(name.utf8) }
     }
 }
 

@@ -73,8 +73,9 @@ struct SubjectPlan: Sendable {
     let fixed: [UInt8]?
     let segments: [Segment]
 
+    /// A logical message has neither schema nor table: nil.
     init(
-        _ template: SubjectTemplate, prefix: String, database: String, schema: String, table: String, entity: String,
+        _ template: SubjectTemplate, prefix: String, database: String, schema: String?, table: String?, entity: String,
         operation: String, columnIndex: (String) -> Int?
     ) {
         var segments: [Segment] = []
@@ -84,8 +85,8 @@ struct SubjectPlan: Sendable {
             case .literal(let bytes): run += bytes
             case .prefix: run += Array(prefix.utf8)
             case .database: run += EntityNaming.token(database)
-            case .schema: run += EntityNaming.token(schema)
-            case .table: run += EntityNaming.token(table)
+            case .schema: run += schema.map(EntityNaming.token) ?? EntityNaming.unknownToken
+            case .table: run += table.map(EntityNaming.token) ?? EntityNaming.unknownToken
             case .entity: run += EntityNaming.token(entity)
             case .operation: run += EntityNaming.token(operation)
             case .column(let name):

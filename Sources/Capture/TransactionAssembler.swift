@@ -22,10 +22,18 @@ public struct TransactionAssembler: ~Copyable {
             self.position = position
             self.transactionID = transactionID
         }
+
+        fileprivate func diverged(foundLSN: LSN, foundXID: TransactionID) -> CaptureError {
+            .historyDiverged(
+                expected: position, expectedXID: transactionID, foundLSN: foundLSN, foundXID: foundXID)
+        }
     }
 
     /// More entities than this share the kind `other`: label sets stay bounded.
     public static let entityLimit = 1000
+
+    /// Operations that logical messages name, of all entities together, beyond which they too are `other`.
+    public static let eventKindLimit = 8 * entityLimit
 
     private struct Current {
         var transactionID: TransactionID
@@ -48,6 +56,8 @@ public struct TransactionAssembler: ~Copyable {
     /// The types of columns, as far as they were needed; filled by the caller before a Relation is received.
     public var types = TypeCatalogue()
     /// Primary keys by relation, filled by the caller before a Relation is received for which `needsPrimaryKey` says so.
+    ///
+    /// Receiving it takes the key out again: a relation that is described anew may have another.
     public var primaryKeys: [RelationID: [String]] = [:]
     /// What events are counted by, in the order of `EventHeader.kindIndex`. It only grows.
     public private(set) var eventKinds: [EventKind] = []
@@ -84,6 +94,8 @@ public struct TransactionAssembler: ~Copyable {
     /// A predecessor's late publishes were found in the stream: what is at or below `position` is stored.
     public mutating func raiseWatermark(to position: Position) {
         watermark = watermark.map { max($0, position) } ?? position
+        // The event that waits for its `last` may be among them: handed on, it would be stored twice.
+        encoder.discardOpen(upTo: position)
     }
 
     /// Whether the catalogue has to be asked for the primary key before this relation is received.
@@ -137,9 +149,7 @@ public struct TransactionAssembler: ~Copyable {
         if let expected {
             self.expected = nil
             guard begin.finalLSN == expected.position.commitLSN, begin.xid == expected.transactionID else {
-                throw .historyDiverged(
-                    expected: expected.position, expectedXID: expected.transactionID, foundLSN: begin.finalLSN,
-                    foundXID: begin.xid)
+                throw expected.diverged(foundLSN: begin.finalLSN, foundXID: begin.xid)
             }
         }
         current = Current(
@@ -197,6 +207,9 @@ public struct TransactionAssembler: ~Copyable {
         else {
             throw violation(
                 "a row of \(plan.qualifiedName) with \(max(newCount, oldCount)) columns, it was described with \(plan.columns.count)")
+        }
+        guard !decoder.newColumns.hasBinary, !decoder.oldColumns.hasBinary else {
+            throw violation("a row of \(plan.qualifiedName) with binary values, which were not asked for")
         }
         encoder.close(isLast: false, into: &sink)
         let reason: PoisonReason? = bytes.withUnsafeBytes { message in
@@ -261,34 +274,53 @@ public struct TransactionAssembler: ~Copyable {
             guard current == nil else { throw violation("a non-transactional message inside a transaction") }
             position = Position(commitLSN: message.lsn, ordinal: 0)
             if let watermark, position <= watermark { return }
+            // Beyond the transaction that had to come first: that one is not in this history.
+            if let expected { throw expected.diverged(foundLSN: message.lsn, foundXID: .none) }
         }
         // Other prefixes are other programs' messages; they have been counted.
-        let prefix = bytes.withUnsafeBytes { String(decoding: $0[message.prefix.start..<message.prefix.start + message.prefix.count], as: UTF8.self) }
-        guard configuration.messagePrefixes.contains(prefix) else { return }
-
-        let event: Result<LogicalMessageEvent, PoisonReason> = bytes.withUnsafeBytes { all in
-            let body = UnsafeRawBufferPointer(
-                rebasing: all[message.content.start..<message.content.start + message.content.count])
-            return Result { () throws(PoisonReason) in try LogicalMessageEvent(body) }
+        let prefix = bytes.withUnsafeBytes { all in
+            String(decoding: all[message.prefix.start..<message.prefix.end], as: UTF8.self)
         }
+        guard configuration.messagePrefixes.contains(where: { $0.utf8.elementsEqual(prefix.utf8) }) else { return }
+
         encoder.close(isLast: false, into: &sink)
         if !message.isTransactional {
             encoder.beginTransaction(
                 identity: identity, timeline: timelines.timeline(containing: message.lsn), xid: .none,
                 commitLSN: message.lsn, commitTimestamp: sendTime)
         }
-        do throws(PoisonReason) {
-            let event = try event.get()
-            let subject = SubjectPlan(
-                template, prefix: configuration.subjectPrefix, database: identity.databaseName, schema: "", table: "",
-                entity: event.entityType, operation: event.operation, columnIndex: { _ in nil })
-            try encoder.openMessage(
-                event, subject: subject.fixed ?? subject.unknownColumns, tail: messageTail, ordinal: position.ordinal,
-                kindIndex: kindIndex(entity: event.entityType, operation: event.operation))
-        } catch {
-            throw .poison(error, at: position, relation: "logical message \(prefix)")
+        let reason = bytes.withUnsafeBytes { all in
+            open(UnsafeRawBufferPointer(rebasing: all[message.content.start..<message.content.end]), at: position)
         }
+        if let reason { throw .poison(reason, at: position, relation: "logical message \(prefix)") }
         if !message.isTransactional { encoder.close(isLast: true, into: &sink) }
+    }
+
+    /// Encodes a logical message by the policy for poison; the reason if even that is not possible.
+    private mutating func open(_ body: UnsafeRawBufferPointer, at position: Position) -> PoisonReason? {
+        do throws(PoisonReason) {
+            try open(LogicalMessageEvent(body), at: position)
+            return nil
+        } catch {
+            // A body that is no event has no entity to refer to: only one that is too large can do without its data.
+            guard case .payloadTooLarge = error, configuration.poisonPolicy == .reference else { return error }
+            let omitted = error
+            do throws(PoisonReason) {
+                try open(LogicalMessageEvent(body, omittedData: omitted), at: position)
+                return nil
+            } catch {
+                return error
+            }
+        }
+    }
+
+    private mutating func open(_ event: LogicalMessageEvent, at position: Position) throws(PoisonReason) {
+        let subject = SubjectPlan(
+            template, prefix: configuration.subjectPrefix, database: identity.databaseName, schema: nil, table: nil,
+            entity: event.entityType, operation: event.operation, columnIndex: { _ in nil })
+        try encoder.openMessage(
+            event, subject: subject.fixed ?? subject.unknownColumns, tail: messageTail, ordinal: position.ordinal,
+            kindIndex: kindIndex(entity: event.entityType, operation: event.operation))
     }
 
     private var messageTail: [UInt8] {
@@ -300,7 +332,7 @@ public struct TransactionAssembler: ~Copyable {
     private mutating func replacePlan(for relation: Relation) {
         let plan = RelationPlan(
             relation, configuration: configuration, template: template, exclusions: exclusions, identity: identity,
-            types: types, primaryKey: primaryKeys[relation.id] ?? [],
+            types: types, primaryKey: primaryKeys.removeValue(forKey: relation.id) ?? [],
             kindIndex: { kindIndex(entity: $0, operation: $1) })
         plans[relation.id] = plan
         lastPlan = plan
@@ -312,6 +344,10 @@ public struct TransactionAssembler: ~Copyable {
             kind = EventKind(entity: "other", operation: operation)
         }
         if let index = kindIndices[kind] { return index }
+        if eventKinds.count >= Self.eventKindLimit {
+            kind = EventKind(entity: "other", operation: "other")
+            if let index = kindIndices[kind] { return index }
+        }
         entities.insert(kind.entity)
         let index = Int32(eventKinds.count)
         eventKinds.append(kind)
@@ -324,6 +360,15 @@ public struct TransactionAssembler: ~Copyable {
     }
 }
 
+extension [TupleColumn] {
+    /// Whether a value came in its type's binary format, which has no text to copy.
+    fileprivate var hasBinary: Bool {
+        // By index: an iterator of an array is an allocation in a build without optimisation.
+        for index in indices where self[index].kind == .binary { return true }
+        return false
+    }
+}
+
 extension SubjectPlan {
     /// The subject where there is no row whose columns could fill it.
     var unknownColumns: [UInt8] {
@@ -331,7 +376,7 @@ extension SubjectPlan {
         for segment in segments {
             switch segment {
             case .bytes(let bytes): subject += bytes
-            case .column: subject += Array("%unknown".utf8)
+            case .column: subject += EntityNaming.unknownToken
             }
         }
         return subject

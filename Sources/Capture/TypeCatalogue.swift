@@ -107,7 +107,10 @@ public struct TypeCatalogue: Sendable {
     private func description(ofElement oid: UInt32) -> ColumnType {
         var current = oid
         for _ in 0..<32 {
-            if let known = Self.builtIn[current] { return known }
+            if let known = Self.builtIn[current] {
+                // Elements that are arrays themselves, behind a domain: their text is all that is known here.
+                return known.arrayDelimiter == nil ? known : ColumnType(shape: .text, name: known.name)
+            }
             guard let row = rows[current], row.baseOID != 0 else { break }
             current = row.baseOID
         }

@@ -1,0 +1,87 @@
+import Capture
+import PGOutput
+import WAL
+
+/// A decoder and an assembler, fed with messages as one connection would, and what came out of them.
+struct Rig: ~Copyable {
+    static let identity = SourceIdentity(systemID: 7_439_120_938_471_029_384, databaseOID: 5, databaseName: "shop")
+
+    private(set) var sink = RecordingSink()
+    private(set) var actions: [TransactionAssembler.Action] = []
+    private var decoder = PGOutputDecoder()
+    var assembler: TransactionAssembler
+    /// What the catalogue answers when it is asked.
+    private let catalogue: Catalogue
+
+    init(
+        _ configuration: CaptureConfiguration = CaptureConfiguration(), catalogue: Catalogue = Catalogue(),
+        timelines: TimelineHistory = TimelineHistory(currentTimeline: 1), payloadLimit: Int = 1_048_576,
+        watermark: Position? = nil, expected: TransactionAssembler.ExpectedTransaction? = nil
+    ) throws {
+        assembler = try TransactionAssembler(
+            configuration: configuration, identity: Self.identity, timelines: timelines, payloadLimit: payloadLimit,
+            watermark: watermark, expected: expected)
+        self.catalogue = catalogue
+    }
+
+    var events: [RecordedEvent] { sink.events }
+
+    mutating func receive(_ message: [UInt8], sendTime: PostgresTimestamp = PostgresTimestamp(0)) throws {
+        let bytes = message.span.bytes
+        let decoded = try decoder.decode(bytes)
+        if case .relation(let relation) = decoded { describe(relation) }
+        actions.append(
+            try assembler.receive(decoded, of: decoder, bytes: bytes, sendTime: sendTime, into: &sink))
+    }
+
+    mutating func receive(_ messages: [[UInt8]]) throws {
+        for message in messages { try receive(message) }
+    }
+
+    /// As `Pipeline` does before it hands on a Relation.
+    private mutating func describe(_ relation: Relation) {
+        while true {
+            let missing = assembler.types.missing(relation.columns.map(\.typeOID))
+            if missing.isEmpty { break }
+            for oid in missing {
+                if let row = catalogue.types[oid] {
+                    assembler.types.insert(row)
+                } else {
+                    assembler.types.insertUnknown(oid)
+                }
+            }
+        }
+        if assembler.needsPrimaryKey(relation) {
+            assembler.primaryKeys[relation.id] = catalogue.primaryKeys[relation.id] ?? []
+        }
+    }
+}
+
+/// What a database's catalogue holds of types and primary keys.
+struct Catalogue {
+    var types: [UInt32: TypeRow] = [:]
+    var primaryKeys: [RelationID: [String]] = [:]
+}
+
+/// What a configuration makes of messages: the events, and the error that ended it.
+struct Outcome {
+    var events: [RecordedEvent] = []
+    var actions: [TransactionAssembler.Action] = []
+    var error: CaptureError?
+
+    init(
+        of messages: [[UInt8]], _ configuration: CaptureConfiguration = CaptureConfiguration(),
+        catalogue: Catalogue = Catalogue(), payloadLimit: Int = 1_048_576, watermark: Position? = nil,
+        expected: TransactionAssembler.ExpectedTransaction? = nil
+    ) throws {
+        var rig = try Rig(
+            configuration, catalogue: catalogue, payloadLimit: payloadLimit, watermark: watermark, expected: expected)
+        do {
+            try rig.receive(messages)
+        } catch let error as CaptureError {
+            self.error = error
+        }
+        events = rig.events
+        actions = rig.actions
+    }
+}
