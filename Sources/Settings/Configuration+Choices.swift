@@ -1,0 +1,34 @@
+extension Configuration {
+    /// `source.streaming`: whether large transactions are sent before their commit. This version takes `off` only.
+    public enum StreamingMode: String, Sendable, CaseIterable {
+        case off, on, parallel
+    }
+
+    /// `delivery.atomic`: whether transactions are stored as atomic batches. This version takes `off` only.
+    public enum AtomicMode: String, Sendable, CaseIterable {
+        case off, auto
+    }
+
+    /// `events.format`. This version takes `slotstream` only.
+    public enum EventFormat: String, Sendable, CaseIterable {
+        case slotstream, fraiseql, cloudevents
+    }
+
+    /// `events.on_poison`: what happens with a change that cannot be an event.
+    public enum PoisonPolicy: String, Sendable, CaseIterable {
+        /// Exit at its position; nothing is skipped.
+        case stop
+        /// Publish it without its rows.
+        case reference
+    }
+
+    /// `log.level`, from the most to the least talkative.
+    public enum LogLevel: String, Sendable, CaseIterable {
+        case trace, debug, info, notice, warning, error
+    }
+
+    /// `log.format`.
+    public enum LogFormat: String, Sendable, CaseIterable {
+        case text, json
+    }
+}

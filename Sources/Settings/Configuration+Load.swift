@@ -1,0 +1,21 @@
+extension Configuration {
+    /// Reads flags, environment and file, in this order of strength, and checks every value.
+    ///
+    /// Relative paths start at `workingDirectory`; a program passes its own, for libraries read key files from there.
+    /// - Parameters:
+    ///   - flags: What the command line sets, by the key's path (`source.slot`). A password in one is refused.
+    ///   - configurationFile: A file that must exist; nil: `slotstream.toml` or else `fraiseql-observer.toml` where there is one.
+    ///   - environment: The whole environment. Unknown names that begin with `SLOTSTREAM_` are errors.
+    ///   - otherVariables: Names that begin with `SLOTSTREAM_` and are no settings.
+    ///   - readFile: Reads a whole file, given a path that is absolute if `workingDirectory` is.
+    /// - Throws: Everything that is wrong, at once.
+    public static func load(
+        flags: [String: String] = [:], configurationFile: String? = nil, environment: [String: String],
+        workingDirectory: String, otherVariables: Set<String> = [],
+        readFile: @escaping (String) -> FileContents = FileContents.read
+    ) throws(SettingsError) -> EffectiveConfiguration {
+        var loader = ConfigurationLoader(
+            flags: flags, environment: environment, workingDirectory: workingDirectory, readFile: readFile)
+        return try loader.load(configurationFile: configurationFile, otherVariables: otherVariables)
+    }
+}

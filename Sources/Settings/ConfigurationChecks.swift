@@ -1,0 +1,62 @@
+/// The rules that take more than one key.
+struct ConfigurationChecks {
+    /// What the keys came to; a refused key has its default here.
+    let configuration: Configuration
+    /// By the key's path.
+    let origins: [String: ValueOrigin]
+
+    /// What PostgreSQL leaves of 63 bytes for a slot's name when `_anchor` follows it.
+    private static let anchoredSlotByteCountLimit = 56
+
+    /// What is wrong, one complaint for each rule that is broken.
+    var complaints: [Complaint] {
+        var complaints = authenticationComplaints
+        let source = configuration.source
+        if source.urlFile != nil, !source.url.value.isEmpty, !isFromFile("source.url") {
+            complaints.append(complaint("source.url_file", .excludes("source.url")))
+        }
+        if configuration.replay.window > .zero, source.slot.utf8.count > Self.anchoredSlotByteCountLimit {
+            let allowed =
+                "at most \(Self.anchoredSlotByteCountLimit) characters while replay.window is not \"0\": the anchor slot's name adds \"_anchor\""
+            complaints.append(
+                complaint("source.slot", .badValue(shown: ShownValue.quoted(source.slot), allowed: allowed)))
+        }
+        complaints += partnerComplaints("transport.nats.tls.certificate_file", "transport.nats.tls.key_file")
+        complaints += partnerComplaints("transport.nats.user", "transport.nats.password_file")
+        return complaints
+    }
+
+    /// Of the ways to authenticate with NATS, one at most.
+    private var authenticationComplaints: [Complaint] {
+        var ways = ["credentials_file", "nkey_seed_file", "user", "token_file"].map { "transport.nats." + $0 }.filter(
+            isSet)
+        if configuration.nats.urls.contains(where: { $0.value.contains("@") }) {
+            ways.insert("transport.nats.url", at: 0)
+        }
+        guard let first = ways.first else { return [] }
+        return ways.dropFirst().map { complaint($0, .excludes(first)) }
+    }
+
+    private func partnerComplaints(_ left: String, _ right: String) -> [Complaint] {
+        switch (isSet(left), isSet(right)) {
+        case (true, false): [complaint(left, .needs(right))]
+        case (false, true): [complaint(right, .needs(left))]
+        case (true, true), (false, false): []
+        }
+    }
+
+    /// Whether the key has a value other than none. A refused value counts as none: it has its complaint.
+    private func isSet(_ path: String) -> Bool {
+        guard let key = ConfigurationKey.byPath[path] else { return false }
+        return key.show(configuration) != .string("")
+    }
+
+    private func isFromFile(_ path: String) -> Bool {
+        if case .contents = origins[path] { return true }
+        return false
+    }
+
+    private func complaint(_ key: String, _ problem: Complaint.Problem) -> Complaint {
+        Complaint(origin: origins[key] ?? .defaultValue, key: key, problem: problem)
+    }
+}

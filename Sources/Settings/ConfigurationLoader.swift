@@ -1,0 +1,145 @@
+/// One run through all sources: takes each key's value from the strongest, and collects what is wrong instead of stopping at it.
+struct ConfigurationLoader {
+    private let flags: [String: String]
+    private let environment: [String: String]
+    private let workingDirectory: String
+    private let readFile: (String) -> FileContents
+
+    private var configuration = Configuration()
+    private var origins: [String: ValueOrigin] = [:]
+    private var complaints: [Complaint] = []
+
+    /// Takes the sources as `Configuration.load` has them.
+    init(
+        flags: [String: String], environment: [String: String], workingDirectory: String,
+        readFile: @escaping (String) -> FileContents
+    ) {
+        self.flags = flags
+        self.environment = environment
+        self.workingDirectory = workingDirectory
+        self.readFile = readFile
+    }
+
+    /// The files that are looked for when none is named, the first one found wins. The second is FraiseQL's.
+    private static let fileNames = ["slotstream.toml", "fraiseql-observer.toml"]
+
+    /// - Parameter otherVariables: Variables with our prefix that are no settings.
+    mutating func load(
+        configurationFile: String?, otherVariables: Set<String>
+    ) throws(SettingsError) -> EffectiveConfiguration {
+        let file = findFile(configurationFile)
+        complaints += file?.complaints ?? []
+        complainOfUnknownFlags()
+        complaints += EnvironmentNames.complaints(environment.keys, except: otherVariables)
+        for key in ConfigurationKey.all { settle(key, file) }
+        settleConnection()
+        checkFiles()
+        let checks = ConfigurationChecks(configuration: configuration, origins: origins)
+        complaints += checks.complaints
+        guard complaints.isEmpty else { throw SettingsError(complaints) }
+        return EffectiveConfiguration(
+            values: configuration, origins: origins, file: file?.path, ignoredKeys: file?.ignoredKeys ?? [])
+    }
+
+    private mutating func findFile(_ named: String?) -> ConfigurationFile? {
+        for name in named.map({ [$0] }) ?? Self.fileNames {
+            switch readFile(resolved(name)) {
+            case .missing:
+                if named != nil { complain(.file(name, line: nil), "", .fileMissing) }
+            case .unreadable(let reason):
+                complain(.file(name, line: nil), "", .fileUnreadable(reason))
+                return nil
+            case .bytes(let bytes):
+                do {
+                    return try ConfigurationFile(path: name, bytes: bytes)
+                } catch {
+                    complaints += error.complaints
+                    return nil
+                }
+            }
+        }
+        return nil
+    }
+
+    private mutating func complainOfUnknownFlags() {
+        for path in flags.keys.sorted() where ConfigurationKey.byPath[path] == nil {
+            let nearest = NearestName.nearest(to: path, among: ConfigurationKey.all.map(\.path))
+            complain(.flag, path, .unknownKey(nearest: nearest))
+        }
+    }
+
+    /// Gives a key the value of its strongest source. What a weaker source says about it is not looked at, so an unset variable there is no error.
+    private mutating func settle(_ key: ConfigurationKey, _ file: ConfigurationFile?) {
+        let raw: RawValue
+        if let flag = flags[key.path] {
+            origins[key.path] = .flag
+            if ConfigurationKey.redacted(flag, key.secrecy).contains(Redaction.hidden) {
+                complain(.flag, key.path, .secretInFlag)
+            }
+            raw = .text(flag)
+        } else if let name = key.variables.first(where: { environment[$0] != nil }), let value = environment[name] {
+            origins[key.path] = .environment(name)
+            raw = .text(value)
+        } else if let file, let entry = file.entries[key.path] {
+            let origin = ValueOrigin.file(file.path, line: entry.line)
+            origins[key.path] = origin
+            do {
+                raw = try entry.value.expanded(environment)
+            } catch .unset(let name) {
+                return complain(origin, key.path, .variableUnset(name))
+            } catch {
+                return complain(origin, key.path, .variableMalformed)
+            }
+        } else {
+            origins[key.path] = .defaultValue
+            return
+        }
+        apply(key, raw)
+    }
+
+    private mutating func apply(_ key: ConfigurationKey, _ raw: RawValue) {
+        if let problem = key.apply(raw, &configuration) {
+            complain(origins[key.path] ?? .defaultValue, key.path, problem)
+        }
+    }
+
+    /// Gives `source.url` its value where no key did: the file that `source.url_file` names, or `DATABASE_URL`.
+    private mutating func settleConnection() {
+        guard let key = ConfigurationKey.byPath["source.url"], origins[key.path] == .defaultValue else { return }
+        if let path = configuration.source.urlFile {
+            // That it cannot be read is `checkFiles`'s to say.
+            guard case .bytes(let bytes) = readFile(resolved(path)) else { return }
+            let text = String(decoding: bytes, as: UTF8.self)
+            origins[key.path] = .contents(of: path)
+            apply(key, .text(Shape<String>.trimmed(Substring(text))))
+        } else if let name = key.fallbackVariable, let value = environment[name] {
+            origins[key.path] = .environment(name)
+            apply(key, .text(value))
+        }
+    }
+
+    /// Files are read again where they are used; here it shows whether that can work.
+    private mutating func checkFiles() {
+        for key in ConfigurationKey.all {
+            guard let path = key.filePath(configuration) else { continue }
+            let reason: String
+            switch readFile(resolved(path)) {
+            case .bytes(let bytes) where bytes.isEmpty: reason = "it is empty"
+            case .bytes: continue
+            case .missing: reason = "no such file"
+            case .unreadable(let why): reason = why
+            }
+            complain(
+                origins[key.path] ?? .defaultValue, key.path,
+                .keyFileUnreadable(path: Redaction.path(path), reason: reason))
+        }
+    }
+
+    private func resolved(_ path: String) -> String {
+        path.hasPrefix("/") ? path : workingDirectory + "/" + path
+    }
+
+    private mutating func complain(_ origin: ValueOrigin, _ key: String, _ problem: Complaint.Problem) {
+        complaints.append(Complaint(origin: origin, key: key, problem: problem))
+    }
+}

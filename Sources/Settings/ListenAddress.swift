@@ -1,0 +1,24 @@
+/// Where a server listens: `host:port`, an IPv6 address in brackets.
+public struct ListenAddress: Sendable, Equatable {
+    /// A name or an address; an IPv6 address without its brackets.
+    public let host: String
+    /// 0: any free port.
+    public let port: Int
+
+    /// Takes both as they are.
+    public init(host: String, port: Int) {
+        self.host = host
+        self.port = port
+    }
+}
+
+extension ListenAddress: LosslessStringConvertible {
+    /// Reads `host:port`; nil where either is missing or cannot be one.
+    public init?(_ text: String) {
+        guard let (host, port) = HostAndPort.split(text), let port, (0...65_535).contains(port) else { return nil }
+        self.init(host: host, port: port)
+    }
+
+    /// The form that `init(_:)` reads.
+    public var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+}

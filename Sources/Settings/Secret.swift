@@ -1,0 +1,25 @@
+/// A text that holds or may hold a password.
+///
+/// Whatever prints it — interpolation, `dump`, a debugger, a containing struct — prints `shown`. Only `value` gives it away.
+public struct Secret: Sendable, Equatable {
+    /// The text itself: for the library that needs it, never for a log, an error or an argument list.
+    public let value: String
+    private let shown: String
+
+    /// - Parameter shown: What is printed instead; without the secret parts.
+    public init(_ value: String, shown: String = "***") {
+        self.value = value
+        self.shown = shown
+    }
+}
+
+extension Secret: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+    /// The text with its secret parts as `***`.
+    public var description: String { shown }
+
+    /// The same as `description`.
+    public var debugDescription: String { shown }
+
+    /// Without children, so that `dump` cannot reach `value`.
+    public var customMirror: Mirror { Mirror(self, children: [:]) }
+}

@@ -1,0 +1,97 @@
+extension Shape where Value == [String] {
+    private static func list(_ allowed: String, where isAllowed: @escaping @Sendable ([String]) -> Bool) -> Shape {
+        Shape(
+            allowed: allowed, read: { raw in texts(raw).flatMap { isAllowed($0) ? $0 : nil } }, show: { .list($0) })
+    }
+
+    /// Any texts but empty ones.
+    static var words: Shape {
+        list("a list of texts, none of them empty") { !$0.contains("") }
+    }
+
+    /// What `setup` puts into the publication.
+    static var tablePatterns: Shape {
+        list("a list of \"schema.table\" with * and ? allowed, or [\"*\"] alone for all tables") { patterns in
+            patterns == ["*"] || patterns.allSatisfy(isTable)
+        }
+    }
+
+    /// What is not published.
+    static var exclusions: Shape {
+        list(
+            "a list of \"schema.table\" or \"schema.table:OPERATION\" with * and ? allowed in the names; OPERATION is INSERT, UPDATE, DELETE, TRUNCATE or *"
+        ) { $0.allSatisfy(isExclusion) }
+    }
+
+    private static func isExclusion(_ text: String) -> Bool {
+        guard let colon = text.lastIndex(of: ":") else { return isTable(text) }
+        return isTable(text[..<colon])
+            && ["INSERT", "UPDATE", "DELETE", "TRUNCATE", "*"].contains(text[text.index(after: colon)...])
+    }
+}
+
+extension Shape where Value == [String: String] {
+    /// `"schema.table" = "text"`.
+    static var textOfTable: Shape {
+        Shape(
+            allowed: "\"schema.table\" = \"text\", the table's name in quotes",
+            isChosenByUser: true,
+            read: { raw in
+                table(raw) { value in
+                    guard let text = value.string, !text.isEmpty else { return nil }
+                    return text
+                }
+            },
+            show: { .texts($0) })
+    }
+}
+
+extension Shape where Value == [String: [String]] {
+    /// `"schema.table" = ["column"]`.
+    static var columnsOfTable: Shape {
+        Shape(
+            allowed: "\"schema.table\" = [\"column\"], the table's name in quotes",
+            isChosenByUser: true,
+            read: { raw in
+                table(raw) { value in
+                    guard let columns = texts(value), !columns.isEmpty, !columns.contains("") else { return nil }
+                    return columns
+                }
+            },
+            show: { .lists($0) })
+    }
+}
+
+extension Shape {
+    /// The texts of a file's list, or of an untyped text with commas in it; an empty text is an empty list.
+    private static func texts(_ raw: RawValue) -> [String]? {
+        switch raw {
+        case .text(""): return []
+        case .text(let text):
+            return text.split(separator: ",", omittingEmptySubsequences: false).map(trimmed)
+        case .list(let values):
+            let texts = values.compactMap(\.string)
+            return texts.count == values.count ? texts : nil
+        case .string, .integer, .boolean, .table, .unsupported:
+            return nil
+        }
+    }
+
+    /// A table with `schema.table` keys; nil where a key is none or `read` refuses a value.
+    private static func table<Element>(_ raw: RawValue, _ read: (RawValue) -> Element?) -> [String: Element]? {
+        guard case .table(let values) = raw else { return nil }
+        var table: [String: Element] = [:]
+        for (name, value) in values {
+            guard isTable(name), let element = read(value) else { return nil }
+            table[name] = element
+        }
+        return table
+    }
+
+    /// `schema.table`: something on either side of the first dot.
+    private static func isTable(_ text: some StringProtocol) -> Bool {
+        guard let dot = text.firstIndex(of: ".") else { return false }
+        return dot > text.startIndex && text.index(after: dot) < text.endIndex
+            && !text.unicodeScalars.contains(where: isControl)
+    }
+}

@@ -1,0 +1,75 @@
+import Settings
+import Testing
+
+@Suite struct CombinationTests {
+    private let keyFiles = ["/w/a": "x", "/w/b": "x", "/w/url": "postgres://h/d"]
+
+    private func complaints(_ text: String) -> [String] { Loading(text, files: keyFiles).complaints }
+
+    @Test func takesOneWayToAuthenticate() {
+        #expect(complaints("transport.nats.credentials_file = \"a\"") == [])
+        #expect(complaints("transport.nats.user = \"u\"\ntransport.nats.password_file = \"a\"") == [])
+        #expect(
+            complaints("transport.nats.credentials_file = \"a\"\ntransport.nats.token_file = \"b\"") == [
+                "slotstream.toml:2: transport.nats.token_file and transport.nats.credentials_file exclude each other: remove one"
+            ])
+        #expect(
+            complaints(
+                "transport.nats.nkey_seed_file = \"a\"\ntransport.nats.user = \"u\"\ntransport.nats.password_file = \"b\""
+            ) == [
+                "slotstream.toml:2: transport.nats.user and transport.nats.nkey_seed_file exclude each other: remove one"
+            ])
+        #expect(
+            complaints("transport.nats.url = \"nats://t@h\"\ntransport.nats.nkey_seed_file = \"a\"") == [
+                "slotstream.toml:2: transport.nats.nkey_seed_file and transport.nats.url exclude each other: remove one"
+            ])
+    }
+
+    @Test func wantsBothHalvesOfAPair() {
+        #expect(
+            complaints("transport.nats.user = \"u\"") == [
+                "slotstream.toml:1: transport.nats.user needs transport.nats.password_file as well"
+            ])
+        #expect(
+            complaints("transport.nats.password_file = \"a\"") == [
+                "slotstream.toml:1: transport.nats.password_file needs transport.nats.user as well"
+            ])
+        #expect(
+            complaints("transport.nats.tls.key_file = \"a\"") == [
+                "slotstream.toml:1: transport.nats.tls.key_file needs transport.nats.tls.certificate_file as well"
+            ])
+    }
+
+    @Test func takesTheURLOrItsFile() {
+        #expect(
+            complaints("source.url = \"host=h\"\nsource.url_file = \"url\"") == [
+                "slotstream.toml:2: source.url_file and source.url exclude each other: remove one"
+            ])
+        #expect(complaints("source.url = \"\"\nsource.url_file = \"url\"") == [])
+    }
+
+    @Test func checksThatKeyFilesCanBeRead() {
+        let text = """
+            [transport.nats]
+            credentials_file = "absent"
+            [transport.nats.tls]
+            ca_file = "/forbidden"
+            [source]
+            url_file = "empty"
+            """
+        let files = ["/forbidden": "forbidden", "/w/empty": ""]
+        #expect(
+            Loading(text, files: files).complaints == [
+                "slotstream.toml:2: transport.nats.credentials_file = \"absent\": the file cannot be read: no such file",
+                "slotstream.toml:4: transport.nats.tls.ca_file = \"/forbidden\": the file cannot be read: permission denied",
+                "slotstream.toml:6: source.url_file = \"empty\": the file cannot be read: it is empty",
+            ])
+    }
+
+    @Test func checksWhatTheURLsFileHolds() {
+        #expect(
+            Loading("source.url_file = \"u\"", files: ["/w/u": "hunter2"]).complaints == [
+                "contents of u: source.url = \"***\": must be postgres://…, postgresql://…, or libpq's keyword=value pairs"
+            ])
+    }
+}

@@ -1,0 +1,159 @@
+import Settings
+import Testing
+
+@Suite struct RuleTests {
+    /// `key = value` in TOML.
+    struct Line: Sendable, CustomStringConvertible {
+        let key: String
+        let value: String
+        var description: String { "\(key) = \(value)" }
+
+        static func all(_ key: String, _ values: String...) -> [Line] { values.map { Line(key: key, value: $0) } }
+    }
+
+    static let allowed: [Line] =
+        Line.all("source.slot", "\"a\"", "\"0_\"", "\"" + String(repeating: "s", count: 56) + "\"")
+        + Line.all("source.url", "\"\"", "\"service=shop\"", "\"postgres:///shop\"")
+        + Line.all("source.tables", "[]", "[\"*\"]", "[\"a.b\", \"Q q.x.y\"]")
+        + Line.all("source.wal_sender_timeout", "\"2s\"", "\"1d\"", "\"1h\"")
+        + Line.all(
+            "transport.nats.url", "\"nats://h\"", "\"tls://h:1/\"", "\"nats://t@h\"", "\" nats://a , nats://b \"")
+        + Line.all("transport.nats.consumer_name", "\"a-b$\"", "\"\"")
+        + Line.all("transport.nats.subject_prefix", "\"a\"", "\"a.%b-c\"")
+        + Line.all("transport.nats.jetstream.max_bytes", "-1", "1", "\"1KiB\"")
+        + Line.all("transport.nats.jetstream.max_deliver", "-1", "1")
+        + Line.all("transport.nats.jetstream.dedup_window_minutes", "1", "60")
+        + Line.all("transport.nats.jetstream.replicas", "1", "5")
+        + Line.all("events.subject", "\"{prefix}.x\"", "\"{prefix}.{database}-{table}_1.{column:a b}\"")
+        + Line.all("events.exclude", "[\"a.b\"]", "[\"*.*:*\"]", "[\"a.b:TRUNCATE\"]", "[\"a.b.c:INSERT\"]")
+        + Line.all("replay.window", "0", "\"0\"", "\"0s\"", "\"14d\"")
+        + Line.all("http.listen", "\"\"", "\"0.0.0.0:80\"", "\"localhost:0\"", "\"[::]:65535\"")
+        + Line.all("delivery.in_flight_bytes", "1", "\"1\"", "\"2GiB\"")
+
+    static let refused: [Line] =
+        Line.all(
+            "source.slot", "\"\"", "\"A\"", "\"a-b\"", "\"ä\"", "\"" + String(repeating: "s", count: 64) + "\"", "3")
+        + Line.all("source.publication", "\"\"", "\"a\\nb\"", "\"" + String(repeating: "ä", count: 32) + "\"")
+        + Line.all("source.url", "\"mysql://h\"", "\"shop\"", "true")
+        + Line.all(
+            "source.tables", "\"public.a\"", "[\"a\"]", "[\"*\", \"a.b\"]", "[\".b\"]", "[\"a.\"]", "[1]", "[\"\"]")
+        + Line.all("source.failover", "\"true\"", "1")
+        + Line.all(
+            "source.wal_sender_timeout", "\"1s\"", "\"2d\"", "3", "\"3\"", "\"3 s\"", "\"-3s\"", "\"+3s\"", "\"1.5s\"",
+            "\"3S\"", "\"s\"",
+            "\"\"", "\"99999999999999999999s\"", "\"9999999999999999d\"", "\"٣s\"")
+        + Line.all("transport.transport", "\"postgres\"", "\"in_memory\"", "\"\"", "1")
+        + Line.all(
+            "transport.nats.url", "\"\"", "\"localhost:4222\"", "\"ws://h\"", "\"wss://h\"", "\"http://h\"",
+            "\"nats://\"", "\"nats://h:0\"",
+            "\"nats://h:65536\"", "\"nats://h:x\"", "\"nats://h:\"", "\"nats://h/p\"", "\"nats://a,\"",
+            "\"nats://a b\"", "\"nats://@h\"",
+            "\"nats://[::1\"", "\"nats://[h]:1\"", "[\"nats://h\"]", "\"nats://h:99999999999999999999\"")
+        + Line.all(
+            "transport.nats.stream_name", "\"\"", "\"a b\"", "\"a.b\"", "\"a*\"", "\"a>\"", "\"a/b\"", "\"a\\\\b\"",
+            "\"ä\"", "\"a\\tb\"", "\"$a\"")
+        + Line.all(
+            "transport.nats.consumer_name", "\"a b\"", "\"a.b\"", "\"a*\"", "\"a>\"", "\"a/b\"", "\"a\\\\b\"", "\"ä\"")
+        + Line.all(
+            "transport.nats.subject_prefix", "\"\"", "\"a.\"", "\".a\"", "\"a..b\"", "\"a.*\"", "\">\"", "\"a b\"",
+            "\"$JS\"", "\"_INBOX.x\"",
+            "\"a\\r\\nb\"")
+        + Line.all(
+            "transport.nats.jetstream.max_bytes", "0", "-2", "\"-1\"", "\"1KB\"", "\"1kib\"", "\"9999999999GiB\"",
+            "\"\"")
+        + Line.all("transport.nats.jetstream.max_age_days", "-1", "36501", "\"7\"", "7.0")
+        + Line.all("transport.nats.jetstream.max_msgs", "0", "-2")
+        + Line.all("transport.nats.jetstream.dedup_window_minutes", "0", "61")
+        + Line.all("transport.nats.jetstream.ack_wait_secs", "0", "-1")
+        + Line.all("transport.nats.jetstream.max_deliver", "0", "-2")
+        + Line.all("transport.nats.jetstream.replicas", "0", "6")
+        + Line.all(
+            "events.subject", "\"\"", "\"x.{prefix}\"", "\"{prefix}\"", "\"{prefix}.\"", "\"{prefix}..x\"",
+            "\"{prefix}.*\"", "\"{prefix}.>\"",
+            "\"{prefix}.{Entity}\"", "\"{prefix}.{column:}\"", "\"{prefix}.{entity\"", "\"{prefix}.entity}\"",
+            "\"{prefix}.a b\"")
+        + Line.all("events.table_prefixes", "[\"\"]", "\"tb_\"")
+        + Line.all("events.exclude", "[\"a\"]", "[\"a.b:insert\"]", "[\"a.b:\"]", "[\"a:INSERT\"]")
+        + Line.all("events.on_poison", "\"skip\"", "\"STOP\"")
+        + Line.all(
+            "events.entities", "{ \"tb_order\" = \"Order\" }", "{ public.tb_order = \"Order\" }",
+            "{ \"public.a\" = \"\" }",
+            "{ \"public.a\" = [\"x\"] }", "\"x\"", "[]")
+        + Line.all(
+            "events.identity", "{ \"public.a\" = \"id\" }", "{ \"public.a\" = [] }", "{ \"public.a\" = [\"\"] }",
+            "{ \"a\" = [\"id\"] }")
+        + Line.all("delivery.in_flight_messages", "0", "-1", "1000001")
+        + Line.all("delivery.in_flight_bytes", "0", "-1", "\"1TiB\"", "\"1 MiB\"")
+        + Line.all("delivery.ack_timeout", "\"0\"", "\"99ms\"", "\"2h\"")
+        + Line.all("delivery.checkpoint_interval", "\"0\"", "\"2h\"")
+        + Line.all("replay.window", "\"-1s\"", "600")
+        + Line.all("replay.window_bytes", "0")
+        + Line.all(
+            "http.listen", "\":7432\"", "\"localhost\"", "\"h:65536\"", "\"h:\"", "\"::1:80\"", "\"http://h:80\"",
+            "7432")
+        + Line.all("http.ready_max_lag_bytes", "-1")
+        + Line.all("log.level", "\"loud\"", "\"critical\"", "\"INFO\"")
+        + Line.all("log.format", "\"xml\"")
+
+    @Test(arguments: allowed) func takes(_ line: Line) {
+        #expect(Loading("\(line)\n").complaints == [])
+    }
+
+    @Test(arguments: refused) func refuses(_ line: Line) throws {
+        let complaints = Loading("\(line)\n").complaints
+        let complaint = try #require(complaints.first)
+        #expect(complaints.count == 1)
+        #expect(complaint.hasPrefix("slotstream.toml:1: \(line.key) = "))
+        #expect(complaint.contains(": must be "))
+    }
+
+    @Test(
+        arguments: [
+            Line.all("source.streaming", "\"on\"", "\"parallel\""), Line.all("delivery.atomic", "\"auto\""),
+            Line.all("events.format", "\"fraiseql\"", "\"cloudevents\""),
+            Line.all("events.mask_key_file", "\"/k/mask\""),
+            Line.all("events.columns.exclude", "{ \"public.tb_user\" = [\"password_hash\"] }"),
+            Line.all("events.columns.mask", "{ \"public.tb_user\" = { \"email\" = \"hmac\" } }"),
+        ].flatMap { $0 })
+    func saysThatThisVersionDoesNotHave(_ line: Line) {
+        let only =
+            line.value.hasPrefix("{")
+            ? "{}" : line.key == "events.format" ? "\"slotstream\"" : line.key.hasSuffix("file") ? "\"\"" : "\"off\""
+        #expect(
+            Loading("\(line)\n").complaints == [
+                "slotstream.toml:1: \(line): not in this version, which takes \(only) only"
+            ])
+    }
+
+    @Test func offersOnlyWhatThisVersionTakes() {
+        #expect(
+            Loading("source.streaming = \"fast\"").complaints == [
+                "slotstream.toml:1: source.streaming = \"fast\": must be \"off\""
+            ])
+    }
+
+    @Test func leavesRoomForTheAnchorsName() throws {
+        let slot = String(repeating: "s", count: 57)
+        let complaints = Loading("source.slot = \"\(slot)\"").complaints
+        #expect(
+            complaints.count == 1 && complaints[0].contains("at most 56 characters while replay.window is not \"0\""))
+        #expect(try Loading("source.slot = \"\(slot)\"\nreplay.window = \"0\"").values.source.slot == slot)
+    }
+
+    @Test func splitsAndTrimsAListFromTheEnvironment() throws {
+        var loading = Loading(environment: ["SLOTSTREAM_SOURCE_TABLES": " public.a , sales.b"])
+        #expect(try loading.values.source.tables == ["public.a", "sales.b"])
+        loading.environment = ["SLOTSTREAM_SOURCE_TABLES": ""]
+        #expect(try loading.values.source.tables == [])
+        loading.environment = ["SLOTSTREAM_SOURCE_TABLES": "public.a,"]
+        #expect(loading.complaints.count == 1)
+    }
+
+    @Test func keepsTheParts() throws {
+        #expect(try Loading("http.listen = \"[::1]:80\"").values.http.listen == ListenAddress(host: "::1", port: 80))
+        #expect(try Loading("http.listen = \"\"").values.http.listen == nil)
+        #expect(try Loading("transport.nats.consumer_name = \"\"").values.nats.consumerName == nil)
+        #expect(try Loading("events.entities.\"public.a\" = \"A\"").values.events.entities == ["public.a": "A"])
+        #expect(try Loading("[events.identity]\n\"s.t\" = [\"a\"]").values.events.identity == ["s.t": ["a"]])
+    }
+}
