@@ -9,7 +9,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from servers.tools import free_port, slotstream_binary, wait_until
+from servers.tools import dying_with_us, free_port, slotstream_binary, wait_until
 
 
 def toml(tables: dict[str, dict]) -> str:
@@ -62,7 +62,7 @@ class Streamer:
         """`slotstream run`, in the background; waits until it is ready unless told otherwise."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*self.prefix, str(self.binary), "run", "--config", str(self.config)], cwd=self.folder,
+                [*dying_with_us(), *self.prefix, str(self.binary), "run", "--config", str(self.config)], cwd=self.folder,
                 env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         if wait:
             self.wait_ready()

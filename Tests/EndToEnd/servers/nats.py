@@ -9,7 +9,7 @@ from pathlib import Path
 
 import nats
 
-from .tools import free_port, nats_binary, wait_until
+from .tools import dying_with_us, free_port, nats_binary, wait_until
 
 
 class NatsServer:
@@ -42,7 +42,7 @@ class NatsServer:
         """Starts the process, without waiting for it."""
         self._pid_file.unlink(missing_ok=True)
         self._process = subprocess.Popen(
-            [*self.prefix, str(self.binary), "-c", str(self.config)], stdin=subprocess.DEVNULL,
+            [*dying_with_us(), *self.prefix, str(self.binary), "-c", str(self.config)], stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
 
     @property
@@ -51,7 +51,7 @@ class NatsServer:
         return self._process is not None and self._process.poll() is None
 
     def signal(self, number: int) -> None:
-        """Sends a signal to the server itself (a prefix such as nsenter becomes it by exec)."""
+        """Sends a signal to the server itself (what stands before its command becomes it by exec)."""
         os.kill(self._process.pid, number)
 
     def kill(self) -> None:

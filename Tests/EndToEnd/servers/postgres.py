@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psycopg
 
-from .tools import free_port, postgres_bin, wait_until
+from .tools import dying_with_us, free_port, postgres_bin, wait_until
 
 # fsync is off: the tests kill processes, not machines, and what the kernel holds survives that. synchronous_commit stays
 # on, so that a commit that a client was told of is in the WAL.
@@ -92,7 +92,7 @@ class Postgres:
         options = [part for name, value in self.settings.items() for part in ("-c", f"{name}={value}")]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [self.bin / "postgres", "-D", self.data, *options], cwd=self.folder, stdout=log, stderr=log,
+                [*dying_with_us("QUIT"), self.bin / "postgres", "-D", self.data, *options], cwd=self.folder, stdout=log, stderr=log,
                 stdin=subprocess.DEVNULL, start_new_session=True, **self.identity)
         wait_until(self._answers, 60, f"PostgreSQL {self.version} takes connections, see {self.log}")
 

@@ -62,6 +62,11 @@ def slotstream_binary() -> Path:
     return binary
 
 
+def dying_with_us(signal: str = "KILL") -> list[str]:
+    """To be put before a command: the kernel sends it this signal if the tests die without a chance to end it."""
+    return ["setpriv", "--pdeathsig", signal, "--"]
+
+
 def free_port() -> int:
     """A port on the loopback that nothing uses, below the range from which the kernel gives ports to clients.
 
