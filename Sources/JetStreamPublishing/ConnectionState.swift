@@ -7,7 +7,8 @@ final class ConnectionState: Sendable {
     /// Counts connects in the upper bits; the lowest says whether the link is up. One word, so that a publisher that saw
     /// the link break cannot undo a reconnect that came meanwhile.
     private let link = Atomic<UInt64>(1)
-    private let isClosed = Atomic<Bool>(false)
+    /// Why there will be no link any more; nil as long as there may be one.
+    private let closedReason = Mutex<String?>(nil)
     private let maxPayloadByteCount = Atomic<Int>(0)
     private let connectedURL = Mutex("")
     private let token: Mutex<TokenMemory>
@@ -40,7 +41,9 @@ final class ConnectionState: Sendable {
     var url: String { connectedURL.withLock { $0 } }
 
     /// Why nothing can be sent.
-    var absence: String { isClosed.load(ordering: .acquiring) ? "the connection is closed" : "reconnecting" }
+    var absence: JetStreamError {
+        closedReason.withLock { $0 }.map { .connectionClosed($0) } ?? .notConnected("reconnecting")
+    }
 
     /// Reads off the connection what depends on the server.
     func learn(_ connection: OpaquePointer) {
@@ -60,11 +63,11 @@ final class ConnectionState: Sendable {
         _ = link.compareExchange(expected: word, desired: word & ~1, ordering: .acquiringAndReleasing)
     }
 
-    /// Called once nothing shall come any more.
-    func end() {
-        isClosed.store(true, ordering: .releasing)
+    /// Called when there will be no link any more; the first reason stays.
+    func end(_ reason: String) {
+        closedReason.withLock { if $0 == nil { $0 = reason } }
         _ = link.bitwiseAnd(~1, ordering: .acquiringAndReleasing)
-        replies.failAll(.notConnected("the connection is closed"))
+        replies.failAll(absence)
     }
 
     // Callbacks.
@@ -111,8 +114,9 @@ final class ConnectionState: Sendable {
 
     /// libnats gave up.
     func closed(_ reason: String) {
-        end()
-        onEvent(.closed(reason.isEmpty ? "closed by libnats" : reason))
+        let reason = reason.isEmpty ? "closed by libnats" : reason
+        end(reason)
+        onEvent(.closed(reason))
     }
 
     /// An error outside a call; refused publishes fail the request that waits for them.

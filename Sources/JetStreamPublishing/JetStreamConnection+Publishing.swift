@@ -113,7 +113,7 @@ extension JetStreamConnection {
 
     private func linkWord() throws(JetStreamError) -> UInt64 {
         let word = state.linkWord
-        guard word & 1 == 1 else { throw .notConnected(state.absence) }
+        guard word & 1 == 1 else { throw state.absence }
         return word
     }
 

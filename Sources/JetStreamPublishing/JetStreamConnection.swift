@@ -78,7 +78,7 @@ public final class JetStreamConnection: Sendable {
     /// Pushes out what is buffered and waits until the server has seen it. Not needed for progress: libnats flushes
     /// within a millisecond.
     public func flush(timeout: Duration) throws(JetStreamError) {
-        guard state.isConnected else { throw .notConnected(state.absence) }
+        guard state.isConnected else { throw state.absence }
         try NatsStatus.check(natsConnection_FlushTimeout(handle.pointer, max(1, timeout.wholeMilliseconds)), "flush")
     }
 
@@ -93,7 +93,7 @@ public final class JetStreamConnection: Sendable {
     /// Closes for good; what is buffered is pushed out first, 500 ms at most. No event comes for it. Safe to call again.
     public func close() {
         CallbackRegistry.remove(registration)
-        state.end()
+        state.end("closed by us")
         guard !handle.probe.isWedged else { return }
         natsConnection_Close(handle.pointer)
     }
@@ -134,7 +134,7 @@ public final class JetStreamConnection: Sendable {
 
     /// A subscription of its own, read with ``InboxReader``.
     func openInbox() throws(JetStreamError) -> InboxReader {
-        guard state.isConnected else { throw .notConnected(state.absence) }
+        guard state.isConnected else { throw state.absence }
         return try InboxReader.open(handle.pointer)
     }
 

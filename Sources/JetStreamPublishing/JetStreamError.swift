@@ -9,8 +9,11 @@ public enum JetStreamError: Error, Sendable, Hashable {
     case tls(String)
     /// The account may not do this; the text names operation and subject.
     case permission(String)
-    /// There is no connection, now. libnats goes on trying unless the event was ``ConnectionEvent/closed(_:)``.
+    /// There is no connection, now; libnats goes on trying.
     case notConnected(String)
+    /// The connection was closed for good, by us or by libnats (``ConnectionEvent/closed(_:)``, with its reason). Make a
+    /// new one.
+    case connectionClosed(String)
     /// No answer in time: whether the server did it is unknown.
     case timedOut(operation: String)
     /// Nobody listens: no JetStream in this account, no such stream, or no leader at the moment.
@@ -45,8 +48,8 @@ public enum JetStreamError: Error, Sendable, Hashable {
         case .notConnected, .timedOut, .noResponders: true
         case .api(let code, let errCode, _, _):
             code == 503 || code == 429 || errCode == JetStreamErrorCode.duplicateInProcess
-        case .configuration, .authorization, .tls, .permission, .payloadTooLarge, .invalidMessage, .malformedResponse,
-            .client, .wedged:
+        case .configuration, .authorization, .tls, .permission, .connectionClosed, .payloadTooLarge, .invalidMessage,
+            .malformedResponse, .client, .wedged:
             false
         }
     }
@@ -60,6 +63,7 @@ extension JetStreamError: CustomStringConvertible {
         case .tls(let text): "TLS to NATS failed: \(text)"
         case .permission(let text): "not permitted by NATS: \(text)"
         case .notConnected(let text): "not connected to NATS: \(text)"
+        case .connectionClosed(let text): "the connection to NATS is closed: \(text)"
         case .timedOut(let operation): "no answer from NATS in time: \(operation)"
         case .noResponders(let operation): "nobody answers on NATS: \(operation)"
         case .api(let code, let errCode, let text, let operation):

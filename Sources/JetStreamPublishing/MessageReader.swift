@@ -29,7 +29,9 @@ public final class MessageReader {
 
     private struct Pull {
         var consumer: String
-        var inbox: InboxSubject
+        var inbox: Inbox
+        /// Which connect it was made under: the consumer does not outlive its server.
+        var connectCount: UInt64
         var isOpen = false
         var expectedCount = 0
         var lastConsumerSequence: UInt64 = 0
@@ -37,7 +39,7 @@ public final class MessageReader {
     }
 
     /// A pull's inbox, boxed since a struct in an optional cannot hold a noncopyable value and be copied.
-    private final class InboxSubject {
+    private final class Inbox {
         let reader: InboxReader
         init(_ reader: consuming InboxReader) { self.reader = reader }
     }
@@ -102,11 +104,12 @@ public final class MessageReader {
     }
 
     private func opened() throws(JetStreamError) -> Pull {
-        if let pull { return pull }
-        let inbox = InboxSubject(try connection.openInbox())
+        let connectCount = connection.state.connectCount
+        if let pull, pull.connectCount == connectCount { return pull }
+        let inbox = Inbox(try connection.openInbox())
         let consumer = try connection.createReadingConsumer(
             stream, start, filter: filter, timeout: JetStreamConnection.apiTimeout)
-        return Pull(consumer: consumer, inbox: inbox)
+        return Pull(consumer: consumer, inbox: inbox, connectCount: connectCount)
     }
 
     private func ask(_ pull: inout Pull) throws(JetStreamError) {

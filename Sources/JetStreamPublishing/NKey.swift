@@ -17,9 +17,11 @@ enum NKey {
             let seed = userSeed(String(line))
         else { throw .configuration("\(path): holds no user seed (SU…)") }
         guard let key = publicKey(seed) else { throw .configuration("\(path): libcrypto refuses the seed") }
-        let body = [userPrefix] + key
-        return encoded(body + littleEndian(crc16(body)))
+        return Self.text([userPrefix] + key)
     }
+
+    /// Prefix and key as nkeys write them: with their checksum, in base32.
+    static func text(_ bytes: [UInt8]) -> String { encoded(bytes + littleEndian(crc16(bytes))) }
 
     private static func userSeed(_ text: String) -> [UInt8]? {
         guard let bytes = decoded(text), bytes.count == 36 else { return nil }

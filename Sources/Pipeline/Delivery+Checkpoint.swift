@@ -78,13 +78,10 @@ extension Delivery {
         do throws(JetStreamError) {
             found = try link.connection.bucketGet(StreamerConfiguration.bucket, key: key)
         } catch {
-            switch FailurePolicy.verdict(on: .jetStream(error)) {
-            case .stop: throw .jetStream(error)
-            case .retry, .standBy:
-                logger.info("cannot read the checkpoint record yet", metadata: ["error": "\(error)"])
-                putInFlight?.at = .now
-                return
-            }
+            guard FailurePolicy.isWorthAsking(again: error) else { throw .jetStream(error) }
+            logger.info("cannot read the checkpoint record yet", metadata: ["error": "\(error)"])
+            putInFlight?.at = .now
+            return
         }
         guard case .value(let json, let revision) = found, let there = try? CheckpointRecord(json: json) else {
             throw .stop(

@@ -97,13 +97,10 @@ extension Delivery {
             try link.connection.flush(timeout: configuration.delivery.ackTimeout)
             return (try StreamTail.read(configuration.stream.name, over: link.connection), ())
         } catch {
-            switch FailurePolicy.verdict(on: .jetStream(error)) {
-            case .stop: throw .jetStream(error)
-            case .retry, .standBy:
-                logger.info("cannot read the stream's end yet", metadata: ["error": "\(error)"])
-                pause(backoff.delay())
-                return nil
-            }
+            guard FailurePolicy.isWorthAsking(again: error) else { throw .jetStream(error) }
+            logger.info("cannot read the stream's end yet", metadata: ["error": "\(error)"])
+            pause(backoff.delay())
+            return nil
         }
     }
 

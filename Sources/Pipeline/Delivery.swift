@@ -301,7 +301,7 @@ final class Delivery: @unchecked Sendable {
 
     private func publishFailed(_ error: JetStreamError) throws(StreamerError) {
         switch error {
-        case .payloadTooLarge, .invalidMessage, .wedged, .configuration: throw .jetStream(error)
+        case .payloadTooLarge, .invalidMessage, .wedged, .configuration, .connectionClosed: throw .jetStream(error)
         case .authorization, .tls, .permission, .notConnected, .timedOut, .noResponders, .api, .malformedResponse,
             .client:
             report(.publishFailed, "\(error)")

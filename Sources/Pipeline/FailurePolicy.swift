@@ -70,6 +70,13 @@ enum FailurePolicy {
         return .stop(.unexpected, remedy: "PostgreSQL refused with \(sqlState); nothing was lost")
     }
 
+    /// Whether the same connection to NATS may answer another time; if not, the session ends and a new one decides.
+    static func isWorthAsking(again error: JetStreamError) -> Bool {
+        if case .connectionClosed = error { return false }
+        if case .retry = verdict(onJetStream: error) { return true }
+        return false
+    }
+
     private static func verdict(onJetStream error: JetStreamError) -> Verdict {
         switch error {
         case .configuration: .stop(.configuration, remedy: "Correct transport.nats")
@@ -85,7 +92,7 @@ enum FailurePolicy {
                 : .stop(.configuration, remedy: "JetStream refuses it as configured")
         case .payloadTooLarge, .invalidMessage:
             .stop(.poisonEvent, remedy: "Set events.on_poison = \"reference\", or exclude the table")
-        case .malformedResponse, .client: .retry(hint: "reconnecting to NATS")
+        case .malformedResponse, .client, .connectionClosed: .retry(hint: "reconnecting to NATS")
         case .wedged: .stop(.unexpected, remedy: "Restart the process")
         }
     }

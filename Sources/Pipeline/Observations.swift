@@ -115,14 +115,14 @@ public final class Observations: Sendable {
     /// Sets every gauge to what it is now; called before the metrics are rendered.
     public func refreshMetrics() {
         let texts = texts.withLock { $0 }
-        meters.lagBytes.record(lagByteCount(texts))
+        meters.lagBytes.record(Int64(clamping: lagByteCount(texts)))
         meters.lagSeconds.record(lagSeconds)
-        if let bytes = texts.retainedBytes { meters.slotRetainedBytes.record(bytes) }
+        if let bytes = texts.retainedBytes { meters.slotRetainedBytes.record(Int64(clamping: bytes)) }
         if let bytes = texts.safeBytes { meters.slotSafeBytes.record(bytes) }
         let isConnected = texts.isPostgresConnected && texts.isNATSConnected
         meters.slotActive.record(texts.isPostgresConnected ? 1 : 0)
-        meters.confirmedLSN.record(confirmedLSN.load(ordering: .relaxed))
-        meters.receivedLSN.record(receivedLSN.load(ordering: .relaxed))
+        meters.confirmedLSN.record(Int64(clamping: confirmedLSN.load(ordering: .relaxed)))
+        meters.receivedLSN.record(Int64(clamping: receivedLSN.load(ordering: .relaxed)))
         meters.inFlightMessages.record(inFlightCount.load(ordering: .relaxed))
         meters.inFlightBytes.record(retainedByteCount.load(ordering: .relaxed))
         meters.up.record(isConnected ? 1 : 0)

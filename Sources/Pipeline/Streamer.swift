@@ -50,6 +50,15 @@ public final class Streamer: Sendable {
     /// From any thread: stop reading, wait for the acks, confirm, return.
     public func stop() { control.request() }
 
+    /// Runs on a thread of its own; `completion` is called there with what `run()` returns.
+    public func start(_ completion: @escaping @Sendable (Outcome) -> Void) {
+        do throws(StreamerError) {
+            _ = try OwnedThread(name: "replication") { completion(self.run()) }
+        } catch {
+            completion(stopped(.unexpected, error, ""))
+        }
+    }
+
     /// Streams until stopped, or until something that retrying cannot mend.
     public func run() -> Outcome {
         var backoff = Backoff()

@@ -1,0 +1,83 @@
+import JetStreamPublishing
+import PostgresReplication
+import WAL
+
+/// What both servers say of slot and stream, whether a streamer runs or not.
+public enum StatusReader {
+    /// Asks both servers once.
+    public static func read(_ configuration: StreamerConfiguration) throws(StreamerError) -> StreamerStatus {
+        var status = StreamerStatus(
+            role: .stopped, live: false, ready: false, reasons: [],
+            source: StreamerStatus.Source(slot: configuration.source.slot),
+            stream: StreamerStatus.Stream(name: configuration.stream.name))
+        try readSource(configuration, into: &status)
+        try readStream(configuration, into: &status)
+        return status
+    }
+
+    private static func readSource(
+        _ configuration: StreamerConfiguration, into status: inout StreamerStatus
+    ) throws(StreamerError) {
+        do throws(PostgresError) {
+            let parameters = configuration.source.connection
+            let replication = try ReplicationConnection(parameters)
+            let system = try replication.identifySystem()
+            status.source.systemId = String(system.systemID)
+            status.source.timeline = system.timeline
+            status.source.database = system.database
+            let sql = try SQLConnection(parameters)
+            guard let slot = try sql.slot(named: configuration.source.slot) else {
+                status.reasons.append("slot \(configuration.source.slot) does not exist")
+                return
+            }
+            if slot.isActive { status.role = .active } else { status.reasons.append("no streamer holds the slot") }
+            status.source.plugin = slot.plugin
+            status.source.walStatus = slot.walStatus
+            status.source.confirmedLsn = slot.confirmedFlushLSN?.description
+            status.source.lagBytes = slot.confirmedFlushLSN.map { slot.currentWALLSN.byteCount(since: $0) }
+            status.source.retainedBytes = slot.retainedByteCount
+            status.source.safeBytes = slot.safeWALByteCount
+        } catch {
+            throw .postgres(error)
+        }
+    }
+
+    private static func readStream(
+        _ configuration: StreamerConfiguration, into status: inout StreamerStatus
+    ) throws(StreamerError) {
+        let link = try NATSLink(configuration.nats, stream: configuration.stream.name)
+        defer { link.connection.close() }
+        let info = try StreamerError.ofJetStream { () throws(JetStreamError) in
+            try link.connection.streamInfo(configuration.stream.name)
+        }
+        guard let info else {
+            status.reasons.append("stream \(configuration.stream.name) does not exist")
+            return
+        }
+        status.stream.leader = info.cluster?.leader
+        status.stream.firstSequence = info.state.firstSequence
+        status.stream.lastSequence = info.state.lastSequence
+        status.stream.messages = info.state.messages
+        status.stream.bytes = info.state.bytes
+        status.stream.replicas = info.config.replicas
+        let (record, _) = try ServerFacts.checkpointRecord(of: configuration.stream.name, link.connection)
+        guard let record else {
+            status.reasons.append("there is no checkpoint record for stream \(configuration.stream.name)")
+            return
+        }
+        status.source.storedLsn = record.confirmedLsn
+    }
+}
+
+extension StreamerStatus {
+    /// What the servers say, with what the running streamer says of itself.
+    public func adding(_ running: StreamerStatus) -> StreamerStatus {
+        var whole = running
+        whole.source.confirmedLsn = source.confirmedLsn ?? running.source.confirmedLsn
+        whole.source.walStatus = source.walStatus ?? running.source.walStatus
+        whole.source.retainedBytes = source.retainedBytes ?? running.source.retainedBytes
+        whole.source.safeBytes = source.safeBytes ?? running.source.safeBytes
+        whole.stream = stream
+        return whole
+    }
+}

@@ -1,0 +1,55 @@
+import Capture
+import JetStreamPublishing
+public import Pipeline
+import PostgresReplication
+
+extension Configuration {
+    /// The values as the streamer and the commands beside it take them.
+    public var streamer: StreamerConfiguration {
+        StreamerConfiguration(
+            source: StreamerConfiguration.Source(
+                connection: ConnectionParameters(conninfo: source.url.value), slot: source.slot,
+                publication: source.publication, tables: source.tables, failover: source.failover,
+                walSenderTimeoutMilliseconds: Int(source.walSenderTimeout / .milliseconds(1))),
+            nats: connectionOptions, stream: streamConfiguration, consumer: consumer, capture: captureConfiguration,
+            delivery: StreamerConfiguration.Delivery(
+                inFlightMessages: delivery.inFlightMessages, inFlightBytes: delivery.inFlightBytes,
+                ackTimeout: delivery.ackTimeout, checkpointInterval: delivery.checkpointInterval),
+            readyMaxLagBytes: UInt64(max(0, http.readyMaxLagBytes)))
+    }
+
+    private var connectionOptions: JetStreamConnectionOptions {
+        JetStreamConnectionOptions(
+            urls: nats.urls.map(\.value), credentials: credentials,
+            tls: JetStreamConnectionOptions.TLS(
+                caFile: nats.tls.caFile, certificateFile: nats.tls.certificateFile, keyFile: nats.tls.keyFile))
+    }
+
+    private var credentials: JetStreamConnectionOptions.Credentials {
+        if let file = nats.credentialsFile { return .credentialsFile(file) }
+        if let file = nats.nkeySeedFile { return .nkeySeedFile(file) }
+        if let user = nats.user, let file = nats.passwordFile { return .user(user, passwordFile: file) }
+        if let file = nats.tokenFile { return .tokenFile(file) }
+        return .none
+    }
+
+    private var streamConfiguration: StreamConfiguration {
+        StreamConfiguration(
+            name: nats.streamName, subjectPrefix: nats.subjectPrefix, duplicateWindow: jetStream.duplicateWindow,
+            maxAge: jetStream.maxAge, maxBytes: Int64(jetStream.maxBytes), maxMessages: Int64(jetStream.maxMessages),
+            replicas: jetStream.replicas)
+    }
+
+    private var consumer: StreamerConfiguration.Consumer? {
+        nats.consumerName.map {
+            StreamerConfiguration.Consumer(name: $0, ackWait: jetStream.ackWait, maxDeliver: jetStream.maxDeliver)
+        }
+    }
+
+    private var captureConfiguration: CaptureConfiguration {
+        CaptureConfiguration(
+            subjectPrefix: nats.subjectPrefix, subjectTemplate: events.subject, tablePrefixes: events.tablePrefixes,
+            entities: events.entities, identities: events.identity, exclusions: events.exclude,
+            messagePrefixes: events.messagePrefixes, poisonPolicy: events.onPoison == .stop ? .stop : .reference)
+    }
+}

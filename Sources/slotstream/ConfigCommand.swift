@@ -1,0 +1,18 @@
+import ArgumentParser
+import Settings
+
+struct ConfigCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "config", abstract: "Show the effective configuration and where each value comes from.",
+        discussion: "Secrets are hidden. Exits 78 when it is wrong, with all complaints.\n\nExample:\n  slotstream config --config slotstream.toml")
+
+    @OptionGroup var options: ConfigurationOptions
+
+    @Flag(name: .customLong("json"), help: "One JSON object (schema slotstream.config/1).")
+    var isJSON = false
+
+    func run() async throws {
+        let effective = try options.load()
+        Output.data(isJSON ? effective.json : effective.toml)
+    }
+}

@@ -1,0 +1,56 @@
+import ArgumentParser
+import Glibc
+import Operations
+import Pipeline
+import Settings
+
+/// Where the configuration comes from: the options that every command has.
+struct ConfigurationOptions: ParsableArguments {
+    @Option(name: .customLong("config"), help: ArgumentHelp("The configuration file.", valueName: "file"))
+    var file: String?
+
+    @Option(
+        name: .customLong("set"),
+        help: ArgumentHelp(
+            "Set a key for this run, such as source.slot=orders. May be repeated. Never a secret.", valueName: "key=value"))
+    var settings: [String] = []
+
+    func validate() throws {
+        for setting in settings where !setting.contains("=") {
+            throw ValidationError("--set takes key=value, not \"\(setting)\"; for example --set source.slot=orders")
+        }
+    }
+
+    func load() throws -> EffectiveConfiguration {
+        var flags: [String: String] = [:]
+        for setting in settings {
+            let parts = setting.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            flags[String(parts[0])] = String(parts[1])
+        }
+        return try Configuration.load(
+            flags: flags, configurationFile: file, environment: Self.environment, workingDirectory: Self.workingDirectory,
+            otherVariables: ["SLOTSTREAM_TOOLS"])
+    }
+
+    /// `http.listen` of the streamer that runs with this configuration; nil: it does not listen.
+    static func endpoint(of configuration: Configuration) -> (host: String, port: Int)? {
+        configuration.http.listen.map { ($0.host, $0.port) }
+    }
+
+    private static var environment: [String: String] {
+        var variables: [String: String] = [:]
+        var entry = environ
+        while let text = entry.pointee {
+            let parts = String(cString: text).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            if parts.count == 2 { variables[String(parts[0])] = String(parts[1]) }
+            entry += 1
+        }
+        return variables
+    }
+
+    private static var workingDirectory: String {
+        guard let path = getcwd(nil, 0) else { return "." }
+        defer { free(path) }
+        return String(cString: path)
+    }
+}

@@ -1,0 +1,60 @@
+import ArgumentParser
+import Glibc
+import Pipeline
+import Settings
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+struct DecodeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "decode", abstract: "Show pgoutput messages, one readable line each.",
+        discussion: """
+            From the slot by peeking, which does not move it (nobody may stream from it meanwhile), or from a file of hexadecimal \
+            lines; - is standard input.
+
+            Example:
+              slotstream decode --limit 20
+              slotstream decode messages.hex
+            """)
+
+    @OptionGroup var options: ConfigurationOptions
+
+    @Argument(help: "A file with one message a line in hexadecimal digits; lines that begin with # are left out.")
+    var file: String?
+
+    @Option(help: "Changes to peek at, at most; transactions are shown whole.")
+    var limit = 100
+
+    func run() async throws {
+        var listing = MessageListing()
+        if let file {
+            for line in try Self.lines(of: file) where !line.isEmpty && !line.hasPrefix("#") {
+                Output.data(try listing.line(line))
+            }
+            return
+        }
+        for message in try MessageListing.peek(try options.load().values.streamer, limit: limit) {
+            Output.data("\(message.lsn) \(try listing.line(message.hexadecimal))")
+        }
+    }
+
+    private static func lines(of file: String) throws -> [Substring] {
+        let data: Data
+        if file == "-" {
+            var text = ""
+            while let line = readLine(strippingNewline: false) { text += line }
+            data = Data(text.utf8)
+        } else {
+            do {
+                data = try Data(contentsOf: URL(filePath: file))
+            } catch {
+                throw ValidationError("cannot read \(file): \(String(cString: strerror(errno)))")
+            }
+        }
+        return String(decoding: data, as: UTF8.self).split(whereSeparator: \.isNewline)
+    }
+}

@@ -1,0 +1,33 @@
+import ArgumentParser
+import Glibc
+import Operations
+import Pipeline
+import Settings
+
+/// How the program ends when something went wrong: one message on stderr, and the exit code of its kind.
+enum Failure {
+    static func exit(with error: any Error) -> Never {
+        switch error {
+        case let error as SettingsError:
+            end("\(error)", .configuration)
+        case let error as StreamerError:
+            let (reason, remedy) = error.oneShotOutcome
+            let text: String
+            if case .stop = error { text = "\(error)" } else { text = remedy.isEmpty ? "\(error)" : "\(error). \(remedy)" }
+            end("\(text) [\(reason.rawValue)]", reason.exitCode)
+        case let error as OperationsError:
+            if case .listenFailed = error { end("\(error)", .configuration) }
+            end("\(error)", .findings)
+        default:
+            // Usage errors, --help and --version are the parser's own; what else there is has no name.
+            let code = SlotstreamCommand.exitCode(for: error)
+            if code == .validationFailure || code == .success || error is ExitCode { SlotstreamCommand.exit(withError: error) }
+            end("\(error)", .unexpected)
+        }
+    }
+
+    private static func end(_ message: String, _ status: ExitStatus) -> Never {
+        Output.error("slotstream: \(message)\n")
+        Glibc.exit(status.rawValue)
+    }
+}

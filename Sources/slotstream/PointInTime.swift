@@ -1,0 +1,28 @@
+import Settings
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// A TIME on the command line: RFC 3339, or a duration back.
+enum PointInTime {
+    /// The time as RFC 3339 in UTC; nil if it is neither.
+    static func rfc3339(_ text: String, now: Date = .now) -> String? {
+        if let seconds = secondsBack(text) { return (now - seconds).formatted(.iso8601) }
+        let withFraction = Date.ISO8601FormatStyle(includingFractionalSeconds: true)
+        if (try? Date(text, strategy: .iso8601)) != nil || (try? Date(text, strategy: withFraction)) != nil { return text }
+        return nil
+    }
+
+    /// `90s`, `15m`, `1h`, `2d`, `500ms`.
+    private static func secondsBack(_ text: String) -> TimeInterval? {
+        let units: [(String, TimeInterval)] = [("ms", 0.001), ("s", 1), ("m", 60), ("h", 3600), ("d", 86_400)]
+        for (unit, seconds) in units where text.hasSuffix(unit) {
+            let digits = text.dropLast(unit.count)
+            if !digits.isEmpty, digits.allSatisfy(\.isNumber), let amount = TimeInterval(digits) { return amount * seconds }
+        }
+        return nil
+    }
+}

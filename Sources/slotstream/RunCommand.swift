@@ -1,0 +1,94 @@
+import ArgumentParser
+import Glibc
+import JetStreamPublishing
+import Logging
+import Operations
+import Pipeline
+import ServiceLifecycle
+import Settings
+import Synchronization
+import UnixSignals
+
+struct RunCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run", abstract: "Stream until told to stop.",
+        discussion: """
+            On a first start it sets up what is missing, as `slotstream setup` does. SIGTERM and SIGINT: it stops reading, waits \
+            for acks, confirms and exits 0; a second signal ends it at once.
+
+            Example:
+              slotstream run --config slotstream.toml
+            """)
+
+    @OptionGroup var options: ConfigurationOptions
+
+    @Flag(name: .customLong("no-setup"), help: "Refuse a first start instead of setting up.")
+    var isSetupRefused = false
+
+    func run() async throws {
+        let effective = try options.load()
+        let values = effective.values
+        let logger = StderrLogHandler.makeLogger(values.log)
+        logger.notice(
+            "starting", metadata: ["version": "\(Slotstream.version)", "configuration": "\(effective.file ?? "defaults")"])
+        if !effective.ignoredKeys.isEmpty {
+            logger.notice(
+                "accepted and not used: they are FraiseQL's", metadata: ["keys": "\(effective.ignoredKeys.joined(separator: " "))"])
+        }
+        let registry = PrometheusRegistry.slotstream()
+        let streamerConfiguration = values.streamer
+        let observations = Observations(
+            slot: streamerConfiguration.source.slot, stream: streamerConfiguration.stream.name,
+            readyMaxLagBytes: streamerConfiguration.readyMaxLagBytes, metrics: registry)
+        let streamer = try Streamer(
+            streamerConfiguration, isSetupAllowed: !isSetupRefused, observations: observations, logger: logger)
+        let service = StreamerService(streamer)
+
+        var services: [ServiceGroupConfiguration.ServiceConfiguration] = []
+        if let listen = ConfigurationOptions.endpoint(of: values) {
+            let server = OperationsServer(
+                listen: listen, status: { observations.status() }, refreshMetrics: { observations.refreshMetrics() },
+                registry: registry, logger: logger)
+            services.append(.init(service: server))
+        }
+        // Stopped in the reverse of this order: HTTP answers as long as the streamer drains.
+        services.append(
+            .init(service: service, successTerminationBehavior: .gracefullyShutdownGroup))
+        var quiet = logger
+        quiet.logLevel = max(logger.logLevel, .warning)
+        let group = ServiceGroup(
+            configuration: ServiceGroupConfiguration(
+                services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet))
+        try await group.run()
+
+        guard let outcome = service.outcome, outcome.status != .done else { return }
+        throw ExitCode(outcome.status.rawValue)
+    }
+}
+
+/// The streamer as a service: a thread of its own, stopped in order when the group is.
+private final class StreamerService: Service {
+    private let streamer: Streamer
+    private let finished = Mutex<Streamer.Outcome?>(nil)
+
+    init(_ streamer: Streamer) { self.streamer = streamer }
+
+    /// nil until it has run.
+    var outcome: Streamer.Outcome? { finished.withLock { $0 } }
+
+    func run() async throws {
+        let streamer = streamer
+        await withTaskCancellationHandler {
+            await withGracefulShutdownHandler {
+                let outcome = await withCheckedContinuation { (continuation: CheckedContinuation<Streamer.Outcome, Never>) in
+                    streamer.start { continuation.resume(returning: $0) }
+                }
+                finished.withLock { $0 = outcome }
+            } onGracefulShutdown: {
+                streamer.stop()
+            }
+        } onCancel: {
+            streamer.stop()
+        }
+    }
+}

@@ -1,0 +1,38 @@
+import ArgumentParser
+import Pipeline
+import Settings
+
+struct SetupCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "setup", abstract: "Create what a first start needs: publication, stream, bucket, slot, consumer.",
+        discussion: """
+            Safe to run again: nothing that exists is altered, but for tables that are added to the publication. Rows from before \
+            the slot are not published.
+
+            Example:
+              slotstream setup --dry-run
+              slotstream setup --print-sql | psql shop     # for a DBA
+              slotstream setup --adopt-slot                # then takes the slot that the DBA made
+            """)
+
+    @OptionGroup var options: ConfigurationOptions
+
+    @Flag(name: .customLong("adopt-slot"), help: "Take a slot that was made by hand, as it stands.")
+    var adoptsSlot = false
+
+    @Flag(name: .customLong("dry-run"), help: "Say what would be done, do nothing.")
+    var isDryRun = false
+
+    @Flag(name: .customLong("print-sql"), help: "Print the SQL for PostgreSQL's side, do nothing.")
+    var printsSQL = false
+
+    func run() async throws {
+        let configuration = try options.load().values.streamer
+        if printsSQL {
+            for statement in try Setup.sql(configuration) { Output.data(statement + ";") }
+            return
+        }
+        let steps = try Setup.run(configuration, options: Setup.Options(adoptsSlot: adoptsSlot, isDryRun: isDryRun))
+        for step in steps { Output.data((isDryRun ? "would do: " : "done: ") + step) }
+    }
+}
