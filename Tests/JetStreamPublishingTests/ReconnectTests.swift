@@ -1,0 +1,159 @@
+import Foundation
+import Testing
+
+@testable import JetStreamPublishing
+
+@Suite("Reconnecting", .serialized)
+struct ReconnectTests {
+    @Test(arguments: NatsServer.Version.allCases)
+    func aServerKilledInMidStreamLosesNothingThatIsSentAgain(_ version: NatsServer.Version) throws {
+        let server = try NatsServer(version)
+        let client = try TestClient(server)
+        try client.publish(1...1_000)
+        try eventually("some stored") { !client.stored.isEmpty }
+        server.kill()
+        try client.awaitEvent("disconnected") { $0.isDisconnected }
+        #expect(throws: JetStreamError.notConnected("reconnecting")) { try client.publish(1_001) }
+        #expect(!client.connection.isConnected)
+        try server.start()
+        try client.awaitEvent("reconnected") { $0.isReconnected }
+        #expect(client.connection.isConnected)
+
+        let last = try retrying { try client.connection.lastMessage(TestClient.stream) }?.sequence ?? 0
+        #expect(client.stored.allSatisfy { $0 <= last })
+        client.mailbox.beginEpoch(8)
+        for sequence in (last + 1)...1_500 { try client.publish(sequence, epoch: 8) }
+        try client.awaitStored((last + 1)...1_500)
+        let info = try client.connection.streamInfo(TestClient.stream)
+        #expect(info?.state.messages == 1_500)
+        #expect(info?.state.lastSequence == 1_500)
+    }
+
+    @Test func aRequestUnderWayFailsWhenTheLinkBreaks() throws {
+        let server = try NatsServer(.oldest)
+        let client = try TestClient(server)
+        let inbox = try client.connection.openInbox()
+        try client.connection.flush(timeout: .seconds(5))
+        let other = try TestClient(server, stream: false)
+        let killer = Thread { server.kill() }
+        let start = ContinuousClock.now
+        killer.start()
+        #expect(throws: JetStreamError.self) {
+            try other.connection.request(inbox.subject, [], timeout: .seconds(60))
+        }
+        #expect(ContinuousClock.now - start < .seconds(30))
+    }
+
+    @Test func aFrozenServerHoldsAPublishNoLongerThanTheWriteDeadline() throws {
+        let server = try NatsServer(.newest)
+        var options = TestClient.options(server)
+        options.writeDeadline = .seconds(1)
+        options.pingInterval = .seconds(2)
+        let client = try TestClient(options)
+        try client.createStream()
+        let payload = [UInt8](repeating: 0x61, count: 500_000)
+        try client.publish(1, payload: payload)
+        try client.awaitStored(1...1)
+
+        server.signal(SIGSTOP)
+        var slowest: Duration = .zero
+        var failure: JetStreamError?
+        for sequence in UInt64(2)...400 {
+            let start = ContinuousClock.now
+            do throws(JetStreamError) {
+                try client.publish(sequence, payload: payload)
+            } catch {
+                failure = error
+            }
+            slowest = max(slowest, ContinuousClock.now - start)
+            if failure != nil { break }
+        }
+        guard case .notConnected = failure else { throw TestFailure("not refused: \(String(describing: failure))") }
+        #expect(slowest < .seconds(4))
+        // From here on nothing waits for libnats.
+        let start = ContinuousClock.now
+        for _ in 0..<100 { #expect(throws: JetStreamError.self) { try client.publish(2) } }
+        #expect(!client.connection.isConnected)
+        #expect(ContinuousClock.now - start < .seconds(1))
+        try client.awaitEvent("disconnected") { $0.isDisconnected }
+        #expect(!client.connection.isWedged)
+
+        server.signal(SIGCONT)
+        try client.awaitEvent("reconnected") { $0.isReconnected }
+        client.mailbox.beginEpoch(8)
+        // What the frozen server still had to read may arrive first: the chain sorts it out.
+        try eventually("a message of the new epoch stored") {
+            guard let last = try? client.connection.lastMessage(TestClient.stream)?.sequence else { return false }
+            try client.publish(last + 1, epoch: 8)
+            return client.stored.contains { $0 > 1 }
+        }
+    }
+
+    @Test func aDeadServerAmongTheURLsIsPassedOver() throws {
+        let server = try NatsServer(.oldest)
+        let dead = try freePort()
+        let client = try TestClient(JetStreamConnectionOptions(urls: ["nats://127.0.0.1:\(dead)", server.url]))
+        #expect(client.connection.connectedURL == server.url)
+        try client.createStream()
+        try client.publish(1)
+        try client.awaitStored(1...1)
+    }
+
+    @Test func withoutAnyServerConnectingThrows() throws {
+        let options = JetStreamConnectionOptions(urls: ["nats://127.0.0.1:\(try freePort())"])
+        do {
+            _ = try TestClient(options)
+            Issue.record("connected")
+        } catch let error as JetStreamError {
+            guard case .notConnected = error else { throw error }
+            #expect(error.isTransient)
+        }
+    }
+
+    @Test func aServerThatNeverGreetsCostsOneConnectTimeout() throws {
+        let port = try freePort()
+        let descriptor = try listener(port)
+        defer { close(descriptor) }
+        var options = JetStreamConnectionOptions(urls: ["nats://127.0.0.1:\(port)"])
+        options.connectTimeout = .milliseconds(300)
+        let start = ContinuousClock.now
+        #expect(throws: JetStreamError.self) { try TestClient(options) }
+        #expect(ContinuousClock.now - start < .seconds(5))
+    }
+
+    @Test func aServerThatFallsSilentBetweenGreetingAndPongIsReportedAsWedged() throws {
+        let server = try SilentServer(answeredConnections: 0)
+        var options = JetStreamConnectionOptions(urls: [server.url])
+        options.connectTimeout = .milliseconds(100)
+        options.wedgedAfter = .milliseconds(300)
+        do {
+            _ = try TestClient(options)
+            Issue.record("connected")
+        } catch let error as JetStreamError {
+            guard case .wedged = error else { throw error }
+        }
+        // Closing the socket is all that ends libnats' loop.
+        server.stop()
+    }
+
+    @Test func aReconnectThatGetsStuckIsReportedAsWedgedAndBlocksNobody() throws {
+        let server = try SilentServer(answeredConnections: 1)
+        var options = JetStreamConnectionOptions(urls: [server.url])
+        options.connectTimeout = .milliseconds(100)
+        options.wedgedAfter = .milliseconds(1_500)
+        let client = try TestClient(options)
+        #expect(client.connection.isConnected)
+        server.hangUp()
+        try client.awaitEvent("disconnected") { $0.isDisconnected }
+        try eventually("wedged") { client.connection.isWedged }
+        let start = ContinuousClock.now
+        #expect(throws: JetStreamError.notConnected("reconnecting")) { try client.publish(1) }
+        #expect(throws: JetStreamError.notConnected("reconnecting")) {
+            try client.connection.request("x", [], timeout: .seconds(5))
+        }
+        client.connection.close()
+        #expect(ContinuousClock.now - start < .seconds(1))
+        server.stop()
+        try eventually("no longer wedged") { !client.connection.isWedged }
+    }
+}
