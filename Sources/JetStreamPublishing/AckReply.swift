@@ -6,9 +6,12 @@ struct AckReply: Hashable, Sendable {
     /// The width of the subject token, in bytes.
     static let byteCount = 24
 
+    /// The chain that it was published in; acks of another are stale.
     let epoch: UInt32
+    /// What the caller chose: the sequence that the message must get, or a control token.
     let token: UInt64
 
+    /// The answer to one publish.
     init(epoch: UInt32, token: UInt64) {
         self.epoch = epoch
         self.token = token

@@ -7,10 +7,14 @@ import Glibc
 /// alone instead: every call on it would wait for ever.
 struct ConnectionHandle: ~Copyable, @unchecked Sendable {
     // Sendable because libnats guards its handles with its own locks: every call on them may come from any thread.
+
+    /// The `natsConnection`.
     let pointer: OpaquePointer
+    /// The `natsSubscription` that acks and answers come by.
     let inboxSubscription: OpaquePointer
     /// The inbox's subject without its last token.
     let inbox: String
+    /// Tells whether `pointer` may still be called.
     let probe: LockProbe
 
     deinit {
@@ -27,8 +31,11 @@ struct ConnectionHandle: ~Copyable, @unchecked Sendable {
 /// libnats' delivery thread keeps a reference of its own, so destroying never pulls it from under a running callback.
 struct SubscriptionHandle: ~Copyable, @unchecked Sendable {
     // Sendable because libnats guards a natsSubscription with its own lock: every call on it may come from any thread.
+
+    /// The `natsSubscription`.
     let pointer: OpaquePointer
 
+    /// Takes ownership.
     init(_ pointer: OpaquePointer) { self.pointer = pointer }
 
     deinit { natsSubscription_Destroy(pointer) }
@@ -36,8 +43,10 @@ struct SubscriptionHandle: ~Copyable, @unchecked Sendable {
 
 /// Owns a `natsMsg`, and is its only reader.
 struct MessageHandle: ~Copyable {
+    /// The `natsMsg`.
     let pointer: OpaquePointer
 
+    /// Takes ownership.
     init(_ pointer: OpaquePointer) { self.pointer = pointer }
 
     deinit { natsMsg_Destroy(pointer) }

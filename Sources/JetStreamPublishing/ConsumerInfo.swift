@@ -1,5 +1,6 @@
 /// What the server says of a consumer. Source: nats-server, `CONSUMER.INFO`.
 public struct ConsumerInfo: Sendable, Hashable {
+    /// The durable name, or one that the server made up.
     public var name: String
     /// nil for an ephemeral one.
     public var durableName: String?
@@ -7,6 +8,7 @@ public struct ConsumerInfo: Sendable, Hashable {
     public var deliverPolicy: String
     /// `none`, `explicit` or `all`.
     public var ackPolicy: String
+    /// After this a message that was not acknowledged is delivered again.
     public var ackWaitNanoseconds: Int64
     /// -1: no limit.
     public var maxDeliver: Int

@@ -3,7 +3,9 @@
 /// Shape: `$JS.ACK.<stream>.<consumer>.<deliveries>.<stream sequence>.<consumer sequence>.<time>.<pending>`, or the same
 /// with domain and account hash after `ACK` and, perhaps, a random token at the end. Source: ADR-15.
 struct Delivery: Hashable {
+    /// The message's place in the stream.
     let streamSequence: UInt64
+    /// Counts deliveries from 1: a gap is a delivery that was lost.
     let consumerSequence: UInt64
     /// When the server stored the message.
     let unixNanoseconds: Int64

@@ -16,7 +16,9 @@ public final class JetStreamConnection: Sendable {
     private let connectTimeout: Duration
     private let greeting = Mutex<(connectCount: UInt64, version: String?)?>(nil)
 
+    /// Shared with libnats' callbacks.
     let state: ConnectionState
+    /// Held for the length of one publish.
     let scratch: Mutex<PublishScratch>
 
     /// Connects to the first server that takes us, and subscribes the inbox that acks come to.

@@ -39,12 +39,15 @@ public struct JetStreamConnectionOptions: Sendable {
     public var urls: [String]
     /// What the server shows as this client's name.
     public var name: String
+    /// Who we are; anything but `.none` goes before what stands in the URLs.
     public var credentials: Credentials
+    /// Files for TLS.
     public var tls: TLS
     /// For one attempt at one server, from dialling to its first PONG.
     public var connectTimeout: Duration = .seconds(2)
     /// After `pingsOutstandingLimit` of these without an answer the connection counts as dead.
     public var pingInterval: Duration = .seconds(5)
+    /// How many PINGs may be unanswered.
     public var pingsOutstandingLimit = 2
     /// How long a publish may block while the socket is full; then the connection is given up and made anew. Below half of
     /// the replication session's `wal_sender_timeout`, so that a frozen server does not cost the PostgreSQL connection.

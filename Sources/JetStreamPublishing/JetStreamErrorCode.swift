@@ -1,11 +1,18 @@
 /// The `err_code`s that decisions hang on. Source: nats-server, `server/errors.json`.
 public enum JetStreamErrorCode {
+    /// No such consumer.
     public static let consumerNotFound = 10_014
+    /// No message at that sequence, or on that subject.
     public static let messageNotFound = 10_037
+    /// The account has no JetStream.
     public static let jetStreamNotEnabledForAccount = 10_039
+    /// A stream of that name has other settings.
     public static let streamNameInUse = 10_058
+    /// No such stream.
     public static let streamNotFound = 10_059
+    /// The chain does not hold: the stream's, or a key's, last sequence is another.
     public static let wrongLastSequence = 10_071
+    /// The server has no JetStream.
     public static let jetStreamNotEnabled = 10_076
     /// "maximum messages exceeded" and its kin, on streams that discard new messages.
     public static let storeFailed = 10_077

@@ -8,9 +8,11 @@ import Glibc
 public final class MessageReader {
     /// Where to begin.
     public enum Start: Sendable, Hashable {
+        /// At the first message that is still there.
         case first
         /// What is stored after the reader was opened.
         case new
+        /// At this sequence, or the first after it that is there.
         case sequence(UInt64)
         /// RFC 3339.
         case time(String)

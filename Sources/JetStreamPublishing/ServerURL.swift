@@ -3,17 +3,22 @@
 struct ServerURL: Hashable, Sendable {
     /// What stood before the `@`: a user with a password, or a token.
     enum Credentials: Hashable, Sendable {
+        /// `user:password@`
         case user(String, password: String)
+        /// `token@`
         case token(String)
     }
 
     /// The port of a URL that names none.
     static let defaultPort: UInt16 = 4_222
 
+    /// Whether TLS is a must.
     let isTLS: Bool
     /// Without brackets, if it is an IPv6 address.
     let host: String
+    /// Never 0.
     let port: UInt16
+    /// nil if nothing stood before an `@`.
     let credentials: Credentials?
 
     /// Reads `nats://`, `tls://` or bare `[user[:password]@]host[:port]`; percent-encoding in user and password is undone.

@@ -2,7 +2,9 @@
 public struct StoredMessage: Sendable, Hashable {
     /// One header line.
     public struct Header: Sendable, Hashable {
+        /// As it was published: names are case-sensitive.
         public var name: String
+        /// Without surrounding white space.
         public var value: String
 
         /// `name: value`.
@@ -12,9 +14,13 @@ public struct StoredMessage: Sendable, Hashable {
         }
     }
 
+    /// What it was published to.
     public var subject: String
+    /// Its place in the stream.
     public var sequence: UInt64
+    /// In no order that means anything.
     public var headers: [Header]
+    /// The body, as published.
     public var payload: [UInt8]
     /// When the server stored it, in nanoseconds since 1970.
     public var unixNanoseconds: Int64

@@ -1,5 +1,6 @@
 /// The stream that we want: limits retention, file storage, discard old, direct gets, one subject space.
 public struct StreamConfiguration: Sendable, Hashable {
+    /// No white space, none of `. * > / \`.
     public var name: String
     /// The stream captures `<prefix>.>`.
     public var subjectPrefix: String
@@ -11,6 +12,7 @@ public struct StreamConfiguration: Sendable, Hashable {
     public var maxBytes: Int64
     /// -1: no limit.
     public var maxMessages: Int64
+    /// 1, 3 or 5.
     public var replicas: Int
     /// Atomic batches; nats-server 2.12.1 and later.
     public var allowAtomic: Bool

@@ -10,8 +10,11 @@ public struct StreamDifference: Sendable, Hashable {
 
     /// The setting, by the server's name for it.
     public var key: String
+    /// What the stream has.
     public var found: String
+    /// What we would have.
     public var wanted: String
+    /// Whether we go on.
     public var severity: Severity
 
     /// Compares a stream with what is wanted; empty if they agree. What is to be refused comes first.

@@ -13,7 +13,9 @@ public struct StreamInfo: Sendable {
 
     /// A stream's settings, in the server's own terms; what the server leaves out has its default.
     public struct Config: Sendable {
+        /// The stream's name.
         public var name: String
+        /// The filters that it captures; empty on mirrors.
         public var subjects: [String]
         /// `limits`, `interest` or `workqueue`.
         public var retention: String
@@ -21,6 +23,7 @@ public struct StreamInfo: Sendable {
         public var storage: String
         /// `old` or `new`.
         public var discard: String
+        /// How long message ids are remembered.
         public var duplicateWindowNanoseconds: Int64
         /// 0: no limit.
         public var maxAgeNanoseconds: Int64
@@ -32,24 +35,37 @@ public struct StreamInfo: Sendable {
         public var maxMessageSize: Int64
         /// -1: no limit.
         public var maxMessagesPerSubject: Int64
+        /// Servers that hold it.
         public var replicas: Int
+        /// Publishes get no ack.
         public var noAck: Bool
+        /// Nothing can be added or removed.
         public var sealed: Bool
+        /// Any replica may answer direct gets.
         public var allowDirect: Bool
+        /// Takes atomic batches.
         public var allowAtomic: Bool
+        /// A publish may remove what is before it.
         public var allowRollup: Bool
+        /// Messages cannot be deleted one by one.
         public var denyDelete: Bool
+        /// It cannot be purged.
         public var denyPurge: Bool
+        /// With `discard` new: a subject that is full refuses.
         public var discardNewPerSubject: Bool
         /// The mirrored stream's name.
         public var mirror: String?
         /// The names of the streams it sources from.
         public var sources: [String]
+        /// Subjects are rewritten on arrival.
         public var hasSubjectTransform: Bool
+        /// Messages may carry their own expiry.
         public var allowMessageTTL: Bool
         /// 0: none.
         public var subjectDeleteMarkerTTLNanoseconds: Int64
+        /// Messages may make the server publish later.
         public var allowMessageSchedules: Bool
+        /// Messages may be added up by the server.
         public var allowMessageCounter: Bool
         /// `async`, or nil or `default`.
         public var persistMode: String?
@@ -61,8 +77,11 @@ public struct StreamInfo: Sendable {
 
     /// What a stream holds.
     public struct State: Sendable, Hashable {
+        /// Messages that are there; fewer than `lastSequence - firstSequence + 1` after deletes.
         public var messages: UInt64
+        /// Their size in the store.
         public var bytes: UInt64
+        /// The first that is there; `lastSequence + 1` when empty.
         public var firstSequence: UInt64
         /// Survives deletes, purges and expiry, unlike the message.
         public var lastSequence: UInt64
@@ -89,8 +108,11 @@ public struct StreamInfo: Sendable {
 
     /// A server that follows a stream's leader.
     public struct Peer: Sendable, Hashable {
+        /// The server's name.
         public var name: String
+        /// Has applied what the leader has, as far as the leader knows.
         public var isCurrent: Bool
+        /// Not heard of lately.
         public var isOffline: Bool
         /// Operations that it has yet to apply.
         public var lag: UInt64
