@@ -33,7 +33,10 @@ class Streamer:
         self.config = folder / "slotstream.toml"
         self.log = folder / "slotstream.log"
         self.prefix = prefix or []
-        self.environment = os.environ | (environment or {})
+        # Variables that the program reads as configuration must come from the test, not from whoever runs it.
+        inherited = {name: value for name, value in os.environ.items()
+                     if not name.startswith(("SLOTSTREAM_", "FRAISEQL_", "PG")) and name not in ("DATABASE_URL", "NATS_URL")}
+        self.environment = inherited | (environment or {})
         self.process: subprocess.Popen | None = None
         tables = {
             "source": {"url": postgres_url},

@@ -10,7 +10,8 @@
 CHECKOUT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 
 # Where the pinned Python packages (servers among them) live: a virtual environment, outside the checkout. Root's own
-# home is closed to the unprivileged user that PostgreSQL runs as, so root gets a place that everybody can read.
+# home is closed to the unprivileged user that PostgreSQL runs as, so root gets a place that everybody can read. Not
+# exported: the streamer takes every SLOTSTREAM_ variable in its environment for configuration, and refuses unknown ones.
 if [ -z "${SLOTSTREAM_TOOLS:-}" ]; then
     if [ "$(id -u)" = 0 ]; then
         SLOTSTREAM_TOOLS=/var/cache/slotstream/tools
@@ -18,7 +19,6 @@ if [ -z "${SLOTSTREAM_TOOLS:-}" ]; then
         SLOTSTREAM_TOOLS=${XDG_CACHE_HOME:-$HOME/.cache}/slotstream/tools
     fi
 fi
-export SLOTSTREAM_TOOLS
 
 # Binaries of Debian's PostgreSQL, the version that the demonstration runs on.
 POSTGRES_BIN=/usr/lib/postgresql/15/bin
