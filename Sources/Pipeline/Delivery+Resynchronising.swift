@@ -88,6 +88,10 @@ extension Delivery {
     private func readTail() throws(StreamerError) -> (value: StreamTail?, Void)? {
         takeEvents()
         observations.turned()
+        if link.connection.isWedged {
+            // libnats 3.4.1 spins with its lock held when a server falls silent in the middle of connecting.
+            throw .jetStream(.wedged("it has been connecting to \(link.connection.connectedURL) without end"))
+        }
         guard link.connection.isConnected else {
             link.wake.wait(timeout: .milliseconds(250))
             return nil
