@@ -1,15 +1,25 @@
+import Testing
 import WAL
 
 @testable import Capture
 
 /// One event as a sink was given it.
-struct RecordedEvent: Equatable {
+struct RecordedEvent: Equatable, CustomTestStringConvertible {
     let header: EventHeader
     let subject: String
     let messageID: String
     let payload: [UInt8]
 
+    /// Indices of kinds are given in the order in which kinds come, which a watermark changes: no part of the event.
+    static func == (lhs: RecordedEvent, rhs: RecordedEvent) -> Bool {
+        lhs.header.position == rhs.header.position && lhs.header.transactionID == rhs.header.transactionID
+            && lhs.header.commitTimestamp == rhs.header.commitTimestamp && lhs.subject == rhs.subject
+            && lhs.messageID == rhs.messageID && lhs.payload == rhs.payload
+    }
+
     var text: String { String(decoding: payload, as: UTF8.self) }
+
+    var testDescription: String { messageID }
 
     /// The outermost members by name, each as the text that stands there, byte for byte.
     func members() throws -> [String: String] {

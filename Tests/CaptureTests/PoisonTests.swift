@@ -1,0 +1,131 @@
+import Foundation
+import Testing
+import WAL
+
+@testable import Capture
+
+@Suite struct PoisonTests {
+    private static let columns: [WireMessage.Column] = [.init(name: "id", isKey: true), .init(name: "v"), .init(name: "flag", typeOID: 16)]
+    private static let position = Position(commitLSN: LSN(0x100), ordinal: 2)
+
+    /// A transaction of three rows whose second is poison.
+    private static func outcome(
+        _ policy: CaptureConfiguration.PoisonPolicy, _ poison: [UInt8], payloadLimit: Int = 1_048_576,
+        subject: String = "{prefix}.{entity}.{operation}"
+    ) throws -> Outcome {
+        let good: [WireMessage.Cell] = [.text("1"), .text("x"), .text("t")]
+        return try Outcome(
+            of: [
+                WireMessage.begin(0x100), WireMessage.relation(columns: columns), WireMessage.insert(good), poison,
+                WireMessage.insert(good), WireMessage.commit(0x100),
+            ], CaptureConfiguration(subjectTemplate: subject, poisonPolicy: policy), payloadLimit: payloadLimit)
+    }
+
+    private static func check(
+        _ poison: [UInt8], _ reason: PoisonReason, payloadLimit: Int = 1_048_576, entityID: String? = #""2""#
+    ) throws {
+        let stopped = try outcome(.stop, poison, payloadLimit: payloadLimit)
+        #expect(stopped.error == .poison(reason, at: position, relation: "public.tb_order"))
+        // What came before has been handed on, and it is not the last: nothing of the poison is.
+        #expect(stopped.events.map(\.header.position.ordinal) == [1])
+        #expect(try stopped.events.first?.value("transaction", "last") == "false")
+
+        let referred = try outcome(.reference, poison, payloadLimit: payloadLimit)
+        #expect(referred.error == nil)
+        try #require(referred.events.map(\.header.position.ordinal) == [1, 2, 3])
+        let event = referred.events[1]
+        let parsed = try #require(try JSONSerialization.jsonObject(with: Data(event.payload)) as? [String: Any])
+        #expect(parsed["omitted"] as? String == reason.description)
+        #expect(parsed["entity"] == nil && parsed["before"] == nil && parsed["changes"] == nil && parsed["unchanged"] == nil)
+        #expect(try event.value("entity_id") == entityID)
+        #expect(Set(parsed.keys).subtracting(["entity_id"]) == ["id", "entity_type", "operation", "timestamp", "omitted", "transaction", "source"])
+    }
+
+    @Test func invalidUTF8() throws {
+        try Self.check(WireMessage.insert([.text("2"), .bytes([0x61, 0xC3]), .text("t")]), .notUTF8(column: "v"))
+        try Self.check(
+            WireMessage.update(old: [.text("2"), .bytes([0xFF]), .text("t")], new: [.text("2"), .text("x"), .text("t")]),
+            .notUTF8(column: "v"))
+        // Where the identity itself cannot be written, the reference says only which table.
+        try Self.check(
+            WireMessage.insert([.bytes([0xED, 0xA0, 0x80]), .text("x"), .text("t")]), .notUTF8(column: "id"), entityID: nil)
+    }
+
+    @Test func valuesThatAreNotOfTheirType() throws {
+        for text in ["", "true", "x", "tt"] {
+            try Self.check(
+                WireMessage.insert([.text("2"), .text("x"), .text(text)]), .malformedValue(column: "flag", type: "bool"))
+        }
+    }
+
+    @Test func payloadOverTheLimit() throws {
+        let value = String(repeating: "x", count: 500)
+        let poison = WireMessage.insert([.text("2"), .text(value), .text("t")])
+        let whole = try Self.outcome(.stop, poison)
+        let byteCount = try #require(whole.events.dropFirst().first).payload.count
+        #expect(try Self.outcome(.stop, poison, payloadLimit: byteCount).error == nil)
+        try Self.check(
+            poison, .payloadTooLarge(byteCount: byteCount, limit: byteCount - 1), payloadLimit: byteCount - 1)
+    }
+
+    @Test func aReferenceThatIsTooLargeStops() throws {
+        let poison = WireMessage.insert([.text(String(repeating: "2", count: 500)), .text("x"), .text("t")])
+        let outcome = try Self.outcome(.reference, poison, payloadLimit: 450)
+        guard case .poison(.payloadTooLarge(_, 450), Self.position, _)? = outcome.error else {
+            Issue.record("\(String(describing: outcome.error))")
+            return
+        }
+        #expect(outcome.events.map(\.header.position.ordinal) == [1])
+    }
+
+    @Test func subjectOverTheLimitStopsUnderBothPolicies() throws {
+        let poison = WireMessage.insert([.text("2"), .text(String(repeating: "é", count: 400)), .text("t")])
+        for policy in [CaptureConfiguration.PoisonPolicy.stop, .reference] {
+            let outcome = try Self.outcome(policy, poison, subject: "{prefix}.{column:v}")
+            #expect(
+                outcome.error
+                    == .poison(.subjectTooLong(byteCount: 18 + 400 * 6, limit: 2048), at: Self.position, relation: "public.tb_order"))
+        }
+    }
+
+    @Test func logicalMessagesOverTheLimit() throws {
+        let data = String(repeating: "x", count: 600)
+        let body = #"{"entity_type":"Order","operation":"PAID","entity_id":"2","entity":{"v":"\#(data)"},"omitted":1,"note":"kept"}"#
+        let messages = [WireMessage.begin(0x100), WireMessage.message(Array(body.utf8)), WireMessage.commit(0x100)]
+        let stopped = try Outcome(of: messages, payloadLimit: 600)
+        guard case .poison(.payloadTooLarge(let byteCount, 600), _, "logical message fraiseql_events")? = stopped.error else {
+            Issue.record("\(String(describing: stopped.error))")
+            return
+        }
+        let referred = try Outcome(of: messages, CaptureConfiguration(poisonPolicy: .reference), payloadLimit: 600)
+        let event = try #require(referred.events.first)
+        #expect(try event.value("entity") == nil && event.value("note") == #""kept""# && event.value("entity_id") == #""2""#)
+        #expect(try event.value("omitted") == "\"\(PoisonReason.payloadTooLarge(byteCount: byteCount, limit: 600))\"")
+        #expect((try JSONSerialization.jsonObject(with: Data(event.payload))) is [String: Any])
+    }
+
+    @Test func whatADatabaseWithoutEncodingHolds() throws {
+        let captured = try CapturedChanges(
+            setup: "CREATE TABLE tb_x (id int PRIMARY KEY, v text);",
+            changes: "INSERT INTO tb_x VALUES (1, 'plain'), (2, E'\\xE9t\\xE9');", encoding: "SQL_ASCII")
+        let outcome = try captured.outcome()
+        #expect(outcome.events.count == 1)
+        guard case .poison(.notUTF8(column: "v"), let position, "public.tb_x")? = outcome.error else {
+            Issue.record("\(String(describing: outcome.error))")
+            return
+        }
+        #expect(position.ordinal == 2)
+        #expect(try captured.outcome(CaptureConfiguration(poisonPolicy: .reference)).events.count == 2)
+    }
+
+    @Test func errorsCarryNoRowData() {
+        let reasons: [PoisonReason] = [
+            .notUTF8(column: "v"), .payloadTooLarge(byteCount: 2, limit: 1), .subjectTooLong(byteCount: 2, limit: 1),
+            .malformedValue(column: "v", type: "bool"), .messageBody("it ends too soon"),
+        ]
+        for reason in reasons {
+            let text = CaptureError.poison(reason, at: Self.position, relation: "public.tb_order").description
+            #expect(text == "public.tb_order at 0/100 change 2: \(reason)")
+        }
+    }
+}

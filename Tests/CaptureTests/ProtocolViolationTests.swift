@@ -1,0 +1,89 @@
+import Testing
+import WAL
+
+@testable import Capture
+
+/// What the protocol does not allow, and what shows that the server's history is another one.
+@Suite struct ProtocolViolationTests {
+    private static let relation = WireMessage.relation(columns: [.init(name: "id", isKey: true), .init(name: "v")])
+    private static let row = WireMessage.insert([.text("1"), .text("x")])
+    private static let begin = WireMessage.begin(0x100)
+
+    static let sequences: [[[UInt8]]] = [
+        [relation, row], [begin, row], [begin, begin], [WireMessage.commit(0x100)], [begin, WireMessage.commit(0x101)],
+        [begin, WireMessage.commit(0x100), WireMessage.commit(0x100)], [relation, WireMessage.truncate([16_400])],
+        [begin, relation, WireMessage.truncate([16_400, 16_401])], [begin, relation, WireMessage.insert([.text("1")])],
+        [begin, relation, WireMessage.insert([.text("1"), .text("x"), .null])],
+        [begin, relation, WireMessage.update(key: [.text("1")], new: [.text("1"), .text("x")])],
+        [begin, relation, WireMessage.update(old: [.text("1"), .null, .null], new: [.text("1"), .text("x")])],
+        [begin, relation, WireMessage.delete(key: [.text("1")])], [begin, relation, WireMessage.delete(key: [])],
+        [begin, relation, WireMessage.insert([.text("1"), .binary([1, 2])])],
+        [begin, relation, WireMessage.update(old: [.binary([0x31]), .null], new: [.text("1"), .null])],
+        [WireMessage.message([0x7B, 0x7D])], [begin, WireMessage.message([0x7B, 0x7D], isTransactional: false)],
+        // Stream Start, Begin Prepare: never asked for.
+        [[UInt8(ascii: "S"), 0, 0, 0, 1, 1]],
+        [[UInt8(ascii: "b")] + [UInt8](repeating: 1, count: 28) + [0x67, 0]],
+    ]
+
+    @Test(arguments: sequences.indices)
+    func isAnErrorThatPublishesNothing(index: Int) throws {
+        let outcome = try Outcome(of: Self.sequences[index])
+        guard case .protocolViolation(let what, _)? = outcome.error else {
+            Issue.record("sequence \(index) gave \(String(describing: outcome.error))")
+            return
+        }
+        #expect(!what.isEmpty && outcome.events.isEmpty)
+    }
+
+    @Test func namesTheTransactionItHappenedIn() throws {
+        let error = try #require(try Outcome(of: [Self.begin, Self.row]).error)
+        #expect(error.description == "a change of relation 16400, which was never described (in the transaction that commits at 0/100)")
+    }
+
+    private static let expected = TransactionAssembler.ExpectedTransaction(
+        position: Position(commitLSN: LSN(0x100), ordinal: 2), transactionID: TransactionID(735))
+
+    private static func transaction(_ commitLSN: UInt64, xid: UInt32 = 735, rowCount: Int = 3) -> [[UInt8]] {
+        [WireMessage.begin(commitLSN, xid: xid), relation] + Array(repeating: row, count: rowCount)
+            + [WireMessage.commit(commitLSN)]
+    }
+
+    private static func outcome(_ messages: [[UInt8]]) throws -> Outcome {
+        try Outcome(of: messages, watermark: expected.position, expected: expected)
+    }
+
+    @Test func goesOnInTheTransactionThatWasExpected() throws {
+        let outcome = try Self.outcome(Self.transaction(0x100) + Self.transaction(0x200, xid: 736))
+        #expect(outcome.error == nil)
+        #expect(outcome.events.map(\.header.position.ordinal) == [3, 1, 2, 3])
+    }
+
+    @Test(arguments: [(UInt64(0x100), UInt32(734)), (0x101, 735), (0xFF, 735), (0x200, 736)])
+    func refusesAnotherTransactionFirst(commitLSN: UInt64, xid: UInt32) throws {
+        let outcome = try Self.outcome(Self.transaction(commitLSN, xid: xid))
+        #expect(outcome.events.isEmpty)
+        #expect(
+            outcome.error
+                == .historyDiverged(
+                    expected: Self.expected.position, expectedXID: TransactionID(735), foundLSN: LSN(commitLSN),
+                    foundXID: TransactionID(xid)))
+    }
+
+    @Test func refusesAMessageFromBeyondTheTransactionThatWasExpected() throws {
+        let body = Array(#"{"entity_type":"O","operation":"P","entity_id":1}"#.utf8)
+        let before = WireMessage.message(body, isTransactional: false, lsn: 0x100)
+        #expect(try Self.outcome([before] + Self.transaction(0x100)).events.map(\.header.position.ordinal) == [3])
+        let beyond = try Self.outcome([WireMessage.message(body, isTransactional: false, lsn: 0x101)])
+        guard case .historyDiverged(_, _, LSN(0x101), .none)? = beyond.error else {
+            Issue.record("\(String(describing: beyond.error))")
+            return
+        }
+    }
+
+    @Test func refusesATransactionThatShrank() throws {
+        #expect(try Self.outcome(Self.transaction(0x100, rowCount: 2)).error == nil)
+        #expect(
+            try Self.outcome(Self.transaction(0x100, rowCount: 1)).error
+                == .transactionShrank(stored: Self.expected.position, changeCount: 1))
+    }
+}
