@@ -99,4 +99,16 @@ struct SubjectPlan: Sendable {
         if !run.isEmpty { segments.append(.bytes(run)) }
         self.segments = segments
     }
+
+    /// The subject where there is no row whose columns could fill it.
+    var unknownColumns: [UInt8] {
+        var subject: [UInt8] = []
+        for segment in segments {
+            switch segment {
+            case .bytes(let bytes): subject += bytes
+            case .column: subject += EntityNaming.unknownToken
+            }
+        }
+        return subject
+    }
 }

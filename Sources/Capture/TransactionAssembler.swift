@@ -23,7 +23,8 @@ public struct TransactionAssembler: ~Copyable {
             self.transactionID = transactionID
         }
 
-        fileprivate func diverged(foundLSN: LSN, foundXID: TransactionID) -> CaptureError {
+        /// The error for what came in its place.
+        func diverged(foundLSN: LSN, foundXID: TransactionID) -> CaptureError {
             .historyDiverged(
                 expected: position, expectedXID: transactionID, foundLSN: foundLSN, foundXID: foundXID)
         }
@@ -32,26 +33,35 @@ public struct TransactionAssembler: ~Copyable {
     /// More entities than this share the kind `other`: label sets stay bounded.
     public static let entityLimit = 1000
 
-    /// Operations that logical messages name, of all entities together, beyond which they too are `other`.
+    /// Kinds beyond which entity and operation are `other` both: logical messages name operations as they like.
     public static let eventKindLimit = 8 * entityLimit
 
-    private struct Current {
+    /// The transaction that has begun and not ended.
+    struct Current {
         var transactionID: TransactionID
         var commitLSN: LSN
         var commitTimestamp: PostgresTimestamp
+        /// Of the latest change; 0: none has come.
         var ordinal: UInt64 = 0
     }
 
-    private let configuration: CaptureConfiguration
-    private let template: SubjectTemplate
+    /// What the operator chose.
+    let configuration: CaptureConfiguration
+    /// `configuration.subjectTemplate`, read.
+    let template: SubjectTemplate
+    /// The database that the changes are of.
+    let identity: SourceIdentity
+    /// The server's history, for the timeline in each id.
+    let timelines: TimelineHistory
+    /// Holds the event that waits for its `last`.
+    var encoder: EventEncoder
     private let exclusions: [ExclusionPattern]
-    private let identity: SourceIdentity
-    private let timelines: TimelineHistory
-    private var encoder: EventEncoder
     private var plans: [RelationID: RelationPlan] = [:]
     private var lastPlan: RelationPlan?
-    private var current: Current?
-    private var expected: ExpectedTransaction?
+    /// nil between transactions.
+    private(set) var current: Current?
+    /// nil once it has come.
+    private(set) var expected: ExpectedTransaction?
 
     /// The types of columns, as far as they were needed; filled by the caller before a Relation is received.
     public var types = TypeCatalogue()
@@ -178,7 +188,7 @@ public struct TransactionAssembler: ~Copyable {
 
     /// Counts the change; nil if it is stored already.
     @inline(__always)
-    private mutating func nextPosition() throws(CaptureError) -> Position? {
+    mutating func nextPosition() throws(CaptureError) -> Position? {
         guard let commitLSN = current?.commitLSN else { throw violation("a change outside a transaction") }
         current?.ordinal += 1
         let position = Position(commitLSN: commitLSN, ordinal: current?.ordinal ?? 0)
@@ -262,71 +272,6 @@ public struct TransactionAssembler: ~Copyable {
         }
     }
 
-    private mutating func logicalMessage(
-        _ message: LogicalMessage, _ bytes: RawSpan, _ sendTime: PostgresTimestamp,
-        _ sink: inout some EventSink & ~Copyable
-    ) throws(CaptureError) {
-        let position: Position
-        if message.isTransactional {
-            guard let next = try nextPosition() else { return }
-            position = next
-        } else {
-            guard current == nil else { throw violation("a non-transactional message inside a transaction") }
-            position = Position(commitLSN: message.lsn, ordinal: 0)
-            if let watermark, position <= watermark { return }
-            // Beyond the transaction that had to come first: that one is not in this history.
-            if let expected { throw expected.diverged(foundLSN: message.lsn, foundXID: .none) }
-        }
-        // Other prefixes are other programs' messages; they have been counted.
-        let prefix = bytes.withUnsafeBytes { all in
-            String(decoding: all[message.prefix.start..<message.prefix.end], as: UTF8.self)
-        }
-        guard configuration.messagePrefixes.contains(where: { $0.utf8.elementsEqual(prefix.utf8) }) else { return }
-
-        encoder.close(isLast: false, into: &sink)
-        if !message.isTransactional {
-            encoder.beginTransaction(
-                identity: identity, timeline: timelines.timeline(containing: message.lsn), xid: .none,
-                commitLSN: message.lsn, commitTimestamp: sendTime)
-        }
-        let reason = bytes.withUnsafeBytes { all in
-            open(UnsafeRawBufferPointer(rebasing: all[message.content.start..<message.content.end]), at: position)
-        }
-        if let reason { throw .poison(reason, at: position, relation: "logical message \(prefix)") }
-        if !message.isTransactional { encoder.close(isLast: true, into: &sink) }
-    }
-
-    /// Encodes a logical message by the policy for poison; the reason if even that is not possible.
-    private mutating func open(_ body: UnsafeRawBufferPointer, at position: Position) -> PoisonReason? {
-        do throws(PoisonReason) {
-            try open(LogicalMessageEvent(body), at: position)
-            return nil
-        } catch {
-            // A body that is no event has no entity to refer to: only one that is too large can do without its data.
-            guard case .payloadTooLarge = error, configuration.poisonPolicy == .reference else { return error }
-            let omitted = error
-            do throws(PoisonReason) {
-                try open(LogicalMessageEvent(body, omittedData: omitted), at: position)
-                return nil
-            } catch {
-                return error
-            }
-        }
-    }
-
-    private mutating func open(_ event: LogicalMessageEvent, at position: Position) throws(PoisonReason) {
-        let subject = SubjectPlan(
-            template, prefix: configuration.subjectPrefix, database: identity.databaseName, schema: nil, table: nil,
-            entity: event.entityType, operation: event.operation, columnIndex: { _ in nil })
-        try encoder.openMessage(
-            event, subject: subject.fixed ?? subject.unknownColumns, tail: messageTail, ordinal: position.ordinal,
-            kindIndex: kindIndex(entity: event.entityType, operation: event.operation))
-    }
-
-    private var messageTail: [UInt8] {
-        Array("},\"source\":{\"database\":".utf8) + JSONText.string(identity.databaseName) + Array("}}".utf8)
-    }
-
     // MARK: - Relations
 
     private mutating func replacePlan(for relation: Relation) {
@@ -338,7 +283,8 @@ public struct TransactionAssembler: ~Copyable {
         lastPlan = plan
     }
 
-    private mutating func kindIndex(entity: String, operation: String) -> Int32 {
+    /// The index of a kind in `eventKinds`, which grows by it if it is new.
+    mutating func kindIndex(entity: String, operation: String) -> Int32 {
         var kind = EventKind(entity: entity, operation: operation)
         if entities.count >= Self.entityLimit, !entities.contains(entity) {
             kind = EventKind(entity: "other", operation: operation)
@@ -355,7 +301,8 @@ public struct TransactionAssembler: ~Copyable {
         return index
     }
 
-    private func violation(_ what: String) -> CaptureError {
+    /// The error for a message that the protocol does not allow here.
+    func violation(_ what: String) -> CaptureError {
         .protocolViolation(what, commitLSN: current?.commitLSN ?? .invalid)
     }
 }
@@ -366,19 +313,5 @@ extension [TupleColumn] {
         // By index: an iterator of an array is an allocation in a build without optimisation.
         for index in indices where self[index].kind == .binary { return true }
         return false
-    }
-}
-
-extension SubjectPlan {
-    /// The subject where there is no row whose columns could fill it.
-    var unknownColumns: [UInt8] {
-        var subject: [UInt8] = []
-        for segment in segments {
-            switch segment {
-            case .bytes(let bytes): subject += bytes
-            case .column: subject += EntityNaming.unknownToken
-            }
-        }
-        return subject
     }
 }
