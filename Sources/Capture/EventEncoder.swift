@@ -44,7 +44,8 @@ struct EventEncoder: ~Copyable {
     }
 
     mutating func beginTransaction(
-        identity: SourceIdentity, timeline: UInt32, xid: TransactionID, commitLSN: LSN, commitTimestamp: PostgresTimestamp
+        identity: SourceIdentity, timeline: UInt32, xid: TransactionID, commitLSN: LSN,
+        commitTimestamp: PostgresTimestamp
     ) {
         transactionID = xid
         self.commitLSN = commitLSN

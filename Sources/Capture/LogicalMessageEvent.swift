@@ -33,7 +33,9 @@ struct LogicalMessageEvent {
                 else { throw .messageBody("entity_id is not a string, a number or null") }
                 hasEntityID = true
             case "timestamp":
-                guard let text = JSONObjectScanner.string(body, member.valueRange), RFC3339.isTimestamp(text) else { continue }
+                guard let text = JSONObjectScanner.string(body, member.valueRange), RFC3339.isTimestamp(text) else {
+                    continue
+                }
                 hasTimestamp = true
             default: break
             }

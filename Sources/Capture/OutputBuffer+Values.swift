@@ -44,7 +44,9 @@ extension OutputBuffer {
         var index = 0
         while index < text.count {
             let byte = text[index]
-            guard byte < 0x80, byte >= 0x20, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\") else { return .malformed }
+            guard byte < 0x80, byte >= 0x20, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\") else {
+                return .malformed
+            }
             if byte == UInt8(ascii: " "), !isTimeReached {
                 append(UInt8(ascii: "T"))
                 isTimeReached = true

@@ -15,7 +15,8 @@ enum RFC3339 {
             return range.contains(value)
         }
         func one(of allowed: StaticString) -> Bool {
-            guard let byte = rest.first, UnsafeBufferPointer(start: allowed.utf8Start, count: allowed.utf8CodeUnitCount).contains(byte)
+            guard let byte = rest.first,
+                UnsafeBufferPointer(start: allowed.utf8Start, count: allowed.utf8CodeUnitCount).contains(byte)
             else { return false }
             rest = rest.dropFirst()
             return true

@@ -23,7 +23,8 @@ public struct SubjectTemplate: Sendable, Equatable {
                 let isAllowed = character.utf8.allSatisfy { EntityNaming.isPlain($0) || $0 == UInt8(ascii: ".") }
                 guard isAllowed else {
                     throw .subjectTemplate(
-                        "the subject template \"\(template)\" has \"\(character)\": outside placeholders only A-Z a-z 0-9 _ - and . are allowed")
+                        "the subject template \"\(template)\" has \"\(character)\": outside placeholders only A-Z a-z 0-9 _ - and . are allowed"
+                    )
                 }
                 literal += Array(character.utf8)
                 rest = rest.dropFirst()
@@ -56,7 +57,8 @@ public struct SubjectTemplate: Sendable, Equatable {
         default:
             if name.hasPrefix("column:"), name.utf8.count > 7 { return .column(String(name.dropFirst(7))) }
             throw .subjectTemplate(
-                "the subject template \"\(template)\" has {\(name)}: allowed are {prefix} {database} {schema} {table} {entity} {operation} {column:NAME}")
+                "the subject template \"\(template)\" has {\(name)}: allowed are {prefix} {database} {schema} {table} {entity} {operation} {column:NAME}"
+            )
         }
     }
 }

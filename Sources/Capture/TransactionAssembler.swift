@@ -213,10 +213,12 @@ public struct TransactionAssembler: ~Copyable {
         guard !plan.operations[operation.rawValue].isExcluded else { return }
         let newCount = decoder.newColumns.count
         let oldCount = decoder.oldColumns.count
-        guard operation == .delete || newCount == plan.columns.count, oldTuple == .none || oldCount == plan.columns.count
+        guard operation == .delete || newCount == plan.columns.count,
+            oldTuple == .none || oldCount == plan.columns.count
         else {
             throw violation(
-                "a row of \(plan.qualifiedName) with \(max(newCount, oldCount)) columns, it was described with \(plan.columns.count)")
+                "a row of \(plan.qualifiedName) with \(max(newCount, oldCount)) columns, it was described with \(plan.columns.count)"
+            )
         }
         guard !decoder.newColumns.hasBinary, !decoder.oldColumns.hasBinary else {
             throw violation("a row of \(plan.qualifiedName) with binary values, which were not asked for")

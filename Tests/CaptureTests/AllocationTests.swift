@@ -112,7 +112,8 @@ enum SampleRows {
                 .init(name: "status", isKey: true), .init(name: "total \"amount\"", typeOID: 1700, isKey: true),
                 .init(name: "paid", typeOID: 16, isKey: true), .init(name: "items", typeOID: 1009, isKey: true),
                 .init(name: "counts", typeOID: 1007, isKey: true), .init(name: "data", typeOID: 3802, isKey: true),
-                .init(name: "created_at", typeOID: 1184, isKey: true), .init(name: "local_at", typeOID: 1114, isKey: true),
+                .init(name: "created_at", typeOID: 1184, isKey: true),
+                .init(name: "local_at", typeOID: 1114, isKey: true),
                 .init(name: "raw", typeOID: 17, isKey: true), .init(name: "document", isKey: true),
             ]),
         WireMessage.relation(

@@ -10,7 +10,8 @@ import WAL
 
     private static func entityID(
         identity: Unicode.Scalar = "d", chosen: [String]? = nil, primaryKey: [String] = [],
-        columns: [WireMessage.Column] = columns, cells: [WireMessage.Cell] = [.text("B"), .text("I"), .text("A"), .text("E")]
+        columns: [WireMessage.Column] = columns,
+        cells: [WireMessage.Cell] = [.text("B"), .text("I"), .text("A"), .text("E")]
     ) throws -> String? {
         var configuration = CaptureConfiguration()
         if let chosen { configuration.identities["public.tb_order"] = chosen }

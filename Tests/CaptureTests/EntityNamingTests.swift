@@ -6,7 +6,8 @@ import Testing
     @Test(arguments: [
         ("tb_order", "Order"), ("tb_order_line", "OrderLine"), ("order", "Order"), ("tb_", "Tb"), ("tb", "Tb"),
         ("tb__x", "X"), ("tb___", "tb___"), ("_", "_"), ("tb_2fa_code", "2faCode"), ("TB_order", "TBOrder"),
-        ("tb_ORDER", "ORDER"), ("tb_état", "état"), ("tb_order_état", "Orderétat"), ("tb_a.b", "A.b"), ("tb_tb_x", "TbX"),
+        ("tb_ORDER", "ORDER"), ("tb_état", "état"), ("tb_order_état", "Orderétat"), ("tb_a.b", "A.b"),
+        ("tb_tb_x", "TbX"),
     ])
     func cutsThePrefixAndJoinsTheParts(table: String, entity: String) {
         #expect(EntityNaming.entity(forTable: table, prefixes: ["tb_"]) == entity)
@@ -22,11 +23,15 @@ import Testing
 
     @Test func encodesTokensReversiblyAndWithoutCollision() {
         var random = SplitMix64(seed: 2)
-        let pieces = ["a", "Z", "_", "-", ".", "*", ">", " ", "%", "%empty", "é", "😀", "\r\n", "\0", "\u{7F}", "%2E", "null"]
+        let pieces = [
+            "a", "Z", "_", "-", ".", "*", ">", " ", "%", "%empty", "é", "😀", "\r\n", "\0", "\u{7F}", "%2E", "null",
+        ]
         var byToken: [[UInt8]: String] = [:]
         for _ in 0..<5000 {
-            let value = (0..<Int.random(in: 0...6, using: &random)).map { _ in pieces.randomElement(using: &random) ?? "" }
-                .joined()
+            let value = (0..<Int.random(in: 0...6, using: &random)).map { _ in
+                pieces.randomElement(using: &random) ?? ""
+            }
+            .joined()
             let token = EntityNaming.token(value)
             #expect(token.allSatisfy { EntityNaming.isPlain($0) || $0 == UInt8(ascii: "%") })
             #expect(!token.isEmpty)
@@ -58,10 +63,13 @@ import Testing
     @Test(arguments: [
         ("public.tb_order", "public.tb_order", true), ("public.tb_order", "public.tb_orders", false),
         ("public.*", "public.tb_order", true), ("*", "any.thing", true), ("*.tb_order", "a.b.tb_order", true),
-        ("public.tb_?", "public.tb_a", true), ("public.tb_?", "public.tb_é", true), ("public.tb_?", "public.tb_😀", true),
-        ("public.tb_?", "public.tb_ab", false), ("public.tb_?", "public.tb_", false), ("public.tb_??", "public.tb_é", false),
+        ("public.tb_?", "public.tb_a", true), ("public.tb_?", "public.tb_é", true),
+        ("public.tb_?", "public.tb_😀", true),
+        ("public.tb_?", "public.tb_ab", false), ("public.tb_?", "public.tb_", false),
+        ("public.tb_??", "public.tb_é", false),
         ("*a*b*c", "xaxbxc", true), ("*a*b*c", "xaxbxcx", false), ("", "public.tb_order", false), ("", "", true),
-        ("public.Tb_order", "public.tb_order", false), ("public.[a]", "public.a", false), ("public.a\\*", "public.ab", false),
+        ("public.Tb_order", "public.tb_order", false), ("public.[a]", "public.a", false),
+        ("public.a\\*", "public.ab", false),
     ])
     func matchesTablesAsGlobsDo(pattern: String, table: String, isMatch: Bool) {
         #expect(ExclusionPattern(pattern).matches(qualifiedName: table, operation: "INSERT") == isMatch)

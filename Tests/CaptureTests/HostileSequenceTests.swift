@@ -8,7 +8,8 @@ import WAL
 /// Whatever messages come, in whatever order and however damaged: nothing traps, and what is handed on is JSON with a subject.
 @Suite struct HostileSequenceTests {
     private static let names = [
-        "tb_order", "a\"b", "c\r\nNats-Msg-Id: x", "{prefix}", "*", ">", ".", "a.b", " ", "é", String(repeating: "é", count: 31), "_", "tb_",
+        "tb_order", "a\"b", "c\r\nNats-Msg-Id: x", "{prefix}", "*", ">", ".", "a.b", " ", "é",
+        String(repeating: "é", count: 31), "_", "tb_",
     ]
 
     private struct Generator {
@@ -33,7 +34,9 @@ import WAL
             let relationID = pick([UInt32(1), 1, 1, 2, 3])
             let count = pick([2, 2, 2, 2, 2, 3, 0])
             switch Int.random(in: 0..<16, using: &random) {
-            case 0, 1: return WireMessage.begin(pick([0x100, 0x200, 0x300]), xid: pick([1, 2]), timestamp: pick([0, .min, .max]))
+            case 0, 1:
+                return WireMessage.begin(
+                    pick([0x100, 0x200, 0x300]), xid: pick([1, 2]), timestamp: pick([0, .min, .max]))
             case 2, 3: return WireMessage.commit(pick([0x100, 0x200, 0x300]))
             case 4:
                 let columns = (0..<count).map { _ in
@@ -67,14 +70,17 @@ import WAL
         for round in 0..<150 {
             var configuration = CaptureConfiguration()
             configuration.poisonPolicy = generator.pick([.stop, .reference])
-            configuration.subjectTemplate = generator.pick(["{prefix}.{entity}.{operation}", "{prefix}.{schema}.{table}.{column:tb_order}"])
+            configuration.subjectTemplate = generator.pick([
+                "{prefix}.{entity}.{operation}", "{prefix}.{schema}.{table}.{column:tb_order}",
+            ])
             configuration.exclusions = generator.pick([[], ["*:DELETE"], ["*tb_*"]])
             let watermark = generator.pick([nil, nil, Position(commitLSN: LSN(0x200), ordinal: 1)])
             var rig = try Rig(configuration, payloadLimit: generator.pick([300, 100_000]), watermark: watermark)
             for _ in 0..<60 {
                 var message = generator.message()
                 if Int.random(in: 0..<20, using: &generator.random) == 0 {
-                    message[Int.random(in: 0..<message.count, using: &generator.random)] = UInt8.random(in: 0...255, using: &generator.random)
+                    message[Int.random(in: 0..<message.count, using: &generator.random)] = UInt8.random(
+                        in: 0...255, using: &generator.random)
                 }
                 // The rig goes on after an error, which no session does: it must not trap even then.
                 do {
@@ -88,7 +94,9 @@ import WAL
             eventCount += rig.events.count
             for event in rig.events {
                 let isPlain = event.subject.utf8.allSatisfy { EntityNaming.isPlain($0) || "%.".utf8.contains($0) }
-                #expect(isPlain && !event.subject.contains("..") && !event.subject.hasSuffix("."), "seed \(seed) round \(round)")
+                #expect(
+                    isPlain && !event.subject.contains("..") && !event.subject.hasSuffix("."),
+                    "seed \(seed) round \(round)")
                 #expect(MessageID(event.messageID)?.position == event.header.position, "seed \(seed) round \(round)")
                 let parsed = (try? JSONSerialization.jsonObject(with: Data(event.payload))) as? [String: Any]
                 #expect(parsed != nil && (try? event.members()) != nil, "seed \(seed) round \(round): \(event.text)")
@@ -101,7 +109,8 @@ import WAL
         let names = Self.names.filter { $0 != "_" }
         let quoted = names.map { "\"\($0.replacingOccurrences(of: "\"", with: "\"\""))\"" }
         let captured = try CapturedChanges(
-            setup: quoted.map { "CREATE TABLE \($0) (\(quoted.map { "\($0) text" }.joined(separator: ", ")));" }.joined(separator: "\n"),
+            setup: quoted.map { "CREATE TABLE \($0) (\(quoted.map { "\($0) text" }.joined(separator: ", ")));" }.joined(
+                separator: "\n"),
             changes: quoted.map { name in
                 "INSERT INTO \(name) AS t VALUES (\(names.map { _ in "'v'" }.joined(separator: ", "))) RETURNING hexjson(t);"
             }.joined(separator: "\n"))

@@ -28,7 +28,10 @@ import Testing
         let members = try #require(Self.scan(text))
         #expect(members.map { String(decoding: $0.key, as: UTF8.self) } == ["a", "b", ""])
         #expect(members.map { String(decoding: text[$0.keyRange], as: UTF8.self) } == [#""a""#, #""\u0062""#, #""""#])
-        #expect(members.map { String(decoding: text[$0.valueRange], as: UTF8.self) } == ["1.50", #"{"c": [1, 2]}"#, #""x\"y""#])
+        #expect(
+            members.map { String(decoding: text[$0.valueRange], as: UTF8.self) } == [
+                "1.50", #"{"c": [1, 2]}"#, #""x\"y""#,
+            ])
     }
 
     @Test func decodesStrings() {
@@ -39,10 +42,13 @@ import Testing
     }
 
     @Test(arguments: [
-        "", " ", "[]", "1", "null", "\"a\"", "{", "}", "{}x", "{}{}", "{a:1}", "{'a':1}", "{\"a\"}", "{\"a\":}", "{\"a\":1,}",
+        "", " ", "[]", "1", "null", "\"a\"", "{", "}", "{}x", "{}{}", "{a:1}", "{'a':1}", "{\"a\"}", "{\"a\":}",
+        "{\"a\":1,}",
         "{,}", "{\"a\":1 \"b\":2}", "{\"a\":01}", "{\"a\":+1}", "{\"a\":.5}", "{\"a\":1.}", "{\"a\":1e}", "{\"a\":-}",
-        "{\"a\":NaN}", "{\"a\":tru}", "{\"a\":nulll}", "{\"a\":[1,]}", "{\"a\":[1}", "{\"a\":\"\u{1}\"}", "{\"a\":\"\\x\"}",
-        "{\"a\":\"\\u12\"}", "{\"a\":\"\\u12g4\"}", "{\"a\":\"\\ud800\"}", "{\"a\":\"\\udc00\"}", "{\"a\":\"\\ud800\\u0041\"}",
+        "{\"a\":NaN}", "{\"a\":tru}", "{\"a\":nulll}", "{\"a\":[1,]}", "{\"a\":[1}", "{\"a\":\"\u{1}\"}",
+        "{\"a\":\"\\x\"}",
+        "{\"a\":\"\\u12\"}", "{\"a\":\"\\u12g4\"}", "{\"a\":\"\\ud800\"}", "{\"a\":\"\\udc00\"}",
+        "{\"a\":\"\\ud800\\u0041\"}",
         "{\"a\":\"x}", "\u{FEFF}{}", "{\"a\":1}\0", "{\"a\":/**/1}", "{\"a\":1e400e}", "{\"a\":--1}", "{\"a\":1-1}",
     ])
     func refusesWhatIsNoObject(text: String) {
@@ -73,7 +79,8 @@ import Testing
     @Test(arguments: UInt64(0)..<8)
     func agreesWithFoundationOnDamagedText(seed: UInt64) {
         var random = SplitMix64(seed: seed)
-        let alphabet = Array(#"{}[]",:\u0123456789abcdefDE+-.truefalsn /"#.utf8) + [0, 9, 10, 31, 0x7F, 0xC3, 0xA9, 0xF0, 0xFF]
+        let alphabet =
+            Array(#"{}[]",:\u0123456789abcdefDE+-.truefalsn /"#.utf8) + [0, 9, 10, 31, 0x7F, 0xC3, 0xA9, 0xF0, 0xFF]
         for _ in 0..<1500 {
             var text = Array((Self.samples.randomElement(using: &random) ?? "").utf8)
             for _ in 0..<Int.random(in: 1...3, using: &random) where !text.isEmpty {

@@ -8,16 +8,21 @@ import WAL
     private static let minimal = #"{"entity_type":"Order","operation":"INSERT","entity_id":"7"}"#
 
     private static func events(
-        _ body: String, _ configuration: CaptureConfiguration = CaptureConfiguration(), prefix: String = "fraiseql_events"
+        _ body: String, _ configuration: CaptureConfiguration = CaptureConfiguration(),
+        prefix: String = "fraiseql_events"
     ) throws -> Outcome {
         try Outcome(
-            of: [WireMessage.begin(0x16B_3748), WireMessage.message(Array(body.utf8), prefix: prefix), WireMessage.commit(0x16B_3748)],
+            of: [
+                WireMessage.begin(0x16B_3748), WireMessage.message(Array(body.utf8), prefix: prefix),
+                WireMessage.commit(0x16B_3748),
+            ],
             configuration)
     }
 
     @Test func publishesTheBodyWithWhatIsSetByUs() throws {
         let outcome = try Self.events(
-            #" { "id" : "theirs", "entity_type":"Order" , "operation":"CREATED","entity_id": 7,"entity":{ "a" : 1.50 },"i\u0064x":[],"source":1,"transaction":{} } "#)
+            #" { "id" : "theirs", "entity_type":"Order" , "operation":"CREATED","entity_id": 7,"entity":{ "a" : 1.50 },"i\u0064x":[],"source":1,"transaction":{} } "#
+        )
         #expect(
             outcome.events.first?.text
                 == #"{"id":"7439120938471029384.5.1.735.00000000016B3748.1","entity_type":"Order","operation":"CREATED","entity_id":7,"entity":{ "a" : 1.50 },"i\u0064x":[],"timestamp":"2000-01-01T00:00:00.000000+00:00","transaction":{"id":735,"lsn":"0/16B3748","ordinal":1,"last":true},"source":{"database":"shop"}}"#
@@ -27,14 +32,18 @@ import WAL
 
     @Test func replacesMembersOfOurOwnHoweverTheyAreSpelled() throws {
         let event = try #require(
-            try Self.events(#"{"\u0069d":"x","s\u006furce":"y","entity_type":"O","operation":"P","entity_id":null}"#).events.first)
+            try Self.events(#"{"\u0069d":"x","s\u006furce":"y","entity_type":"O","operation":"P","entity_id":null}"#)
+                .events.first)
         let parsed = try #require(try JSONSerialization.jsonObject(with: Data(event.payload)) as? [String: Any])
         #expect(parsed["id"] as? String == event.messageID)
-        #expect(event.text.components(separatedBy: "\"id\"").count == 3 && !event.text.contains("u0069") && !event.text.contains("u006f"))
+        #expect(
+            event.text.components(separatedBy: "\"id\"").count == 3 && !event.text.contains("u0069")
+                && !event.text.contains("u006f"))
     }
 
     @Test(arguments: [
-        (#""2026-11-23T07:09:12Z""#, true), (#""2026-11-23T07:09:12.5+02:00""#, true), (#""yesterday""#, false), ("1", false),
+        (#""2026-11-23T07:09:12Z""#, true), (#""2026-11-23T07:09:12.5+02:00""#, true), (#""yesterday""#, false),
+        ("1", false),
         (#""2026-02-30T07:09:12Z""#, false), ("null", false),
     ])
     func keepsATimestampThatIsOne(value: String, isKept: Bool) throws {
@@ -48,9 +57,11 @@ import WAL
         "", "null", "[]", "{}", #"{"operation":"P","entity_id":1}"#, #"{"entity_type":"O","entity_id":1}"#,
         #"{"entity_type":"O","operation":"P"}"#, #"{"entity_type":"","operation":"P","entity_id":1}"#,
         #"{"entity_type":"O","operation":"","entity_id":1}"#, #"{"entity_type":1,"operation":"P","entity_id":1}"#,
-        #"{"entity_type":"O","operation":null,"entity_id":1}"#, #"{"entity_type":"O","operation":"P","entity_id":true}"#,
+        #"{"entity_type":"O","operation":null,"entity_id":1}"#,
+        #"{"entity_type":"O","operation":"P","entity_id":true}"#,
         #"{"entity_type":"O","operation":"P","entity_id":[1]}"#, #"{"entity_type":"O","operation":"P","entity_id":{}}"#,
-        #"{"entity_type":"O","operation":"P","entity_id":1,"a":1,"\u0061":2}"#, #"{"entity_type":"O","operation":"P","entity_id":1} x"#,
+        #"{"entity_type":"O","operation":"P","entity_id":1,"a":1,"\u0061":2}"#,
+        #"{"entity_type":"O","operation":"P","entity_id":1} x"#,
         #"{"entity_type":"O","entity_type":"O","operation":"P","entity_id":1}"#, "\u{FEFF}" + minimal,
         #"{"entity_type":"O","operation":"P","entity_id":"\ud800"}"#,
     ])
@@ -69,7 +80,11 @@ import WAL
     @Test func refusesABodyThatIsNotUTF8() throws {
         let body = Array(#"{"entity_type":"O"#.utf8) + [0xFF] + Array(#"","operation":"P","entity_id":1}"#.utf8)
         let outcome = try Outcome(of: [WireMessage.begin(100), WireMessage.message(body), WireMessage.commit(100)])
-        #expect(outcome.error == .poison(.messageBody("it is not UTF-8"), at: Position(commitLSN: LSN(100), ordinal: 1), relation: "logical message fraiseql_events"))
+        #expect(
+            outcome.error
+                == .poison(
+                    .messageBody("it is not UTF-8"), at: Position(commitLSN: LSN(100), ordinal: 1),
+                    relation: "logical message fraiseql_events"))
     }
 
     @Test func encodesHostileNamesIntoTheSubject() throws {
@@ -77,19 +92,23 @@ import WAL
             #"{"entity_type":"Or.der >\r\n","operation":"*é\u0000","entity_id":1}"#,
             CaptureConfiguration(subjectTemplate: "{prefix}.{schema}.{table}.{entity}.{operation}.{column:x}"))
         #expect(
-            outcome.events.first?.subject == "fraiseql.mutation.%unknown.%unknown.Or%2Eder%20%3E%0D%0A.%2A%C3%A9%00.%unknown")
+            outcome.events.first?.subject
+                == "fraiseql.mutation.%unknown.%unknown.Or%2Eder%20%3E%0D%0A.%2A%C3%A9%00.%unknown")
     }
 
     @Test func ignoresOtherPrefixesButCountsThem() throws {
         #expect(try Self.events("not json", prefix: "debezium").events.isEmpty)
-        #expect(try Self.events(Self.minimal, CaptureConfiguration(messagePrefixes: ["a", "b"]), prefix: "b").events.count == 1)
+        #expect(
+            try Self.events(Self.minimal, CaptureConfiguration(messagePrefixes: ["a", "b"]), prefix: "b").events.count
+                == 1)
         #expect(try Self.events(Self.minimal, CaptureConfiguration(messagePrefixes: [])).events.isEmpty)
     }
 
     @Test func publishesNonTransactionalMessagesAtOnce() throws {
         var rig = try Rig()
         let sendTime = PostgresTimestamp(5_000_000)
-        try rig.receive(WireMessage.message(Array(Self.minimal.utf8), isTransactional: false, lsn: 0x100), sendTime: sendTime)
+        try rig.receive(
+            WireMessage.message(Array(Self.minimal.utf8), isTransactional: false, lsn: 0x100), sendTime: sendTime)
         let event = try #require(rig.events.first)
         #expect(event.messageID == "7439120938471029384.5.1.0.0000000000000100.0")
         #expect(try event.value("transaction") == #"{"lsn":"0/100","ordinal":0,"last":true}"#)
@@ -118,7 +137,10 @@ import WAL
                 """)
         let events = try captured.events()
         #expect(events.map(\.header.position.ordinal) == [0, 1, 2, 3, 0, 1])
-        #expect(try events.map { try $0.value("transaction", "last") } == ["true", "false", "false", "true", "true", "true"])
+        #expect(
+            try events.map { try $0.value("transaction", "last") } == [
+                "true", "false", "false", "true", "true", "true",
+            ])
         #expect(zip(events, events.dropFirst()).allSatisfy { $0.header.position < $1.header.position })
     }
 }

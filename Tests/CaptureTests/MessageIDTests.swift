@@ -17,7 +17,8 @@ import WAL
         for round in 0..<2000 {
             func number() -> UInt64 {
                 Bool.random(using: &random)
-                    ? edges.randomElement(using: &random) ?? 0 : random.next() >> UInt64.random(in: 0..<64, using: &random)
+                    ? edges.randomElement(using: &random) ?? 0
+                    : random.next() >> UInt64.random(in: 0..<64, using: &random)
             }
             let id = MessageID(
                 systemID: number(), databaseOID: UInt32(truncatingIfNeeded: number()),
@@ -32,7 +33,8 @@ import WAL
     }
 
     @Test(arguments: [
-        "", ".", ".....", "1.5.1.735.00000000016B3748", "1.5.1.735.00000000016B3748.1.", ".1.5.1.735.00000000016B3748.1",
+        "", ".", ".....", "1.5.1.735.00000000016B3748", "1.5.1.735.00000000016B3748.1.",
+        ".1.5.1.735.00000000016B3748.1",
         "1.5.1.735.00000000016b3748.1", "1.5.1.735.0000000016B3748.1", "1.5.1.735.000000000016B3748.1",
         "1.5.1.735.+0000000016B3748.1", "1.5.1.735.00000000016B374G.1", "01.5.1.735.00000000016B3748.1",
         "+1.5.1.735.00000000016B3748.1", "-1.5.1.735.00000000016B3748.1", "1.5.1.735.00000000016B3748.01",

@@ -31,12 +31,14 @@ import Testing
     }
 
     @Test func escapesEveryCharacterAtEveryPlaceAsPostgreSQLDoes() {
-        let scalars = (0..<0x180).compactMap { Unicode.Scalar(UInt32($0)) } + ["\u{2028}", "\u{FFFF}", "😀", "\u{10FFFF}"]
+        let scalars =
+            (0..<0x180).compactMap { Unicode.Scalar(UInt32($0)) } + ["\u{2028}", "\u{FFFF}", "😀", "\u{10FFFF}"]
         for scalar in scalars {
             for place in 0..<9 {
                 let filler = String(repeating: "a", count: place)
                 let text = filler + String(Character(scalar)) + filler
-                #expect(Self.jsonString(Array(text.utf8)) == Array(Self.escaped(text).utf8), "\(scalar.value) at \(place)")
+                #expect(
+                    Self.jsonString(Array(text.utf8)) == Array(Self.escaped(text).utf8), "\(scalar.value) at \(place)")
             }
         }
     }
@@ -44,7 +46,9 @@ import Testing
     @Test(arguments: UInt64(0)..<10)
     func escapesRandomText(seed: UInt64) {
         var random = SplitMix64(seed: seed)
-        let pieces: [Unicode.Scalar] = ["a", "b", " ", "\"", "\\", "\n", "\u{1}", "\u{1F}", "\u{7F}", "é", "漢", "😀", "/", "!", "#", "["]
+        let pieces: [Unicode.Scalar] = [
+            "a", "b", " ", "\"", "\\", "\n", "\u{1}", "\u{1F}", "\u{7F}", "é", "漢", "😀", "/", "!", "#", "[",
+        ]
         for _ in 0..<300 {
             var text = ""
             for _ in 0..<Int.random(in: 0...70, using: &random) {
@@ -57,7 +61,8 @@ import Testing
     @Test func takesUTF8AndNothingElse() {
         // All sequences of up to three bytes that matter, then random ones, each also in the middle of text.
         let interesting: [UInt8] = [
-            0x00, 0x41, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC1, 0xC2, 0xDF, 0xE0, 0xE1, 0xEC, 0xED, 0xEE, 0xEF,
+            0x00, 0x41, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC1, 0xC2, 0xDF, 0xE0, 0xE1, 0xEC, 0xED, 0xEE,
+            0xEF,
             0xF0, 0xF1, 0xF3, 0xF4, 0xF5, 0xFF,
         ]
         var sequences: [[UInt8]] = [[]]
@@ -70,12 +75,15 @@ import Testing
         }
         var random = SplitMix64(seed: 4)
         for _ in 0..<20_000 {
-            sequences.append((0..<Int.random(in: 4...12, using: &random)).map { _ in interesting.randomElement(using: &random) ?? 0 })
+            sequences.append(
+                (0..<Int.random(in: 4...12, using: &random)).map { _ in interesting.randomElement(using: &random) ?? 0 }
+            )
         }
         for sequence in sequences {
             let isValid = String(validating: sequence, as: UTF8.self) != nil
             #expect(sequence.withUnsafeBytes { UTF8Validation.isValid($0) } == isValid, "\(sequence)")
-            #expect((Self.jsonString(Array("abcdefg".utf8) + sequence + Array("hi".utf8)) != nil) == isValid, "\(sequence)")
+            #expect(
+                (Self.jsonString(Array("abcdefg".utf8) + sequence + Array("hi".utf8)) != nil) == isValid, "\(sequence)")
         }
     }
 
@@ -111,7 +119,8 @@ import Testing
     @Test(arguments: [
         ("0", true), ("-0", true), ("12.50", true), ("1e+20", true), ("-1.5E-10", true), ("", false), ("-", false),
         ("01", false), ("1.", false), (".5", false), ("1e", false), ("1e+", false), ("NaN", false), ("Infinity", false),
-        ("-Infinity", false), ("+1", false), ("1 ", false), ("0x1", false), ("1.5.5", false), ("00", false), ("1e5.5", false),
+        ("-Infinity", false), ("+1", false), ("1 ", false), ("0x1", false), ("1.5.5", false), ("00", false),
+        ("1e5.5", false),
     ])
     func knowsANumberOfJSON(text: String, isNumber: Bool) {
         #expect(Array(text.utf8).withUnsafeBytes { OutputBuffer.isJSONNumber($0) } == isNumber)

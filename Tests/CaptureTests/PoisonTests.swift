@@ -5,7 +5,9 @@ import WAL
 @testable import Capture
 
 @Suite struct PoisonTests {
-    private static let columns: [WireMessage.Column] = [.init(name: "id", isKey: true), .init(name: "v"), .init(name: "flag", typeOID: 16)]
+    private static let columns: [WireMessage.Column] = [
+        .init(name: "id", isKey: true), .init(name: "v"), .init(name: "flag", typeOID: 16),
+    ]
     private static let position = Position(commitLSN: LSN(0x100), ordinal: 2)
 
     /// A transaction of three rows whose second is poison.
@@ -36,25 +38,33 @@ import WAL
         let event = referred.events[1]
         let parsed = try #require(try JSONSerialization.jsonObject(with: Data(event.payload)) as? [String: Any])
         #expect(parsed["omitted"] as? String == reason.description)
-        #expect(parsed["entity"] == nil && parsed["before"] == nil && parsed["changes"] == nil && parsed["unchanged"] == nil)
+        #expect(
+            parsed["entity"] == nil && parsed["before"] == nil && parsed["changes"] == nil && parsed["unchanged"] == nil
+        )
         #expect(try event.value("entity_id") == entityID)
-        #expect(Set(parsed.keys).subtracting(["entity_id"]) == ["id", "entity_type", "operation", "timestamp", "omitted", "transaction", "source"])
+        #expect(
+            Set(parsed.keys).subtracting(["entity_id"]) == [
+                "id", "entity_type", "operation", "timestamp", "omitted", "transaction", "source",
+            ])
     }
 
     @Test func invalidUTF8() throws {
         try Self.check(WireMessage.insert([.text("2"), .bytes([0x61, 0xC3]), .text("t")]), .notUTF8(column: "v"))
         try Self.check(
-            WireMessage.update(old: [.text("2"), .bytes([0xFF]), .text("t")], new: [.text("2"), .text("x"), .text("t")]),
+            WireMessage.update(
+                old: [.text("2"), .bytes([0xFF]), .text("t")], new: [.text("2"), .text("x"), .text("t")]),
             .notUTF8(column: "v"))
         // Where the identity itself cannot be written, the reference says only which table.
         try Self.check(
-            WireMessage.insert([.bytes([0xED, 0xA0, 0x80]), .text("x"), .text("t")]), .notUTF8(column: "id"), entityID: nil)
+            WireMessage.insert([.bytes([0xED, 0xA0, 0x80]), .text("x"), .text("t")]), .notUTF8(column: "id"),
+            entityID: nil)
     }
 
     @Test func valuesThatAreNotOfTheirType() throws {
         for text in ["", "true", "x", "tt"] {
             try Self.check(
-                WireMessage.insert([.text("2"), .text("x"), .text(text)]), .malformedValue(column: "flag", type: "bool"))
+                WireMessage.insert([.text("2"), .text("x"), .text(text)]), .malformedValue(column: "flag", type: "bool")
+            )
         }
     }
 
@@ -84,22 +94,28 @@ import WAL
             let outcome = try Self.outcome(policy, poison, subject: "{prefix}.{column:v}")
             #expect(
                 outcome.error
-                    == .poison(.subjectTooLong(byteCount: 18 + 400 * 6, limit: 2048), at: Self.position, relation: "public.tb_order"))
+                    == .poison(
+                        .subjectTooLong(byteCount: 18 + 400 * 6, limit: 2048), at: Self.position,
+                        relation: "public.tb_order"))
         }
     }
 
     @Test func logicalMessagesOverTheLimit() throws {
         let data = String(repeating: "x", count: 600)
-        let body = #"{"entity_type":"Order","operation":"PAID","entity_id":"2","entity":{"v":"\#(data)"},"omitted":1,"note":"kept"}"#
+        let body =
+            #"{"entity_type":"Order","operation":"PAID","entity_id":"2","entity":{"v":"\#(data)"},"omitted":1,"note":"kept"}"#
         let messages = [WireMessage.begin(0x100), WireMessage.message(Array(body.utf8)), WireMessage.commit(0x100)]
         let stopped = try Outcome(of: messages, payloadLimit: 600)
-        guard case .poison(.payloadTooLarge(let byteCount, 600), _, "logical message fraiseql_events")? = stopped.error else {
+        guard case .poison(.payloadTooLarge(let byteCount, 600), _, "logical message fraiseql_events")? = stopped.error
+        else {
             Issue.record("\(String(describing: stopped.error))")
             return
         }
         let referred = try Outcome(of: messages, CaptureConfiguration(poisonPolicy: .reference), payloadLimit: 600)
         let event = try #require(referred.events.first)
-        #expect(try event.value("entity") == nil && event.value("note") == #""kept""# && event.value("entity_id") == #""2""#)
+        #expect(
+            try event.value("entity") == nil && event.value("note") == #""kept""# && event.value("entity_id") == #""2""#
+        )
         #expect(try event.value("omitted") == "\"\(PoisonReason.payloadTooLarge(byteCount: byteCount, limit: 600))\"")
         #expect((try JSONSerialization.jsonObject(with: Data(event.payload))) is [String: Any])
     }

@@ -46,7 +46,8 @@ final class PrivatePostgres: Sendable {
     ///
     /// The session is pinned as `PostgresReplication` pins its own.
     func run(_ script: String, database: String, encoding: String = "UTF8") throws -> [String] {
-        let files = FileManager.default.temporaryDirectory.appendingPathComponent("slotstream-psql-\(UUID().uuidString)")
+        let files = FileManager.default.temporaryDirectory.appendingPathComponent(
+            "slotstream-psql-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: files, withIntermediateDirectories: false)
         defer { try? FileManager.default.removeItem(at: files) }
         // Files, not pipes: another process that is started meanwhile would hold a pipe's end open.
@@ -58,7 +59,8 @@ final class PrivatePostgres: Sendable {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: binaries + "/psql")
         process.arguments = [
-            "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", folder, "-U", "postgres", "-d", database, "-f", input.path,
+            "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", folder, "-U", "postgres", "-d", database, "-f",
+            input.path,
         ]
         let settings = [
             "TimeZone=UTC", "DateStyle=ISO", "extra_float_digits=1", "bytea_output=hex", "IntervalStyle=postgres",

@@ -37,7 +37,9 @@ import WAL
 
     @Test func namesTheTransactionItHappenedIn() throws {
         let error = try #require(try Outcome(of: [Self.begin, Self.row]).error)
-        #expect(error.description == "a change of relation 16400, which was never described (in the transaction that commits at 0/100)")
+        #expect(
+            error.description
+                == "a change of relation 16400, which was never described (in the transaction that commits at 0/100)")
     }
 
     private static let expected = TransactionAssembler.ExpectedTransaction(

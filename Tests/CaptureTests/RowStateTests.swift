@@ -21,7 +21,8 @@ import WAL
         let events = try captured.events()
         try #require(events.count == 4)
         for event in events { _ = try JSONSerialization.jsonObject(with: Data(event.payload)) }
-        #expect(events.map(\.subject) == ["INSERT", "UPDATE", "UPDATE", "DELETE"].map { "fraiseql.mutation.Order.\($0)" })
+        #expect(
+            events.map(\.subject) == ["INSERT", "UPDATE", "UPDATE", "DELETE"].map { "fraiseql.mutation.Order.\($0)" })
         for (event, row) in zip(events, captured.rows) {
             #expect(try event.value("entity") == row)
             #expect(try event.value("entity_id") == #""a""#)
@@ -62,7 +63,8 @@ import WAL
 
     @Test func identityFull() throws {
         let captured = try CapturedChanges(
-            setup: "CREATE TABLE tb_x (pk int PRIMARY KEY, a text, b text, big text); ALTER TABLE tb_x REPLICA IDENTITY FULL;",
+            setup:
+                "CREATE TABLE tb_x (pk int PRIMARY KEY, a text, b text, big text); ALTER TABLE tb_x REPLICA IDENTITY FULL;",
             changes: """
                 INSERT INTO tb_x VALUES (1, 'a', NULL, \(Self.toast)) RETURNING hexjson(tb_x);
                 UPDATE tb_x SET a = NULL, b = '' RETURNING hexjson(tb_x);
@@ -123,7 +125,9 @@ import WAL
                 CREATE TABLE tb_x (k text NOT NULL, a int); ALTER TABLE tb_x ALTER k SET STORAGE EXTERNAL;
                 CREATE UNIQUE INDEX k ON tb_x (k); ALTER TABLE tb_x REPLICA IDENTITY USING INDEX k;
                 """,
-            changes: "INSERT INTO tb_x VALUES (repeat('x', 2500), 1); UPDATE tb_x SET a = 2 RETURNING hexjson(tb_x); DELETE FROM tb_x;")
+            changes:
+                "INSERT INTO tb_x VALUES (repeat('x', 2500), 1); UPDATE tb_x SET a = 2 RETURNING hexjson(tb_x); DELETE FROM tb_x;"
+        )
         let events = try captured.events()
         try #require(events.count == 3)
         #expect(try events[1].value("entity") == captured.rows[0])
@@ -143,7 +147,8 @@ import WAL
         let events = try captured.events()
         #expect(
             events.map(\.subject).map { $0.dropFirst("fraiseql.mutation.".count) } == [
-                "C.TRUNCATE", "B.TRUNCATE", "C.TRUNCATE", "A.TRUNCATE", "B.TRUNCATE", "C.INSERT", "A.TRUNCATE", "C.TRUNCATE",
+                "C.TRUNCATE", "B.TRUNCATE", "C.TRUNCATE", "A.TRUNCATE", "B.TRUNCATE", "C.INSERT", "A.TRUNCATE",
+                "C.TRUNCATE",
                 "B.TRUNCATE", "C.INSERT",
             ])
         try #require(events.count == 10)
@@ -155,14 +160,16 @@ import WAL
         #expect(try events[3].value("truncate") == #"{"cascade":true,"restart_identity":false}"#)
         // Each table has an ordinal of its own.
         #expect(events.map(\.header.position.ordinal) == [1, 1, 2, 1, 2, 1, 2, 3, 4, 5])
-        #expect(try events.map { try $0.value("transaction", "last") } == [
-            "true", "false", "true", "false", "true", "false", "false", "false", "false", "true",
-        ])
+        #expect(
+            try events.map { try $0.value("transaction", "last") } == [
+                "true", "false", "true", "false", "true", "false", "false", "false", "false", "true",
+            ])
     }
 
     @Test func publishedColumnsOnly() throws {
         let captured = try CapturedChanges(
-            setup: "CREATE TABLE tb_x (id int PRIMARY KEY, secret text, a int, dropped int); ALTER TABLE tb_x DROP dropped;",
+            setup:
+                "CREATE TABLE tb_x (id int PRIMARY KEY, secret text, a int, dropped int); ALTER TABLE tb_x DROP dropped;",
             changes: "INSERT INTO tb_x VALUES (1, 's', 2); UPDATE tb_x SET secret = 't';",
             publication: "FOR TABLE tb_x (id, a)")
         #expect(try captured.events().map { try $0.value("entity") } == [#"{"id":1,"a":2}"#, #"{"id":1,"a":2}"#])

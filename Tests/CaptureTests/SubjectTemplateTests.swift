@@ -30,8 +30,10 @@ import Testing
     }
 
     @Test(arguments: [
-        "", "{entity}.{operation}", "prefix.{entity}", "{prefix}", "{prefix}.", "{prefix}{entity}", "{prefix}.{entity}.",
-        "{prefix}..{entity}", "{prefix}.{Entity}", "{prefix}.{}", "{prefix}.{column:}", "{prefix}.{entity", "{prefix}.*",
+        "", "{entity}.{operation}", "prefix.{entity}", "{prefix}", "{prefix}.", "{prefix}{entity}",
+        "{prefix}.{entity}.",
+        "{prefix}..{entity}", "{prefix}.{Entity}", "{prefix}.{}", "{prefix}.{column:}", "{prefix}.{entity",
+        "{prefix}.*",
         "{prefix}.>", "{prefix}.a b", "{prefix}.a\r\nb", "{prefix}.é", "{prefix}.}", "{prefix}.$x", "{prefix}.%20",
         "{prefix}.{column}", "{prefix}.{{entity}}",
     ])

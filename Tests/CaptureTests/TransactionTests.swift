@@ -73,7 +73,8 @@ import WAL
     func marksTheLastPublishedEventOfEachTransactionAndNoOther(index: Int) throws {
         let events = try Self.captured.get().events(Self.configurations[index])
         for (event, next) in zip(events, events.dropFirst().map(Optional.some) + [nil]) {
-            let isLast = next?.header.position.commitLSN != event.header.position.commitLSN
+            let isLast =
+                next?.header.position.commitLSN != event.header.position.commitLSN
                 || next?.header.transactionID != event.header.transactionID
             #expect(try event.value("transaction", "last") == "\(isLast)", "\(event.text)")
         }
@@ -118,17 +119,23 @@ import WAL
                 let handedOn = rig.events
                 rig.assembler.raiseWatermark(to: stored.header.position)
                 try rig.receive(Array(captured.messages[place...]))
-                #expect(rig.events == handedOn + all.filter { $0.header.position > stored.header.position && !handedOn.contains($0) })
+                #expect(
+                    rig.events == handedOn
+                        + all.filter { $0.header.position > stored.header.position && !handedOn.contains($0) })
             }
         }
     }
 
     @Test func putsTheTimelineOfTheCommitIntoTheID() throws {
         let lsn = try #require(try Self.captured.get().events().last).header.position.commitLSN
-        let history = try #require(TimelineHistory(currentTimeline: 3, text: "1\t\(lsn)\tpromoted\n2\tFFFFFFFF/0\tpromoted\n"))
+        let history = try #require(
+            TimelineHistory(currentTimeline: 3, text: "1\t\(lsn)\tpromoted\n2\tFFFFFFFF/0\tpromoted\n"))
         var rig = try Rig(catalogue: Self.captured.get().catalogue, timelines: history)
         try rig.receive(Self.captured.get().messages)
-        #expect(rig.events.map { MessageID($0.messageID)?.timeline } == Array(repeating: 1, count: rig.events.count - 1) + [2])
+        #expect(
+            rig.events.map { MessageID($0.messageID)?.timeline } == Array(repeating: 1, count: rig.events.count - 1) + [
+                2
+            ])
     }
 
     @Test func countsKindsOfEvents() throws {
@@ -149,7 +156,8 @@ import WAL
         #expect(rig.assembler.eventKinds.count == 4 * (TransactionAssembler.entityLimit + 1))
         try rig.receive(WireMessage.begin(100))
         for index in 0..<(TransactionAssembler.eventKindLimit + 50) {
-            try rig.receive(WireMessage.message(Array(#"{"entity_type":"T1","operation":"O\#(index)","entity_id":1}"#.utf8)))
+            try rig.receive(
+                WireMessage.message(Array(#"{"entity_type":"T1","operation":"O\#(index)","entity_id":1}"#.utf8)))
         }
         #expect(rig.assembler.eventKinds.count == TransactionAssembler.eventKindLimit + 1)
         #expect(rig.assembler.eventKinds.last == EventKind(entity: "other", operation: "other"))

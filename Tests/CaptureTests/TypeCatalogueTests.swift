@@ -4,7 +4,8 @@ import Testing
 
 @Suite struct TypeCatalogueTests {
     private static func row(_ oid: UInt32, _ name: String, element: UInt32 = 0, base: UInt32 = 0) -> TypeRow {
-        TypeRow(oid: oid, name: name, kind: "b", elementOID: element, elementDelimiter: UInt8(ascii: ","), baseOID: base)
+        TypeRow(
+            oid: oid, name: name, kind: "b", elementOID: element, elementDelimiter: UInt8(ascii: ","), baseOID: base)
     }
 
     @Test func asksForUserTypesRoundByRoundAndOnce() {
@@ -25,7 +26,9 @@ import Testing
         catalogue.insert(Self.row(20_001, "_price", element: 20_000))
         catalogue.insert(Self.row(20_002, "prices", base: 20_001))
         #expect(catalogue.description(of: 20_000).shape == .number)
-        #expect(catalogue.description(of: 20_002) == ColumnType(shape: .number, arrayDelimiter: UInt8(ascii: ","), name: "_price"))
+        #expect(
+            catalogue.description(of: 20_002)
+                == ColumnType(shape: .number, arrayDelimiter: UInt8(ascii: ","), name: "_price"))
     }
 
     @Test func showsArraysOfArraysBehindADomainAsText() {

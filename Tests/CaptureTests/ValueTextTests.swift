@@ -9,7 +9,8 @@ import Testing
         var buffer = OutputBuffer()
         buffer.append("before")
         let fault = text.withUnsafeBytes {
-            isArray ? buffer.appendArray($0, of: shape, delimiter: UInt8(ascii: ",")) : buffer.appendScalar($0, as: shape)
+            isArray
+                ? buffer.appendArray($0, of: shape, delimiter: UInt8(ascii: ",")) : buffer.appendScalar($0, as: shape)
         }
         #expect(buffer.bytes.starts(with: "before".utf8))
         return fault == nil ? Array(buffer.bytes.dropFirst(6)) : nil
@@ -32,7 +33,9 @@ import Testing
         #expect(Self.array("{1,NULL,NaN,-2.50}", .number) == #"[1,null,"NaN",-2.50]"#)
         #expect(Self.array("{t,f,NULL}", .boolean) == "[true,false,null]")
         #expect(Self.array(#"{"{\"a\": \"b\\\\\"}",null,"[1, 2]"}"#, .json) == #"[{"a": "b\\"},null,[1, 2]]"#)
-        #expect(Self.array(#"{"2026-01-02 03:04:05+00",infinity}"#, .timestampWithTimeZone) == #"["2026-01-02T03:04:05+00:00","infinity"]"#)
+        #expect(
+            Self.array(#"{"2026-01-02 03:04:05+00",infinity}"#, .timestampWithTimeZone)
+                == #"["2026-01-02T03:04:05+00:00","infinity"]"#)
     }
 
     @Test func unescapesElementsLongerThanTheBuffer() {
@@ -44,7 +47,8 @@ import Testing
     }
 
     @Test(arguments: [
-        "", "{", "}", "a", "{a", "{a,}", "{,a}", "{a}}", "{{a}", "{\"a}", "{\"a\\", "{\"a\\}", "{a}x", "[0:1]", "[0:1]=", "[",
+        "", "{", "}", "a", "{a", "{a,}", "{,a}", "{a}}", "{{a}", "{\"a}", "{\"a\\", "{\"a\\}", "{a}x", "[0:1]",
+        "[0:1]=", "[",
         "{a,,b}", "{\"a\"b}", "{{{{{{{a}}}}}}}", "{\"a\"\"b\"}",
     ])
     func refusesArraysThatPostgreSQLDoesNotWrite(text: String) {
@@ -55,7 +59,8 @@ import Testing
         ("2026-11-23 07:09:12.5+00", "\"2026-11-23T07:09:12.5+00:00\""), ("infinity", "\"infinity\""),
         ("-infinity", "\"-infinity\""), ("0044-03-15 00:00:00+00 BC", "\"0044-03-15T00:00:00+00:00 BC\""),
         ("294276-12-31 23:59:59.999999+00", "\"294276-12-31T23:59:59.999999+00:00\""),
-        ("2026-11-23 07:09:12+05:30", "\"2026-11-23T07:09:12+05:30\""), ("2026-11-23 07:09:12-03", "\"2026-11-23T07:09:12-03:00\""),
+        ("2026-11-23 07:09:12+05:30", "\"2026-11-23T07:09:12+05:30\""),
+        ("2026-11-23 07:09:12-03", "\"2026-11-23T07:09:12-03:00\""),
     ])
     func putsATAndAFullOffsetIntoTimestamps(text: String, json: String) {
         let written = Self.json(Array(text.utf8), .timestampWithTimeZone, isArray: false)
@@ -67,7 +72,8 @@ import Testing
     func writesJSONOrNothing(seed: UInt64) {
         var random = SplitMix64(seed: seed)
         let samples = [
-            #"{a,"b \"c\"",NULL,"\\x6869","{1,2}"}"#, "{{1,2},{3,4}}", "[0:1]={1,2}", "2026-11-23 07:09:12.5+00 BC", "t", "12.50",
+            #"{a,"b \"c\"",NULL,"\\x6869","{1,2}"}"#, "{{1,2},{3,4}}", "[0:1]={1,2}", "2026-11-23 07:09:12.5+00 BC",
+            "t", "12.50",
             "NaN", "{t,f,NULL}", #"{"2026-01-02 03:04:05+00",infinity}"#,
         ]
         let alphabet = Array(#"{}[]",:\ =tfNUL019.eE+-T"#.utf8) + [0, 1, 0x1F, 0x7F, 0x80, 0xC3, 0xA9, 0xF0, 0xFF]

@@ -22,7 +22,8 @@ import Testing
     }
 
     private static let texts = [
-        "''", "'plain'", "'NULL'", "'null'", "' '", "'{}'", "','", #"'"quoted"'"#, #"'back\slash'"#, "E'a\\nb\\r\\nc\\td'",
+        "''", "'plain'", "'NULL'", "'null'", "' '", "'{}'", "','", #"'"quoted"'"#, #"'back\slash'"#,
+        "E'a\\nb\\r\\nc\\td'",
         "E'\\x01\\x02\\x08\\x0b\\x0c\\x1f\\x7f'", "'é 漢 😀 \u{2028}'", "'</script>'", "repeat('x', 100000)",
         "repeat(E'\\x01', 3000)", #"repeat('"\', 3000)"#,
     ]
@@ -34,18 +35,28 @@ import Testing
             "numeric", "0", "0.00", "-0.5", "12.50", "'1e-1000'", "('1e999')::numeric",
             "(repeat('7', 1000) || '.' || repeat('3', 500))::numeric", "'NaN'", "'Infinity'", "'-Infinity'"),
         Sample("numeric(10,2)", "12.5", "-0.005"),
-        Sample("float4", "1.5", "0.1", "'-0'", "1e-40", "3.4028235e38", "1e6", "1e15", "'NaN'", "'Infinity'", "'-Infinity'"),
-        Sample("float8", "0.1", "1e22", "123456789012345680", "1e308", "5e-324", "'-0'", "'NaN'", "'Infinity'", "'-Infinity'"),
-        Sample("bool", "true", "false"), Sample("uuid", "'2f1c0d6e-8f0b-4d0e-9a5e-0f6c1f0a7b11'"), Sample("oid", "0", "4294967295"),
-        Sample("text", texts), Sample("varchar", texts), Sample("varchar(7)", "''", "'é漢😀'", "'null'"), Sample("char(5)", "''", "'ab'", "'é'"),
+        Sample(
+            "float4", "1.5", "0.1", "'-0'", "1e-40", "3.4028235e38", "1e6", "1e15", "'NaN'", "'Infinity'", "'-Infinity'"
+        ),
+        Sample(
+            "float8", "0.1", "1e22", "123456789012345680", "1e308", "5e-324", "'-0'", "'NaN'", "'Infinity'",
+            "'-Infinity'"),
+        Sample("bool", "true", "false"), Sample("uuid", "'2f1c0d6e-8f0b-4d0e-9a5e-0f6c1f0a7b11'"),
+        Sample("oid", "0", "4294967295"),
+        Sample("text", texts), Sample("varchar", texts), Sample("varchar(7)", "''", "'é漢😀'", "'null'"),
+        Sample("char(5)", "''", "'ab'", "'é'"),
         Sample("name", "''", "'a b'", "repeat('é', 31)"), Sample("\"char\"", "''", "'a'", "'\"'", "'\\377'"),
         Sample(
-            "json", "'{\"a\" : 1.50,\n \"b\":[ ]}'", "'null'", "'\"x\"'", "' 1e400 '", "'[]'", #"'"\u0000\ud83d\ude00 é"'"#,
+            "json", "'{\"a\" : 1.50,\n \"b\":[ ]}'", "'null'", "'\"x\"'", "' 1e400 '", "'[]'",
+            #"'"\u0000\ud83d\ude00 é"'"#,
             #"'{"a":"\"\\"}'"#),
         Sample(
-            "jsonb", "'{\"b\" : 1.50,\n \"a\":[ ]}'", "'null'", "'\"x\"'", "'1e400'", "'{}'", #"'"\ud83d\ude00 é \u0001"'"#,
+            "jsonb", "'{\"b\" : 1.50,\n \"a\":[ ]}'", "'null'", "'\"x\"'", "'1e400'", "'{}'",
+            #"'"\ud83d\ude00 é \u0001"'"#,
             "'123456789012345678901234567890.10'", #"'{"a":"\"\\"}'"#),
-        Sample("date", "'2026-11-23'", "'infinity'", "'-infinity'", "'0044-03-15 BC'", "'5874897-12-31'", "'4713-11-24 BC'"),
+        Sample(
+            "date", "'2026-11-23'", "'infinity'", "'-infinity'", "'0044-03-15 BC'", "'5874897-12-31'", "'4713-11-24 BC'"
+        ),
         Sample("time", "'00:00:00'", "'24:00:00'", "'23:59:59.999999'"), Sample("time(0)", "'12:34:56.7'"),
         Sample("timetz", "'12:00:00+05:30'", "'12:00:00-15:59:59'", "'24:00:00+00'"),
         Sample(
@@ -58,11 +69,14 @@ import Testing
         Sample("interval", "'1 year 2 mons -3 days 04:05:06.789'", "'-1 day'", "'0'", "'178000000 years'"),
         Sample("bytea", "''", "'\\x00ff22'", "'\\x5c22'"),
         Sample("mood", "'ok'", "'it''s \"fine\"'", "'é, {}'", "'NULL'"),
-        Sample("price", "12.50", "'NaN'"), Sample("dear_price", "1000.01"), Sample("feeling", "'ok'"), Sample("document", "'{\"a\" : 1}'"),
+        Sample("price", "12.50", "'NaN'"), Sample("dear_price", "1000.01"), Sample("feeling", "'ok'"),
+        Sample("document", "'{\"a\" : 1}'"),
         Sample("numbers", "'{1,NULL,3}'", "'{}'"), Sample("flag", "true"), Sample("moment", "'2026-11-23 07:09:12+00'"),
         // Not shown as more than text anywhere.
-        Sample("money", "12.50"), Sample("inet", "'10.0.0.1/8'"), Sample("int4range", "'[1,5)'"), Sample("point", "'(1,2)'"),
-        Sample("bit(4)", "'1010'"), Sample("tsvector", "'a b'"), Sample("macaddr", "'08:00:2b:01:02:03'"), Sample("pg_lsn", "'16/B374D848'"),
+        Sample("money", "12.50"), Sample("inet", "'10.0.0.1/8'"), Sample("int4range", "'[1,5)'"),
+        Sample("point", "'(1,2)'"),
+        Sample("bit(4)", "'1010'"), Sample("tsvector", "'a b'"), Sample("macaddr", "'08:00:2b:01:02:03'"),
+        Sample("pg_lsn", "'16/B374D848'"),
     ]
 
     private static let types = """
@@ -84,12 +98,15 @@ import Testing
             let list = Self.isArrayCovered(sample.type) ? ", list \(sample.type)[]" : ""
             setup += "\nCREATE TABLE v\(index) (id int PRIMARY KEY, value \(sample.type)\(list));"
             for (place, value) in (sample.values + ["NULL"]).enumerated() {
-                let array = list.isEmpty ? "" : ", ARRAY[NULL, (\(value))::\(sample.type), NULL, (\(value))::\(sample.type)]"
-                changes += "\nINSERT INTO v\(index) VALUES (\(place), (\(value))::\(sample.type)\(array)) RETURNING hexjson(v\(index));"
+                let array =
+                    list.isEmpty ? "" : ", ARRAY[NULL, (\(value))::\(sample.type), NULL, (\(value))::\(sample.type)]"
+                changes +=
+                    "\nINSERT INTO v\(index) VALUES (\(place), (\(value))::\(sample.type)\(array)) RETURNING hexjson(v\(index));"
             }
             guard !list.isEmpty else { continue }
             let all = sample.values.map { "(\($0))::\(sample.type)" }.joined(separator: ", ")
-            changes += "\nINSERT INTO v\(index) VALUES (-1, NULL, ARRAY[\(all)]::\(sample.type)[]) RETURNING hexjson(v\(index));"
+            changes +=
+                "\nINSERT INTO v\(index) VALUES (-1, NULL, ARRAY[\(all)]::\(sample.type)[]) RETURNING hexjson(v\(index));"
             changes += "\nINSERT INTO v\(index) VALUES (-2, NULL, '{}') RETURNING hexjson(v\(index));"
         }
         let captured = try CapturedChanges(setup: setup, changes: changes)
@@ -104,7 +121,8 @@ import Testing
 
     @Test func arraysOfEveryFormAreWrittenAsPostgreSQLWritesThem() throws {
         let captured = try CapturedChanges(
-            setup: Self.types + "CREATE TABLE a (id int PRIMARY KEY, i int[], t text[], m mood[], p price[], d document[], n numeric[]);",
+            setup: Self.types
+                + "CREATE TABLE a (id int PRIMARY KEY, i int[], t text[], m mood[], p price[], d document[], n numeric[]);",
             changes: #"""
                 INSERT INTO a VALUES (1, '{{1,2},{3,NULL}}', '{{a,"b\"c"},{"",NULL}}', '{ok,NULL}', '{1.5,NaN}', ARRAY['{"a" : "\\"}'::document], '{1.0}')
                     RETURNING hexjson(a);
@@ -143,7 +161,8 @@ import Testing
 
     @Test func columnNamesAreEscapedAsPostgreSQLEscapesThem() throws {
         let captured = try CapturedChanges(
-            setup: #"CREATE TABLE n ("a""b" int, U&"c\000Ad" int, "e\f" int, "é" int, "{g}" int, "H" int, "h" int, " " int);"#,
+            setup:
+                #"CREATE TABLE n ("a""b" int, U&"c\000Ad" int, "e\f" int, "é" int, "{g}" int, "H" int, "h" int, " " int);"#,
             changes: "INSERT INTO n VALUES (1, 2, 3, 4, 5, 6, 7, 8) RETURNING hexjson(n);")
         #expect(try captured.events().first?.value("entity") == captured.rows.first)
     }
