@@ -61,14 +61,14 @@ class ConfirmedSampler:
                 database = None
             try:
                 if connection is None or not connection.is_connected:
-                    if connection:
-                        await connection.close()
-                    connection = await stream.connect(self._url)
+                    connection = await stream.connect(self._url, patient=False)
                 if waiting:
                     stored = await stream.last_position(connection)
                     self.samples += [Sample(confirmed, stored) for confirmed in waiting]
                     waiting.clear()
             except Exception:  # noqa: BLE001 - a server that was killed or paused answers in many ways, or not
+                if connection:
+                    await connection.close()
                 connection = None
             await asyncio.sleep(_PAUSE_SECONDS)
         if connection:

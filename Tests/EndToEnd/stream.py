@@ -42,9 +42,11 @@ async def _quiet(_error) -> None:
     """Servers are killed on purpose: nats-py need not log it."""
 
 
-async def connect(url: str) -> nats.NATS:
-    """A connection for the tests' own use, to the first of the servers that answers."""
-    return await nats.connect(url.split(","), error_cb=_quiet, connect_timeout=5, max_reconnect_attempts=3)
+async def connect(url: str, patient: bool = True) -> nats.NATS:
+    """A connection for the tests' own use, to the first of the servers that answers; without patience, at once or never."""
+    if patient:
+        return await nats.connect(url.split(","), error_cb=_quiet, connect_timeout=5, max_reconnect_attempts=3)
+    return await nats.connect(url.split(","), error_cb=_quiet, connect_timeout=1, allow_reconnect=False)
 
 
 def read(url: str, stream: str = "fraiseql_events", first: int = 1) -> Iterator[Event]:

@@ -52,7 +52,7 @@ def test_commits_back_to_back_are_confirmed_at_their_exact_end_and_none_is_lost(
 def test_confirms_nothing_of_a_transaction_in_whose_middle_it_is_told_to_stop(pair, deploy):
     # Pitfall 7.
     deployment = deploy(pair)
-    rows = 400_000
+    rows = 200_000
     deployment.streamer.start()
     deployment.wait_confirmed()
     deployment.postgres.run("INSERT INTO tb_order_line (identifier, run, client, seq) "

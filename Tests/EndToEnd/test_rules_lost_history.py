@@ -1,0 +1,334 @@
+"""What cannot be joined to the position stops with 73 and its own reason, for `setup` too; none is passed over."""
+
+import shutil
+import subprocess
+
+from administrator import BUCKET
+from servers.tools import wait_until
+from tenants import refused, stopped, tenant_maker, tenants  # noqa: F401
+
+
+def _streamed(tenant, count: int = 3) -> None:
+    """Runs the streamer over `count` transactions and stops it in order."""
+    tenant.streamer.start()
+    tenant.commit_each(1, count)
+    tenant.wait_stored(count)
+    tenant.wait_confirmed()
+    assert tenant.streamer.terminate() == 0
+    tenant.wait_free()
+
+
+def _refused_by_setup_and_run(tenant, code: int, reason: str) -> None:
+    """Neither command goes on, and neither makes anything."""
+    streams, slots = tenant.administrator.names(), _slots(tenant)
+    refused(tenant.streamer, code, reason, "setup")
+    refused(tenant.streamer, code, reason, "slot", "create")
+    tenant.streamer.start(wait=False)
+    stopped(tenant.streamer, code, reason)
+    assert (tenant.administrator.names(), _slots(tenant)) == (streams, slots), "nothing was made"
+
+
+def _slots(tenant) -> list:
+    with tenant.connect() as connection:
+        return connection.execute("SELECT slot_name, confirmed_flush_lsn FROM pg_replication_slots "
+                                  "WHERE database = %s", (tenant.name,)).fetchall()
+
+
+def test_a_slot_without_its_record_is_lost_history_for_setup_too(pair, tenants):
+    tenant = tenants(pair)
+    _streamed(tenant)
+    tenant.administrator.delete_record(tenant.name)
+    _refused_by_setup_and_run(tenant, 73, "bucket_missing")
+    # Written to: what was stored is not known, so the slot cannot be adopted either.
+    refused(tenant.streamer, 73, "bucket_missing", "setup", "--adopt-slot")
+
+
+def test_a_slot_without_the_bucket_is_lost_history_for_setup_too(pair, tenants):
+    tenant = tenants(pair)
+    _streamed(tenant)
+    tenant.administrator.delete(f"KV_{BUCKET}")
+    _refused_by_setup_and_run(tenant, 73, "bucket_missing")
+
+
+def test_a_stream_that_was_deleted_is_lost_history_for_setup_too(pair, tenants):
+    tenant = tenants(pair)
+    _streamed(tenant)
+    tenant.administrator.delete(tenant.name)
+    _refused_by_setup_and_run(tenant, 73, "stream_missing")
+
+
+def test_a_stream_that_was_deleted_before_anything_was_stored_is_lost_history_too(pair, tenants):
+    tenant = tenants(pair)
+    tenant.administrator.delete(tenant.name)
+    _refused_by_setup_and_run(tenant, 73, "stream_missing")
+
+
+def test_a_stream_that_was_made_anew_is_lost_history_for_setup_too(pair, tenants):
+    tenant = tenants(pair)
+    _streamed(tenant)
+    config = tenant.administrator.config(tenant.name)
+    tenant.administrator.delete(tenant.name)
+    tenant.administrator.add(**config)
+    _refused_by_setup_and_run(tenant, 73, "stream_recreated")
+
+
+def test_a_slot_that_was_dropped_is_lost_history_for_setup_too(pair, tenants):
+    tenant = tenants(pair)
+    _streamed(tenant)
+    tenant.run(f"SELECT pg_drop_replication_slot('{tenant.name}')")
+    _refused_by_setup_and_run(tenant, 73, "slot_missing")
+
+
+def test_a_written_stream_without_slot_and_record_is_lost_history(pair, tenants):
+    tenant = tenants(pair)
+    _streamed(tenant)
+    tenant.run(f"SELECT pg_drop_replication_slot('{tenant.name}')")
+    tenant.administrator.delete_record(tenant.name)
+    _refused_by_setup_and_run(tenant, 73, "slot_missing")
+
+
+def test_a_slot_that_was_advanced_by_hand_is_refused_and_the_range_is_named(pair, tenants):
+    tenant = tenants(pair)
+    _streamed(tenant)
+    record = tenant.administrator.record(tenant.name)["confirmed_lsn"]
+    tenant.commit(4)
+    moved = tenant.value("SELECT end_lsn::text FROM pg_replication_slot_advance(%s, pg_current_wal_flush_lsn())",
+                         (tenant.name,))
+    refused(tenant.streamer, 73, "slot_ahead", "setup")
+    tenant.streamer.start(wait=False)
+    said = stopped(tenant.streamer, 73, "slot_ahead")
+    assert record in said and moved in said, said
+    assert tenant.stored() == [1, 2, 3]
+
+
+def test_a_slot_that_was_made_anew_by_hand_is_refused(pair, tenants):
+    # Pitfall 34.
+    tenant = tenants(pair)
+    _streamed(tenant)
+    tenant.run(f"SELECT pg_drop_replication_slot('{tenant.name}')")
+    tenant.commit(4)
+    tenant.run(f"SELECT pg_create_logical_replication_slot('{tenant.name}', 'pgoutput')")
+    refused(tenant.streamer, 73, "slot_ahead", "setup")
+    tenant.streamer.start(wait=False)
+    stopped(tenant.streamer, 73, "slot_ahead")
+
+
+def test_a_deleted_last_message_is_forgiven_when_the_record_is_of_its_sequence(pair, tenants):
+    tenant = tenants(pair)
+    _streamed(tenant)
+    tenant.administrator.delete_message(tenant.name, 3)
+    tenant.commit(4)
+    tenant.streamer.start()
+    tenant.wait_stored(4)
+    tenant.wait_confirmed()
+    assert [event.sequence for event in tenant.events()] == [1, 2, 4]
+    assert tenant.stored() == [1, 2, 4]
+
+
+def test_a_purged_stream_goes_on_when_the_record_is_of_its_last_sequence(pair, tenants):
+    tenant = tenants(pair)
+    _streamed(tenant)
+    tenant.administrator.purge(tenant.name)
+    tenant.commit(4)
+    tenant.streamer.start()
+    tenant.wait_stored(4)
+    tenant.wait_confirmed()
+    assert tenant.stored() == [4]
+
+
+def test_a_deleted_last_message_that_is_later_than_the_record_stops(pair, tenants):
+    # The record is put once at the start, and the streamer dies before the next.
+    tenant = tenants(pair, overrides={"delivery": {"checkpoint_interval": "1h"}})
+    tenant.streamer.start()
+    tenant.commit_each(1, 3)
+    tenant.wait_stored(3)
+    tenant.streamer.kill()
+    tenant.wait_free()
+    assert tenant.administrator.record(tenant.name)["last_sequence"] == 0
+    tenant.administrator.delete_message(tenant.name, 3)
+    tenant.streamer.start(wait=False)
+    stopped(tenant.streamer, 73, "stream_purged")
+    refused(tenant.streamer, 73, "stream_purged", "setup")
+    assert tenant.stored() == [1, 2]
+
+
+def test_a_message_deleted_in_the_middle_is_no_concern_of_recovery(pair, tenants):
+    tenant = tenants(pair)
+    _streamed(tenant)
+    tenant.administrator.delete_message(tenant.name, 2)
+    tenant.commit(4)
+    tenant.streamer.start()
+    tenant.wait_stored(4)
+    assert tenant.stored() == [1, 3, 4]
+
+
+def test_a_stream_that_is_deleted_under_a_running_streamer_stops_it(pair, tenants):
+    # Pitfall 18.
+    tenant = tenants(pair)
+    tenant.streamer.start()
+    tenant.commit_each(1, 3)
+    tenant.wait_confirmed()
+    confirmed = tenant.confirmed()
+    tenant.administrator.delete(tenant.name)
+    tenant.commit(4)
+    commit = tenant.lsn("pg_current_wal_flush_lsn()")
+    stopped(tenant.streamer, 73, "stream_missing", seconds=60)
+    assert confirmed <= tenant.confirmed() < commit
+
+
+def test_a_stream_that_is_made_anew_under_a_running_streamer_stops_it(pair, tenants):
+    tenant = tenants(pair)
+    tenant.streamer.start()
+    tenant.commit_each(1, 3)
+    tenant.wait_confirmed()
+    config = tenant.administrator.config(tenant.name)
+    tenant.administrator.delete(tenant.name)
+    tenant.administrator.add(**config)
+    tenant.commit(4)
+    stopped(tenant.streamer, 73, "stream_recreated", seconds=60)
+    assert tenant.administrator.state(tenant.name)["last_seq"] == 0, "nothing was stored over the hole"
+
+
+def test_messages_deleted_under_a_running_streamer_leave_the_chain_whole(pair, tenants):
+    # The sequence survives: nothing that is still to come is lost, and what an administrator deletes is his.
+    tenant = tenants(pair)
+    tenant.streamer.start()
+    tenant.commit_each(1, 4)
+    tenant.wait_stored(4)
+    for sequence in (4, 3):
+        tenant.administrator.delete_message(tenant.name, sequence)
+    tenant.commit_each(5, 6)
+    tenant.wait_stored(6)
+    tenant.wait_confirmed()
+    assert tenant.stored() == [1, 2, 5, 6]
+
+
+def _store(tenant, name: str):
+    """The folder of a stream's files."""
+    found = list(tenant.nats.servers[0].folder.glob(f"jetstream/*/streams/{name}"))
+    assert len(found) == 1, found
+    return found[0]
+
+
+def _restored(tenant, *streams: str, meanwhile) -> None:
+    """Runs `meanwhile`, then gives the streams' files back as they were before: a disk that lost what was acknowledged."""
+    nats = tenant.nats
+    copies = {name: tenant.servers.folder / f"{tenant.name}-{name}" for name in streams}
+    nats.kill()
+    for name, copy in copies.items():
+        shutil.copytree(_store(tenant, name), copy)
+    nats.start()
+    meanwhile()
+    nats.kill()
+    for name, copy in copies.items():
+        folder = _store(tenant, name)
+        shutil.rmtree(folder)
+        shutil.copytree(copy, folder)
+    nats.start()
+
+
+def test_a_stream_that_lost_its_confirmed_tail_stops_a_running_streamer(pair, tenants):
+    tenant = tenants(pair)
+    tenant.streamer.start()
+    tenant.commit_each(1, 3)
+    tenant.wait_stored(3)
+
+    def go_on() -> None:
+        tenant.commit_each(4, 9)
+        tenant.wait_stored(9)
+        tenant.wait_confirmed()
+
+    _restored(tenant, tenant.name, meanwhile=go_on)
+    confirmed = tenant.confirmed()
+    tenant.commit(10)
+    commit = tenant.lsn("pg_current_wal_flush_lsn()")
+    stopped(tenant.streamer, 73, "stream_tail_lost", seconds=60)
+    assert confirmed <= tenant.confirmed() < commit
+    assert tenant.stored() == [1, 2, 3], "nothing was stored over the hole"
+    refused(tenant.streamer, 73, "stream_tail_lost", "setup")
+
+
+def test_a_tail_that_was_lost_together_with_the_record_stops_and_the_range_is_named(pair, tenants):
+    tenant = tenants(pair)
+    tenant.streamer.start()
+    tenant.commit_each(1, 3)
+    tenant.wait_stored(3)
+    tenant.wait_confirmed()
+
+    def go_on() -> None:
+        tenant.commit_each(4, 9)
+        tenant.wait_stored(9)
+        tenant.wait_confirmed()
+
+    _restored(tenant, tenant.name, f"KV_{BUCKET}", meanwhile=go_on)
+    tenant.commit(10)
+    said = stopped(tenant.streamer, 73, "slot_ahead", seconds=60)
+    assert tenant.administrator.record(tenant.name)["confirmed_lsn"] in said
+    assert tenant.stored() == [1, 2, 3]
+
+
+def test_a_lost_tail_that_was_not_confirmed_is_sent_again(pair, tenants):
+    tenant = tenants(pair, overrides={"delivery": {"checkpoint_interval": "1h"}})
+    tenant.streamer.start()
+    tenant.commit_each(1, 3)
+    tenant.wait_stored(3)
+
+    def go_on() -> None:
+        tenant.commit_each(4, 9)
+        tenant.wait_stored(9)
+
+    _restored(tenant, tenant.name, meanwhile=go_on)
+    tenant.commit(10)
+    tenant.wait_stored(10, seconds=60)
+    tenant.require_exact(*range(1, 11))
+    assert tenant.streamer.terminate() == 0
+    tenant.wait_free()
+    assert tenant.administrator.record(tenant.name)["last_sequence"] == 10
+
+
+def test_a_server_restored_to_an_older_state_is_refused(pair, deploy):
+    """The first transaction delivered again must be the one with which the stream ends: the timeline tells nothing."""
+    deployment = deploy(pair)
+    postgres, streamer = deployment.postgres, deployment.streamer
+    insert = "INSERT INTO tb_order_line (identifier, run, client, seq) VALUES ('{}', 1, 1, 1)"
+    streamer.start()
+    postgres.run(insert.format("before"))
+    deployment.wait_confirmed()
+    assert streamer.terminate() == 0
+    postgres.stop()
+    snapshot = deployment.folder / "snapshot"
+    # -a: the files stay those of the user that PostgreSQL runs as.
+    subprocess.run(["cp", "-a", postgres.data, snapshot], check=True)
+    postgres.start()
+    streamer.start()
+    postgres.run(insert.format("in one history"))
+    deployment.wait_confirmed()
+    streamer.kill()
+    stored = deployment.last_stored()
+
+    postgres.stop("immediate")
+    shutil.rmtree(postgres.data)
+    snapshot.rename(postgres.data)
+    postgres.start()
+    streamer.start(wait=False)
+    # The restored server's WAL is shorter than what was confirmed.
+    stopped(streamer, 73, "position_ahead_of_wal")
+    while postgres.flushed() < stored[0] + 10_000:
+        # Longer, so that the LSNs differ: with the same xid at the same LSN nobody could tell.
+        postgres.run(insert.format("in another history" * 10))
+    streamer.start(wait=False)
+    stopped(streamer, 73, "history_diverged")
+    assert deployment.last_stored() == stored
+
+
+def test_another_cluster_at_the_same_address_is_refused(pair, tenants, deploy):
+    tenant = tenants(pair)
+    _streamed(tenant)
+    other = deploy(pair)
+    streamer = tenant.another(conninfo=other.postgres.conninfo)
+    refused(streamer, 73, "slot_missing", "setup")
+    other.postgres.run(f"CREATE PUBLICATION {tenant.name} FOR ALL TABLES")
+    other.postgres.run(f"SELECT pg_create_logical_replication_slot('{tenant.name}', 'pgoutput')")
+    refused(streamer, 73, "other_cluster", "setup")
+    streamer.start(wait=False)
+    stopped(streamer, 73, "other_cluster")
