@@ -27,6 +27,8 @@ enum Recovery {
         var expected: TransactionAssembler.ExpectedTransaction?
         var storedID: MessageID?
         var lastSequence: UInt64
+        /// What may be confirmed from the start: the record's position, as far as it holds for this server and this stream.
+        var confirmedLSN: LSN
     }
 
     enum Outcome: Equatable {
@@ -56,7 +58,8 @@ enum Recovery {
             return lost(
                 .bucketMissing,
                 "slot \(slot.name) exists (confirmed \(slot.confirmedFlushLSN?.description ?? "nothing")), but the bucket \(StreamerConfiguration.bucket) has no checkpoint record for stream \(facts.streamName): nobody knows what was stored",
-                remedy: "If the slot was made by hand and never streamed from, `slotstream setup --adopt-slot` takes it as it stands. " + LostHistory.remedy)
+                remedy: "If the slot was made by hand and never streamed from, `slotstream setup --adopt-slot` takes it as it stands. " + LostHistory.remedy,
+                isConfirmedByTime: true)
         case (let slot?, let record?):
             // Setup was interrupted between the slot and its record.
             if record.isClaim { return .firstStart }
@@ -117,12 +120,17 @@ enum Recovery {
                 .historyDiverged,
                 "the checkpoint record is of timeline \(record.timeline), which is not in the server's history (it is on \(facts.timelines.currentTimeline))")
         }
-        if record.confirmedLSN > facts.serverFlushLSN {
+        if confirmed(record, facts) > facts.serverFlushLSN {
             return lost(
                 .positionAheadOfWAL,
                 "\(record.confirmedLsn) was confirmed, but the server's WAL ends at \(facts.serverFlushLSN): it was restored to an older state")
         }
         return nil
+    }
+
+    /// The record's position in this server's history. Keepalives carry it beyond the last event: what lies beyond the point at which the record's timeline ended is of another history, and was never received from this one.
+    private static func confirmed(_ record: CheckpointRecord, _ facts: Facts) -> LSN {
+        min(record.confirmedLSN, facts.timelines.switchPoint(of: record.timeline) ?? record.confirmedLSN)
     }
 
     // MARK: - Joining slot, record and stream
@@ -136,6 +144,7 @@ enum Recovery {
                 "stream \(facts.streamName) was created at \(stream.created), the checkpoint record is of the one created at \(record.streamCreated)")
         }
         let confirmed = slot.confirmedFlushLSN ?? .invalid
+        var provenLSN = Self.confirmed(record, facts)
         let last: (id: MessageID, isLastOfTransaction: Bool?)?
         switch stream.message {
         case .foreign(let subject):
@@ -148,7 +157,8 @@ enum Recovery {
             if stream.lastSequence > record.lastSequence {
                 return lost(
                     .streamPurged,
-                    "the messages of stream \(facts.streamName) after sequence \(record.lastSequence) are gone (its last is \(stream.lastSequence)): what they were is not known")
+                    "the messages of stream \(facts.streamName) after sequence \(record.lastSequence) are gone (its last is \(stream.lastSequence)): what they were is not known",
+                    isConfirmedByTime: true)
             }
             if stream.lastSequence < record.lastSequence {
                 return tailLost(stream, record, confirmed, nil)
@@ -166,23 +176,28 @@ enum Recovery {
 
         if let last {
             if let refusal = refusal(ofLast: last.id, facts) { return refusal }
-            if stream.lastSequence < record.lastSequence, confirmed > last.id.position.commitLSN {
-                return tailLost(stream, record, confirmed, last.id)
+            if stream.lastSequence < record.lastSequence {
+                if confirmed > last.id.position.commitLSN { return tailLost(stream, record, confirmed, last.id) }
+                // The lost tail is sent again. Until it is stored the record's position holds no longer: confirmed at once, a crash would lose the tail for good.
+                provenLSN = min(provenLSN, confirmed)
             }
         }
-        guard confirmed <= record.confirmedLSN else {
+        guard confirmed <= provenLSN else {
             return lost(
                 .slotAhead,
-                "slot \(slot.name) is at \(confirmed), but only what lies before \(record.confirmedLsn) is known to be stored: what was committed between the two is missing")
+                "slot \(slot.name) is at \(confirmed), but only what lies before \(provenLSN) is known to be stored: what was committed between the two is missing",
+                isConfirmedByTime: true)
         }
-        if record.options != facts.optionsFingerprint, last?.isLastOfTransaction == false {
+        // A position beyond the commit proves that the transaction is whole, where the message cannot tell any more.
+        let isWhole = last.map { $0.isLastOfTransaction ?? (provenLSN > $0.id.position.commitLSN) } ?? true
+        if record.options != facts.optionsFingerprint, !isWhole {
             return .refuse(
                 .optionsChanged,
                 what: "the options of START_REPLICATION changed from \"\(record.options)\" to \"\(facts.optionsFingerprint)\" while the stream ends inside a transaction (\(last?.id.description ?? ""))",
                 remedy: "Start once with the old options until that transaction is stored, then change them",
                 isConfirmedByTime: false)
         }
-        return .proceed(plan(after: last?.id, record, stream, confirmed: confirmed))
+        return .proceed(plan(after: last?.id, stream, confirmed: confirmed, proven: provenLSN))
     }
 
     /// Checks the stream's last event against the server's history.
@@ -215,12 +230,12 @@ enum Recovery {
     }
 
     private static func plan(
-        after last: MessageID?, _ record: CheckpointRecord, _ stream: StreamTail, confirmed: LSN
+        after last: MessageID?, _ stream: StreamTail, confirmed: LSN, proven provenLSN: LSN
     ) -> Plan {
         guard let last else {
             return Plan(
-                startLSN: record.confirmedLSN, watermark: nil, expected: nil, storedID: nil,
-                lastSequence: stream.lastSequence)
+                startLSN: provenLSN, watermark: nil, expected: nil, storedID: nil, lastSequence: stream.lastSequence,
+                confirmedLSN: provenLSN)
         }
         // Delivered again from the commit on, the transaction itself comes first: the proof that it is the same history.
         let isDeliveredAgain = confirmed <= last.position.commitLSN && last.position.ordinal > 0 && !last.isGapMarker
@@ -229,7 +244,7 @@ enum Recovery {
             expected: isDeliveredAgain
                 ? TransactionAssembler.ExpectedTransaction(position: last.position, transactionID: last.transactionID)
                 : nil,
-            storedID: last, lastSequence: stream.lastSequence)
+            storedID: last, lastSequence: stream.lastSequence, confirmedLSN: provenLSN)
     }
 
     private static func lost(

@@ -286,6 +286,7 @@ public final class Streamer: Sendable {
         var record = joined.record
         record.owner = owner
         record.timeline = joined.facts.timelines.currentTimeline
+        record.confirmedLsn = joined.plan.confirmedLSN.description
         record.options = configuration.source.optionsFingerprint
         record.lastId = joined.plan.storedID?.description ?? record.lastId
         record.lastSequence = joined.plan.lastSequence

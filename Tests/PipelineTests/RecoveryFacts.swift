@@ -1,0 +1,76 @@
+import Capture
+import PostgresReplication
+import WAL
+
+@testable import Pipeline
+
+/// What both servers say, made up: an orderly stop of slot `s` and stream `S`, from which each test departs.
+struct RecoveryFacts {
+    static let identity = SourceIdentity(systemID: 7, databaseOID: 5, databaseName: "shop")
+    static let options = "publications=p"
+    static let created = "2026-11-23T07:00:00Z"
+
+    /// The last transaction stored: its commit LSN, and what confirms it.
+    static let commitLSN = LSN(0x1000)
+    static let endLSN = LSN(0x1040)
+
+    var timelines = TimelineHistory(currentTimeline: 1)
+    var serverFlushLSN = LSN(0x9000)
+    var options = RecoveryFacts.options
+    var slot: SlotState? = SlotState(
+        name: "s", database: "shop", restartLSN: LSN(0x800), confirmedFlushLSN: RecoveryFacts.endLSN,
+        walStatus: "reserved")
+    var record: CheckpointRecord? = RecoveryFacts.record()
+    var stream: StreamTail? = RecoveryFacts.tail(.event(RecoveryFacts.id(), isLast: true))
+
+    var facts: Recovery.Facts {
+        Recovery.Facts(
+            configuredSlot: "s", optionsFingerprint: options, identity: Self.identity, timelines: timelines,
+            serverFlushLSN: serverFlushLSN, slot: slot, record: record, stream: stream, streamName: "S")
+    }
+
+    var outcome: Recovery.Outcome { Recovery.assess(facts) }
+
+    /// The plan; nil if it does not proceed.
+    var plan: Recovery.Plan? {
+        if case .proceed(let plan) = outcome { plan } else { nil }
+    }
+
+    /// The reason; nil if it does not refuse.
+    var reason: StopReason? {
+        if case .refuse(let reason, _, _, _) = outcome { reason } else { nil }
+    }
+
+    /// Whether a refusal is read again on replicated streams before it is believed.
+    var isConfirmedByTime: Bool? {
+        if case .refuse(_, _, _, let isConfirmedByTime) = outcome { isConfirmedByTime } else { nil }
+    }
+
+    static func record(
+        confirmed: LSN = endLSN, lastID: MessageID? = id(), lastSequence: UInt64 = 100, timeline: UInt32 = 1,
+        kind: String = "created"
+    ) -> CheckpointRecord {
+        CheckpointRecord(
+            systemID: identity.systemID, timeline: timeline, slot: "s", owner: "o", confirmedLSN: confirmed,
+            lastID: lastID, lastSequence: lastSequence, stream: "S", streamCreated: created, options: options,
+            genesis: CheckpointRecord.Genesis(kind: kind, lsn: "0/800", at: "2026-11-23T07:00:00.000000+00:00"))
+    }
+
+    static func id(
+        _ commitLSN: LSN = commitLSN, _ ordinal: UInt64 = 3, xid: UInt32 = 70, timeline: UInt32 = 1,
+        isGapMarker: Bool = false, database: UInt32 = 5
+    ) -> MessageID {
+        MessageID(
+            systemID: identity.systemID, databaseOID: database, timeline: timeline,
+            transactionID: TransactionID(xid), position: Position(commitLSN: commitLSN, ordinal: ordinal),
+            isGapMarker: isGapMarker)
+    }
+
+    static func tail(
+        _ message: StreamTail.Message, lastSequence: UInt64 = 100, created: String = created, replicaCount: Int = 1
+    ) -> StreamTail {
+        StreamTail(
+            lastSequence: lastSequence, message: message, created: created, leader: nil, replicaCount: replicaCount,
+            isMajorityCurrent: true)
+    }
+}

@@ -1,0 +1,273 @@
+import Capture
+import PostgresReplication
+import Testing
+import WAL
+
+@testable import Pipeline
+
+@Suite struct RecoveryTests {
+    // MARK: - What is there
+
+    @Test(arguments: [nil, RecoveryFacts.tail(.never, lastSequence: 0)])
+    func withNeitherSlotNorRecordAndNothingStoredItIsAFirstStart(_ stream: StreamTail?) {
+        let facts = RecoveryFacts(slot: nil, record: nil, stream: stream)
+        #expect(facts.outcome == .firstStart)
+    }
+
+    @Test(arguments: [
+        RecoveryFacts.tail(.event(RecoveryFacts.id(), isLast: true)), RecoveryFacts.tail(.gone),
+        RecoveryFacts.tail(.foreign(subject: "x")),
+    ])
+    func aWrittenStreamWithNeitherSlotNorRecordIsLostHistory(_ stream: StreamTail) {
+        #expect(RecoveryFacts(slot: nil, record: nil, stream: stream).reason == .slotMissing)
+    }
+
+    @Test func aClaimWithOrWithoutItsSlotIsAnInterruptedSetup() {
+        let claim = RecoveryFacts.record(confirmed: .invalid, lastID: nil, lastSequence: 0, kind: CheckpointRecord.claimKind)
+        var facts = RecoveryFacts(record: claim, stream: RecoveryFacts.tail(.never, lastSequence: 0))
+        #expect(facts.outcome == .firstStart)
+        facts.slot = nil
+        #expect(facts.outcome == .firstStart)
+    }
+
+    @Test func aRecordWithoutItsSlotIsLostHistory() {
+        #expect(RecoveryFacts(slot: nil).reason == .slotMissing)
+    }
+
+    @Test func aSlotWithoutARecordIsLostHistoryOnceItIsReadAgain() {
+        let facts = RecoveryFacts(record: nil)
+        #expect(facts.reason == .bucketMissing)
+        #expect(facts.isConfirmedByTime == true)
+    }
+
+    @Test func aStreamThatIsGoneIsLostHistoryOnceItIsReadAgain() {
+        let facts = RecoveryFacts(stream: nil)
+        #expect(facts.reason == .streamMissing)
+        #expect(facts.isConfirmedByTime == true)
+    }
+
+    // MARK: - The slot
+
+    @Test func aSlotThatCannotBeStreamedIsRefusedByItsOwnReason() throws {
+        func reason(_ change: (inout SlotState) -> Void) throws -> StopReason? {
+            var slot = try #require(RecoveryFacts().slot)
+            change(&slot)
+            return RecoveryFacts(slot: slot).reason
+        }
+        #expect(try reason { $0.plugin = "test_decoding" } == .configuration)
+        #expect(try reason { $0.slotType = "physical"; $0.plugin = nil } == .configuration)
+        #expect(try reason { $0.database = "other" } == .configuration)
+        #expect(try reason { $0.twoPhase = true } == .slotTwoPhase)
+        #expect(try reason { $0.walStatus = "lost" } == .slotInvalidated)
+        #expect(try reason { $0.invalidationReason = "idle_timeout" } == .slotInvalidated)
+        #expect(try reason { $0.conflicting = true } == .slotInvalidated)
+        #expect(try reason { $0.confirmedFlushLSN = nil } == .slotUnconfirmed)
+        #expect(try reason { $0.walStatus = "extended" } == nil)
+    }
+
+    // MARK: - The server
+
+    @Test func aRecordOfAnotherClusterSlotTimelineOrFutureIsRefused() throws {
+        func reason(_ change: (inout CheckpointRecord) -> Void) throws -> StopReason? {
+            var record = try #require(RecoveryFacts().record)
+            change(&record)
+            return RecoveryFacts(record: record).reason
+        }
+        #expect(try reason { $0.systemId = "8" } == .otherCluster)
+        #expect(try reason { $0.slot = "t" } == .configuration)
+        #expect(try reason { $0.timeline = 2 } == .historyDiverged)
+        #expect(try reason { $0.confirmedLsn = "0/9001" } == .positionAheadOfWAL)
+    }
+
+    @Test func aLastEventOfAnotherTimelineOrBeyondTheSwitchPointIsAnotherHistory() throws {
+        let promoted = try #require(TimelineHistory(currentTimeline: 2, text: "1\t0/1000\tpromoted"))
+        #expect(RecoveryFacts(timelines: promoted).reason == .historyDiverged)
+        var facts = RecoveryFacts(stream: RecoveryFacts.tail(.event(RecoveryFacts.id(timeline: 3), isLast: true)))
+        #expect(facts.reason == .historyDiverged)
+        let later = try #require(TimelineHistory(currentTimeline: 2, text: "1\t0/1040\tpromoted"))
+        facts = RecoveryFacts(timelines: later)
+        #expect(facts.plan?.startLSN == RecoveryFacts.commitLSN)
+    }
+
+    @Test func aLastEventBeyondTheServersWALIsRefused() {
+        let last = RecoveryFacts.id(LSN(0x9001))
+        let facts = RecoveryFacts(stream: RecoveryFacts.tail(.event(last, isLast: true), lastSequence: 101))
+        #expect(facts.reason == .positionAheadOfWAL)
+    }
+
+    @Test func whatAKeepaliveConfirmedOnTheOldTimelineIsNotConfirmedOnTheNew() throws {
+        // The record is at 0/5000 by keepalives; the server was promoted at 0/2000 and has written its own WAL since.
+        let promoted = try #require(TimelineHistory(currentTimeline: 2, text: "1\t0/2000\tpromoted"))
+        let facts = RecoveryFacts(timelines: promoted, record: RecoveryFacts.record(confirmed: LSN(0x5000)))
+        let plan = try #require(facts.plan)
+        #expect(plan.confirmedLSN == LSN(0x2000))
+        #expect(plan.startLSN == RecoveryFacts.commitLSN)
+        // Nor is the record ahead of a server whose WAL has not reached it again.
+        #expect(RecoveryFacts(timelines: promoted, serverFlushLSN: LSN(0x2500), record: facts.record).plan != nil)
+        // A slot beyond the promotion was moved by somebody else.
+        var slot = try #require(facts.slot)
+        slot.confirmedFlushLSN = LSN(0x2001)
+        #expect(RecoveryFacts(timelines: promoted, slot: slot, record: facts.record).reason == .slotAhead)
+    }
+
+    // MARK: - The stream
+
+    @Test func aStreamThatWasCreatedAnewIsRefused() {
+        let tail = RecoveryFacts.tail(.never, lastSequence: 0, created: "2026-11-24T00:00:00Z")
+        #expect(RecoveryFacts(stream: tail).reason == .streamRecreated)
+    }
+
+    @Test func aMessageThatIsNotOursIsRefused() {
+        let foreign = RecoveryFacts.tail(.foreign(subject: "x"), lastSequence: 101)
+        #expect(RecoveryFacts(stream: foreign).reason == .foreignMessage)
+        let other = RecoveryFacts.tail(.event(RecoveryFacts.id(database: 6), isLast: true), lastSequence: 101)
+        #expect(RecoveryFacts(stream: other).reason == .foreignMessage)
+    }
+
+    @Test func aGoneMessageIsKnownOnlyIfTheRecordHasItsSequence() {
+        #expect(RecoveryFacts(stream: RecoveryFacts.tail(.gone)).plan?.watermark == RecoveryFacts.id().position)
+        #expect(RecoveryFacts(stream: RecoveryFacts.tail(.gone, lastSequence: 101)).reason == .streamPurged)
+        #expect(RecoveryFacts(stream: RecoveryFacts.tail(.gone, lastSequence: 99)).reason == .streamTailLost)
+        #expect(RecoveryFacts(stream: RecoveryFacts.tail(.never, lastSequence: 0)).reason == .streamTailLost)
+    }
+
+    @Test func everyLossThatAStaleAnswerCouldFeignIsReadAgain() {
+        let ahead = RecoveryFacts.record(confirmed: LSN(0x103F))
+        for facts in [
+            RecoveryFacts(stream: RecoveryFacts.tail(.gone, lastSequence: 101)),
+            RecoveryFacts(stream: RecoveryFacts.tail(.gone, lastSequence: 99)), RecoveryFacts(record: ahead),
+        ] {
+            #expect(facts.isConfirmedByTime == true, "\(facts.outcome)")
+        }
+    }
+
+    @Test func aLostTailBeyondWhatTheSlotStillHasIsRefused() {
+        // The stream ends two messages early, with a transaction before the one that was confirmed.
+        let tail = RecoveryFacts.tail(.event(RecoveryFacts.id(LSN(0xF00), 1), isLast: true), lastSequence: 98)
+        let facts = RecoveryFacts(stream: tail)
+        #expect(facts.reason == .streamTailLost)
+        #expect(facts.isConfirmedByTime == true)
+    }
+
+    @Test func aLostTailThatTheSlotStillHasIsSentAgainAndNotConfirmedBefore() throws {
+        let last = RecoveryFacts.id(LSN(0xF00), 1, xid: 69)
+        var slot = try #require(RecoveryFacts().slot)
+        slot.confirmedFlushLSN = LSN(0xF00)
+        let facts = RecoveryFacts(
+            slot: slot, stream: RecoveryFacts.tail(.event(last, isLast: true), lastSequence: 98))
+        let plan = try #require(facts.plan)
+        #expect(plan.startLSN == LSN(0xF00))
+        #expect(plan.lastSequence == 98)
+        #expect(plan.expected?.transactionID == TransactionID(69))
+        // The record says 0/1040: told to PostgreSQL now, a crash before the tail is stored again would lose it.
+        #expect(plan.confirmedLSN == LSN(0xF00))
+    }
+
+    @Test func aSlotAheadOfTheRecordIsRefused() {
+        #expect(RecoveryFacts(record: RecoveryFacts.record(confirmed: LSN(0x103F))).reason == .slotAhead)
+        #expect(RecoveryFacts(record: RecoveryFacts.record(confirmed: LSN(0x1041))).reason == nil)
+    }
+
+    // MARK: - Options
+
+    @Test func changedOptionsAreAcceptedOnlyAtTheEndOfATransaction() {
+        var facts = RecoveryFacts(options: "publications=q")
+        #expect(facts.plan != nil)
+        facts.stream = RecoveryFacts.tail(.event(RecoveryFacts.id(), isLast: false))
+        #expect(facts.reason == .optionsChanged)
+        facts.options = RecoveryFacts.options
+        #expect(facts.plan != nil)
+    }
+
+    @Test func changedOptionsAfterAMessageThatIsGoneNeedAConfirmedPositionBeyondItsCommit() throws {
+        var facts = RecoveryFacts(options: "publications=q", stream: RecoveryFacts.tail(.gone))
+        #expect(facts.plan != nil)
+        // Stored in the middle of its transaction: nothing at or beyond its commit was ever confirmed.
+        facts.record = RecoveryFacts.record(confirmed: LSN(0xF40))
+        facts.slot?.confirmedFlushLSN = LSN(0xF40)
+        #expect(facts.reason == .optionsChanged)
+    }
+
+    @Test func changedOptionsBeforeTheFirstEventAreAccepted() {
+        let facts = RecoveryFacts(
+            options: "publications=q", record: RecoveryFacts.record(lastID: nil, lastSequence: 0),
+            stream: RecoveryFacts.tail(.never, lastSequence: 0))
+        #expect(facts.plan != nil)
+    }
+
+    // MARK: - The plan
+
+    @Test func beforeTheFirstEventItStartsAtTheRecord() {
+        let facts = RecoveryFacts(
+            record: RecoveryFacts.record(lastID: nil, lastSequence: 0),
+            stream: RecoveryFacts.tail(.never, lastSequence: 0))
+        let expected = Recovery.Plan(
+            startLSN: RecoveryFacts.endLSN, watermark: nil, expected: nil, storedID: nil, lastSequence: 0,
+            confirmedLSN: RecoveryFacts.endLSN)
+        #expect(facts.outcome == .proceed(expected))
+    }
+
+    @Test func itStartsAtTheLastEventsCommitAndSkipsUpToIt() {
+        let last = RecoveryFacts.id(LSN(0x2000), 7)
+        let facts = RecoveryFacts(stream: RecoveryFacts.tail(.event(last, isLast: false), lastSequence: 130))
+        let expected = Recovery.Plan(
+            startLSN: LSN(0x2000), watermark: last.position,
+            expected: TransactionAssembler.ExpectedTransaction(
+                position: last.position, transactionID: last.transactionID),
+            storedID: last, lastSequence: 130, confirmedLSN: RecoveryFacts.endLSN)
+        #expect(facts.outcome == .proceed(expected))
+    }
+
+    @Test func theLastTransactionIsExpectedFirstExactlyWhenItIsDeliveredAgain() throws {
+        func expected(_ id: MessageID, slotAt confirmed: LSN) throws -> TransactionAssembler.ExpectedTransaction? {
+            var facts = RecoveryFacts(stream: RecoveryFacts.tail(.event(id, isLast: true), lastSequence: 101))
+            facts.record = RecoveryFacts.record(confirmed: LSN(0x8000))
+            facts.slot?.confirmedFlushLSN = confirmed
+            return try #require(facts.plan).expected
+        }
+        let commitLSN = RecoveryFacts.commitLSN
+        #expect(try expected(RecoveryFacts.id(), slotAt: commitLSN)?.transactionID == TransactionID(70))
+        #expect(try expected(RecoveryFacts.id(), slotAt: LSN(commitLSN.rawValue - 1)) != nil)
+        #expect(try expected(RecoveryFacts.id(), slotAt: LSN(commitLSN.rawValue + 1)) == nil)
+        // A message outside a transaction, and a gap marker, belong to no transaction.
+        #expect(try expected(RecoveryFacts.id(commitLSN, 0, xid: 0), slotAt: commitLSN) == nil)
+        #expect(try expected(RecoveryFacts.id(commitLSN, 1, isGapMarker: true), slotAt: commitLSN) == nil)
+    }
+
+    // MARK: - All facts at once
+
+    /// Whatever the servers say: what is confirmed from the start was confirmed before or is stored, nothing is started beyond what is stored, and the stream is trusted only as far as it goes.
+    @Test(arguments: [1, 2, 3] as [UInt64])
+    func noPlanEverConfirmsOrStartsBeyondWhatIsProven(seed: UInt64) {
+        var random = SplitMix64(seed: seed)
+        var planCount = 0
+        for _ in 0..<20_000 {
+            func lsn() -> LSN { LSN(0x1000 + 0x10 * UInt64.random(in: 0..<8, using: &random)) }
+            let last = RecoveryFacts.id(lsn(), UInt64.random(in: 0...2, using: &random))
+            let tail: StreamTail.Message =
+                switch Int.random(in: 0..<4, using: &random) {
+                case 0: .gone
+                case 1: .never
+                default: .event(last, isLast: Bool.random(using: &random))
+                }
+            var facts = RecoveryFacts(
+                stream: RecoveryFacts.tail(tail, lastSequence: tail == .never ? 0 : .random(in: 98...102, using: &random)))
+            facts.record = RecoveryFacts.record(confirmed: lsn(), lastID: RecoveryFacts.id(lsn(), 1))
+            facts.slot?.confirmedFlushLSN = lsn()
+            if Bool.random(using: &random),
+                let promoted = TimelineHistory(currentTimeline: 2, text: "1\t\(lsn())\tpromoted")
+            {
+                facts.timelines = promoted
+            }
+            guard let plan = facts.plan, let record = facts.record, let slot = facts.slot?.confirmedFlushLSN else { continue }
+            planCount += 1
+            #expect(slot <= plan.confirmedLSN && plan.confirmedLSN <= record.confirmedLSN, "seed \(seed): \(facts)")
+            if let switchPoint = facts.timelines.switchPoint(of: 1) { #expect(plan.confirmedLSN <= switchPoint) }
+            if plan.lastSequence < record.lastSequence {
+                #expect(plan.confirmedLSN <= plan.startLSN, "seed \(seed): \(facts)")
+            }
+            #expect(plan.startLSN == plan.watermark?.commitLSN)
+        }
+        #expect(planCount > 500)
+    }
+}
