@@ -1,15 +1,18 @@
 import Capture
-import Glibc
 import Synchronization
 
 /// The events that are not known to be stored, oldest first: a ring of bytes between the thread that makes them and the one that publishes them.
 ///
-/// One thread appends, one thread reads and releases; neither takes a lock. Bounded in bytes; an event that does not fit the ring is kept on its own, so one event over the limit is admitted alone.
+/// One thread appends, one thread reads and releases; neither takes a lock and neither ever waits for the other. Bounded in bytes; an event that does not fit the ring is kept on its own, so one event over the limit is admitted alone.
 ///
-/// Sendable because the two threads touch disjoint parts: entries from `releasedCount` up to `appendedCount` are read by the publishing thread only, the rest is written by the appending thread only, and both counts are atomics stored after the bytes they stand for.
+/// Sendable because the two threads touch disjoint parts: entries from `releasedCount` up to `appendedCount` are read by the publishing thread only, the rest is written by the appending thread only, and both counts are atomics stored after the bytes they stand for. A chunk of entries is made by the appending thread before its first entry counts, and freed by the publishing thread before its last one is released.
 final class RetainedWindow: @unchecked Sendable, EventSink {
     /// Retained events at most, whatever their size: what one entry costs is not counted in bytes.
     static let entryLimit = 32_768
+    /// Entries are made and freed this many at a time.
+    static let chunkEntryCount = 4_096
+    /// One TRUNCATE names as many tables as it likes after there was room for one event. This many chunks hold more than a message of PostgreSQL's (1 GiB, 4 bytes a table) can name, beside a full window.
+    private static let chunkCount = 65_536 + entryLimit / chunkEntryCount
 
     private struct Entry {
         var bytes: UnsafeMutableRawPointer
@@ -24,7 +27,7 @@ final class RetainedWindow: @unchecked Sendable, EventSink {
 
     let byteLimit: Int
     private let ring: UnsafeMutableRawPointer
-    private let entries: UnsafeMutablePointer<Entry>
+    private let chunks: UnsafeMutablePointer<UnsafeMutablePointer<Entry>?>
 
     /// Events handed on since the window was made.
     let appendedCount = Atomic<UInt64>(0)
@@ -39,16 +42,18 @@ final class RetainedWindow: @unchecked Sendable, EventSink {
     init(byteLimit: Int) {
         self.byteLimit = byteLimit
         ring = .allocate(byteCount: byteLimit, alignment: 16)
-        entries = .allocate(capacity: Self.entryLimit)
+        chunks = .allocate(capacity: Self.chunkCount)
+        chunks.initialize(repeating: nil, count: Self.chunkCount)
     }
 
     deinit {
         for index in releasedCount.load(ordering: .acquiring)..<appendedCount.load(ordering: .acquiring) {
-            let entry = entries[slot(index)]
+            let entry = entry(at: index)
             if entry.isOutsideRing { entry.bytes.deallocate() }
         }
         ring.deallocate()
-        entries.deallocate()
+        for index in 0..<Self.chunkCount { chunks[index]?.deallocate() }
+        chunks.deallocate()
     }
 
     // MARK: - The appending thread
@@ -78,15 +83,22 @@ final class RetainedWindow: @unchecked Sendable, EventSink {
         messageID.withUnsafeBytes { copy($0, to: &target) }
         payload.withUnsafeBytes { copy($0, to: &target) }
         let index = appendedCount.load(ordering: .relaxed)
-        // TRUNCATE of very many tables can outrun the entry limit: the appending thread then waits for the publishing one, which needs nothing of it.
-        while index - releasedCount.load(ordering: .acquiring) >= UInt64(Self.entryLimit) { usleep(1000) }
-        (entries + slot(index)).initialize(
+        place(for: index).initialize(
             to: Entry(
                 bytes: start, subjectByteCount: Int32(subject.byteCount),
                 messageIDByteCount: Int32(messageID.byteCount), payloadByteCount: Int32(payload.byteCount),
                 ringEnd: ringEnd, isOutsideRing: isOutsideRing, header: header))
         writtenRingEnd.store(ringEnd, ordering: .relaxed)
         appendedCount.store(index + 1, ordering: .releasing)
+    }
+
+    /// Where the next entry goes, in a new chunk if it is a chunk's first.
+    private func place(for index: UInt64) -> UnsafeMutablePointer<Entry> {
+        let (slot, offset) = Self.slot(index)
+        if let chunk = chunks[slot], offset > 0 { return chunk + offset }
+        let chunk = UnsafeMutablePointer<Entry>.allocate(capacity: Self.chunkEntryCount)
+        chunks[slot] = chunk
+        return chunk
     }
 
     /// Contiguous room in the ring; nil if there is none now.
@@ -109,14 +121,14 @@ final class RetainedWindow: @unchecked Sendable, EventSink {
 
     // MARK: - The publishing thread
 
-    func header(at index: UInt64) -> EventHeader { entries[slot(index)].header }
+    func header(at index: UInt64) -> EventHeader { entry(at: index).header }
 
     /// Lends the bytes of a retained event.
     func withEvent<Failure: Error>(
         at index: UInt64,
         _ body: (_ subject: Span<UInt8>, _ messageID: Span<UInt8>, _ payload: Span<UInt8>) throws(Failure) -> Void
     ) throws(Failure) {
-        let entry = entries[slot(index)]
+        let entry = entry(at: index)
         let bytes = entry.bytes.assumingMemoryBound(to: UInt8.self)
         let subject = UnsafeBufferPointer(start: bytes, count: Int(entry.subjectByteCount))
         let messageID = UnsafeBufferPointer(start: bytes + subject.count, count: Int(entry.messageIDByteCount))
@@ -131,13 +143,18 @@ final class RetainedWindow: @unchecked Sendable, EventSink {
         guard count > index else { return }
         var end = releasedRingEnd.load(ordering: .relaxed)
         while index < count {
-            let entry = entries[slot(index)]
+            let entry = entry(at: index)
             if entry.isOutsideRing {
                 outsideByteCount.subtract(
                     Int(entry.subjectByteCount + entry.messageIDByteCount + entry.payloadByteCount), ordering: .relaxed)
                 entry.bytes.deallocate()
             }
             end = entry.ringEnd
+            let (slot, offset) = Self.slot(index)
+            if offset == Self.chunkEntryCount - 1 {
+                chunks[slot]?.deallocate()
+                chunks[slot] = nil
+            }
             index += 1
         }
         releasedRingEnd.store(end, ordering: .releasing)
@@ -158,5 +175,14 @@ final class RetainedWindow: @unchecked Sendable, EventSink {
         return Int(writtenRingEnd.load(ordering: .acquiring) - released) + outsideByteCount.load(ordering: .relaxed)
     }
 
-    private func slot(_ index: UInt64) -> Int { Int(index % UInt64(Self.entryLimit)) }
+    private func entry(at index: UInt64) -> Entry {
+        let (slot, offset) = Self.slot(index)
+        guard let chunk = chunks[slot] else { preconditionFailure("event \(index) is not retained") }
+        return chunk[offset]
+    }
+
+    private static func slot(_ index: UInt64) -> (chunk: Int, offset: Int) {
+        let (chunk, offset) = index.quotientAndRemainder(dividingBy: UInt64(chunkEntryCount))
+        return (Int(chunk % UInt64(chunkCount)), Int(offset))
+    }
 }
