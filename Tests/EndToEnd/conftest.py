@@ -79,13 +79,13 @@ def deploy(request: pytest.FixtureRequest):
 
 
 def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
-    """The report, and the counts in a file for deploy/test when $SLOTSTREAM_RESULTS names one."""
+    """The report; for deploy/test, which prints it last, together with the counts in the file $SLOTSTREAM_RESULTS."""
     lines = config.stash[_report]
-    if lines:
+    path = os.environ.get("SLOTSTREAM_RESULTS")
+    if lines and not path:
         terminalreporter.section("what was compared")
         for line in lines:
             terminalreporter.write_line(line)
-    path = os.environ.get("SLOTSTREAM_RESULTS")
     if path:
         count = {kind: len(terminalreporter.stats.get(kind, [])) for kind in ("passed", "failed", "error", "skipped")}
         # A skipped test proves nothing: it counts as failed.
