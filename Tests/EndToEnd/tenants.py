@@ -186,6 +186,10 @@ class Tenant:
         """What the stream holds."""
         return self.administrator.messages(self.name)
 
+    def read(self) -> list[stream.Event]:
+        """As `events`, for long streams: as a consumer reads them. The last message must be there."""
+        return list(stream.read(self.nats.url, self.name))
+
     def stored(self) -> list[int]:
         """The rows' numbers in the stream, in stored order."""
         return [event.json["entity"]["n"] for event in self.events()]

@@ -4,9 +4,10 @@ import random
 import time
 
 from servers.tools import wait_until
-from test_load import TRANSACTIONS
+from test_load import transactions
 
-_RATE = 5000
+# Slow enough that all of it falls into the load, which lasts this long.
+_LOAD_SECONDS = 20
 
 
 def test_the_stream_is_equal_after_nats_server_was_killed_three_times(pair, deploy, seed, report):
@@ -14,7 +15,8 @@ def test_the_stream_is_equal_after_nats_server_was_killed_three_times(pair, depl
     choice = random.Random(seed)
     with deployment.sampler() as sampler:
         deployment.streamer.start()
-        workload = deployment.workload(TRANSACTIONS // 2, seed, _RATE).start()
+        count = transactions(pair) // 2
+        workload = deployment.workload(count, seed, count // _LOAD_SECONDS).start()
         for number in range(3):
             workload.wait_for((number + choice.uniform(0.2, 0.9)) / 3.5)
             deployment.nats.kill()

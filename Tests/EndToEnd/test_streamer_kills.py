@@ -1,6 +1,5 @@
 """The streamer is killed with -9, again and again, while transactions are committed."""
 
-import os
 import random
 import time
 from bisect import bisect_left
@@ -8,13 +7,13 @@ from dataclasses import dataclass
 
 from oracles.changes import lsn_text
 from servers.tools import wait_until
-from test_load import TRANSACTIONS
+from test_load import transactions
 
 KILLS = 20
 WITH_WORK = 15
 
-# Slow enough that all kills fall into the load.
-_RATE = int(os.environ.get("SLOTSTREAM_RATE", "5000"))
+# Slow enough that all kills fall into the load, which lasts this long.
+_LOAD_SECONDS = 40
 
 # The stream forgets message ids after this; once the streamer stays dead for longer.
 _DUPLICATE_WINDOW_SECONDS = 1.0
@@ -36,7 +35,7 @@ def test_the_stream_is_equal_after_twenty_kills_and_a_death_longer_than_the_dupl
     moments = sorted(choice.uniform(0.02, 0.95) for _ in range(KILLS))
     long_death = choice.randrange(5, 15)
     with deployment.sampler() as sampler:
-        workload = deployment.workload(TRANSACTIONS, seed, _RATE).start()
+        workload = deployment.workload(transactions(pair), seed, transactions(pair) // _LOAD_SECONDS).start()
         streamer.start()
         for number, moment in enumerate(moments):
             workload.wait_for(moment)
