@@ -14,8 +14,12 @@ extension Delivery {
     }
 
     /// For the draining thread: a put is under way or still to come. Asked only when nothing is retained, so that nothing changes meanwhile.
+    ///
+    /// The sequence alone is not waited for without a connection: the record can do without it, as long as the message is there.
     var isRecordUnsettled: Bool {
         recordedLSN.load(ordering: .acquiring) < confirmableLSN.load(ordering: .acquiring)
+            || (recordedSequence.load(ordering: .acquiring) != storedSequence.load(ordering: .acquiring)
+                && link.connection.isConnected)
     }
 
     /// Puts the record when it is due: at most one an interval, one in flight, and at once when nothing more will come.
@@ -54,8 +58,8 @@ extension Delivery {
         guard let put = putInFlight, put.token == outcome.token else { return }
         switch outcome {
         case .controlStored(_, let sequence): recorded(put.record, revision: sequence)
-        case .refused, .duplicate, .otherSequence, .otherStream, .malformed: try readRecord()
-        case .noResponders: putInFlight = nil
+        // Nobody listens where the bucket has no leader now, and where it was deleted: reading tells the two apart.
+        case .refused, .duplicate, .otherSequence, .otherStream, .malformed, .noResponders: try readRecord()
         }
     }
 
@@ -68,6 +72,7 @@ extension Delivery {
         self.record = record
         self.revision = revision
         putInFlight = nil
+        recordedSequence.store(record.lastSequence, ordering: .releasing)
         recordedLSN.store(record.confirmedLSN.rawValue, ordering: .releasing)
         wakeSource()
     }
@@ -88,6 +93,12 @@ extension Delivery {
                 .bucketMissing,
                 what: "the checkpoint record \(key) in the bucket \(StreamerConfiguration.bucket) is gone while the streamer runs",
                 remedy: LostHistory.remedy)
+        }
+        guard revision >= self.revision else {
+            // A woken old leader's answer.
+            logger.info("the checkpoint record was read as it was before: reading it again", metadata: ["revision": "\(revision)"])
+            putInFlight?.at = .now
+            return
         }
         guard there.owner == record.owner else {
             throw .stop(

@@ -39,12 +39,11 @@ extension Delivery {
                 resume(storedCount: storedCount, lastSequence: lastSequence, storedID: storedID)
                 try settlePutAfterTrouble()
                 return
-            case .skip(let position, let lastSequence, let storedID):
-                skipTo.withLock { $0 = position }
-                resume(
-                    storedCount: window.appendedCount.load(ordering: .acquiring), lastSequence: lastSequence,
-                    storedID: storedID)
-                logger.notice("skipping what a predecessor stored", metadata: ["to": "\(position)"])
+            case .skip(let storedCount, let lastSequence, let storedID):
+                // The other thread goes on until it sees this: what it appends meanwhile is passed over when it is to be published.
+                skipTo.withLock { $0 = storedID.position }
+                resume(storedCount: storedCount, lastSequence: lastSequence, storedID: storedID)
+                logger.notice("skipping what a predecessor stored", metadata: ["to": "\(storedID.position)"])
                 try settlePutAfterTrouble()
                 return
             case .moved(let what):
@@ -88,10 +87,6 @@ extension Delivery {
     private func readTail() throws(StreamerError) -> (value: StreamTail?, Void)? {
         takeEvents()
         observations.turned()
-        if link.connection.isWedged {
-            // libnats 3.4.1 spins with its lock held when a server falls silent in the middle of connecting.
-            throw .jetStream(.wedged("it has been connecting to \(link.connection.connectedURL) without end"))
-        }
         guard link.connection.isConnected else {
             link.wake.wait(timeout: .milliseconds(250))
             return nil
@@ -110,17 +105,17 @@ extension Delivery {
 
     private func decide(_ tail: StreamTail?) -> Resynchronisation {
         Resynchronisation.decide(
-            tail: tail, known: known, identity: identity,
+            tail: tail, known: known, identity: identity, timelines: timelines,
             retained: window.releasedCount.load(ordering: .relaxed)..<window.appendedCount.load(ordering: .acquiring),
             position: { window.header(at: $0).position })
     }
 
     private func resume(storedCount: UInt64, lastSequence: UInt64, storedID: MessageID?) {
         let before = window.releasedCount.load(ordering: .relaxed)
-        releaseWindow(through: storedCount)
-        if storedCount > before { fruitlessCount = 0 }
         known.storedSequence = lastSequence
+        releaseWindow(through: storedCount)
         known.storedID = storedID
+        if storedCount > before { fruitlessCount = 0 }
         chain = PublishChain(lastSequence: lastSequence)
         nextIndex = window.releasedCount.load(ordering: .relaxed)
         setConnected(true)

@@ -20,6 +20,7 @@ final class Delivery: @unchecked Sendable {
         var record: CheckpointRecord
         var revision: UInt64
         var identity: SourceIdentity
+        var timelines: TimelineHistory
         var replicaCount: Int
     }
 
@@ -29,6 +30,7 @@ final class Delivery: @unchecked Sendable {
     let observations: Observations
     let logger: Logger
     let identity: SourceIdentity
+    let timelines: TimelineHistory
     /// Wakes the thread that reads from PostgreSQL.
     private let sourceWake: WakeSignal
 
@@ -38,6 +40,9 @@ final class Delivery: @unchecked Sendable {
     let confirmableLSN: Atomic<UInt64>
     /// Recorded: may be told to PostgreSQL.
     let recordedLSN: Atomic<UInt64>
+    /// The last sequence that is known to be stored, set before its event is released; and the one that the record tells.
+    let storedSequence: Atomic<UInt64>
+    let recordedSequence: Atomic<UInt64>
     /// Found in the stream beyond everything retained: to be skipped.
     let skipTo = Mutex<Position?>(nil)
     /// Why the thread ended; nil while it runs and after an orderly end.
@@ -49,7 +54,9 @@ final class Delivery: @unchecked Sendable {
     // MARK: The delivery thread's own
 
     var chain: PublishChain
-    var known: Resynchronisation.Known
+    var known: Resynchronisation.Known {
+        didSet { storedSequence.store(known.storedSequence, ordering: .releasing) }
+    }
     /// Counted as the window counts: the next event to be published.
     var nextIndex: UInt64 = 0
     /// Events before it have been published at least once.
@@ -61,7 +68,7 @@ final class Delivery: @unchecked Sendable {
     var isIDStaged = false
     var backoff = Backoff()
     var replicaCount: Int
-    private var batch = AckBatch()
+    var batch = AckBatch()
     private var counters: [Counter] = []
     private var tallies: [Int64] = []
 
@@ -82,6 +89,7 @@ final class Delivery: @unchecked Sendable {
         self.sourceWake = sourceWake
         self.logger = logger
         identity = start.identity
+        timelines = start.timelines
         known = start.known
         record = start.record
         revision = start.revision
@@ -89,6 +97,8 @@ final class Delivery: @unchecked Sendable {
         chain = PublishChain(lastSequence: start.known.storedSequence)
         confirmableLSN = Atomic(start.record.confirmedLSN.rawValue)
         recordedLSN = Atomic(start.record.confirmedLSN.rawValue)
+        storedSequence = Atomic(start.known.storedSequence)
+        recordedSequence = Atomic(start.record.lastSequence)
         lastPutAt = .now
         link.mailbox.beginEpoch(epoch)
     }
@@ -138,86 +148,26 @@ final class Delivery: @unchecked Sendable {
         if trouble == nil { trouble = (cause, detail) }
     }
 
-    // MARK: - Events and acks
-
-    func takeEvents() {
-        for event in link.takeEvents() {
-            switch event {
-            case .disconnected(let why):
-                setConnected(false)
-                logger.warning("disconnected from NATS", metadata: ["why": "\(why)"])
-                report(.reconnected, "the connection broke: \(why)")
-            case .reconnected(let url):
-                setConnected(true)
-                observations.reconnectCount.add(1, ordering: .relaxed)
-                observations.meters.reconnectedNATS()
-                logger.notice("reconnected to NATS", metadata: ["url": "\(url)"])
-                report(.reconnected, "reconnected to \(url)")
-            case .closed(let why):
-                setConnected(false)
-                failure.withLock { $0 = .jetStream(.notConnected(why)) }
-                isStopRequested.store(true, ordering: .releasing)
-            case .permissionViolation(let what) where what.contains("LEADER.STEPDOWN"):
-                // A help where it is permitted, no condition.
-                logger.warning("not permitted to ask the stream's leader to step down", metadata: ["error": "\(what)"])
-            case .permissionViolation(let what):
-                failure.withLock { $0 = .jetStream(.permission(what)) }
-                isStopRequested.store(true, ordering: .releasing)
-            case .asyncError(let what):
-                logger.warning("NATS reported an error", metadata: ["error": "\(what)"])
-            }
-        }
-    }
-
-    func setConnected(_ isConnected: Bool) {
-        observations.texts.withLock { $0.isNATSConnected = isConnected }
-    }
-
-    func takeAcks() throws(StreamerError) {
-        link.mailbox.drain(into: &batch)
-        for range in batch.stored {
-            do throws(PublishChain.Fault) {
-                release(count: try chain.stored(range.first...range.last))
-            } catch {
-                report(.unexpectedSequence, "\(error)")
-            }
-        }
-        for outcome in batch.outcomes {
-            if outcome.isControl {
-                try settlePut(outcome)
-            } else {
-                reportOutcome(outcome)
-            }
-        }
-        if batch.droppedCount > 0 { report(.refused, "\(batch.droppedCount) more answers that are no acks") }
-    }
-
-    private func reportOutcome(_ outcome: PublishOutcome) {
-        switch outcome {
-        case .refused(let token, let errCode, let code, let lastSequence):
-            isIDStaged = isIDStaged || errCode == JetStreamErrorCode.duplicateInProcess
-            let seen = lastSequence.map { ", the stream is at \($0)" } ?? ""
-            report(.refused, "JetStream refused sequence \(token) with \(errCode) (\(code))\(seen)")
-        case .duplicate(let token, let sequence):
-            isIDStaged = isIDStaged || sequence != token
-            report(.duplicate, "JetStream answered duplicate, sequence \(sequence), to sequence \(token)")
-        case .otherSequence(let token, let sequence):
-            report(.unexpectedSequence, "stored at sequence \(sequence), not at \(token)")
-        case .otherStream(let token): report(.unexpectedSequence, "another stream answered to sequence \(token)")
-        case .noResponders(let token): report(.noResponders, "nobody took sequence \(token)")
-        case .malformed(let token): report(.malformedAck, "the ack of sequence \(token) cannot be read")
-        case .controlStored: break
-        }
-    }
+    // MARK: - What is stored
 
     /// The oldest `count` events in flight are stored.
-    private func release(count: Int) {
+    func release(count: Int) {
         guard count > 0 else { return }
         let first = window.releasedCount.load(ordering: .relaxed)
-        releaseWindow(through: first + UInt64(count))
         known.storedSequence = chain.firstInFlightToken - 1
+        releaseWindow(through: first + UInt64(count))
         fruitlessCount = 0
         isIDStaged = false
+    }
+
+    /// Lets go of what was appended up to the position with which the stream ends, before anything is sent after it: a predecessor's late publishes, of which the other thread did not know yet.
+    private func passOverStored(_ appended: UInt64) {
+        guard chain.inFlightCount == 0, let storedID = known.storedID else { return }
+        let first = nextIndex
+        while nextIndex < appended, window.header(at: nextIndex).position <= storedID.position { nextIndex += 1 }
+        guard nextIndex > first else { return }
+        releaseWindow(through: nextIndex)
+        known.storedID = storedID
     }
 
     /// Lets go of what is stored, and counts it.
@@ -227,8 +177,9 @@ final class Delivery: @unchecked Sendable {
         let now = PostgresTimestamp.now
         for index in first..<storedCount {
             let header = window.header(at: index)
+            // A clock may say anything: no difference of integers.
             observations.meters.duration.record(
-                Double(max(0, now.rawValue - header.commitTimestamp.rawValue)) / 1_000_000)
+                max(0, Double(now.rawValue) - Double(header.commitTimestamp.rawValue)) / 1_000_000)
             let kind = Int(header.kindIndex)
             while tallies.count <= kind { tallies.append(0) }
             tallies[kind] += 1
@@ -270,6 +221,7 @@ final class Delivery: @unchecked Sendable {
     private func publish() throws(StreamerError) {
         let appended = window.appendedCount.load(ordering: .acquiring)
         guard nextIndex < appended, trouble == nil else { return }
+        passOverStored(appended)
         var now = Instant.now
         while nextIndex < appended, chain.inFlightCount < configuration.delivery.inFlightMessages {
             let token = chain.nextToken

@@ -64,10 +64,13 @@ public final class Observations: Sendable {
     }
 
     /// The object of `/status`.
-    public func status() -> StreamerStatus {
+    public func status() -> StreamerStatus { status(at: .now) }
+
+    /// As `status()`, with liveness judged at `now`.
+    func status(at now: Instant) -> StreamerStatus {
         let texts = texts.withLock { $0 }
         var reasons: [String] = []
-        let quiet = Instant.now.duration(since: Instant(nanoseconds: lastTurn.load(ordering: .relaxed)))
+        let quiet = now.duration(since: Instant(nanoseconds: lastTurn.load(ordering: .relaxed)))
         let isLive = quiet < Self.livenessLimit
         if !isLive { reasons.append("the loop has not turned for \(Int(quiet.seconds)) s") }
         let lagBytes = lagByteCount(texts)
@@ -136,7 +139,7 @@ public final class Observations: Sendable {
 
     private var lagSeconds: Double {
         let oldest = oldestCommit.load(ordering: .relaxed)
-        return oldest == 0 ? 0 : max(0, Double(PostgresTimestamp.now.unixMicroseconds - oldest) / 1e6)
+        return oldest == 0 ? 0 : max(0, Double(PostgresTimestamp.now.unixMicroseconds) - Double(oldest)) / 1e6
     }
 
     private func text(_ lsn: borrowing Atomic<UInt64>) -> String? {

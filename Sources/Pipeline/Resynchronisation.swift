@@ -1,11 +1,12 @@
 import Capture
+import WAL
 
 /// What the stream's end means for the retained window. Pure: the same answer for the same facts.
 enum Resynchronisation: Equatable {
     /// Everything up to `storedCount` (counted as the window counts) is stored; send the rest after `lastSequence`.
     case resume(storedCount: UInt64, lastSequence: UInt64, storedID: MessageID?)
-    /// As `resume`, with everything retained stored and more: a predecessor's late publishes. Skip up to `position`.
-    case skip(to: Position, lastSequence: UInt64, storedID: MessageID)
+    /// As `resume`, with everything retained stored and more: a predecessor's late publishes. Nothing up to `storedID`'s position may be published any more, of what is retained now or comes later.
+    case skip(storedCount: UInt64, lastSequence: UInt64, storedID: MessageID)
     /// What was stored is not there: recovery from the start decides.
     case moved(String)
     case foreign(subject: String, sequence: UInt64)
@@ -20,11 +21,12 @@ enum Resynchronisation: Equatable {
 
     /// - Parameters:
     ///   - tail: The stream's end; nil if the stream is not there.
+    ///   - timelines: The server's history: what was published from another one is no progress.
     ///   - retained: Counts of the window: released and appended.
     ///   - position: The position of a retained event by its count.
     static func decide(
-        tail: StreamTail?, known: Known, identity: SourceIdentity, retained: Range<UInt64>,
-        position: (UInt64) -> Position
+        tail: StreamTail?, known: Known, identity: SourceIdentity, timelines: TimelineHistory,
+        retained: Range<UInt64>, position: (UInt64) -> Position
     ) -> Resynchronisation {
         guard let tail else { return .moved("the stream is not there any more") }
         guard tail.created == known.created else {
@@ -47,10 +49,14 @@ enum Resynchronisation: Equatable {
             if let stored = known.storedID?.position, id.position < stored {
                 return .moved("the stream ends with \(id.position), but \(stored) was acknowledged")
             }
+            // A zombie that reads from the primary before the promotion.
+            guard timelines.timeline(containing: id.position.commitLSN) == id.timeline else {
+                return .moved("the stream ends with \(id), which is not of the server's history")
+            }
             // The newest position that we have ever handed on: of the window, or if it is empty of what is stored.
             let newest = retained.isEmpty ? known.storedID?.position : position(retained.upperBound - 1)
             guard let newest, id.position <= newest else {
-                return .skip(to: id.position, lastSequence: tail.lastSequence, storedID: id)
+                return .skip(storedCount: retained.upperBound, lastSequence: tail.lastSequence, storedID: id)
             }
             let storedCount = partition(retained) { position($0) <= id.position }
             return .resume(storedCount: storedCount, lastSequence: tail.lastSequence, storedID: id)

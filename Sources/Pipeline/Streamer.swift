@@ -197,7 +197,7 @@ public final class Streamer: Sendable {
             Delivery.Start(
                 known: Resynchronisation.Known(
                     storedSequence: plan.lastSequence, storedID: plan.storedID, created: record.streamCreated),
-                record: record, revision: revision, identity: identity,
+                record: record, revision: revision, identity: identity, timelines: joined.facts.timelines,
                 replicaCount: joined.facts.stream?.replicaCount ?? 1),
             configuration: configuration, window: window, link: link, observations: observations,
             sourceWake: control.wake, logger: logger)

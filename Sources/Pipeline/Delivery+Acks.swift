@@ -1,0 +1,76 @@
+import JetStreamPublishing
+import Logging
+import Synchronization
+
+/// What the connection tells: what happened to it, and what became of what was published.
+extension Delivery {
+    func takeEvents() {
+        for event in link.takeEvents() {
+            switch event {
+            case .disconnected(let why):
+                setConnected(false)
+                logger.warning("disconnected from NATS", metadata: ["why": "\(why)"])
+                report(.reconnected, "the connection broke: \(why)")
+            case .reconnected(let url):
+                setConnected(true)
+                observations.reconnectCount.add(1, ordering: .relaxed)
+                observations.meters.reconnectedNATS()
+                logger.notice("reconnected to NATS", metadata: ["url": "\(url)"])
+                report(.reconnected, "reconnected to \(url)")
+            case .closed(let why):
+                setConnected(false)
+                failure.withLock { $0 = .jetStream(.notConnected(why)) }
+                isStopRequested.store(true, ordering: .releasing)
+            case .permissionViolation(let what) where what.contains("LEADER.STEPDOWN"):
+                // A help where it is permitted, no condition.
+                logger.warning("not permitted to ask the stream's leader to step down", metadata: ["error": "\(what)"])
+            case .permissionViolation(let what):
+                failure.withLock { $0 = .jetStream(.permission(what)) }
+                isStopRequested.store(true, ordering: .releasing)
+            case .asyncError(let what):
+                logger.warning("NATS reported an error", metadata: ["error": "\(what)"])
+            }
+        }
+    }
+
+    func setConnected(_ isConnected: Bool) {
+        observations.texts.withLock { $0.isNATSConnected = isConnected }
+    }
+
+    func takeAcks() throws(StreamerError) {
+        link.mailbox.drain(into: &batch)
+        for range in batch.stored {
+            do throws(PublishChain.Fault) {
+                release(count: try chain.stored(range.first...range.last))
+            } catch {
+                report(.unexpectedSequence, "\(error)")
+            }
+        }
+        for outcome in batch.outcomes {
+            if outcome.isControl {
+                try settlePut(outcome)
+            } else {
+                reportOutcome(outcome)
+            }
+        }
+        if batch.droppedCount > 0 { report(.refused, "\(batch.droppedCount) more answers that are no acks") }
+    }
+
+    private func reportOutcome(_ outcome: PublishOutcome) {
+        switch outcome {
+        case .refused(let token, let errCode, let code, let lastSequence):
+            isIDStaged = isIDStaged || errCode == JetStreamErrorCode.duplicateInProcess
+            let seen = lastSequence.map { ", the stream is at \($0)" } ?? ""
+            report(.refused, "JetStream refused sequence \(token) with \(errCode) (\(code))\(seen)")
+        case .duplicate(let token, let sequence):
+            isIDStaged = isIDStaged || sequence != token
+            report(.duplicate, "JetStream answered duplicate, sequence \(sequence), to sequence \(token)")
+        case .otherSequence(let token, let sequence):
+            report(.unexpectedSequence, "stored at sequence \(sequence), not at \(token)")
+        case .otherStream(let token): report(.unexpectedSequence, "another stream answered to sequence \(token)")
+        case .noResponders(let token): report(.noResponders, "nobody took sequence \(token)")
+        case .malformed(let token): report(.malformedAck, "the ack of sequence \(token) cannot be read")
+        case .controlStored: break
+        }
+    }
+}

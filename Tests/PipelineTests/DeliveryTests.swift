@@ -1,0 +1,199 @@
+import Capture
+import Foundation
+import JetStreamPublishing
+import Synchronization
+import Testing
+import WAL
+
+@testable import Pipeline
+
+/// The delivery thread against a real nats-server that is killed, frozen and tampered with.
+@Suite(.serialized, .timeLimit(.minutes(3))) struct DeliveryTests {
+    private let server: NatsServer
+
+    init() throws { server = try NatsServer() }
+
+    @Test func everythingAppendedIsStoredOnceInOrder() throws {
+        let rig = try DeliveryRig(server)
+        try rig.start()
+        for number in 1...5_000 as ClosedRange<UInt64> { try rig.append(number) }
+        try eventually("all is stored") { rig.window.retainedCount == 0 }
+        #expect(try rig.storedNumbers() == Array(1...5_000))
+        #expect(rig.observations.status().counters?.events == 5_000)
+        #expect(rig.failure == nil)
+    }
+
+    @Test func whatMayBeConfirmedIsInTheRecordBeforeItIsHandedBack() throws {
+        let rig = try DeliveryRig(server, checkpointInterval: .zero)
+        try rig.start()
+        var recorded: UInt64 = 1
+        for number in 1...400 as ClosedRange<UInt64> {
+            try rig.append(number)
+            try eventually("it is stored") { rig.window.retainedCount == 0 }
+            rig.delivery.confirmableLSN.store(0x1000 + number, ordering: .releasing)
+            rig.delivery.wake()
+            if number % 40 == 0 {
+                try eventually("it is recorded") { rig.delivery.recordedLSN.load(ordering: .acquiring) == 0x1000 + number }
+            }
+            let now = rig.delivery.recordedLSN.load(ordering: .acquiring)
+            #expect(now >= recorded)
+            recorded = now
+            if number % 10 == 0 {
+                let record = try rig.storedRecord()
+                #expect(record.confirmedLSN.rawValue >= now)
+                #expect(record.lastSequence >= now &- 0x1000 || now == 1)
+            }
+        }
+    }
+
+    @Test func aDrainingThreadRecordsTheLastSequenceWithoutWaitingForItsTime() throws {
+        let rig = try DeliveryRig(server, checkpointInterval: .seconds(3600))
+        try rig.start()
+        for number in 1...10 as ClosedRange<UInt64> { try rig.append(number) }
+        try eventually("all is stored") { rig.window.retainedCount == 0 }
+        // Nothing to confirm: they are the beginning of a transaction.
+        #expect(rig.delivery.isRecordUnsettled)
+        #expect(try rig.storedRecord().lastSequence == 0)
+        rig.delivery.isDraining.store(true, ordering: .releasing)
+        rig.delivery.wake()
+        try eventually("it is settled") { !rig.delivery.isRecordUnsettled }
+        let record = try rig.storedRecord()
+        #expect(record.lastSequence == 10)
+        #expect(record.lastMessageID == DeliveryRig.id(10))
+    }
+
+    @Test func aKilledServerCostsNothingAndDoublesNothing() throws {
+        let rig = try DeliveryRig(server)
+        try rig.start()
+        for number in 1...20_000 as ClosedRange<UInt64> {
+            if number == 5_000 || number == 12_000 {
+                server.kill()
+                try server.start()
+            }
+            try rig.append(number)
+        }
+        try eventually("all is stored") { rig.window.retainedCount == 0 }
+        #expect(try rig.storedNumbers() == Array(1...20_000))
+        #expect(rig.failure == nil)
+    }
+
+    @Test func aFrozenServerIsOutwaited() throws {
+        let rig = try DeliveryRig(server, ackTimeout: .milliseconds(300))
+        try rig.start()
+        for number in 1...300 as ClosedRange<UInt64> { try rig.append(number) }
+        server.signal(SIGSTOP)
+        for number in 301...600 as ClosedRange<UInt64> { try rig.append(number) }
+        try eventually("it resynchronises") { rig.observations.status().counters?.resynchronisations != 0 }
+        server.signal(SIGCONT)
+        try eventually("all is stored") { rig.window.retainedCount == 0 }
+        #expect(try rig.storedNumbers() == Array(1...600))
+    }
+
+    @Test func whatAPredecessorStoresLateIsNeitherLostNorStoredTwice() throws {
+        let rig = try DeliveryRig(server)
+        try rig.publishAsPredecessor([1, 2, 3, 5, 8, 13], after: 0)
+        try rig.append(1)
+        try rig.start()
+        try eventually("it was found") { rig.delivery.skipTo.withLock { $0 } != nil }
+        #expect(rig.delivery.skipTo.withLock { $0 } == DeliveryRig.id(13).position)
+        // The session has not looked yet: it appends what is stored already, and what is not.
+        for number in 2...40 as ClosedRange<UInt64> { try rig.append(number) }
+        try eventually("all is stored") { rig.window.retainedCount == 0 }
+        #expect(try rig.storedNumbers() == [1, 2, 3, 5, 8, 13] + Array(14...40))
+        #expect(rig.delivery.known.storedID == DeliveryRig.id(40))
+    }
+
+    /// As above, with the reading thread at full speed, so that events come between the look at the stream's end and what follows from it.
+    @Test(arguments: 0..<5) func aPredecessorsLatePublishesMeetAThreadThatGoesOn(round: Int) throws {
+        let rig = try DeliveryRig(server)
+        try rig.publishAsPredecessor(Array(1...300), after: 0)
+        try rig.append(1)
+        try rig.start()
+        for number in 2...3_000 as ClosedRange<UInt64> { try rig.append(number) }
+        try eventually("all is stored") { rig.window.retainedCount == 0 }
+        #expect(try rig.storedNumbers() == Array(1...3_000))
+        #expect(rig.failure == nil)
+    }
+
+    @Test func aForeignMessageStopsIt() throws {
+        let rig = try DeliveryRig(server)
+        _ = try rig.link.connection.request("p.foreign", Array("{}".utf8), timeout: .seconds(5))
+        try rig.append(1)
+        try rig.start()
+        try eventually("it ended") { rig.failure != nil }
+        guard case .stop(.foreignMessage, _, _)? = rig.failure else {
+            Issue.record("\(String(describing: rig.failure))")
+            return
+        }
+    }
+
+    @Test func anotherOwnerOfTheRecordStopsIt() throws {
+        let rig = try DeliveryRig(server)
+        var record = try rig.storedRecord()
+        record.owner = "another"
+        _ = try rig.link.connection.bucketPut(
+            StreamerConfiguration.bucket, key: "S", value: record.json(), expectedRevision: nil)
+        rig.delivery.confirmableLSN.store(0x2000, ordering: .releasing)
+        try rig.start()
+        try eventually("it ended") { rig.failure != nil }
+        guard case .stop(.otherWriter, _, _)? = rig.failure else {
+            Issue.record("\(String(describing: rig.failure))")
+            return
+        }
+        #expect(rig.delivery.recordedLSN.load(ordering: .acquiring) == 1)
+    }
+
+    @Test func aRecordThatIsGoneStopsIt() throws {
+        let rig = try DeliveryRig(server)
+        _ = try rig.link.connection.request("$JS.API.STREAM.DELETE.KV_slotstream", [], timeout: .seconds(5))
+        rig.delivery.confirmableLSN.store(0x2000, ordering: .releasing)
+        try rig.start()
+        try eventually("it ended") { rig.failure != nil }
+        #expect(rig.delivery.recordedLSN.load(ordering: .acquiring) == 1)
+    }
+
+    @Test(arguments: ["DELETE", "PURGE"])
+    func aStreamThatIsEmptiedIsGoneOnWithAndOneThatIsDeletedIsNot(_ what: String) throws {
+        let rig = try DeliveryRig(server)
+        try rig.start()
+        for number in 1...10 as ClosedRange<UInt64> { try rig.append(number) }
+        try eventually("all is stored") { rig.window.retainedCount == 0 }
+        _ = try rig.link.connection.request("$JS.API.STREAM.\(what).S", [], timeout: .seconds(5))
+        try rig.append(11)
+        if what == "PURGE" {
+            try eventually("it is stored") { rig.window.retainedCount == 0 }
+            #expect(try rig.storedNumbers() == [11])
+        } else {
+            try eventually("it ended") { rig.failure != nil }
+            guard case .streamMoved? = rig.failure else {
+                Issue.record("\(String(describing: rig.failure))")
+                return
+            }
+        }
+    }
+
+    @Test(arguments: [Int64.min, .max])
+    func noCommitTimeHoweverOddEndsIt(_ microseconds: Int64) throws {
+        let rig = try DeliveryRig(server)
+        try rig.start()
+        try rig.append(1, commitTimestamp: PostgresTimestamp(microseconds))
+        try eventually("it is stored") { rig.window.retainedCount == 0 }
+        #expect(rig.failure == nil)
+    }
+
+    @Test(arguments: [SIGSTOP, SIGKILL])
+    func aStopIsNotHeldUpByAServerThatDoesNotAnswer(_ signal: Int32) throws {
+        let rig = try DeliveryRig(server, ackTimeout: .seconds(30))
+        try rig.start()
+        for number in 1...2_000 as ClosedRange<UInt64> { try rig.append(number) }
+        server.signal(signal)
+        // It waits for acks, reads the stream's end, or dials: the stop meets it there.
+        for number in 2_001...2_500 as ClosedRange<UInt64> { try rig.append(number) }
+        try eventually("it notices", timeout: .seconds(90)) {
+            signal == SIGSTOP || rig.observations.status().counters?.resynchronisations != 0
+        }
+        let began = Instant.now
+        rig.stop()
+        #expect(Instant.now.duration(since: began) < .seconds(10))
+    }
+}
