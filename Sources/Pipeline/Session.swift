@@ -1,5 +1,6 @@
 import Capture
 import CoreMetrics
+import JetStreamPublishing
 import Logging
 import PGOutput
 import PostgresReplication
@@ -12,6 +13,8 @@ final class Session {
     static let inspectionInterval = Duration.seconds(5)
     /// Frames between two looks at everything else.
     static let frameLimit = 4096
+    /// A libnats that holds its lock is believed to be stuck after this long more.
+    static let wedgeConfirmationTime = Duration.seconds(5)
     /// After SIGTERM, what is unconfirmed then is sent again.
     static let drainTime = Duration.seconds(75)
 
@@ -33,6 +36,7 @@ final class Session {
     private var frameCount = 0
     private var transactionCount: UInt64 = 0
     private var lastInspectionAt: Instant
+    private var wedgedSince: Instant?
     private var isMoreBuffered = false
 
     init(
@@ -57,6 +61,9 @@ final class Session {
             startLSN: startLSN, interval: .milliseconds(timeout > 0 ? max(50, min(1000, timeout / 3)) : 1000))
         lastInspectionAt = .now
     }
+        observations.storedLSN.store(confirmedLSN.rawValue, ordering: .relaxed)
+        // Kinds are counted anew by each connection's assembler.
+        observations.texts.withLock { $0.eventKinds = [] }
 
     /// Streams until asked to stop; returns when everything received is stored and confirmed, or its time is over.
     func run() throws(StreamerError) {
@@ -72,6 +79,9 @@ final class Session {
         observations.turned()
         if let failure = delivery.failure.withLock({ $0 }) { throw failure }
         let skipTo = delivery.skipTo.withLock { position in
+        try requireLiveClient()
+        // Looked at in every turn: what arrives unasked would otherwise keep the socket readable, and `wait` from waiting.
+        if !isSQLLost, sql.waitForShutdownNotice(timeout: .zero) { isSQLLost = true }
             defer { position = nil }
             return position
         }
@@ -82,10 +92,25 @@ final class Session {
         if isReading, !hasRoom, isServerShuttingDown() { throw .serverShuttingDown }
     }
 
+        observations.retainedByteCount.store(window.byteCount, ordering: .relaxed)
     private var hasRoom: Bool { window.hasRoom(for: assembler.openByteCount) }
 
     private func wait(isReading: Bool) {
         if isReading, isMoreBuffered, hasRoom { return }
+    /// libnats 3.4.1 spins with its lock held when a server falls silent in the middle of connecting; the delivery thread may be inside a call that waits for that lock.
+    private func requireLiveClient() throws(StreamerError) {
+        guard delivery.link.connection.isWedged else {
+            wedgedSince = nil
+            return
+        }
+        let since = wedgedSince ?? .now
+        wedgedSince = since
+        // After a pause of this process its probe has not had its turn yet.
+        if Instant.now.duration(since: since) > Self.wedgeConfirmationTime {
+            throw .jetStream(.wedged("it has been connecting to \(delivery.link.connection.connectedURL) without end"))
+        }
+    }
+
         let timeout = min(schedule.timeUntilDue(at: .now), .seconds(1))
         var descriptors: [(descriptor: Int32, isOutputDue: Bool)] = []
         // A full window leaves the socket unread: what the server has sent stays with it.
@@ -117,7 +142,6 @@ final class Session {
             }
         }
         delivery.wake()
-        observations.retainedByteCount.store(window.byteCount, ordering: .relaxed)
         observations.receivedLSN.store(schedule.receivedLSN.rawValue, ordering: .relaxed)
         if transactionCount > 0 {
             observations.transactionCount.add(transactionCount, ordering: .relaxed)
@@ -254,10 +278,7 @@ final class Session {
 
     /// While rows wait unread a fast shutdown would wait for us: the ordinary connection is told of it, and so are new ones.
     private func isServerShuttingDown() -> Bool {
-        if !isSQLLost {
-            guard sql.waitForShutdownNotice(timeout: .zero) else { return false }
-            isSQLLost = true
-        }
+        guard isSQLLost else { return false }
         do throws(PostgresError) {
             try reconnectSQL()
             return false

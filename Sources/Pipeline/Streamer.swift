@@ -72,7 +72,10 @@ public final class Streamer: Sendable {
             } catch {
                 attemptCount += 1
                 disconnected()
-                if control.isRequested { break }
+                if control.isRequested {
+                    logger.warning("ended while stopping", metadata: ["error": "\(error)"])
+                    break
+                }
                 switch FailurePolicy.verdict(on: error) {
                 case .stop(let reason, let remedy): return stopped(reason, error, remedy)
                 case .standBy:
@@ -202,14 +205,21 @@ public final class Streamer: Sendable {
             configuration: configuration, window: window, link: link, observations: observations,
             sourceWake: control.wake, logger: logger)
         let thread = try OwnedThread(name: "delivery") { delivery.run() }
-        let session = Session(
-            configuration, replication: replication, sql: sql, assembler: assembler, window: window,
-            delivery: delivery, startLSN: plan.startLSN, confirmedLSN: record.confirmedLSN, observations: observations,
-            control: control, logger: logger)
-        let result = Result { () throws(StreamerError) in try session.run() }
+        let result: Result<Void, StreamerError>
+        do {
+            let session = Session(
+                configuration, replication: replication, sql: sql, assembler: assembler, window: window,
+                delivery: delivery, startLSN: plan.startLSN, confirmedLSN: record.confirmedLSN,
+                observations: observations, control: control, logger: logger)
+            result = Result { () throws(StreamerError) in try session.run() }
+            // The slot is let go here: a server that shuts down, or another streamer, does not wait for NATS.
+        }
         delivery.isStopRequested.store(true, ordering: .releasing)
         delivery.wake()
-        thread.join()
+        // A request that waits for its answer fails now, instead of holding up the stop.
+        link.connection.close()
+        // A thread inside a libnats that is stuck never comes back: it is left to the end of the process.
+        if !link.connection.isWedged { thread.join() }
         try result.get()
     }
 
