@@ -88,7 +88,7 @@ public final class EventReader {
     ) throws(JetStreamError) -> UInt64 {
         guard let state = try connection.streamInfo(stream)?.state else { return 1 }
         var low = max(1, state.firstSequence)
-        var high = state.lastSequence + 1
+        var high = state.lastSequence &+ 1
         while low < high {
             let middle = low + (high - low) / 2
             // A message that was deleted says nothing: the next one that is there speaks for it.

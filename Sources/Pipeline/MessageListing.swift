@@ -45,7 +45,7 @@ public struct MessageListing: ~Copyable {
         var digits = Substring(hexadecimal)
         if digits.hasPrefix("\\x") { digits = digits.dropFirst(2) }
         let text = Array(digits.utf8)
-        guard text.count % 2 == 0 else { return nil }
+        guard text.count % 2 == 0, text.allSatisfy({ Character(UnicodeScalar($0)).isHexDigit }) else { return nil }
         var bytes: [UInt8] = []
         for index in stride(from: 0, to: text.count, by: 2) {
             guard let byte = UInt8(String(decoding: text[index..<index + 2], as: UTF8.self), radix: 16) else { return nil }

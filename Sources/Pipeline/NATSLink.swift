@@ -9,15 +9,29 @@ final class NATSLink: Sendable {
     let wake: WakeSignal
     private let events: ConnectionEvents
 
-    /// Events wait here until the delivery thread takes them; only the kinds count, so a flapping connection cannot fill memory.
-    private final class ConnectionEvents: Sendable {
+    /// Events wait here until the delivery thread takes them. Beyond the limit the oldest goes, of those that only repeat what newer ones say: how the connection stands now is never dropped.
+    final class ConnectionEvents: Sendable {
         static let limit = 64
         private let pending = Mutex<[ConnectionEvent]>([])
 
+        /// From any thread.
         func append(_ event: ConnectionEvent) {
-            pending.withLock { if $0.count < Self.limit { $0.append(event) } }
+            pending.withLock { pending in
+                if pending.count >= Self.limit {
+                    pending.remove(at: pending.firstIndex { Self.isRepeated($0) } ?? 0)
+                }
+                pending.append(event)
+            }
         }
 
+        private static func isRepeated(_ event: ConnectionEvent) -> Bool {
+            switch event {
+            case .disconnected, .reconnected, .asyncError: true
+            case .closed, .permissionViolation: false
+            }
+        }
+
+        /// What has waited, oldest first; nothing of it waits any more.
         func take() -> [ConnectionEvent] {
             pending.withLock { pending in
                 defer { pending.removeAll() }

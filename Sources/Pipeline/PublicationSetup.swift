@@ -70,16 +70,19 @@ enum PublicationSetup {
 
     /// `*` and `?` as LIKE has them; everything else stands for itself.
     static func likePattern(_ pattern: String) -> String {
-        var like = ""
-        for character in pattern {
-            switch character {
-            case "*": like += "%"
-            case "?": like += "_"
-            case "%", "_", "\\": like += "\\" + String(character)
-            default: like.append(character)
+        var like = String.UnicodeScalarView()
+        // Scalars, not characters: a combining mark after `%` leaves it LIKE's own.
+        for scalar in pattern.unicodeScalars {
+            switch scalar {
+            case "*": like.append("%")
+            case "?": like.append("_")
+            case "%", "_", "\\":
+                like.append("\\")
+                like.append(scalar)
+            default: like.append(scalar)
             }
         }
-        return like
+        return String(like)
     }
 
     /// One sentence about the rows that were there before the slot.

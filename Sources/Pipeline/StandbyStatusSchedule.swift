@@ -52,7 +52,7 @@ struct StandbyStatusSchedule {
     /// How long nothing becomes due by itself.
     func timeUntilDue(at now: Instant) -> Duration {
         guard let lastStatusAt else { return .zero }
-        let next = lastStatusAt + (isReplyRequested ? Self.answerInterval : interval)
+        let next = lastStatusAt + (isReplyRequested ? min(Self.answerInterval, interval) : interval)
         return next.duration(since: now)
     }
 }

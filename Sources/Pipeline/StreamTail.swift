@@ -27,17 +27,30 @@ struct StreamTail: Equatable, Sendable {
 
     /// Reads it.
     /// - Returns: nil if there is no such stream.
+    /// - Throws: what the connection throws; `.malformedResponse` for a sequence that no stream can have reached.
     static func read(_ stream: String, over connection: JetStreamConnection) throws(JetStreamError) -> StreamTail? {
         guard let info = try connection.streamInfo(stream) else { return nil }
-        let last = try connection.lastMessage(stream)
+        let last: StoredMessage?
+        do throws(JetStreamError) {
+            last = try connection.lastMessage(stream)
+        } catch {
+            if error.errCode == JetStreamErrorCode.streamNotFound { return nil }
+            throw error
+        }
+        let lastSequence = max(info.state.lastSequence, last?.sequence ?? 0)
+        // Half of all sequences are control tokens.
+        guard lastSequence < AckMailbox.controlBit else {
+            throw .malformedResponse(operation: "the last sequence of stream \(stream)")
+        }
         let message: Message
-        if let last {
+        // A last message before the last sequence is not the one that stood there.
+        if let last, last.sequence == lastSequence {
             message = read(last)
         } else {
-            message = info.state.lastSequence == 0 ? .never : .gone
+            message = lastSequence == 0 ? .never : .gone
         }
         return StreamTail(
-            lastSequence: last?.sequence ?? info.state.lastSequence, message: message, created: info.created,
+            lastSequence: lastSequence, message: message, created: info.created,
             leader: info.cluster?.leader, replicaCount: info.config.replicas,
             isMajorityCurrent: info.cluster?.hasCurrentMajority ?? true)
     }
@@ -50,7 +63,7 @@ struct StreamTail: Equatable, Sendable {
     }
 
     /// Reads `transaction.last` from an event of ours: it stands where the encoder puts it, before `source`.
-    private static func isLast(_ payload: [UInt8]) -> Bool {
+    static func isLast(_ payload: [UInt8]) -> Bool {
         // The last occurrence: a value that holds this text stands before it.
         let marker = Array("\"last\":".utf8)
         guard payload.count > marker.count else { return false }

@@ -37,7 +37,8 @@ final class WakeSignal: Sendable {
     func clear() {
         var byte: UInt8 = 0
         while read(readDescriptor, &byte, 1) > 0 {}
-        isSignalled.store(false, ordering: .sequentiallyConsistent)
+        // An exchange, not a store: it reads what `signal()` wrote, so that what was published before that is seen after this.
+        _ = isSignalled.exchange(false, ordering: .sequentiallyConsistent)
     }
 
     /// Waits until this signal, or one of `descriptors` has input, or the time is over.

@@ -1,0 +1,82 @@
+import Capture
+import JetStreamPublishing
+import Testing
+import WAL
+
+@testable import Pipeline
+
+/// The stream's end as a real nats-server tells it.
+@Suite(.serialized, .timeLimit(.minutes(1))) struct StreamTailReadingTests {
+    private let server: NatsServer
+    private let link: NATSLink
+
+    init() throws {
+        server = try NatsServer()
+        link = try server.connect()
+    }
+
+    private func read() throws -> StreamTail? { try StreamTail.read("S", over: link.connection) }
+
+    private func create() throws {
+        _ = try link.connection.createStream(
+            StreamConfiguration(name: "S", subjectPrefix: "p", duplicateWindow: .seconds(60)))
+    }
+
+    private func publish(_ id: String, _ payload: String) throws {
+        let before = try #require(try read()).lastSequence
+        try link.connection.publish(
+            subject: Array("p.x".utf8).span, messageID: Array(id.utf8).span, payload: Array(payload.utf8).span,
+            expectedLastSequence: before, token: before + 1, epoch: 0)
+        try eventually("it is stored") { try read()?.lastSequence == before + 1 }
+    }
+
+    @Test func thereIsNoEndOfAStreamThatIsNotThere() throws {
+        #expect(try read() == nil)
+    }
+
+    @Test func anEmptyStreamWasNeverWrittenTo() throws {
+        try create()
+        let tail = try #require(try read())
+        #expect(tail.message == .never && tail.lastSequence == 0)
+        #expect(tail.replicaCount == 1 && tail.isMajorityCurrent)
+    }
+
+    @Test func theLastEventTellsItsPositionAndWhetherItIsItsTransactionsLast() throws {
+        try create()
+        let id = RecoveryFacts.id()
+        try publish(id.description, #"{"transaction":{"last":true},"source":{}}"#)
+        #expect(try read()?.message == .event(id, isLast: true))
+        let next = RecoveryFacts.id(LSN(0x1000), 4)
+        try publish(next.description, #"{"transaction":{"last":false},"source":{}}"#)
+        #expect(try read()?.message == .event(next, isLast: false))
+    }
+
+    @Test func aGapMarkerIsWhole() throws {
+        try create()
+        try publish("7.5.1.0.0000000000001000.0.gap.x", "{}")
+        let marker = RecoveryFacts.id(LSN(0x1000), 0, xid: 0, isGapMarker: true)
+        #expect(try read()?.message == .event(marker, isLast: true))
+    }
+
+    @Test(arguments: ["", "x", "7.5.1.70.1000.3"])
+    func aMessageWithoutAnIDOfOursIsForeign(_ id: String) throws {
+        try create()
+        if id.isEmpty {
+            _ = try link.connection.request("p.x", [], timeout: .seconds(5))
+        } else {
+            try publish(id, "{}")
+        }
+        #expect(try read()?.message == .foreign(subject: "p.x"))
+    }
+
+    @Test(arguments: ["PURGE.S", "MSG.DELETE.S"])
+    func whatWasRemovedIsGoneAndItsSequenceRemains(_ call: String) throws {
+        try create()
+        try publish(RecoveryFacts.id(LSN(0x1000)).description, "{}")
+        try publish(RecoveryFacts.id(LSN(0x1010)).description, "{}")
+        let body = call.hasPrefix("MSG") ? Array(#"{"seq":2}"#.utf8) : []
+        _ = try link.connection.request("$JS.API.STREAM.\(call)", body, timeout: .seconds(5))
+        let tail = try #require(try read())
+        #expect(tail.message == .gone && tail.lastSequence == 2)
+    }
+}

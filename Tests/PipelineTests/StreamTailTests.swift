@@ -1,0 +1,47 @@
+import Testing
+
+@testable import Pipeline
+
+@Suite struct StreamTailTests {
+    private static func event(last: String, entity: String = "{}", table: String = "tb_order") -> String {
+        #"{"id":"7.5.1.70.0000000000001000.3","entity_type":"Order","operation":"INSERT","entity_id":"1","timestamp":"2026-11-23T07:09:12.123456+00:00","entity":\#(entity),"transaction":{"id":70,"lsn":"0/1000","ordinal":3,"last":\#(last)},"source":{"database":"shop","schema":"public","table":"\#(table)"}}"#
+    }
+
+    private static func isLast(_ payload: String) -> Bool { StreamTail.isLast(Array(payload.utf8)) }
+
+    @Test func readsTheFlagOfAnEvent() {
+        #expect(Self.isLast(Self.event(last: "true")))
+        #expect(!Self.isLast(Self.event(last: "false")))
+    }
+
+    @Test(arguments: [
+        #"{"last":true}"#, #"{"transaction":{"last":true}}"#, #"{"a":"\"last\":true"}"#,
+        #"{"j":{"last":true},"k":"},\"last\":true"}"#, #"{"j":[{"last":false},{"last":true}]}"#,
+    ])
+    func usersDataThatLooksLikeTheFlagDoesNotCount(_ entity: String) {
+        #expect(!Self.isLast(Self.event(last: "false", entity: entity)))
+        let other = entity.replacing("true", with: "false")
+        #expect(Self.isLast(Self.event(last: "true", entity: other)))
+    }
+
+    @Test(arguments: [#"x\",\"last\":true,\""#, #"\"last\":true"#, #"last\":true"#])
+    func aNameThatLooksLikeTheFlagDoesNotCount(_ table: String) {
+        // Names come after the flag, and JSON has a backslash before each of their quotes.
+        #expect(!Self.isLast(Self.event(last: "false", table: table)))
+        #expect(Self.isLast(Self.event(last: "true", table: table.replacing("true", with: "false"))))
+    }
+
+    @Test(arguments: ["", "\"last\":", "\"last\":t", "true", "{}", "{\"last\":\"true\"}", "\u{0}"])
+    func whatIsNoEventIsNoLast(_ payload: String) {
+        #expect(!Self.isLast(payload))
+    }
+
+    @Test func everyCutOfAnEventIsReadWithoutATrap() {
+        let event = Array(Self.event(last: "true").utf8)
+        let flagEnd = Array("\"last\":true".utf8)
+        for count in 0...event.count {
+            let cut = Array(event[..<count])
+            #expect(StreamTail.isLast(cut) == cut.contains(flagEnd))
+        }
+    }
+}
