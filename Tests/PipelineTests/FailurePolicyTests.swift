@@ -1,0 +1,151 @@
+import Capture
+import JetStreamPublishing
+import PGOutput
+import PostgresReplication
+import Testing
+import WAL
+
+@testable import Pipeline
+
+@Suite struct FailurePolicyTests {
+    private enum Kind: Equatable {
+        case retry
+        case standBy
+        case stop(StopReason)
+    }
+
+    private static func kind(_ error: StreamerError) -> Kind {
+        switch FailurePolicy.verdict(on: error) {
+        case .retry: .retry
+        case .standBy: .standBy
+        case .stop(let reason, let remedy):
+            // Whoever is stopped is told what to do.
+            remedy.isEmpty ? .retry : .stop(reason)
+        }
+    }
+
+    private static func kind(_ error: PostgresError) -> Kind { kind(.postgres(error)) }
+    private static func kind(_ error: JetStreamError) -> Kind { kind(.jetStream(error)) }
+    private static func kind(_ error: CaptureError) -> Kind { kind(.capture(error)) }
+
+    private static func server(_ sqlState: String, _ message: String = "m") -> PostgresError {
+        .server(sqlState: sqlState, severity: "ERROR", message: message, detail: nil, hint: nil, command: "c")
+    }
+
+    @Test func whatThePipelineSaysItself() {
+        #expect(Self.kind(.stop(.streamPurged, what: "w", remedy: "r")) == .stop(.streamPurged))
+        #expect(Self.kind(.decoding(.oversized(byteCount: 1), at: LSN(1))) == .stop(.unexpected))
+        #expect(Self.kind(.system("no descriptors")) == .stop(.unexpected))
+        #expect(Self.kind(.slotActive(pid: 7)) == .standBy)
+        for error in [
+            StreamerError.serverShuttingDown, .streamMoved("m"), .checkpointConflict("c"), .cancelled,
+        ] {
+            #expect(Self.kind(error) == .retry)
+        }
+    }
+
+    @Test(arguments: ["57P01", "57P02", "57P03"])
+    func aServerThatStopsOrStartsIsWaitedFor(_ sqlState: String) {
+        #expect(Self.kind(Self.server(sqlState)) == .retry)
+        #expect(Self.kind(.connectionFailed(message: "m", sqlState: sqlState)) == .retry)
+    }
+
+    @Test func whoWeAreAndWhatWeMayAreNotRetried() {
+        for sqlState in ["28000", "28P01"] {
+            #expect(Self.kind(.connectionFailed(message: "m", sqlState: sqlState)) == .stop(.credentials))
+        }
+        #expect(Self.kind(Self.server("42501")) == .stop(.permissionPostgres))
+        #expect(Self.kind(.connectionFailed(message: "m", sqlState: "3D000")) == .stop(.configuration))
+        #expect(
+            Self.kind(.connectionFailed(message: "SSL error: certificate verify failed", sqlState: nil)) == .stop(.tls))
+    }
+
+    @Test func aSlotInUseIsStoodByFor() {
+        #expect(Self.kind(Self.server("55006")) == .standBy)
+    }
+
+    @Test func aSlotThatCannotBeReadAnyMoreIsLostHistory() {
+        #expect(Self.kind(Self.server("55000", "can no longer get changes from replication slot \"s\"")) == .stop(.slotInvalidated))
+        #expect(Self.kind(Self.server("55000", "cannot read from an invalidated slot")) == .stop(.slotInvalidated))
+        #expect(Self.kind(Self.server("55000", "logical decoding requires wal_level >= logical")) == .stop(.configuration))
+        #expect(Self.kind(Self.server("42704")) == .retry)
+    }
+
+    @Test(arguments: ["08006", "40001", "53300", "53100", "57014", "58030", "XX000", "0A000", "25006"])
+    func whatPassesIsRetried(_ sqlState: String) {
+        #expect(Self.kind(Self.server(sqlState)) == .retry)
+    }
+
+    @Test(arguments: ["22P02", "42601", "55P02"])
+    func whatNobodyForesawStops(_ sqlState: String) {
+        #expect(Self.kind(Self.server(sqlState)) == .stop(.unexpected))
+    }
+
+    @Test func connectionsThatFailOrBreakAreMadeAgain() {
+        #expect(Self.kind(.connectionFailed(message: "refused", sqlState: nil)) == .retry)
+        #expect(Self.kind(.connectionFailed(message: "m", sqlState: "53300")) == .retry)
+        #expect(Self.kind(.connectionLost(message: "EOF")) == .retry)
+        #expect(Self.kind(.timedOut(command: "c")) == .retry)
+        #expect(Self.kind(.protocolViolation(message: "m")) == .stop(.unexpected))
+    }
+
+    @Test func everyErrorOfJetStreams() {
+        let verdicts: [(JetStreamError, Kind)] = [
+            (.configuration("c"), .stop(.configuration)), (.authorization("a"), .stop(.credentials)),
+            (.tls("t"), .stop(.tls)), (.permission("p"), .stop(.permissionNATS)), (.notConnected("n"), .retry),
+            (.connectionClosed("c"), .retry), (.timedOut(operation: "o"), .retry), (.noResponders(operation: "o"), .retry),
+            (.api(code: 503, errCode: 10_008, description: "d", operation: "o"), .retry),
+            (.api(code: 500, errCode: 0, description: "d", operation: "o"), .retry),
+            (.api(code: 429, errCode: 10_167, description: "d", operation: "o"), .retry),
+            (.api(code: 408, errCode: 0, description: "d", operation: "o"), .retry),
+            (.api(code: 400, errCode: 10_052, description: "d", operation: "o"), .stop(.configuration)),
+            (.payloadTooLarge(byteCount: 2, limit: 1), .stop(.poisonEvent)),
+            (.invalidMessage("i"), .stop(.poisonEvent)), (.malformedResponse(operation: "o"), .retry),
+            (.client(status: "s", operation: "o"), .retry), (.wedged("w"), .stop(.unexpected)),
+        ]
+        for (error, kind) in verdicts { #expect(Self.kind(error) == kind, "\(error)") }
+    }
+
+    @Test func everyErrorOfCaptures() {
+        let position = Position(commitLSN: LSN(1), ordinal: 1)
+        #expect(Self.kind(.poison(.notUTF8(column: "c"), at: position, relation: "r")) == .stop(.poisonEvent))
+        #expect(
+            Self.kind(.historyDiverged(expected: position, expectedXID: .none, foundLSN: LSN(2), foundXID: .none))
+                == .stop(.historyDiverged))
+        #expect(Self.kind(.transactionShrank(stored: position, changeCount: 0)) == .stop(.historyDiverged))
+        #expect(Self.kind(.protocolViolation("v", commitLSN: LSN(1))) == .stop(.unexpected))
+        #expect(Self.kind(CaptureError.subjectTemplate("t")) == .stop(.configuration))
+    }
+
+    @Test func aClosedConnectionIsNotAskedAgainAndASlowOneIs() {
+        #expect(!FailurePolicy.isWorthAsking(again: .connectionClosed("c")))
+        #expect(!FailurePolicy.isWorthAsking(again: .permission("p")))
+        #expect(FailurePolicy.isWorthAsking(again: .timedOut(operation: "o")))
+        #expect(FailurePolicy.isWorthAsking(again: .notConnected("n")))
+    }
+
+    @Test func aCommandThatRunsOnceEndsWhereAStreamerWouldWait() {
+        #expect(StreamerError.serverShuttingDown.oneShotOutcome.reason == .unreachable)
+        #expect(StreamerError.slotActive(pid: nil).oneShotOutcome.reason == .slotActive)
+        #expect(StreamerError.postgres(Self.server("42501")).oneShotOutcome.reason == .permissionPostgres)
+    }
+
+    /// The contract's names and exit codes, and two of its exit codes that have none.
+    @Test func everyReasonHasTheContractsNameAndExitCode() {
+        let contract: [(Int32, String)] = [
+            (
+                73,
+                "slot_missing slot_ahead slot_invalidated slot_unconfirmed history_diverged other_cluster options_changed stream_missing stream_recreated stream_purged stream_tail_lost bucket_missing position_ahead_of_wal"
+            ),
+            (76, "other_writer foreign_message"), (65, "poison_event"), (77, "permission_postgres permission_nats"),
+            (78, "slot_two_phase tls credentials configuration"), (70, "unexpected"), (69, "unreachable"),
+            (75, "slot_active"),
+        ]
+        var codes: [String: Int32] = [:]
+        for (code, names) in contract { for name in names.split(separator: " ") { codes[String(name)] = code } }
+        for reason in StopReason.allCases {
+            #expect(codes.removeValue(forKey: reason.rawValue) == reason.exitCode.rawValue, "\(reason)")
+        }
+        #expect(codes.isEmpty)
+    }
+}
