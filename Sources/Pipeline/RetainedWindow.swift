@@ -8,7 +8,7 @@ import Synchronization
 /// Sendable because the two threads touch disjoint parts: entries from `releasedCount` up to `appendedCount` are read by the publishing thread only, the rest is written by the appending thread only, and both counts are atomics stored after the bytes they stand for. A chunk of entries is made by the appending thread before its first entry counts, and freed by the publishing thread before its last one is released.
 final class RetainedWindow: @unchecked Sendable, EventSink {
     /// Retained events at most, whatever their size: what one entry costs is not counted in bytes.
-    static let entryLimit = 32_768
+    static let entryLimit = 16_384
     /// Entries are made and freed this many at a time.
     static let chunkEntryCount = 4_096
     /// One TRUNCATE names as many tables as it likes after there was room for one event. This many chunks hold more than a message of PostgreSQL's (1 GiB, 4 bytes a table) can name, beside a full window.

@@ -38,6 +38,7 @@ final class Session {
     private var lastInspectionAt: Instant
     private var wedgedSince: Instant?
     private var isMoreBuffered = false
+    private var pace = ReadingPace()
 
     init(
         _ configuration: StreamerConfiguration, replication: consuming ReplicationConnection,
@@ -60,10 +61,10 @@ final class Session {
         schedule = StandbyStatusSchedule(
             startLSN: startLSN, interval: .milliseconds(timeout > 0 ? max(50, min(1000, timeout / 3)) : 1000))
         lastInspectionAt = .now
-    }
         observations.storedLSN.store(confirmedLSN.rawValue, ordering: .relaxed)
         // Kinds are counted anew by each connection's assembler.
         observations.texts.withLock { $0.eventKinds = [] }
+    }
 
     /// Streams until asked to stop; returns when everything received is stored and confirmed, or its time is over.
     func run() throws(StreamerError) {
@@ -78,25 +79,24 @@ final class Session {
     private func turn(isReading: Bool) throws(StreamerError) {
         observations.turned()
         if let failure = delivery.failure.withLock({ $0 }) { throw failure }
-        let skipTo = delivery.skipTo.withLock { position in
         try requireLiveClient()
         // Looked at in every turn: what arrives unasked would otherwise keep the socket readable, and `wait` from waiting.
         if !isSQLLost, sql.waitForShutdownNotice(timeout: .zero) { isSQLLost = true }
+        let skipTo = delivery.skipTo.withLock { position in
             defer { position = nil }
             return position
         }
         if let skipTo { assembler.raiseWatermark(to: skipTo) }
-        if isReading, hasRoom { try receive() }
+        if isReading, hasRoom {
+            try receive()
+            pace.read(frameCount: frameCount)
+        }
         try confirm()
+        observations.retainedByteCount.store(window.byteCount, ordering: .relaxed)
         if Instant.now.duration(since: lastInspectionAt) >= Self.inspectionInterval { inspect() }
         if isReading, !hasRoom, isServerShuttingDown() { throw .serverShuttingDown }
     }
 
-        observations.retainedByteCount.store(window.byteCount, ordering: .relaxed)
-    private var hasRoom: Bool { window.hasRoom(for: assembler.openByteCount) }
-
-    private func wait(isReading: Bool) {
-        if isReading, isMoreBuffered, hasRoom { return }
     /// libnats 3.4.1 spins with its lock held when a server falls silent in the middle of connecting; the delivery thread may be inside a call that waits for that lock.
     private func requireLiveClient() throws(StreamerError) {
         guard delivery.link.connection.isWedged else {
@@ -111,6 +111,10 @@ final class Session {
         }
     }
 
+    private var hasRoom: Bool { window.hasRoom(for: assembler.openByteCount) }
+
+    private func wait(isReading: Bool) {
+        if isReading, isMoreBuffered, hasRoom { return }
         let timeout = min(schedule.timeUntilDue(at: .now), .seconds(1))
         var descriptors: [(descriptor: Int32, isOutputDue: Bool)] = []
         // A full window leaves the socket unread: what the server has sent stays with it.

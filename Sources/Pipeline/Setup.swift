@@ -1,6 +1,5 @@
 import Capture
 import JetStreamPublishing
-import Logging
 import PostgresReplication
 import WAL
 
@@ -20,14 +19,23 @@ public enum Setup {
         }
     }
 
+    /// What was done, or would be, and what is worth knowing; a sentence each.
+    public struct Outcome: Sendable, Equatable {
+        public var created: [String] = []
+        public var notes: [String] = []
+
+        static func + (first: Outcome, second: Outcome) -> Outcome {
+            Outcome(created: first.created + second.created, notes: first.notes + second.notes)
+        }
+    }
+
     /// Creating a slot waits for the transactions that run at that moment.
     private static let slotTimeout = Duration.seconds(600)
 
     /// Connects to both servers and sets up.
-    /// - Returns: What was done, or would be, a sentence each.
     public static func run(
         _ configuration: StreamerConfiguration, options: Options
-    ) throws(StreamerError) -> [String] {
+    ) throws(StreamerError) -> Outcome {
         let parameters = configuration.source.connection
         let replication = try StreamerError.ofPostgres { () throws(PostgresError) in
             try ReplicationConnection(parameters)
@@ -58,7 +66,7 @@ public enum Setup {
     static func perform(
         _ configuration: StreamerConfiguration, options: Options, replication: borrowing ReplicationConnection,
         sql: borrowing SQLConnection, nats: JetStreamConnection
-    ) throws(StreamerError) -> [String] {
+    ) throws(StreamerError) -> Outcome {
         let (facts, revision) = try ServerFacts.gather(
             configuration, replication: replication, sql: sql, nats: nats)
         let isSlotToBeMade: Bool
@@ -69,14 +77,15 @@ public enum Setup {
             guard options.adoptsSlot, isAdoptable(facts) else { throw .stop(reason, what: what, remedy: remedy) }
             isSlotToBeMade = true
         }
-        var steps = try setUpPublication(configuration, options, sql: sql)
-        steps += try setUpStream(configuration, options, found: facts.stream != nil, nats: nats)
+        var outcome = Outcome(created: try setUpPublication(configuration, options, sql: sql))
+        outcome = outcome + (try setUpStream(configuration, options, found: facts.stream != nil, nats: nats))
         if isSlotToBeMade {
-            steps += try setUpSlot(
+            let slot = try setUpSlot(
                 configuration, options, facts: facts, revision: revision, replication: replication, sql: sql, nats: nats)
+            outcome = outcome + slot
         }
-        steps += try setUpConsumer(configuration, options, nats: nats)
-        return steps.isEmpty ? ["everything is there already"] : steps
+        outcome.created += try setUpConsumer(configuration, options, nats: nats)
+        return outcome
     }
 
     /// A slot without record can be taken as it stands only while its stream has never been written to.
@@ -101,18 +110,18 @@ public enum Setup {
 
     private static func setUpStream(
         _ configuration: StreamerConfiguration, _ options: Options, found: Bool, nats: JetStreamConnection
-    ) throws(StreamerError) -> [String] {
-        var steps: [String] = []
+    ) throws(StreamerError) -> Outcome {
+        var outcome = Outcome()
         if found {
-            try compareStream(configuration, nats, logger: nil)
+            outcome.notes = try compareStream(configuration, nats)
         } else {
-            steps.append("stream \(configuration.stream.name) with the subjects \(configuration.stream.subject)")
+            outcome.created.append("stream \(configuration.stream.name) with the subjects \(configuration.stream.subject)")
         }
         do throws(JetStreamError) {
             if !found, !options.isDryRun { _ = try nats.createStream(configuration.stream) }
             let entry = try nats.bucketGet(StreamerConfiguration.bucket, key: configuration.stream.name)
             if case .bucketMissing = entry {
-                steps.append("key-value bucket \(StreamerConfiguration.bucket)")
+                outcome.created.append("key-value bucket \(StreamerConfiguration.bucket)")
                 if !options.isDryRun {
                     try nats.createBucket(StreamerConfiguration.bucket, replicas: configuration.stream.replicas)
                 }
@@ -120,17 +129,18 @@ public enum Setup {
         } catch {
             throw .jetStream(error)
         }
-        return steps
+        return outcome
     }
 
     private static func setUpSlot(
         _ configuration: StreamerConfiguration, _ options: Options, facts: Recovery.Facts, revision: UInt64,
         replication: borrowing ReplicationConnection, sql: borrowing SQLConnection, nats: JetStreamConnection
-    ) throws(StreamerError) -> [String] {
+    ) throws(StreamerError) -> Outcome {
         let name = configuration.source.slot
         let isAdopting = facts.slot != nil && facts.record == nil
-        var steps = [isAdopting ? "slot \(name), adopted as it stands" : "slot \(name)", "its first checkpoint record"]
-        if options.isDryRun { return steps }
+        var outcome = Outcome(
+            created: [isAdopting ? "slot \(name), adopted as it stands" : "slot \(name)", "its first checkpoint record"])
+        if options.isDryRun { return outcome }
 
         let tail = try StreamerError.ofJetStream { () throws(JetStreamError) in
             try StreamTail.read(configuration.stream.name, over: nats)
@@ -153,7 +163,7 @@ public enum Setup {
         let start: LSN
         if let slot = facts.slot {
             start = try position(ofExisting: slot, facts)
-            if !isAdopting { steps[0] = "slot \(name), which an interrupted setup had made" }
+            if !isAdopting { outcome.created[0] = "slot \(name), which an interrupted setup had made" }
         } else {
             do throws(PostgresError) {
                 start = try replication.createLogicalSlot(
@@ -167,8 +177,8 @@ public enum Setup {
         record.genesis = CheckpointRecord.Genesis(
             kind: isAdopting ? "adopted" : "created", lsn: start.description, at: PostgresTimestamp.now.description)
         _ = try put(record, expecting: claimed, nats)
-        steps.append(PublicationSetup.unpublishedRows(configuration.source, over: sql, before: start))
-        return steps
+        outcome.notes.append(PublicationSetup.unpublishedRows(configuration.source, over: sql, before: start))
+        return outcome
     }
 
     /// Where a slot that is there stands, if it can be streamed from.
@@ -214,17 +224,16 @@ public enum Setup {
 
     // MARK: - What a streamer requires
 
-    /// Refuses a stream on which the guarantee does not hold; what is only otherwise than configured is logged.
+    /// Refuses a stream on which the guarantee does not hold.
+    /// - Returns: What is only otherwise than configured, a sentence each; it is left as it is.
     static func compareStream(
-        _ configuration: StreamerConfiguration, _ nats: JetStreamConnection, logger: Logger?
-    ) throws(StreamerError) {
-        let differences: [StreamDifference]
-        do throws(JetStreamError) {
-            guard let info = try nats.streamInfo(configuration.stream.name) else { return }
-            differences = StreamDifference.compare(info.config, configuration.stream)
-        } catch {
-            throw .jetStream(error)
+        _ configuration: StreamerConfiguration, _ nats: JetStreamConnection
+    ) throws(StreamerError) -> [String] {
+        let info = try StreamerError.ofJetStream { () throws(JetStreamError) in
+            try nats.streamInfo(configuration.stream.name)
         }
+        guard let info else { return [] }
+        let differences = StreamDifference.compare(info.config, configuration.stream)
         let refused = differences.filter { $0.severity == .refuse }
         guard refused.isEmpty else {
             let list = refused.map { "\($0.key) is \($0.found), must be \($0.wanted)" }.joined(separator: "; ")
@@ -232,13 +241,8 @@ public enum Setup {
                 .configuration, what: "stream \(configuration.stream.name) cannot be used: \(list)",
                 remedy: "Nothing was altered. Use another stream, or change this one if it is empty")
         }
-        for difference in differences {
-            logger?.warning(
-                "the stream is not as configured; it is left as it is",
-                metadata: [
-                    "stream": "\(configuration.stream.name)", "key": "\(difference.key)",
-                    "found": "\(difference.found)", "configured": "\(difference.wanted)",
-                ])
+        return differences.map {
+            "stream \(configuration.stream.name) is left as it is: \($0.key) is \($0.found), configured is \($0.wanted)"
         }
     }
 

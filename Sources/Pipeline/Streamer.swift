@@ -260,7 +260,9 @@ public final class Streamer: Sendable {
             switch outcome {
             case .proceed(let plan):
                 guard let record = facts.record else { throw .checkpointConflict("the checkpoint record has just gone") }
-                try Setup.compareStream(configuration, link.connection, logger: logger)
+                for difference in try Setup.compareStream(configuration, link.connection) {
+                    logger.warning("not as configured", metadata: ["difference": "\(difference)"])
+                }
                 try Setup.requirePublication(configuration, sql: sql)
                 return Joined(facts: facts, revision: revision, record: record, plan: plan)
             case .firstStart:
@@ -271,9 +273,10 @@ public final class Streamer: Sendable {
                 }
                 guard !hasSetUp else { throw .checkpointConflict("what setup made is not there") }
                 hasSetUp = true
-                let steps = try Setup.perform(
+                let outcome = try Setup.perform(
                     configuration, options: Setup.Options(), replication: replication, sql: sql, nats: link.connection)
-                for step in steps { logger.notice("setup", metadata: ["step": "\(step)"]) }
+                for object in outcome.created { logger.notice("created", metadata: ["object": "\(object)"]) }
+                for note in outcome.notes { logger.notice("setup", metadata: ["note": "\(note)"]) }
             case .refuse(let reason, let what, let remedy, let isConfirmedByTime):
                 let replicaCount = facts.stream?.replicaCount ?? configuration.stream.replicas
                 guard isConfirmedByTime, replicaCount > 1 else { throw .stop(reason, what: what, remedy: remedy) }

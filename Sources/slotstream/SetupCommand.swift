@@ -32,7 +32,16 @@ struct SetupCommand: AsyncParsableCommand {
             for statement in try Setup.sql(configuration) { Output.data(statement + ";") }
             return
         }
-        let steps = try Setup.run(configuration, options: Setup.Options(adoptsSlot: adoptsSlot, isDryRun: isDryRun))
-        for step in steps { Output.data((isDryRun ? "would do: " : "done: ") + step) }
+        let outcome = try Setup.run(configuration, options: Setup.Options(adoptsSlot: adoptsSlot, isDryRun: isDryRun))
+        outcome.show(isDryRun: isDryRun)
+    }
+}
+
+extension Setup.Outcome {
+    /// Prints what was done, or would be, a line each.
+    func show(isDryRun: Bool = false) {
+        if created.isEmpty { Output.data("everything is there already") }
+        for object in created { Output.data((isDryRun ? "would create: " : "created: ") + object) }
+        for note in notes { Output.data("note: " + note) }
     }
 }

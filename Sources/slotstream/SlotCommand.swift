@@ -42,7 +42,7 @@ struct SlotCommand: AsyncParsableCommand {
         @OptionGroup var options: ConfigurationOptions
 
         func run() async throws {
-            for step in try Setup.run(try options.load().values.streamer, options: Setup.Options()) { Output.data("done: " + step) }
+            try Setup.run(try options.load().values.streamer, options: Setup.Options()).show()
         }
     }
 
