@@ -29,6 +29,11 @@ struct OwnedThread: ~Copyable {
         self.thread = thread
     }
 
+    /// Lets it end by itself.
+    consuming func detach() {
+        pthread_detach(thread)
+    }
+
     /// Waits until the function has returned.
     consuming func join() {
         pthread_join(thread, nil)

@@ -53,7 +53,7 @@ public final class Streamer: Sendable {
     /// Runs on a thread of its own; `completion` is called there with what `run()` returns.
     public func start(_ completion: @escaping @Sendable (Outcome) -> Void) {
         do throws(StreamerError) {
-            _ = try OwnedThread(name: "replication") { completion(self.run()) }
+            try OwnedThread(name: "replication") { completion(self.run()) }.detach()
         } catch {
             completion(stopped(.unexpected, error, ""))
         }
