@@ -4,6 +4,7 @@ import Synchronization
 
 /// What the connection tells: what happened to it, and what became of what was published.
 extension Delivery {
+    /// Notes what happened to the connection: most of it calls for a resynchronisation, what cannot be mended ends the thread.
     func takeEvents() {
         for event in link.takeEvents() {
             switch event {
@@ -33,10 +34,13 @@ extension Delivery {
         }
     }
 
+    /// For `/readyz`: while resynchronising there is no connection to speak of.
     func setConnected(_ isConnected: Bool) {
         observations.texts.withLock { $0.isNATSConnected = isConnected }
     }
 
+    /// Releases what is stored; everything else is trouble, or the answer to a put.
+    /// - Throws: what the record's answer demands.
     func takeAcks() throws(StreamerError) {
         link.mailbox.drain(into: &batch)
         for range in batch.stored {

@@ -30,7 +30,8 @@ final class DeliveryRig: @unchecked Sendable {
         self.server = server
         configuration = StreamerConfiguration(
             source: StreamerConfiguration.Source(
-                connection: ConnectionParameters(conninfo: ""), slot: "s", publication: "p", tables: [], failover: false,
+                connection: ConnectionParameters(conninfo: ""), slot: "s", publication: "p", tables: [],
+                failover: false,
                 walSenderTimeoutMilliseconds: 3000),
             nats: server.options,
             stream: StreamConfiguration(name: "S", subjectPrefix: "p", duplicateWindow: .seconds(60)), consumer: nil,

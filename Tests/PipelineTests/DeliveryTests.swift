@@ -33,7 +33,9 @@ import WAL
             rig.delivery.confirmableLSN.store(0x1000 + number, ordering: .releasing)
             rig.delivery.wake()
             if number % 40 == 0 {
-                try eventually("it is recorded") { rig.delivery.recordedLSN.load(ordering: .acquiring) == 0x1000 + number }
+                try eventually("it is recorded") {
+                    rig.delivery.recordedLSN.load(ordering: .acquiring) == 0x1000 + number
+                }
             }
             let now = rig.delivery.recordedLSN.load(ordering: .acquiring)
             #expect(now >= recorded)

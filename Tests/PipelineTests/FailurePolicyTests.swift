@@ -65,9 +65,12 @@ import WAL
     }
 
     @Test func aSlotThatCannotBeReadAnyMoreIsLostHistory() {
-        #expect(Self.kind(Self.server("55000", "can no longer get changes from replication slot \"s\"")) == .stop(.slotInvalidated))
+        #expect(
+            Self.kind(Self.server("55000", "can no longer get changes from replication slot \"s\""))
+                == .stop(.slotInvalidated))
         #expect(Self.kind(Self.server("55000", "cannot read from an invalidated slot")) == .stop(.slotInvalidated))
-        #expect(Self.kind(Self.server("55000", "logical decoding requires wal_level >= logical")) == .stop(.configuration))
+        #expect(
+            Self.kind(Self.server("55000", "logical decoding requires wal_level >= logical")) == .stop(.configuration))
         #expect(Self.kind(Self.server("42704")) == .retry)
     }
 
@@ -93,7 +96,8 @@ import WAL
         let verdicts: [(JetStreamError, Kind)] = [
             (.configuration("c"), .stop(.configuration)), (.authorization("a"), .stop(.credentials)),
             (.tls("t"), .stop(.tls)), (.permission("p"), .stop(.permissionNATS)), (.notConnected("n"), .retry),
-            (.connectionClosed("c"), .retry), (.timedOut(operation: "o"), .retry), (.noResponders(operation: "o"), .retry),
+            (.connectionClosed("c"), .retry), (.timedOut(operation: "o"), .retry),
+            (.noResponders(operation: "o"), .retry),
             (.api(code: 503, errCode: 10_008, description: "d", operation: "o"), .retry),
             (.api(code: 500, errCode: 0, description: "d", operation: "o"), .retry),
             (.api(code: 429, errCode: 10_167, description: "d", operation: "o"), .retry),

@@ -14,7 +14,9 @@ import Testing
     }
 
     @Test func everyMessageOfEveryVectorIsOneReadableLine() throws {
-        let files = try FileManager.default.contentsOfDirectory(atPath: Self.folder.path).filter { $0.hasSuffix(".hex") }
+        let files = try FileManager.default.contentsOfDirectory(atPath: Self.folder.path).filter {
+            $0.hasSuffix(".hex")
+        }
         #expect(files.count > 30)
         for file in files {
             var listing = MessageListing()
@@ -22,7 +24,8 @@ import Testing
                 if line == "# session" { listing = MessageListing() }
                 if line.hasPrefix("#") { continue }
                 let text = try listing.line(line)
-                #expect(!text.isEmpty && !text.unicodeScalars.contains { $0.value < 0x20 || $0.value == 0x7F }, "\(file)")
+                #expect(
+                    !text.isEmpty && !text.unicodeScalars.contains { $0.value < 0x20 || $0.value == 0x7F }, "\(file)")
             }
         }
     }

@@ -45,7 +45,9 @@ final class NatsServer: @unchecked Sendable {
             guard process.isRunning else { throw TestFailure("nats-server ended") }
             guard let link = try? connect() else { return false }
             defer { link.connection.close() }
-            do { return try link.connection.streamInfo("none", timeout: .milliseconds(500)) == nil } catch { return false }
+            do { return try link.connection.streamInfo("none", timeout: .milliseconds(500)) == nil } catch {
+                return false
+            }
         }
     }
 

@@ -32,7 +32,9 @@ final class PostgresServer: Sendable {
         var answer = Data()
         while !answer.contains(UInt8(ascii: "\n")) {
             let more = output.fileHandleForReading.availableData
-            if more.isEmpty { throw TestFailure("PostgreSQL did not start: \(String(decoding: answer, as: UTF8.self))") }
+            if more.isEmpty {
+                throw TestFailure("PostgreSQL did not start: \(String(decoding: answer, as: UTF8.self))")
+            }
             answer.append(more)
         }
         let words = String(decoding: answer, as: UTF8.self).split(whereSeparator: \.isWhitespace)

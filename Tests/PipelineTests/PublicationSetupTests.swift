@@ -18,7 +18,9 @@ import Testing
         var random = SplitMix64(seed: seed)
         let alphabet = Array(#"a_%\*?"#.unicodeScalars)
         func text(_ longest: Int) -> [Unicode.Scalar] {
-            (0..<Int.random(in: 0...longest, using: &random)).map { _ in alphabet[Int.random(in: 0..<alphabet.count, using: &random)] }
+            (0..<Int.random(in: 0...longest, using: &random)).map { _ in
+                alphabet[Int.random(in: 0..<alphabet.count, using: &random)]
+            }
         }
         for _ in 0..<20_000 {
             let pattern = text(5)
@@ -26,7 +28,8 @@ import Testing
             let like = Array(PublicationSetup.likePattern(String(String.UnicodeScalarView(pattern))).unicodeScalars)
             #expect(
                 Self.like(subject[...], like[...]) == Self.glob(subject[...], pattern[...]),
-                "\(String(String.UnicodeScalarView(subject))) by \(String(String.UnicodeScalarView(pattern))), seed \(seed)")
+                "\(String(String.UnicodeScalarView(subject))) by \(String(String.UnicodeScalarView(pattern))), seed \(seed)"
+            )
         }
     }
 

@@ -82,7 +82,8 @@ import Testing
                 continue
             }
             // Mostly what is next; sometimes later, sometimes nonsense.
-            let low = first + (Int.random(in: 0..<4, using: &random) == 0 ? UInt64.random(in: 0...30, using: &random) : 0)
+            let low =
+                first + (Int.random(in: 0..<4, using: &random) == 0 ? UInt64.random(in: 0...30, using: &random) : 0)
             let high = low + UInt64.random(in: 0...2, using: &random)
             let isInFlight = high < next
             if isInFlight, (low...high).contains(where: { acknowledged.contains($0) }) { continue }

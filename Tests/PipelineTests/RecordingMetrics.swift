@@ -34,7 +34,9 @@ final class RecordingMetrics: MetricsFactory, Sendable {
     func destroyRecorder(_ handler: any RecorderHandler) {}
     func destroyTimer(_ handler: any TimerHandler) {}
 
-    private final class Handler: CounterHandler, FloatingPointCounterHandler, MeterHandler, RecorderHandler, TimerHandler {
+    private final class Handler: CounterHandler, FloatingPointCounterHandler, MeterHandler, RecorderHandler,
+        TimerHandler
+    {
         private let change: @Sendable (_ by: (Double) -> Double) -> Void
 
         init(_ change: @escaping @Sendable (_ by: (Double) -> Double) -> Void) { self.change = change }

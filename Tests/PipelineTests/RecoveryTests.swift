@@ -23,7 +23,8 @@ import WAL
     }
 
     @Test func aClaimWithOrWithoutItsSlotIsAnInterruptedSetup() {
-        let claim = RecoveryFacts.record(confirmed: .invalid, lastID: nil, lastSequence: 0, kind: CheckpointRecord.claimKind)
+        let claim = RecoveryFacts.record(
+            confirmed: .invalid, lastID: nil, lastSequence: 0, kind: CheckpointRecord.claimKind)
         var facts = RecoveryFacts(record: claim, stream: RecoveryFacts.tail(.never, lastSequence: 0))
         #expect(facts.outcome == .firstStart)
         facts.slot = nil
@@ -55,7 +56,11 @@ import WAL
             return RecoveryFacts(slot: slot).reason
         }
         #expect(try reason { $0.plugin = "test_decoding" } == .configuration)
-        #expect(try reason { $0.slotType = "physical"; $0.plugin = nil } == .configuration)
+        #expect(
+            try reason {
+                $0.slotType = "physical"
+                $0.plugin = nil
+            } == .configuration)
         #expect(try reason { $0.database = "other" } == .configuration)
         #expect(try reason { $0.twoPhase = true } == .slotTwoPhase)
         #expect(try reason { $0.walStatus = "lost" } == .slotInvalidated)
@@ -251,7 +256,8 @@ import WAL
                 default: .event(last, isLast: Bool.random(using: &random))
                 }
             var facts = RecoveryFacts(
-                stream: RecoveryFacts.tail(tail, lastSequence: tail == .never ? 0 : .random(in: 98...102, using: &random)))
+                stream: RecoveryFacts.tail(
+                    tail, lastSequence: tail == .never ? 0 : .random(in: 98...102, using: &random)))
             facts.record = RecoveryFacts.record(confirmed: lsn(), lastID: RecoveryFacts.id(lsn(), 1))
             facts.slot?.confirmedFlushLSN = lsn()
             if Bool.random(using: &random),
@@ -259,7 +265,9 @@ import WAL
             {
                 facts.timelines = promoted
             }
-            guard let plan = facts.plan, let record = facts.record, let slot = facts.slot?.confirmedFlushLSN else { continue }
+            guard let plan = facts.plan, let record = facts.record, let slot = facts.slot?.confirmedFlushLSN else {
+                continue
+            }
             planCount += 1
             #expect(slot <= plan.confirmedLSN && plan.confirmedLSN <= record.confirmedLSN, "seed \(seed): \(facts)")
             if let switchPoint = facts.timelines.switchPoint(of: 1) { #expect(plan.confirmedLSN <= switchPoint) }

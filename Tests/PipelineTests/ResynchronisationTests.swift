@@ -124,9 +124,11 @@ import WAL
             let storedCount = first + UInt64(positions.count { $0 <= last.position })
             let isAhead = positions[count - 1] < last.position
             #expect(
-                decision == (isAhead
-                    ? .skip(storedCount: storedCount, lastSequence: 9, storedID: last)
-                    : .resume(storedCount: storedCount, lastSequence: 9, storedID: last)), "seed \(seed)")
+                decision
+                    == (isAhead
+                        ? .skip(storedCount: storedCount, lastSequence: 9, storedID: last)
+                        : .resume(storedCount: storedCount, lastSequence: 9, storedID: last)),
+                "seed \(seed)")
         }
     }
 }

@@ -28,7 +28,8 @@ import WAL
         var byteCount: Int?
         window.withEvent(at: index) { subject, id, payload in
             let value = UInt8(truncatingIfNeeded: index &* 31 &+ 7)
-            let isWhole = subject.withUnsafeBufferPointer { $0.elementsEqual("s.\(index)".utf8) }
+            let isWhole =
+                subject.withUnsafeBufferPointer { $0.elementsEqual("s.\(index)".utf8) }
                 && id.withUnsafeBufferPointer { $0.elementsEqual("id-\(index)".utf8) }
                 && payload.withUnsafeBufferPointer { $0.allSatisfy { $0 == value } }
             if isWhole { byteCount = payload.count }

@@ -45,7 +45,8 @@ import Testing
             stream: StreamerStatus.Stream(name: "n"), version: "9")
         #expect(
             status.json()
-                == #"{"live":true,"ready":true,"reasons":[],"role":"standby","schema":"slotstream.status/1","source":{"slot":"s"},"stream":{"name":"n"},"version":"9"}"#)
+                == #"{"live":true,"ready":true,"reasons":[],"role":"standby","schema":"slotstream.status/1","source":{"slot":"s"},"stream":{"name":"n"},"version":"9"}"#
+        )
     }
 
     @Test func readsBackWhatItWrote() throws {

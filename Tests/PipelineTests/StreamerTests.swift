@@ -33,10 +33,12 @@ import WAL
         init(_ postgres: PostgresServer, _ nats: NatsServer, byteLimit: Int = 64 * 1024) throws {
             let configuration = StreamerConfiguration(
                 source: StreamerConfiguration.Source(
-                    connection: postgres.parameters, slot: "s", publication: "p", tables: ["public.tb_*"], failover: false,
+                    connection: postgres.parameters, slot: "s", publication: "p", tables: ["public.tb_*"],
+                    failover: false,
                     walSenderTimeoutMilliseconds: 3000),
                 nats: nats.options,
-                stream: StreamConfiguration(name: "S", subjectPrefix: "fraiseql.mutation", duplicateWindow: .seconds(1)),
+                stream: StreamConfiguration(
+                    name: "S", subjectPrefix: "fraiseql.mutation", duplicateWindow: .seconds(1)),
                 consumer: nil, capture: CaptureConfiguration(),
                 delivery: StreamerConfiguration.Delivery(
                     inFlightMessages: 128, inFlightBytes: byteLimit, ackTimeout: .seconds(2),
