@@ -100,7 +100,12 @@ let package = Package(
             name: "PostgresReplicationTests", dependencies: ["PostgresReplication", "WAL"], swiftSettings: strict),
         .testTarget(name: "JetStreamPublishingTests", dependencies: ["JetStreamPublishing"], swiftSettings: strict),
         .testTarget(
-            name: "PipelineTests", dependencies: ["Pipeline", "Capture", "JetStreamPublishing", "WAL"],
+            name: "PipelineTests",
+            dependencies: [
+                "Pipeline", "Capture", "JetStreamPublishing", "PGOutput", "PostgresReplication", "WAL",
+                .product(name: "CoreMetrics", package: "swift-metrics"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "OperationsTests",
