@@ -12,13 +12,22 @@ _TRANSACTIONS = int(os.environ.get("SLOTSTREAM_LOAD", "200000"))
 # On the pairs that only --all runs: what differs between servers shows early, and the matrix has to end.
 _TRANSACTIONS_ELSEWHERE = min(_TRANSACTIONS, 40_000)
 
+# While something is broken under it, a load is slow enough to outlast it: so many transactions a second.
+_RATE = 5_000
+_RATE_ELSEWHERE = 2_000
+
+# A slice of the stream that is long enough to hold every kind of transaction, for planting faults in copies of it.
+_SLICE = 2000
+
 
 def transactions(pair) -> int:
     """How many pgbench transactions a pair's load has."""
     return _TRANSACTIONS if pair in PAIRS else _TRANSACTIONS_ELSEWHERE
 
-# A slice of the stream that is long enough to hold every kind of transaction, for planting faults in copies of it.
-_SLICE = 2000
+
+def rate(pair) -> int:
+    """How many of them there are a second while something is broken under the load."""
+    return _RATE if pair in PAIRS else _RATE_ELSEWHERE
 
 
 def test_the_stream_equals_what_eight_clients_committed(pair, deploy, seed, report):

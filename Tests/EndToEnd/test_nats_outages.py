@@ -4,10 +4,7 @@ import random
 import time
 
 from servers.tools import wait_until
-from test_load import transactions
-
-# Slow enough that all of it falls into the load, which lasts this long.
-_LOAD_SECONDS = 20
+from test_load import rate, transactions
 
 
 def test_the_stream_is_equal_after_nats_server_was_killed_three_times(pair, deploy, seed, report):
@@ -15,8 +12,7 @@ def test_the_stream_is_equal_after_nats_server_was_killed_three_times(pair, depl
     choice = random.Random(seed)
     with deployment.sampler() as sampler:
         deployment.streamer.start()
-        count = transactions(pair) // 2
-        workload = deployment.workload(count, seed, count // _LOAD_SECONDS).start()
+        workload = deployment.workload(transactions(pair) // 2, seed, rate(pair)).start()
         for number in range(3):
             workload.wait_for((number + choice.uniform(0.2, 0.9)) / 3.5)
             deployment.nats.kill()

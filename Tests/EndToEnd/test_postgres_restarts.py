@@ -2,10 +2,8 @@
 
 import random
 
-from test_load import transactions
+from test_load import rate, transactions
 
-# Slow enough that all of it falls into the load, which lasts this long.
-_LOAD_SECONDS = 20
 FAST_STOP_SECONDS = 5.0
 
 
@@ -15,8 +13,7 @@ def test_the_stream_is_equal_after_fast_and_immediate_restarts_of_postgres(pair,
     slowest = 0.0
     with deployment.sampler() as sampler:
         deployment.streamer.start()
-        count = transactions(pair) // 2
-        workload = deployment.workload(count, seed, count // _LOAD_SECONDS).start()
+        workload = deployment.workload(transactions(pair) // 2, seed, rate(pair)).start()
         for number, mode in enumerate(["fast", "immediate", "fast", "immediate"]):
             workload.wait_for((number + choice.uniform(0.2, 0.9)) / 4.5)
             took = deployment.postgres.restart(mode)

@@ -7,13 +7,10 @@ from dataclasses import dataclass
 
 from oracles.changes import lsn_text
 from servers.tools import wait_until
-from test_load import transactions
+from test_load import rate, transactions
 
 KILLS = 20
 WITH_WORK = 15
-
-# Slow enough that all kills fall into the load, which lasts this long.
-_LOAD_SECONDS = 40
 
 # The stream forgets message ids after this; once the streamer stays dead for longer.
 _DUPLICATE_WINDOW_SECONDS = 1.0
@@ -35,7 +32,7 @@ def test_the_stream_is_equal_after_twenty_kills_and_a_death_longer_than_the_dupl
     moments = sorted(choice.uniform(0.02, 0.95) for _ in range(KILLS))
     long_death = choice.randrange(5, 15)
     with deployment.sampler() as sampler:
-        workload = deployment.workload(transactions(pair), seed, transactions(pair) // _LOAD_SECONDS).start()
+        workload = deployment.workload(transactions(pair), seed, rate(pair)).start()
         streamer.start()
         for number, moment in enumerate(moments):
             workload.wait_for(moment)
