@@ -35,6 +35,9 @@ final class ConnectAttempt: Sendable {
                 throw .client(status: "no connection", operation: "connect")
             }
             return pointer
+        case .failure(.notConnected(let why)):
+            let urls = options.urls.map(ServerURL.withoutCredentials).joined(separator: ", ")
+            throw .notConnected("\(why) at \(urls)")
         case .failure(let error): throw error
         case nil: throw .wedged("connecting took longer than \(limit)")
         }

@@ -37,6 +37,12 @@ public enum JetStreamError: Error, Sendable, Hashable {
         if case .api(_, let errCode, _, _) = self { errCode } else { nil }
     }
 
+    /// Whether the key or the stream has moved on since it was read, or on a replicated stream is about to: an earlier
+    /// message is still under way.
+    public var isWrongLastSequence: Bool {
+        errCode == JetStreamErrorCode.wrongLastSequence || errCode == JetStreamErrorCode.wrongLastSequenceInFlight
+    }
+
     /// Whether a right is missing that retrying cannot bring.
     public var isPermission: Bool {
         if case .permission = self { true } else { false }

@@ -58,7 +58,7 @@ extension Delivery {
                 throw .stop(
                     .foreignMessage,
                     what: "stream \(configuration.stream.name) holds a message at sequence \(sequence) that is not ours (\(subject))",
-                    remedy: "A stream has one writer: stop the other one, and delete its message or begin a new stream")
+                    remedy: "A stream has one writer: stop the other one and begin a new stream (deleting its message would leave a sequence of which nobody knows what it was)")
             }
         }
     }

@@ -55,6 +55,8 @@ enum Recovery {
                 .slotMissing,
                 "slot \(facts.configuredSlot) does not exist; everything up to \(record.confirmedLsn) was confirmed, what was committed after it cannot be read any more")
         case (let slot?, nil):
+            // Whatever its record would say: such a slot is not streamed from.
+            if let refusal = refusal(ofKind: slot, facts) { return refusal }
             return lost(
                 .bucketMissing,
                 "slot \(slot.name) exists (confirmed \(slot.confirmedFlushLSN?.description ?? "nothing")), but the bucket \(StreamerConfiguration.bucket) has no checkpoint record for stream \(facts.streamName): nobody knows what was stored",
@@ -78,6 +80,20 @@ enum Recovery {
     // MARK: - What cannot be joined
 
     static func refusal(ofSlot slot: SlotState, _ facts: Facts) -> Outcome? {
+        if let refusal = refusal(ofKind: slot, facts) { return refusal }
+        if slot.isInvalidated {
+            return lost(
+                .slotInvalidated,
+                "slot \(slot.name) was invalidated (\(slot.invalidationReason ?? slot.walStatus ?? "its WAL is gone")): what was committed after \(slot.confirmedFlushLSN?.description ?? "its start") cannot be read from it")
+        }
+        guard slot.confirmedFlushLSN != nil else {
+            return lost(.slotUnconfirmed, "slot \(slot.name) has no confirmed_flush_lsn: its creation was never finished")
+        }
+        return nil
+    }
+
+    /// Refuses what the slot was made as, wherever it stands.
+    private static func refusal(ofKind slot: SlotState, _ facts: Facts) -> Outcome? {
         if slot.slotType != "logical" || slot.plugin != "pgoutput" {
             return .refuse(
                 .configuration, what: "slot \(slot.name) is a \(slot.slotType) slot with the plugin \(slot.plugin ?? "none"), not a logical one of pgoutput",
@@ -92,14 +108,6 @@ enum Recovery {
             return .refuse(
                 .slotTwoPhase, what: "slot \(slot.name) was created with two_phase: it sends rows at PREPARE, before anybody knows whether they commit",
                 remedy: "Create the slot without two_phase", isConfirmedByTime: false)
-        }
-        if slot.isInvalidated {
-            return lost(
-                .slotInvalidated,
-                "slot \(slot.name) was invalidated (\(slot.invalidationReason ?? slot.walStatus ?? "its WAL is gone")): what was committed after \(slot.confirmedFlushLSN?.description ?? "its start") cannot be read from it")
-        }
-        guard slot.confirmedFlushLSN != nil else {
-            return lost(.slotUnconfirmed, "slot \(slot.name) has no confirmed_flush_lsn: its creation was never finished")
         }
         return nil
     }
@@ -151,7 +159,7 @@ enum Recovery {
             return .refuse(
                 .foreignMessage,
                 what: "the last message of stream \(facts.streamName), sequence \(stream.lastSequence), is not ours (\(subject))",
-                remedy: "A stream has one writer: stop the other one, and delete its message or begin a new stream",
+                remedy: "A stream has one writer: stop the other one and begin a new stream (deleting its message would leave a sequence of which nobody knows what it was)",
                 isConfirmedByTime: false)
         case .never, .gone:
             if stream.lastSequence > record.lastSequence {

@@ -77,6 +77,8 @@ public enum Setup {
             guard options.adoptsSlot, isAdoptable(facts) else { throw .stop(reason, what: what, remedy: remedy) }
             isSlotToBeMade = true
         }
+        // A slot that cannot be taken is refused before anything is made for it.
+        if isSlotToBeMade, let slot = facts.slot { _ = try position(ofExisting: slot, facts) }
         var outcome = Outcome(created: try setUpPublication(configuration, options, sql: sql))
         outcome = outcome + (try setUpStream(configuration, options, found: facts.stream != nil, nats: nats))
         if isSlotToBeMade {
@@ -183,6 +185,8 @@ public enum Setup {
 
     /// Where a slot that is there stands, if it can be streamed from.
     private static func position(ofExisting slot: SlotState, _ facts: Recovery.Facts) throws(StreamerError) -> LSN {
+        // An interrupted setup's walsender is still making it, or somebody streams from it: in either case it does not stand yet.
+        if slot.isActive { throw .slotActive(pid: slot.activePID) }
         if case .refuse(let reason, let what, let remedy, _)? = Recovery.refusal(ofSlot: slot, facts) {
             throw .stop(reason, what: what, remedy: remedy)
         }
@@ -215,7 +219,7 @@ public enum Setup {
             return try nats.bucketPut(
                 StreamerConfiguration.bucket, key: record.stream, value: record.json(), expectedRevision: revision)
         } catch {
-            if error.errCode == JetStreamErrorCode.wrongLastSequence {
+            if error.isWrongLastSequence {
                 throw .checkpointConflict("another setup is under way for stream \(record.stream)")
             }
             throw .jetStream(error)

@@ -309,7 +309,7 @@ public final class Streamer: Sendable {
                 expectedRevision: joined.revision, timeout: Self.ownershipTimeout)
             return (record, revision)
         } catch {
-            if error.errCode == JetStreamErrorCode.wrongLastSequence {
+            if error.isWrongLastSequence {
                 throw .checkpointConflict("the checkpoint record changed while recovering")
             }
             throw .jetStream(error)

@@ -41,6 +41,14 @@ import WAL
         #expect(facts.isConfirmedByTime == true)
     }
 
+    @Test func aSlotWithoutARecordThatCouldNotBeStreamedAnywayIsNoLostHistory() throws {
+        var slot = try #require(RecoveryFacts().slot)
+        slot.twoPhase = true
+        #expect(RecoveryFacts(slot: slot, record: nil).reason == .slotTwoPhase)
+        slot.plugin = "test_decoding"
+        #expect(RecoveryFacts(slot: slot, record: nil).reason == .configuration)
+    }
+
     @Test func aStreamThatIsGoneIsLostHistoryOnceItIsReadAgain() {
         let facts = RecoveryFacts(stream: nil)
         #expect(facts.reason == .streamMissing)
