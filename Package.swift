@@ -80,10 +80,11 @@ let package = Package(
         .executableTarget(
             name: "slotstream",
             dependencies: [
-                "Operations", "Pipeline", "PostgresReplication", "Settings", "WAL",
+                "JetStreamPublishing", "Operations", "Pipeline", "PostgresReplication", "Settings", "WAL",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             swiftSettings: strict),
 

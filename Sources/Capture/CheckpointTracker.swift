@@ -5,12 +5,12 @@ public import WAL
 /// Events are counted from the start of a connection: `appendedCount` have been handed on, the first `storedCount` of them are known to be stored.
 public struct CheckpointTracker: Sendable {
     private struct Mark {
-        /// The transaction is wholly stored when this many events are.
+        /// All that `endLSN` confirms is stored when this many events are.
         var appendedCount: UInt64
         var endLSN: LSN
     }
 
-    /// Ended transactions that are not wholly stored, oldest first, `marks[firstIndex...]`. At most one for each event that is not stored.
+    /// Ends of transactions that are not wholly stored, and keepalives behind them, oldest first, `marks[firstIndex...]`. At most one for each event that is not stored.
     private var marks: [Mark] = []
     private var firstIndex = 0
     private var appendedCount: UInt64 = 0
@@ -33,22 +33,18 @@ public struct CheckpointTracker: Sendable {
     public mutating func transactionEnded(endLSN: LSN, appendedCount: UInt64) {
         isInTransaction = false
         self.appendedCount = appendedCount
-        if storedCount >= appendedCount {
-            advance(to: endLSN)
-        } else if firstIndex < marks.count, marks[marks.count - 1].appendedCount == appendedCount {
-            // Nothing of this transaction is published: it is confirmed together with the one before.
-            marks[marks.count - 1].endLSN = endLSN
-        } else {
-            marks.append(Mark(appendedCount: appendedCount, endLSN: endLSN))
-        }
+        mark(endLSN)
     }
 
     /// Events were handed on outside or inside a transaction.
     public mutating func appended(count: UInt64) { appendedCount = count }
 
-    /// A keepalive came. Its position is what the server has decoded: confirmable only if all that was sent is stored.
+    /// A keepalive came. Its position is what the server has decoded: whatever commits before it was sent before it.
+    ///
+    /// Outside a transaction it is confirmable as soon as all that was sent before it is stored. It is remembered until then: a server that
+    /// has nothing more to say does not send it again, and would keep the WAL.
     public mutating func keepalive(walEnd: LSN) {
-        if !isPending { advance(to: walEnd) }
+        if !isInTransaction { mark(walEnd) }
     }
 
     /// The first `count` events are known to be stored.
@@ -64,6 +60,18 @@ public struct CheckpointTracker: Sendable {
         } else if firstIndex >= 1024, firstIndex * 2 >= marks.count {
             marks.removeFirst(firstIndex)
             firstIndex = 0
+        }
+    }
+
+    /// `lsn` is confirmable when all that was handed on so far is stored.
+    private mutating func mark(_ lsn: LSN) {
+        if storedCount >= appendedCount {
+            advance(to: lsn)
+        } else if firstIndex < marks.count, marks[marks.count - 1].appendedCount == appendedCount {
+            // Nothing was handed on since: it is confirmed together with what stands there.
+            marks[marks.count - 1].endLSN = max(marks[marks.count - 1].endLSN, lsn)
+        } else {
+            marks.append(Mark(appendedCount: appendedCount, endLSN: lsn))
         }
     }
 

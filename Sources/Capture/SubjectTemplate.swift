@@ -46,6 +46,11 @@ public struct SubjectTemplate: Sendable, Equatable {
         self.segments = segments
     }
 
+    /// The columns that the template names, in its order.
+    public var columnNames: [String] {
+        segments.compactMap { if case .column(let name) = $0 { name } else { nil } }
+    }
+
     private static func placeholder(_ name: Substring, in template: String) throws(CaptureError) -> Segment {
         switch name {
         case "prefix": return .prefix

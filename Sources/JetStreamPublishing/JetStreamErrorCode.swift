@@ -7,6 +7,10 @@ public enum JetStreamErrorCode {
     /// The account has no JetStream.
     public static let jetStreamNotEnabledForAccount = 10_039
     /// A stream of that name has other settings.
+    /// A stream that may grow larger than the server's storage.
+    public static let storageResourcesExceeded = 10_047
+    /// Replicas on a server that is no cluster.
+    public static let replicasNotSupported = 10_074
     public static let streamNameInUse = 10_058
     /// No such stream.
     public static let streamNotFound = 10_059

@@ -21,6 +21,9 @@ public struct OperationsServer: Service {
 
     /// How long a connection may be silent, before a request, in one, or between two.
     var idleTimeout: Duration = .seconds(30)
+    /// Lives as long as the process: a connection that closes late still schedules work on it.
+    private static let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+
     private let address: ServerAddress
     private let responder: OperationsResponder
     private let logger: Logger
@@ -55,11 +58,10 @@ public struct OperationsServer: Service {
         guard (0...65535).contains(address.port) else {
             throw .listenFailed(address: "\(address)", reason: "a port is 0 to 65535")
         }
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let hasListened = Mutex(false)
         var failure: OperationsError?
         do {
-            try await application(group) { hasListened.withLock { $0 = true } }.run()
+            try await application(Self.group) { hasListened.withLock { $0 = true } }.run()
         } catch {
             let reason = ServerAddress.reason(error)
             if Task.isCancelled {
@@ -70,8 +72,6 @@ public struct OperationsServer: Service {
                 failure = .listenFailed(address: "\(address)", reason: reason)
             }
         }
-        // It can only fail when it is shut down already.
-        try? await group.shutdownGracefully()
         if let failure { throw failure }
     }
 

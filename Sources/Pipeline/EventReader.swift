@@ -40,6 +40,12 @@ public final class EventReader {
         self.entity = entity
         self.operation = operation
         let name = configuration.stream.name
+        let found = try StreamerError.ofJetStream { () throws(JetStreamError) in try link.connection.streamInfo(name) }
+        guard found != nil else {
+            throw .stop(
+                .configuration, what: "stream \(name) does not exist",
+                remedy: "Check transport.nats.stream_name, or run `slotstream setup`")
+        }
         reader = try StreamerError.ofJetStream { () throws(JetStreamError) in
             let place: MessageReader.Start =
                 switch start {

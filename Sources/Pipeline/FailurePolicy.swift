@@ -86,6 +86,10 @@ enum FailurePolicy {
         case .permission:
             .stop(.permissionNATS, remedy: "Allow the account to publish and to use $JS.API and _INBOX on this subject")
         case .notConnected, .timedOut, .noResponders: .retry(hint: "NATS cannot be reached, or has no leader for the stream")
+        case .api(_, JetStreamErrorCode.storageResourcesExceeded, _, _):
+            .stop(.configuration, remedy: "The server has less storage than that: lower transport.nats.jetstream.max_bytes")
+        case .api(_, JetStreamErrorCode.replicasNotSupported, _, _):
+            .stop(.configuration, remedy: "The server is no cluster: set transport.nats.jetstream.replicas = 1")
         case .api(let code, _, _, _):
             code >= 500 || code == 408 || code == 429
                 ? .retry(hint: "JetStream is not able to now")
@@ -99,6 +103,10 @@ enum FailurePolicy {
 
     private static func verdict(onCapture error: CaptureError) -> Verdict {
         switch error {
+        case .poison(.messageBody, _, _):
+            .stop(
+                .poisonEvent,
+                remedy: "Nothing was skipped. There is no row that a reference could name: let whoever emits it send what slotstream.emit_event sends, and take its prefix out of events.message_prefixes to get past it")
         case .poison:
             .stop(
                 .poisonEvent,
@@ -113,5 +121,5 @@ enum FailurePolicy {
 /// What every kind of lost history has in common.
 enum LostHistory {
     static let remedy =
-        "Nothing was passed over. Consumers cannot be given what is missing by going on: stop here, compare the tables with what consumers hold, then begin a new stream: `slotstream slot drop`, another transport.nats.stream_name, and `slotstream setup`"
+        "Nothing was passed over. Compare the tables with what consumers hold, then begin anew: drop the slot if it is there (`slotstream slot drop`), choose another transport.nats.stream_name and another subject_prefix (or remove the old stream), and run `slotstream setup`"
 }

@@ -66,9 +66,9 @@ public struct MessageListing: ~Copyable {
         case .type(let type): return "TYPE \(type.oid) \(type.namespace).\(type.name)"
         case .insert(let insert): return "INSERT \(name(insert.relationID)) \(row(decoder.newColumns, insert.relationID, bytes))"
         case .update(let update):
-            let old = update.old == .none ? "" : " was \(row(decoder.oldColumns, update.relationID, bytes))"
+            let old = update.old == .none ? "" : " was \(oldRow(update.old, update.relationID, bytes))"
             return "UPDATE \(name(update.relationID)) \(row(decoder.newColumns, update.relationID, bytes))\(old)"
-        case .delete(let delete): return "DELETE \(name(delete.relationID)) \(row(decoder.oldColumns, delete.relationID, bytes))"
+        case .delete(let delete): return "DELETE \(name(delete.relationID)) \(oldRow(delete.old, delete.relationID, bytes))"
         case .truncate(let truncate):
             let tables = (0..<truncate.relationCount).map { name(truncate.relationID(at: $0, in: bytes.span.bytes)) }
             return "TRUNCATE \(tables.joined(separator: ", "))" + (truncate.cascade ? " CASCADE" : "")
@@ -91,8 +91,16 @@ public struct MessageListing: ~Copyable {
         relations[id].map { "\($0.namespace).\($0.name)" } ?? "relation \(id)"
     }
 
-    private func row(_ columns: [TupleColumn], _ id: RelationID, _ bytes: [UInt8]) -> String {
-        columns.enumerated().map { index, column in
+    /// An old key has every column, but the others than the key's are sent as null and mean nothing.
+    private func oldRow(_ tuple: OldTuple, _ id: RelationID, _ bytes: [UInt8]) -> String {
+        guard tuple == .key, let columns = relations[id]?.columns else { return row(decoder.oldColumns, id, bytes) }
+        return "key " + row(decoder.oldColumns, id, bytes) { $0 < columns.count && columns[$0].isKey }
+    }
+
+    private func row(
+        _ columns: [TupleColumn], _ id: RelationID, _ bytes: [UInt8], where isShown: (Int) -> Bool = { _ in true }
+    ) -> String {
+        columns.enumerated().filter { isShown($0.offset) }.map { index, column in
             let names = relations[id]?.columns
             let name = names.flatMap { index < $0.count ? $0[index].name : nil } ?? "\(index + 1)"
             switch column.kind {

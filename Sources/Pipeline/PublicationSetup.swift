@@ -93,7 +93,7 @@ enum PublicationSetup {
         do throws(PostgresError) {
             let tables = try connection.query(
                 """
-                SELECT quote_ident(t.schemaname) || '.' || quote_ident(t.tablename), greatest(c.reltuples, 0)::bigint
+                SELECT quote_ident(t.schemaname) || '.' || quote_ident(t.tablename), c.reltuples::bigint
                 FROM pg_catalog.pg_publication_tables t
                 JOIN pg_catalog.pg_namespace n ON n.nspname = t.schemaname
                 JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = t.tablename
@@ -106,10 +106,14 @@ enum PublicationSetup {
                 if let exact = exactCount(of: name, over: connection) {
                     count += exact
                 } else {
-                    count += table[1].flatMap { Int64($0) } ?? 0
+                    // -1: never analysed.
+                    let estimate = table[1].flatMap { Int64($0) } ?? -1
+                    if estimate < 0 { return "\(about); they were not counted: \(name) may not be read, and was never analysed" }
+                    count += estimate
                     isExact = false
                 }
             }
+            if tables.isEmpty { return "publication \(source.publication) has no table: source.tables matches none, and nothing is published until one is added" }
             return "\(about): \(isExact ? "" : "about ")\(count) in \(tables.count) tables"
         } catch {
             return "\(about); they could not be counted (\(error))"

@@ -11,8 +11,6 @@ enum ServerFacts {
         _ configuration: StreamerConfiguration, replication: borrowing ReplicationConnection,
         sql: borrowing SQLConnection, nats: JetStreamConnection
     ) throws(StreamerError) -> (facts: Recovery.Facts, revision: UInt64) {
-        let system: SystemIdentity
-        let timelines: TimelineHistory
         let databaseOID: UInt32
         let slot: SlotState?
         do throws(PostgresError) {
@@ -21,16 +19,23 @@ enum ServerFacts {
                     message: "the server is a standby in recovery: streaming waits for its promotion, or name target_session_attrs=primary",
                     sqlState: nil)
             }
-            system = try replication.identifySystem()
-            timelines = try replication.timelineHistory(of: system.timeline)
             databaseOID = try sql.databaseOID()
             slot = try sql.slot(named: configuration.source.slot)
         } catch {
             throw .postgres(error)
         }
+        // In this order: what a predecessor does meanwhile only makes the record later than the slot, the stream than the record, and the WAL than the stream.
         let (record, revision) = try checkpointRecord(of: configuration.stream.name, nats)
         let tail = try StreamerError.ofJetStream { () throws(JetStreamError) in
             try StreamTail.read(configuration.stream.name, over: nats)
+        }
+        let system: SystemIdentity
+        let timelines: TimelineHistory
+        do throws(PostgresError) {
+            system = try replication.identifySystem()
+            timelines = try replication.timelineHistory(of: system.timeline)
+        } catch {
+            throw .postgres(error)
         }
         let facts = Recovery.Facts(
             configuredSlot: configuration.source.slot, optionsFingerprint: configuration.source.optionsFingerprint,

@@ -86,8 +86,7 @@ public enum Setup {
                 configuration, options, facts: facts, revision: revision, replication: replication, sql: sql, nats: nats)
             outcome = outcome + slot
         }
-        outcome.created += try setUpConsumer(configuration, options, nats: nats)
-        return outcome
+        return outcome + (try setUpConsumer(configuration, options, nats: nats))
     }
 
     /// A slot without record can be taken as it stands only while its stream has never been written to.
@@ -195,20 +194,36 @@ public enum Setup {
 
     private static func setUpConsumer(
         _ configuration: StreamerConfiguration, _ options: Options, nats: JetStreamConnection
-    ) throws(StreamerError) -> [String] {
-        guard let consumer = configuration.consumer else { return [] }
+    ) throws(StreamerError) -> Outcome {
+        guard let consumer = configuration.consumer else { return Outcome() }
         do throws(JetStreamError) {
             let step = ["durable consumer \(consumer.name)"]
             // Where the stream is still to be made, only a dry run comes here: there is nothing to ask.
-            guard try nats.streamInfo(configuration.stream.name) != nil else { return step }
-            if try nats.consumerInfo(configuration.stream.name, consumer.name) != nil { return [] }
-            if options.isDryRun { return step }
+            guard try nats.streamInfo(configuration.stream.name) != nil else { return Outcome(created: step) }
+            if let found = try nats.consumerInfo(configuration.stream.name, consumer.name) {
+                return Outcome(notes: differences(found, consumer, filter: configuration.stream.subject))
+            }
+            if options.isDryRun { return Outcome(created: step) }
             _ = try nats.createConsumer(
                 configuration.stream.name, name: consumer.name, filter: configuration.stream.subject,
                 ackWait: consumer.ackWait, maxDeliver: consumer.maxDeliver)
-            return step
+            return Outcome(created: step)
         } catch {
             throw .jetStream(error)
+        }
+    }
+
+    /// In what a consumer that is there is not as configured; it is left as it is.
+    private static func differences(
+        _ found: ConsumerInfo, _ wanted: StreamerConfiguration.Consumer, filter: String
+    ) -> [String] {
+        let values: [(key: String, found: String, wanted: String)] = [
+            ("ack_wait", "\(Double(found.ackWaitNanoseconds) / 1e9) s", "\(wanted.ackWait.seconds) s"),
+            ("max_deliver", "\(found.maxDeliver)", "\(wanted.maxDeliver)"),
+            ("filter_subject", found.filterSubject, filter),
+        ]
+        return values.filter { $0.found != $0.wanted }.map {
+            "consumer \(wanted.name) is left as it is: \($0.key) is \($0.found), configured is \($0.wanted)"
         }
     }
 
@@ -248,6 +263,35 @@ public enum Setup {
         return differences.map {
             "stream \(configuration.stream.name) is left as it is: \($0.key) is \($0.found), configured is \($0.wanted)"
         }
+    }
+
+    /// Refuses a subject template that names a column which no published table has: all its events would go to `%unknown`.
+    static func requireColumns(
+        _ configuration: StreamerConfiguration, sql: borrowing SQLConnection
+    ) throws(StreamerError) {
+        let names: [String]
+        do throws(CaptureError) {
+            names = try SubjectTemplate(configuration.capture.subjectTemplate).columnNames
+        } catch {
+            throw .capture(error)
+        }
+        guard !names.isEmpty else { return }
+        let found = try StreamerError.ofPostgres { () throws(PostgresError) in
+            try sql.query(
+                """
+                SELECT DISTINCT a.attname FROM pg_catalog.pg_publication_tables t
+                JOIN pg_catalog.pg_namespace n ON n.nspname = t.schemaname
+                JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = t.tablename
+                JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+                WHERE t.pubname = $1
+                """, [configuration.source.publication])
+        }
+        let columns = Set(found.compactMap { $0.first.flatMap { $0 } })
+        guard let missing = names.first(where: { !columns.contains($0) }) else { return }
+        throw .stop(
+            .configuration,
+            what: "events.subject names {column:\(missing)}, which no table of publication \(configuration.source.publication) has",
+            remedy: "Name a column of a published table")
     }
 
     /// A publication made after the slot would not be seen by what the slot decodes first.

@@ -4,19 +4,29 @@ import WAL
 
 /// What both servers say of slot and stream, whether a streamer runs or not.
 public enum StatusReader {
-    /// Asks both servers once.
-    public static func read(_ configuration: StreamerConfiguration) throws(StreamerError) -> StreamerStatus {
+    /// Asks both servers once. One that does not answer is a reason in the status, and `failure`; what the other says is there all the same.
+    public static func read(_ configuration: StreamerConfiguration) -> (status: StreamerStatus, failure: StreamerError?) {
         var status = StreamerStatus(
             role: .stopped, live: false, ready: false, reasons: [],
             source: StreamerStatus.Source(slot: configuration.source.slot),
             stream: StreamerStatus.Stream(name: configuration.stream.name))
-        try readSource(configuration, into: &status)
-        try readStream(configuration, into: &status)
-        return status
+        var failures: [StreamerError] = []
+        do throws(StreamerError) {
+            try readSource(configuration, &status)
+        } catch {
+            failures.append(error)
+        }
+        do throws(StreamerError) {
+            try readStream(configuration, &status)
+        } catch {
+            failures.append(error)
+        }
+        status.reasons += failures.map { "\($0)" }
+        return (status, failures.first)
     }
 
     private static func readSource(
-        _ configuration: StreamerConfiguration, into status: inout StreamerStatus
+        _ configuration: StreamerConfiguration, _ status: inout StreamerStatus
     ) throws(StreamerError) {
         do throws(PostgresError) {
             let parameters = configuration.source.connection
@@ -43,7 +53,7 @@ public enum StatusReader {
     }
 
     private static func readStream(
-        _ configuration: StreamerConfiguration, into status: inout StreamerStatus
+        _ configuration: StreamerConfiguration, _ status: inout StreamerStatus
     ) throws(StreamerError) {
         let link = try NATSLink(configuration.nats, stream: configuration.stream.name)
         defer { link.connection.close() }

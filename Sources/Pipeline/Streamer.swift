@@ -73,6 +73,7 @@ public final class Streamer: Sendable {
                 attemptCount += 1
                 disconnected()
                 if control.isRequested {
+                    if case .cancelled = error { break }
                     logger.warning("ended while stopping", metadata: ["error": "\(error)"])
                     break
                 }
@@ -264,6 +265,7 @@ public final class Streamer: Sendable {
                     logger.warning("not as configured", metadata: ["difference": "\(difference)"])
                 }
                 try Setup.requirePublication(configuration, sql: sql)
+                try Setup.requireColumns(configuration, sql: sql)
                 return Joined(facts: facts, revision: revision, record: record, plan: plan)
             case .firstStart:
                 guard isSetupAllowed else {

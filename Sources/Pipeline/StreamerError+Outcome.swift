@@ -1,7 +1,13 @@
+import PostgresReplication
+
 extension StreamerError {
     /// How a command that runs once ends with this error: nothing is retried.
     public var oneShotOutcome: (reason: StopReason, remedy: String) {
-        switch FailurePolicy.verdict(on: self) {
+        // `run` looks again; a command that runs once was given a name that is not there.
+        if case .postgres(let error) = self, error.isUndefinedObject {
+            return (.configuration, "`slotstream slot list` shows the slots, \\dRp in psql the publications")
+        }
+        return switch FailurePolicy.verdict(on: self) {
         case .retry(let hint): (.unreachable, hint)
         case .standBy: (.slotActive, "Another streamer holds the slot")
         case .stop(let reason, let remedy): (reason, remedy)

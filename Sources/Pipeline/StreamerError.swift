@@ -35,7 +35,7 @@ extension StreamerError: CustomStringConvertible {
         case .jetStream(let error): "NATS: \(error)"
         case .capture(let error): "\(error)"
         case .decoding(let error, let lsn): "pgoutput message at \(lsn): \(error)"
-        case .stop(_, let what, let remedy): remedy.isEmpty ? what : "\(what). \(remedy)"
+        case .stop(_, let what, _): what
         case .serverShuttingDown: "PostgreSQL is shutting down"
         case .streamMoved(let what): what
         case .slotActive(let pid): "the slot is in use" + (pid.map { " by the backend \($0)" } ?? "")

@@ -12,9 +12,7 @@ enum Failure {
             end("\(error)", .configuration)
         case let error as StreamerError:
             let (reason, remedy) = error.oneShotOutcome
-            let text: String
-            if case .stop = error { text = "\(error)" } else { text = remedy.isEmpty ? "\(error)" : "\(error). \(remedy)" }
-            end("\(text) [\(reason.rawValue)]", reason.exitCode)
+            end("\(error)\(remedy.isEmpty ? "" : ". \(remedy)") [\(reason.rawValue)]", reason.exitCode)
         case let error as OperationsError:
             if case .listenFailed = error { end("\(error)", .configuration) }
             end("\(error)", .findings)

@@ -1,4 +1,5 @@
 import Glibc
+import Pipeline
 
 /// Standard output for data, standard error for everything else; each text in one go, so that lines of several threads do not mix.
 enum Output {
@@ -12,7 +13,14 @@ enum Output {
             var rest = bytes[...]
             while let start = UnsafeBufferPointer(rebasing: rest).baseAddress, !rest.isEmpty {
                 let count = Glibc.write(descriptor, start, rest.count)
-                if count > 0 { rest = rest.dropFirst(count) } else if errno != EINTR { return }
+                if count > 0 {
+                    rest = rest.dropFirst(count)
+                } else if errno == EPIPE, descriptor == STDOUT_FILENO {
+                    // The reader has what it wanted (`tail | head -1`): there is nobody to go on for.
+                    exit(ExitStatus.done.rawValue)
+                } else if errno != EINTR {
+                    return
+                }
             }
         }
     }

@@ -12,6 +12,7 @@ import Settings
 struct SlotCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "slot", abstract: "List, create or drop replication slots.",
+        discussion: "Example:\n  slotstream slot list",
         subcommands: [List.self, Create.self, Drop.self])
 
     struct List: AsyncParsableCommand {

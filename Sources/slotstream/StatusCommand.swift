@@ -25,23 +25,26 @@ struct StatusCommand: AsyncParsableCommand {
     func run() async throws {
         let values = try options.load().values
         while true {
-            let status = try await read(values)
+            let (status, failure) = await read(values)
             if isWatching, !isJSON, isatty(STDOUT_FILENO) == 1 { Output.data("\u{1B}[H\u{1B}[2J", terminator: "") }
             Output.data(isJSON ? status.json() : StatusScreen.text(status))
-            if !isWatching { return }
+            if !isWatching {
+                if let failure { throw failure }
+                return
+            }
             try await Task.sleep(for: .seconds(2))
         }
     }
 
-    private func read(_ values: Configuration) async throws -> StreamerStatus {
-        let servers = try StatusReader.read(values.streamer)
+    private func read(_ values: Configuration) async -> (StreamerStatus, StreamerError?) {
+        let (servers, failure) = StatusReader.read(values.streamer)
         guard let listen = ConfigurationOptions.endpoint(of: values),
             let answer = try? await HealthProbe.get(.status, from: listen),
             let running = try? StreamerStatus(json: answer.body),
             // Another streamer may listen there.
             running.source.slot == servers.source.slot, running.stream.name == servers.stream.name
-        else { return servers }
-        return servers.adding(running)
+        else { return (servers, failure) }
+        return (servers.adding(running), failure)
     }
 }
 
