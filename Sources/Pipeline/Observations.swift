@@ -121,8 +121,12 @@ public final class Observations: Sendable {
         meters.lagBytes.record(Int64(clamping: lagByteCount(texts)))
         meters.lagSeconds.record(lagSeconds)
         if let bytes = texts.retainedBytes { meters.slotRetainedBytes.record(Int64(clamping: bytes)) }
-        // Without max_slot_wal_keep_size there is no limit.
-        if texts.plugin != nil { meters.slotSafeBytes.record(texts.safeBytes.map(Double.init) ?? .infinity) }
+        if let bytes = texts.safeBytes {
+            meters.slotSafeBytes.record(bytes)
+        } else if texts.plugin != nil {
+            // Without max_slot_wal_keep_size there is no limit.
+            meters.slotSafeBytes.record(Double.infinity)
+        }
         let isConnected = texts.isPostgresConnected && texts.isNATSConnected
         meters.slotActive.record(texts.isPostgresConnected ? 1 : 0)
         meters.confirmedLSN.record(Int64(clamping: confirmedLSN.load(ordering: .relaxed)))

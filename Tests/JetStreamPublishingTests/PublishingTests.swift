@@ -194,6 +194,6 @@ struct PublishingTests {
         #expect(throws: JetStreamError.timedOut(operation: inbox.subject)) {
             try other.connection.request(inbox.subject, [], timeout: .milliseconds(200))
         }
-        #expect(ContinuousClock.now - start < .seconds(5))
+        #expect(ContinuousClock.now - start < .seconds(30))
     }
 }

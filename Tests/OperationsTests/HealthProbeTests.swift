@@ -9,7 +9,7 @@ import Testing
             port = free
         }
         let error = await #expect(throws: OperationsError.self) {
-            try await HealthProbe.get(.live, from: ("127.0.0.1", port))
+            try await HealthProbe.get(.live, from: ("127.0.0.1", port), timeout: .seconds(30))
         }
         guard case .probeUnreachable(let address, let reason) = error else {
             Issue.record("\(String(describing: error))")
@@ -27,7 +27,7 @@ import Testing
         {
             try await HealthProbe.get(.live, from: ("127.0.0.1", port), timeout: .milliseconds(200))
         }
-        #expect(ContinuousClock.now - began < .seconds(5))
+        #expect(ContinuousClock.now - began < .seconds(30))
         withExtendedLifetime(listener) {}
     }
 
@@ -55,7 +55,7 @@ import Testing
                 throws: OperationsError.probeUnreachable(
                     address: "127.0.0.1:\(address.port)", reason: "the connection was cut off in the answer")
             ) {
-                try await HealthProbe.get(.live, from: address)
+                try await HealthProbe.get(.live, from: address, timeout: .seconds(30))
             }
         }
     }
@@ -68,7 +68,7 @@ import Testing
                 throws: OperationsError.probeAnswerInvalid(
                     address: "127.0.0.1:\(address.port)", reason: "not HTTP/1.1")
             ) {
-                try await HealthProbe.get(.live, from: address)
+                try await HealthProbe.get(.live, from: address, timeout: .seconds(30))
             }
         }
     }
@@ -77,7 +77,7 @@ import Testing
         try await answering {
             $0.send("HTTP/1.1 503 No\r\nContent-Length: 2\r\n\r\n{}")
         } probing: { address in
-            let answer = try await HealthProbe.get(.ready, from: address)
+            let answer = try await HealthProbe.get(.ready, from: address, timeout: .seconds(30))
             #expect(answer.statusCode == 503)
             #expect(answer.body == Array("{}".utf8))
             #expect(!answer.isPositive)

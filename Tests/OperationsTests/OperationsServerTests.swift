@@ -211,7 +211,7 @@ import Testing
             idle = [silent, half, kept]
             began = clock.now
         }
-        #expect(clock.now - began < .seconds(5))
+        #expect(clock.now - began < .seconds(30))
         for connection in idle {
             let rest = try await connection.receive()
             #expect(rest == "")

@@ -196,6 +196,6 @@ import WAL
         }
         let began = Instant.now
         rig.stop()
-        #expect(Instant.now.duration(since: began) < .seconds(10))
+        #expect(Instant.now.duration(since: began) < .seconds(30))
     }
 }

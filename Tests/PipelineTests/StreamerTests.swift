@@ -149,7 +149,7 @@ import WAL
         let began = Instant.now
         postgres.stopFast()
         try eventually("PostgreSQL has stopped") { postgres.isStopped }
-        #expect(Instant.now.duration(since: began) < .seconds(15))
+        #expect(Instant.now.duration(since: began) < .seconds(30))
         nats.signal(SIGCONT)
         #expect(try run.stop().status == .done)
     }
