@@ -1,12 +1,10 @@
-"""What counts as stored, and who may write: acks, the chain, resynchronising, predecessors, zombies, foreign messages."""
+"""What counts as stored, and who may write: acks, the chain, resynchronising, predecessors, foreign messages."""
 
 import signal
 import threading
 
 import pytest
 
-from administrator import Administrator
-from oracles.changes import lsn_text
 from servers.tools import wait_until
 from tenants import record_entries, refused, stopped, tenant_maker, tenants  # noqa: F401
 
@@ -83,6 +81,17 @@ def test_what_a_predecessor_stored_ahead_is_skipped_up_to_its_last_message(pair,
     assert len({event.id for event in events}) == 400
     if window != "8MiB":
         assert record_entries(tenant.streamer, "skipping what a predecessor stored"), "it was behind"
+
+
+def test_one_event_over_the_limit_is_admitted_alone(pair, tenants):
+    tenant = tenants(pair, overrides={"delivery": {"in_flight_bytes": "10KiB"}})
+    tenant.streamer.start()
+    tenant.commit(1, 2)
+    tenant.commit(3, 4, note="x" * 200_000)
+    tenant.commit(5, 6)
+    tenant.wait_stored(6)
+    tenant.wait_confirmed()
+    tenant.require_exact(1, 2, 3, 4, 5, 6)
 
 
 def test_silence_past_the_ack_timeout_means_resynchronise(pair, tenants):
@@ -212,88 +221,6 @@ def test_late_publishes_under_load_are_skipped_exactly_up_to_where_they_end(pair
         thread.join()
     tenant.wait_confirmed(60)
     tenant.require_exact(*range(1, count + 1))
-
-
-def test_an_owner_that_changed_is_another_writer_and_the_record_is_not_moved_back(pair, tenants):
-    tenant = tenants(pair)
-    tenant.streamer.start()
-    tenant.commit(1)
-    tenant.wait_confirmed()
-    record = tenant.administrator.record(tenant.name)
-    assert record["owner"]
-    theirs = record | {"owner": "another-streamer"}
-    tenant.administrator.put_record(tenant.name, theirs)
-    tenant.commit(2)
-    stopped(tenant.streamer, 76, "other_writer")
-    assert tenant.administrator.record(tenant.name) == theirs
-    # Nothing is confirmed that is not in its own record.
-    assert tenant.confirmed() <= _lsn(theirs["confirmed_lsn"])
-
-
-def _lsn(text: str) -> int:
-    high, low = text.split("/")
-    return int(high, 16) << 32 | int(low, 16)
-
-
-def test_a_put_whose_answer_was_lost_is_no_other_writer(pair, tenants):
-    tenant = tenants(pair, overrides={"delivery": {"ack_timeout": "500ms", "checkpoint_interval": "20ms"}})
-    tenant.streamer.start()
-    count = 0
-    for _ in range(5):
-        tenant.commit_each(count + 1, count + 20)
-        tenant.nats.kill()
-        count += 20
-        tenant.nats.start()
-    tenant.wait_stored(count)
-    tenant.wait_confirmed()
-    tenant.require_exact(*range(1, count + 1))
-
-
-def test_the_record_is_put_before_postgres_is_told(pair, tenants):
-    """All the while, through kills: the slot's confirmed position is read first, the record after it."""
-    tenant = tenants(pair, overrides={"delivery": {"checkpoint_interval": "10ms"}})
-    samples, stop = [], threading.Event()
-
-    def sample() -> None:
-        administrator = Administrator(tenant.nats.url)
-        with tenant.connect() as connection:
-            while not stop.is_set():
-                slot = connection.execute("SELECT (confirmed_flush_lsn - '0/0')::bigint FROM pg_replication_slots "
-                                          "WHERE slot_name = %s", (tenant.name,)).fetchone()[0]
-                samples.append((slot, _lsn(administrator.record(tenant.name)["confirmed_lsn"])))
-
-    thread = threading.Thread(target=sample)
-    thread.start()
-    count = 0
-    try:
-        for _ in range(4):
-            tenant.streamer.start()
-            tenant.commit_each(count + 1, count + 100)
-            count += 100
-            wait_until(lambda: tenant.last_sequence() > count - 50, 20, "half of it is stored")
-            tenant.streamer.kill()
-            tenant.wait_free()
-        tenant.streamer.start()
-        tenant.wait_stored(count)
-        tenant.wait_confirmed()
-    finally:
-        stop.set()
-        thread.join()
-    early = [f"slot {lsn_text(slot)}, record {lsn_text(record)}" for slot, record in samples if slot > record]
-    assert not early, early[:5]
-    assert len({slot for slot, _ in samples}) >= 5, "several positions were seen"
-
-
-def test_the_record_follows_the_last_ack_when_nothing_more_comes(pair, tenants):
-    tenant = tenants(pair)
-    tenant.streamer.start()
-    tenant.commit_each(1, 7)
-    tenant.wait_stored(7)
-    last = tenant.events()[-1].id
-    wait_until(lambda: tenant.administrator.record(tenant.name)["last_id"] == last, 10, "the record is of the last event")
-    record = tenant.administrator.record(tenant.name)
-    assert (record["last_sequence"], record["slot"], record["stream"]) == (7, tenant.name, tenant.name)
-    assert record["stream_created"].startswith(tenant.administrator.info(tenant.name)["created"][:19])
 
 
 @pytest.mark.parametrize("identifier", [None, "anything", "{system}.{oid}.1.7.00000000FFFFFF00.x"])
