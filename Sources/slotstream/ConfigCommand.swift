@@ -13,6 +13,6 @@ struct ConfigCommand: AsyncParsableCommand {
 
     func run() async throws {
         let effective = try options.load()
-        Output.data(isJSON ? effective.json : effective.toml)
+        Output.data(isJSON ? effective.json + "\n" : effective.toml, terminator: "")
     }
 }

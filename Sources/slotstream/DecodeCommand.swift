@@ -29,11 +29,19 @@ struct DecodeCommand: AsyncParsableCommand {
     @Option(help: "Changes to peek at, at most; transactions are shown whole.")
     var limit = 100
 
+    func validate() throws {
+        if limit < 1 { throw ValidationError("--limit takes a number from 1 on") }
+    }
+
     func run() async throws {
         var listing = MessageListing()
         if let file {
-            for line in try Self.lines(of: file) where !line.isEmpty && !line.hasPrefix("#") {
-                Output.data(try listing.line(line))
+            for (index, line) in try Self.lines(of: file).enumerated() where !line.isEmpty && !line.hasPrefix("#") {
+                do {
+                    Output.data(try listing.line(line))
+                } catch {
+                    throw ValidationError("\(file), line \(index + 1): \(error)")
+                }
             }
             return
         }
@@ -55,6 +63,6 @@ struct DecodeCommand: AsyncParsableCommand {
                 throw ValidationError("cannot read \(file): \(String(cString: strerror(errno)))")
             }
         }
-        return String(decoding: data, as: UTF8.self).split(whereSeparator: \.isNewline)
+        return String(decoding: data, as: UTF8.self).split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
     }
 }
