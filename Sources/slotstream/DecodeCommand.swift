@@ -40,7 +40,7 @@ struct DecodeCommand: AsyncParsableCommand {
                 do {
                     Output.data(try listing.line(line))
                 } catch {
-                    throw ValidationError("\(file), line \(index + 1): \(error)")
+                    throw InputError(message: "\(file), line \(index + 1): \(error)")
                 }
             }
             return
@@ -60,7 +60,7 @@ struct DecodeCommand: AsyncParsableCommand {
             do {
                 data = try Data(contentsOf: URL(filePath: file))
             } catch {
-                throw ValidationError("cannot read \(file): \(String(cString: strerror(errno)))")
+                throw InputError(message: "cannot read \(file): \(String(cString: strerror(errno)))")
             }
         }
         return String(decoding: data, as: UTF8.self).split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)

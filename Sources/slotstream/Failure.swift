@@ -4,6 +4,11 @@ import Operations
 import Pipeline
 import Settings
 
+/// Input that a command cannot read: what, and where in it.
+struct InputError: Error {
+    var message: String
+}
+
 /// How the program ends when something went wrong: one message on stderr, and the exit code of its kind.
 enum Failure {
     static func exit(with error: any Error) -> Never {
@@ -13,6 +18,8 @@ enum Failure {
         case let error as StreamerError:
             let (reason, remedy) = error.oneShotOutcome
             end("\(error)\(remedy.isEmpty ? "" : ". \(remedy)") [\(reason.rawValue)]", reason.exitCode)
+        case let error as InputError:
+            end(error.message, .usage)
         case let error as OperationsError:
             if case .listenFailed = error { end("\(error)", .configuration) }
             end("\(error)", .findings)
