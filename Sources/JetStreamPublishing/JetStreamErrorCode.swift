@@ -6,16 +6,16 @@ public enum JetStreamErrorCode {
     public static let messageNotFound = 10_037
     /// The account has no JetStream.
     public static let jetStreamNotEnabledForAccount = 10_039
-    /// A stream of that name has other settings.
     /// A stream that may grow larger than the server's storage.
     public static let storageResourcesExceeded = 10_047
-    /// Replicas on a server that is no cluster.
-    public static let replicasNotSupported = 10_074
+    /// A stream of that name has other settings.
     public static let streamNameInUse = 10_058
     /// No such stream.
     public static let streamNotFound = 10_059
     /// The chain does not hold: the stream's, or a key's, last sequence is another.
     public static let wrongLastSequence = 10_071
+    /// Replicas on a server that is no cluster.
+    public static let replicasNotSupported = 10_074
     /// The server has no JetStream.
     public static let jetStreamNotEnabled = 10_076
     /// "maximum messages exceeded" and its kin, on streams that discard new messages.
