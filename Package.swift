@@ -25,6 +25,7 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser.git", exact: "1.8.2"),
         .package(url: "https://github.com/apple/swift-collections.git", exact: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-crypto.git", exact: "4.5.2"),
         .package(url: "https://github.com/apple/swift-log.git", exact: "1.16.2"),
         .package(url: "https://github.com/apple/swift-metrics.git", exact: "2.13.0"),
         .package(url: "https://github.com/apple/swift-nio.git", exact: "2.101.2"),
@@ -74,6 +75,7 @@ let package = Package(
             name: "Settings",
             dependencies: [
                 "Pipeline", "Capture", "PostgresReplication", "JetStreamPublishing",
+                .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "TOMLKit", package: "TOMLKit"),
             ],
             swiftSettings: strict),
@@ -95,7 +97,10 @@ let package = Package(
             swiftSettings: strict),
         .target(name: "CMallocCounter", path: "Tests/CMallocCounter"),
         .testTarget(
-            name: "CaptureTests", dependencies: ["Capture", "PGOutput", "WAL", "CMallocCounter"],
+            name: "CaptureTests",
+            dependencies: [
+                "Capture", "PGOutput", "WAL", "CMallocCounter", .product(name: "Crypto", package: "swift-crypto"),
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "PostgresReplicationTests", dependencies: ["PostgresReplication", "WAL"], swiftSettings: strict),

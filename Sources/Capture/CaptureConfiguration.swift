@@ -8,6 +8,25 @@ public struct CaptureConfiguration: Sendable, Equatable {
         case reference
     }
 
+    /// What an event's JSON looks like.
+    public enum Format: Sendable, Equatable {
+        /// Slotstream's own.
+        case slotstream
+        /// FraiseQL's `EntityEvent`.
+        case fraiseql
+        /// CloudEvents 1.0, structured; `data` is Slotstream's own event.
+        case cloudevents
+    }
+
+    /// What goes out in place of a column's value. NULL stays NULL, what was not sent stays unsent.
+    public enum Mask: Sendable, Equatable {
+        /// HMAC-SHA-256 of the value's text under `CaptureFunctions.hmacSHA256`, in lower hexadecimal digits.
+        case hmac
+        /// Always this text.
+        case text(String)
+    }
+
+    public var format: Format
     /// `{prefix}` of every subject; dots in it separate tokens.
     public var subjectPrefix: String
     /// Begins with `{prefix}.`; see `SubjectTemplate`.
@@ -18,6 +37,10 @@ public struct CaptureConfiguration: Sendable, Equatable {
     public var entities: [String: String]
     /// `schema.table` → the columns of `entity_id`.
     public var identities: [String: [String]]
+    /// `schema.table` → columns that are written nowhere: as if they were not published.
+    public var excludedColumns: [String: [String]]
+    /// `schema.table` → column → what stands for its values, wherever they would.
+    public var masks: [String: [String: Mask]]
     /// `schema.table` or `schema.table:OPERATION`, `*` and `?` allowed: not published. Ordinals count them all the same.
     public var exclusions: [String]
     /// Prefixes of logical messages that are events; others are ignored.
@@ -25,15 +48,20 @@ public struct CaptureConfiguration: Sendable, Equatable {
     public var poisonPolicy: PoisonPolicy
 
     public init(
-        subjectPrefix: String = "fraiseql.mutation", subjectTemplate: String = "{prefix}.{entity}.{operation}",
-        tablePrefixes: [String] = ["tb_"], entities: [String: String] = [:], identities: [String: [String]] = [:],
-        exclusions: [String] = [], messagePrefixes: [String] = ["fraiseql_events"], poisonPolicy: PoisonPolicy = .stop
+        format: Format = .slotstream, subjectPrefix: String = "fraiseql.mutation",
+        subjectTemplate: String = "{prefix}.{entity}.{operation}", tablePrefixes: [String] = ["tb_"],
+        entities: [String: String] = [:], identities: [String: [String]] = [:],
+        excludedColumns: [String: [String]] = [:], masks: [String: [String: Mask]] = [:], exclusions: [String] = [],
+        messagePrefixes: [String] = ["fraiseql_events"], poisonPolicy: PoisonPolicy = .stop
     ) {
+        self.format = format
         self.subjectPrefix = subjectPrefix
         self.subjectTemplate = subjectTemplate
         self.tablePrefixes = tablePrefixes
         self.entities = entities
         self.identities = identities
+        self.excludedColumns = excludedColumns
+        self.masks = masks
         self.exclusions = exclusions
         self.messagePrefixes = messagePrefixes
         self.poisonPolicy = poisonPolicy

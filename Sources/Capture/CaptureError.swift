@@ -10,6 +10,8 @@ public enum CaptureError: Error, Sendable, Equatable {
     case historyDiverged(expected: Position, expectedXID: TransactionID, foundLSN: LSN, foundXID: TransactionID)
     /// The transaction that the stream ends with has fewer changes than were stored of it.
     case transactionShrank(stored: Position, changeCount: UInt64)
+    /// What the catalogue says of a type was needed for a change of `relation` and could not be had. Nothing of the change was handed on; the assembler is of no use any more.
+    case catalogueUnavailable(relation: String, commitLSN: LSN)
     /// The subject template is not usable.
     case subjectTemplate(String)
 }
@@ -21,6 +23,16 @@ public enum PoisonReason: Error, Sendable, Equatable {
     case subjectTooLong(byteCount: Int, limit: Int)
     case malformedValue(column: String, type: String)
     case messageBody(String)
+    /// FraiseQL's format has no other `entity_id`.
+    case entityIDNotUUID
+}
+
+/// Why an event was not written.
+enum EncodingFailure: Error {
+    case poison(PoisonReason)
+    /// A composite's text has another number of fields than its type is known to have.
+    case compositeChanged
+    case databaseUnavailable
 }
 
 extension PoisonReason: CustomStringConvertible {
@@ -32,6 +44,7 @@ extension PoisonReason: CustomStringConvertible {
         case .subjectTooLong(let byteCount, let limit): "the subject has \(byteCount) bytes, at most \(limit) are sent"
         case .malformedValue(let column, let type): "the value of column \(column) is not a \(type) as PostgreSQL writes it"
         case .messageBody(let why): "the logical message's body is not an event: \(why)"
+        case .entityIDNotUUID: "its entity_id is no UUID, which the format fraiseql demands"
         }
     }
 }
@@ -47,6 +60,8 @@ extension CaptureError: CustomStringConvertible {
             "the stream ends with transaction \(expectedXID) at \(expected), the server sent transaction \(foundXID) at \(foundLSN) instead"
         case .transactionShrank(let stored, let changeCount):
             "the stream holds \(stored), the server's transaction has only \(changeCount) changes"
+        case .catalogueUnavailable(let relation, let commitLSN):
+            "the catalogue could not be asked about a type of \(relation) (in the transaction that commits at \(commitLSN))"
         case .subjectTemplate(let why): why
         }
     }

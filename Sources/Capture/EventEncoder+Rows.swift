@@ -4,85 +4,132 @@ import WAL
 /// The events of rows and of TRUNCATE, each written from its relation's plan.
 extension EventEncoder {
     /// Encodes a row's change and leaves it open. Nothing may be open.
-    /// - Throws: the reason why it cannot be published as it is; nothing is open then.
+    /// - Throws: why it cannot be published as it is; nothing is open then.
     mutating func openRow(
         _ operation: RowOperation, of plan: RelationPlan, ordinal: UInt64, row: RowView
-    ) throws(PoisonReason) {
+    ) throws(EncodingFailure) {
         let operationPlan = plan.operations[operation.rawValue]
-        try writeSubject(operationPlan.subject, plan: plan, row: row)
-        writeHead(operationPlan, ordinal: ordinal)
-        try writeEntityID(of: plan, row: row)
-        payload.append(timestamp.bytes)
-        payload.append(",\"entity\":")
-        try writeTuple(row.current, of: plan, row: row)
-        if operation == .update {
-            if row.hasOld {
+        try beginRow(operationPlan, of: plan, ordinal: ordinal, row: row)
+        if format == .fraiseql {
+            try writeFraiseQLIdentity()
+            payload.append(",\"data\":")
+            try writeTuple(row.current, of: plan, row: row)
+            payload.append(",\"changes\":")
+            if operation == .update, row.hasOld {
+                try writeChanges(of: plan, row: row)
+            } else {
+                payload.append("null")
+            }
+            writeFraiseQLRest(timestamp: nil)
+        } else {
+            writeIdentity()
+            payload.append(timestamp.bytes)
+            payload.append(",\"entity\":")
+            try writeTuple(row.current, of: plan, row: row)
+            if operation == .update, row.hasOld {
                 payload.append(",\"before\":")
                 try writeTuple(.old, of: plan, row: row)
+                payload.append(",\"changes\":")
                 try writeChanges(of: plan, row: row)
             }
-            writeUnchanged(of: plan, row: row)
-        } else if operation == .insert {
-            writeUnchanged(of: plan, row: row)
+            if operation != .delete { writeUnchanged(of: plan, row: row) }
         }
-        try finishOpening(operationPlan, plan: plan, ordinal: ordinal)
+        try finish(tail: plan.tail, ordinal: ordinal, kindIndex: operationPlan.kindIndex)
     }
 
     /// Encodes a TRUNCATE of one table and leaves it open.
     mutating func openTruncate(
         of plan: RelationPlan, ordinal: UInt64, cascade: Bool, restartIdentity: Bool
-    ) throws(PoisonReason) {
+    ) throws(EncodingFailure) {
         let operationPlan = plan.operations[RowOperation.truncate.rawValue]
+        begin(ordinal: ordinal)
+        entityID.removeAll()
         try writeSubject(operationPlan.subject, plan: plan, row: nil)
-        writeHead(operationPlan, ordinal: ordinal)
-        payload.append(timestamp.bytes)
-        payload.append(",\"truncate\":{\"cascade\":")
-        payload.append(cascade ? "true" : "false")
-        payload.append(",\"restart_identity\":")
-        payload.append(restartIdentity ? "true" : "false")
-        payload.append(UInt8(ascii: "}"))
-        try finishOpening(operationPlan, plan: plan, ordinal: ordinal)
+        writeOpening(envelope: operationPlan.envelope, head: operationPlan.head)
+        if format == .fraiseql {
+            payload.append(",\"entity_id\":")
+            payload.append(UUIDText.zero)
+            payload.append(",\"data\":null,\"changes\":null")
+            writeFraiseQLRest(timestamp: nil)
+        } else {
+            payload.append(timestamp.bytes)
+            payload.append(",\"truncate\":{\"cascade\":")
+            payload.append(cascade ? "true" : "false")
+            payload.append(",\"restart_identity\":")
+            payload.append(restartIdentity ? "true" : "false")
+            payload.append(UInt8(ascii: "}"))
+        }
+        try finish(tail: plan.tail, ordinal: ordinal, kindIndex: operationPlan.kindIndex)
     }
 
     /// Encodes a row's change without its data: what `on_poison = "reference"` publishes.
     mutating func openReference(
         _ operation: RowOperation, of plan: RelationPlan, ordinal: UInt64, row: RowView, omitted: PoisonReason
-    ) throws(PoisonReason) {
+    ) throws(EncodingFailure) {
         let operationPlan = plan.operations[operation.rawValue]
-        try writeSubject(operationPlan.subject, plan: plan, row: row)
-        writeHead(operationPlan, ordinal: ordinal)
-        let start = payload.count
-        do throws(PoisonReason) {
-            try writeEntityID(of: plan, row: row)
-        } catch {
-            // The identity itself is what cannot be written: the event says where the row changed, not which.
-            payload.truncate(to: start)
+        try beginRow(operationPlan, of: plan, ordinal: ordinal, row: row, isIdentityOptional: format != .fraiseql)
+        if format == .fraiseql {
+            try writeFraiseQLIdentity()
+            payload.append(",\"data\":null,\"changes\":null")
+        } else {
+            writeIdentity()
+            payload.append(timestamp.bytes)
         }
-        payload.append(timestamp.bytes)
         payload.append(",\"omitted\":")
         payload.append(JSONText.string(omitted.description))
-        try finishOpening(operationPlan, plan: plan, ordinal: ordinal)
+        if format == .fraiseql { writeFraiseQLRest(timestamp: nil) }
+        try finish(tail: plan.tail, ordinal: ordinal, kindIndex: operationPlan.kindIndex)
     }
 
     // MARK: - Parts
 
-    private mutating func writeHead(_ operation: RelationPlan.Operation, ordinal: UInt64) {
-        writeID(ordinal: ordinal)
-        payload.append(operation.head)
+    /// Writes all that comes before the event's own members: subject, ids, the beginning of the payload.
+    /// - Parameter isIdentityOptional: An identity that cannot be written is left out: the event says where the row changed, not which.
+    private mutating func beginRow(
+        _ operation: RelationPlan.Operation, of plan: RelationPlan, ordinal: UInt64, row: RowView,
+        isIdentityOptional: Bool = false
+    ) throws(EncodingFailure) {
+        begin(ordinal: ordinal)
+        try writeSubject(operation.subject, plan: plan, row: row)
+        do throws(EncodingFailure) {
+            try encodeEntityID(of: plan, row: row)
+        } catch {
+            guard isIdentityOptional else { throw error }
+            entityID.removeAll()
+        }
+        writeOpening(envelope: operation.envelope, head: operation.head)
     }
 
-    private mutating func finishOpening(
-        _ operation: RelationPlan.Operation, plan: RelationPlan, ordinal: UInt64
-    ) throws(PoisonReason) {
-        payload.append(transaction.bytes)
-        payload.append(decimal: ordinal)
-        payload.append(",\"last\":")
-        try open(tail: plan.tail, ordinal: ordinal, kindIndex: operation.kindIndex)
+    /// `entity_id`, where it is known.
+    mutating func writeIdentity() {
+        guard entityID.count > 0 else { return }
+        payload.append(",\"entity_id\":")
+        payload.append(entityID.bytes)
+    }
+
+    /// `entity_id`, which has to be a UUID.
+    mutating func writeFraiseQLIdentity() throws(EncodingFailure) {
+        guard UUIDText.isQuotedUUID(entityID.bytes) else { throw .poison(.entityIDNotUUID) }
+        writeIdentity()
+    }
+
+    /// What follows `changes` in FraiseQL's format: nobody here knows of users, tenants and actors.
+    /// - Parameter timestamp: A JSON string of the event's own; nil: the commit's time.
+    mutating func writeFraiseQLRest(timestamp own: [UInt8]?) {
+        payload.append(",\"user_id\":null,\"tenant_id\":null")
+        if let own {
+            payload.append(",\"timestamp\":")
+            payload.append(own)
+        } else {
+            payload.append(timestamp.bytes)
+        }
+        payload.append(
+            ",\"duration_ms\":null,\"seq\":null,\"actor_type\":null,\"acting_for\":null,\"schema_version\":null,\"cdc_source\":\"slotstream\"")
     }
 
     private mutating func writeSubject(
         _ plan: SubjectPlan, plan relation: RelationPlan, row: RowView?
-    ) throws(PoisonReason) {
+    ) throws(EncodingFailure) {
         subject.removeAll()
         if let fixed = plan.fixed {
             subject.append(fixed)
@@ -90,34 +137,39 @@ extension EventEncoder {
             for index in plan.segments.indices {
                 switch plan.segments[index] {
                 case .bytes(let bytes): subject.append(bytes)
-                case .column(let index): subject.appendToken(index.flatMap { row?.value(of: $0, in: relation) })
+                case .column(let index): appendToken(of: index, of: relation, row: row)
                 }
             }
         }
         try checkSubject()
     }
 
-    private mutating func writeEntityID(of plan: RelationPlan, row: RowView) throws(PoisonReason) {
+    private mutating func appendToken(of index: Int?, of plan: RelationPlan, row: RowView?) {
+        guard let index, let value = row?.value(of: index, in: plan) else { return subject.append("%unknown") }
+        switch value {
+        case .absent: subject.append("%unknown")
+        case .null: subject.append("%null")
+        case .text(let text): subject.appendToken(shown(text, at: index, of: plan))
+        }
+    }
+
+    /// Puts the row's identity into `entityID`; nothing where it is not known.
+    private mutating func encodeEntityID(of plan: RelationPlan, row: RowView) throws(EncodingFailure) {
+        entityID.removeAll()
         let indices = plan.identityColumns
         guard !indices.isEmpty else { return }
-        let start = payload.count
-        payload.append(",\"entity_id\":")
         if indices.count == 1 {
-            guard case .text(let text) = row.value(of: indices[0], in: plan) else {
-                payload.truncate(to: start)
-                return
+            guard case .text(let text) = row.value(of: indices[0], in: plan) else { return }
+            guard entityID.appendJSONString(shown(text, at: indices[0], of: plan)) else {
+                throw .poison(.notUTF8(column: plan.columnNames[indices[0]]))
             }
-            guard payload.appendJSONString(text) else { throw .notUTF8(column: plan.columnNames[indices[0]]) }
             return
         }
         scratch.removeAll()
         for place in indices.indices {
-            guard case .text(let text) = row.value(of: indices[place], in: plan) else {
-                payload.truncate(to: start)
-                return
-            }
+            guard case .text(let text) = row.value(of: indices[place], in: plan) else { return }
             if place > 0 { scratch.append(UInt8(ascii: ",")) }
-            for byte in text {
+            for byte in shown(text, at: indices[place], of: plan) {
                 switch byte {
                 case UInt8(ascii: ","): scratch.append("%2C")
                 case UInt8(ascii: "%"): scratch.append("%25")
@@ -125,16 +177,41 @@ extension EventEncoder {
                 }
             }
         }
-        guard payload.appendJSONString(scratch.bytes) else { throw .notUTF8(column: plan.columnNames[indices[0]]) }
+        guard entityID.appendJSONString(scratch.bytes) else {
+            throw .poison(.notUTF8(column: plan.columnNames[indices[0]]))
+        }
+    }
+
+    /// The text that goes out for a column's value: the value's own, or what masks it. Valid until the next call.
+    private mutating func shown(
+        _ text: UnsafeRawBufferPointer, at index: Int, of plan: RelationPlan
+    ) -> UnsafeRawBufferPointer {
+        switch plan.columns[index].treatment {
+        case .plain: return text
+        // Nobody asks for one; should somebody, it says nothing.
+        case .excluded: return UnsafeRawBufferPointer(rebasing: text[..<0])
+        case .fixedText(let place):
+            mask.removeAll()
+            mask.append(plan.fixedTexts[place])
+        case .hmac:
+            mask.removeAll()
+            withUnsafeTemporaryAllocation(byteCount: 32, alignment: 8) { digest in
+                // Settings refuse a mask without a key; without a function nothing of the value goes out.
+                guard let hmac = functions.hmacSHA256 else { return }
+                hmac(text, digest)
+                for byte in digest { mask.append(hexadecimal: byte) }
+            }
+        }
+        return mask.bytes
     }
 
     /// Writes one row as an object, without the columns that this row does not have.
     private mutating func writeTuple(
         _ which: RowView.Which, of plan: RelationPlan, row: RowView
-    ) throws(PoisonReason) {
+    ) throws(EncodingFailure) {
         payload.append(UInt8(ascii: "{"))
         var isFirst = true
-        for index in plan.columns.indices {
+        for index in plan.columns.indices where plan.columns[index].treatment != .excluded {
             let value = row.value(of: index, which, in: plan)
             switch value {
             case .absent: continue
@@ -164,19 +241,39 @@ extension EventEncoder {
     @inline(__always)
     private mutating func writeValue(
         _ text: UnsafeRawBufferPointer, at index: Int, of plan: RelationPlan
-    ) throws(PoisonReason) {
-        switch payload.appendValue(text, of: plan.columns[index]) {
-        case nil: return
-        case .notUTF8: throw .notUTF8(column: plan.columnNames[index])
-        case .malformed:
-            throw .malformedValue(column: plan.columnNames[index], type: plan.typeNames[index])
+    ) throws(EncodingFailure) {
+        let column = plan.columns[index]
+        guard column.treatment == .plain else { return try writeMask(of: text, at: index, of: plan) }
+        let fault =
+            if let shape = column.shape {
+                payload.appendScalar(text, as: shape)
+            } else {
+                payload.appendValue(text, as: plan.forms[index], &context)
+            }
+        guard let fault else { return }
+        throw failure(fault, at: index, of: plan)
+    }
+
+    private mutating func writeMask(
+        of text: UnsafeRawBufferPointer, at index: Int, of plan: RelationPlan
+    ) throws(EncodingFailure) {
+        // A fixed text is a Swift string and a digest is hexadecimal: both are UTF-8.
+        guard payload.appendJSONString(shown(text, at: index, of: plan)) else { throw failure(.notUTF8, at: index, of: plan) }
+    }
+
+    private func failure(_ fault: OutputBuffer.ValueFault, at index: Int, of plan: RelationPlan) -> EncodingFailure {
+        switch fault {
+        case .notUTF8: .poison(.notUTF8(column: plan.columnNames[index]))
+        case .malformed: .poison(.malformedValue(column: plan.columnNames[index], type: plan.typeNames[index]))
+        case .compositeChanged: .compositeChanged
+        case .databaseUnavailable: .databaseUnavailable
         }
     }
 
-    private mutating func writeChanges(of plan: RelationPlan, row: RowView) throws(PoisonReason) {
-        payload.append(",\"changes\":{")
+    private mutating func writeChanges(of plan: RelationPlan, row: RowView) throws(EncodingFailure) {
+        payload.append(UInt8(ascii: "{"))
         var isFirst = true
-        for index in plan.columns.indices {
+        for index in plan.columns.indices where plan.columns[index].treatment != .excluded {
             let old = row.value(of: index, .old, in: plan)
             let new = row.value(of: index, .new, in: plan)
             if case .absent = old { continue }
@@ -195,7 +292,7 @@ extension EventEncoder {
 
     private mutating func writeValueOrNull(
         _ value: RowView.Value, at index: Int, of plan: RelationPlan
-    ) throws(PoisonReason) {
+    ) throws(EncodingFailure) {
         if case .text(let text) = value {
             try writeValue(text, at: index, of: plan)
         } else {
@@ -205,7 +302,7 @@ extension EventEncoder {
 
     private mutating func writeUnchanged(of plan: RelationPlan, row: RowView) {
         var isFirst = true
-        for index in plan.columns.indices {
+        for index in plan.columns.indices where plan.columns[index].treatment != .excluded {
             guard case .absent = row.value(of: index, .new, in: plan) else { continue }
             payload.append(isFirst ? ",\"unchanged\":[" : ",")
             isFirst = false
@@ -221,21 +318,16 @@ extension EventEncoder {
 }
 
 extension OutputBuffer {
-    /// A row's value as one subject token; nil and absent are `%unknown`.
-    mutating func appendToken(_ value: RowView.Value?) {
-        switch value {
-        case nil, .absent: append("%unknown")
-        case .null: append("%null")
-        case .text(let text):
-            if text.isEmpty { append("%empty") }
-            for byte in text {
-                if EntityNaming.isPlain(byte) {
-                    append(byte)
-                } else {
-                    append(UInt8(ascii: "%"))
-                    append(EntityNaming.upperHexadecimalDigits[Int(byte >> 4)])
-                    append(EntityNaming.upperHexadecimalDigits[Int(byte & 15)])
-                }
+    /// A value's text as one subject token.
+    fileprivate mutating func appendToken(_ text: UnsafeRawBufferPointer) {
+        if text.isEmpty { append("%empty") }
+        for byte in text {
+            if EntityNaming.isPlain(byte) {
+                append(byte)
+            } else {
+                append(UInt8(ascii: "%"))
+                append(EntityNaming.upperHexadecimalDigits[Int(byte >> 4)])
+                append(EntityNaming.upperHexadecimalDigits[Int(byte & 15)])
             }
         }
     }

@@ -6,6 +6,8 @@ struct EventEncoder: ~Copyable {
     /// Subjects longer than this are refused: nats-server reads control lines of 4,096 bytes (`max_control_line`), and the reply and sizes need room too.
     static let subjectByteCountLimit = 2048
 
+    let format: CaptureConfiguration.Format
+    let functions: CaptureFunctions
     /// Payload bytes that the server takes; events over it are poison.
     let payloadLimit: Int
 
@@ -13,9 +15,15 @@ struct EventEncoder: ~Copyable {
     var payload = OutputBuffer()
     /// The open event's subject.
     var subject = OutputBuffer()
-    private var messageID = OutputBuffer()
+    private(set) var messageID = OutputBuffer()
+    /// The open event's `entity_id` as a JSON string; empty: not known.
+    var entityID = OutputBuffer()
     /// For a value that is put together before it is escaped.
     var scratch = OutputBuffer()
+    /// What stands for a masked value.
+    var mask = OutputBuffer()
+    /// For structured values.
+    var context = ValueContext()
     private var openHeader: EventHeader?
     private var openTail: [UInt8] = []
 
@@ -29,7 +37,9 @@ struct EventEncoder: ~Copyable {
     private var commitLSN = LSN.invalid
     private var commitTimestamp = PostgresTimestamp(0)
 
-    init(payloadLimit: Int) {
+    init(format: CaptureConfiguration.Format, functions: CaptureFunctions, payloadLimit: Int) {
+        self.format = format
+        self.functions = functions
         self.payloadLimit = payloadLimit
     }
 
@@ -84,27 +94,10 @@ struct EventEncoder: ~Copyable {
         transaction.append("\",\"ordinal\":")
     }
 
-    /// Takes a logical message's event as it stands and leaves it open; `members` are the body's own, in its order.
-    mutating func openMessage(
-        _ message: LogicalMessageEvent, subject subjectBytes: [UInt8], tail: [UInt8], ordinal: UInt64, kindIndex: Int32
-    ) throws(PoisonReason) {
-        subject.removeAll()
-        subject.append(subjectBytes)
-        try checkSubject()
-        writeID(ordinal: ordinal)
-        payload.append(UInt8(ascii: "\""))
-        payload.append(message.members)
-        if !message.hasTimestamp { payload.append(timestamp.bytes) }
-        payload.append(transaction.bytes)
-        payload.append(decimal: ordinal)
-        payload.append(",\"last\":")
-        try open(tail: tail, ordinal: ordinal, kindIndex: kindIndex)
-    }
-
     /// Hands the open event over, now that it is known whether it is the last of its transaction.
     mutating func close(isLast: Bool, into sink: inout some EventSink & ~Copyable) {
         guard let header = openHeader else { return }
-        payload.append(isLast ? "true" : "false")
+        if format != .fraiseql { payload.append(isLast ? "true" : "false") }
         payload.append(openTail)
         openHeader = nil
         sink.accept(
@@ -113,23 +106,55 @@ struct EventEncoder: ~Copyable {
 
     // MARK: - Parts
 
-    /// Begins an event: the id, and `{"id":"…` without the closing quote.
-    mutating func writeID(ordinal: UInt64) {
+    /// Begins an event: its message id.
+    mutating func begin(ordinal: UInt64) {
         precondition(openHeader == nil, "an event is opened only when none is open")
         messageID.removeAll()
         messageID.append(idPrefix.bytes)
         messageID.append(decimal: ordinal)
         payload.removeAll()
-        payload.append("{\"id\":\"")
-        payload.append(messageID.bytes)
     }
 
-    /// Leaves the event open whose bytes have been written up to `"last":`.
-    mutating func open(tail: [UInt8], ordinal: UInt64, kindIndex: Int32) throws(PoisonReason) {
+    /// Writes `{"id":"…` and what follows it, a CloudEvent's envelope before that. `entityID` is known.
+    mutating func writeOpening(envelope: [UInt8], head: [UInt8]) {
+        switch format {
+        case .slotstream: payload.append("{\"id\":\"")
+        case .cloudevents:
+            payload.append("{\"specversion\":\"1.0\",\"id\":\"")
+            payload.append(messageID.bytes)
+            payload.append(envelope)
+            // CloudEvents has no empty subject.
+            if entityID.count > 2 {
+                payload.append(",\"subject\":")
+                payload.append(entityID.bytes)
+            }
+            payload.append(",\"time\":")
+            payload.append(UnsafeRawBufferPointer(rebasing: timestamp.bytes[Self.timestampKeyByteCount...]))
+            payload.append(",\"datacontenttype\":\"application/json\",\"data\":{\"id\":\"")
+        case .fraiseql:
+            payload.append("{\"id\":\"")
+            UUIDText.appendVersion5(of: messageID.bytes, to: &payload, sha1: functions.sha1)
+            payload.append(head)
+            return
+        }
+        payload.append(messageID.bytes)
+        payload.append(head)
+    }
+
+    /// `,"timestamp":`
+    private static let timestampKeyByteCount = 13
+
+    /// Closes all that can be written before it is known whether the event is the last, and leaves it open.
+    mutating func finish(tail: [UInt8], ordinal: UInt64, kindIndex: Int32) throws(EncodingFailure) {
+        if format != .fraiseql {
+            payload.append(transaction.bytes)
+            payload.append(decimal: ordinal)
+            payload.append(",\"last\":")
+        }
         // `false` is the longer of the two words.
         let byteCount = payload.count + 5 + tail.count
         guard byteCount <= payloadLimit else {
-            throw .payloadTooLarge(byteCount: byteCount, limit: payloadLimit)
+            throw .poison(.payloadTooLarge(byteCount: byteCount, limit: payloadLimit))
         }
         openTail = tail
         openHeader = EventHeader(
@@ -137,10 +162,10 @@ struct EventEncoder: ~Copyable {
             commitTimestamp: commitTimestamp, kindIndex: kindIndex)
     }
 
-    /// Throws `.subjectTooLong`.
-    func checkSubject() throws(PoisonReason) {
+    /// Throws `.poison(.subjectTooLong)`.
+    func checkSubject() throws(EncodingFailure) {
         guard subject.count <= Self.subjectByteCountLimit else {
-            throw .subjectTooLong(byteCount: subject.count, limit: Self.subjectByteCountLimit)
+            throw .poison(.subjectTooLong(byteCount: subject.count, limit: Self.subjectByteCountLimit))
         }
     }
 

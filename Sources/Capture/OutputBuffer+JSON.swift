@@ -52,13 +52,8 @@ extension OutputBuffer {
         case UInt8(ascii: "\""), UInt8(ascii: "\\"): append(byte)
         default:
             append("u00")
-            append(Self.lowerHexadecimalDigit(byte >> 4))
-            append(Self.lowerHexadecimalDigit(byte & 15))
+            append(hexadecimal: byte)
         }
-    }
-
-    private static func lowerHexadecimalDigit(_ value: UInt8) -> UInt8 {
-        value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") + value - 10
     }
 
     /// Whether one of eight bytes is below space, a quote, a backslash, or not ASCII (the usual "has a byte less than" bit trick; it may say yes too often, never no).

@@ -3,16 +3,13 @@ extension OutputBuffer {
     enum ValueFault {
         case notUTF8
         case malformed
+        /// A composite's text has another number of fields than its type is known to have.
+        case compositeChanged
+        /// The database had to be asked and could not be.
+        case databaseUnavailable
     }
 
-    /// Appends the JSON of a value that PostgreSQL sent as text; nil when all is well.
-    @inline(__always)
-    mutating func appendValue(_ text: UnsafeRawBufferPointer, of column: RelationPlan.Column) -> ValueFault? {
-        column.arrayDelimiter == 0
-            ? appendScalar(text, as: column.shape)
-            : appendArray(text, of: column.shape, delimiter: column.arrayDelimiter)
-    }
-
+    /// Appends the JSON of a scalar that PostgreSQL sent as text; nil when all is well.
     @inline(__always)
     mutating func appendScalar(_ text: UnsafeRawBufferPointer, as shape: ValueShape) -> ValueFault? {
         switch shape {

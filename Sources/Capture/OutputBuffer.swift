@@ -83,10 +83,14 @@ struct OutputBuffer: ~Copyable {
         count += length
     }
 
-    /// Takes `count` bytes out at `start`; the last `keptCount` bytes, which follow them, move down.
-    mutating func removeBytes(at start: Int, count removedCount: Int, keeping keptCount: Int) {
-        (base + start).copyMemory(from: base + start + removedCount, byteCount: keptCount)
-        count = start + keptCount
+    /// Two lower hexadecimal digits.
+    mutating func append(hexadecimal byte: UInt8) {
+        append(Self.lowerHexadecimalDigit(byte >> 4))
+        append(Self.lowerHexadecimalDigit(byte & 15))
+    }
+
+    private static func lowerHexadecimalDigit(_ value: UInt8) -> UInt8 {
+        value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") + value - 10
     }
 
     private mutating func grow(by byteCount: Int) {

@@ -22,17 +22,29 @@ final class RelationPlan {
         /// Where `,"name":` stands in `keys`.
         var keyStart: Int
         var keyByteCount: Int
-        var shape: ValueShape
-        /// 0: not an array.
-        var arrayDelimiter: UInt8
+        /// nil: `forms` says how.
+        var shape: ValueShape?
+        var treatment: Treatment
         /// Part of the replica identity, which is all that an old key row carries.
         var isKey: Bool
     }
 
+    /// What becomes of a column's values.
+    enum Treatment: Equatable {
+        case plain
+        /// As if the column were not there.
+        case excluded
+        case hmac
+        /// Index into `fixedTexts`.
+        case fixedText(Int)
+    }
+
     struct Operation {
         let subject: SubjectPlan
-        /// `","entity_type":"Order","operation":"INSERT"`: what follows the id.
+        /// What follows the id: `","entity_type":"Order","operation":"INSERT"`, in the format's own words.
         let head: [UInt8]
+        /// What follows the id in a CloudEvent's envelope: `","source":…,"type":…`.
+        let envelope: [UInt8]
         let isExcluded: Bool
         /// Index into `TransactionAssembler.eventKinds`.
         let kindIndex: Int32
@@ -43,12 +55,16 @@ final class RelationPlan {
     let qualifiedName: String
     let columns: [Column]
     let columnNames: [String]
+    let typeOIDs: [UInt32]
     let typeNames: [String]
+    /// A form for each column. They change when a composite type does.
+    private(set) var forms: [ValueForm]
+    let fixedTexts: [[UInt8]]
     let keys: [UInt8]
     let operations: [Operation]
     /// The columns of `entity_id`, in column order; empty: the table has none.
     let identityColumns: [Int]
-    /// `},"source":{…}}`: what follows `last`.
+    /// What closes an event: `},"source":{…}}` after `last`, in the format's own words.
     let tail: [UInt8]
 
     init(
@@ -65,44 +81,69 @@ final class RelationPlan {
 
         var keys: [UInt8] = []
         var columns: [Column] = []
-        var typeNames: [String] = []
-        for column in relation.columns {
+        var fixedTexts: [[UInt8]] = []
+        let excluded = configuration.excludedColumns[qualifiedName] ?? []
+        let masks = configuration.masks[qualifiedName] ?? [:]
+        let forms = relation.columns.map { types.form(of: $0.typeOID) }
+        for (index, column) in relation.columns.enumerated() {
             let key = Array(",".utf8) + JSONText.string(column.name) + Array(":".utf8)
-            let type = types.description(of: column.typeOID)
+            var treatment = Treatment.plain
+            if excluded.contains(bytesOf: column.name) {
+                treatment = .excluded
+            } else if let mask = masks.first(where: { $0.key.utf8.elementsEqual(column.name.utf8) })?.value {
+                switch mask {
+                case .hmac: treatment = .hmac
+                case .text(let text):
+                    treatment = .fixedText(fixedTexts.count)
+                    fixedTexts.append(Array(text.utf8))
+                }
+            }
+            var shape: ValueShape?
+            if case .scalar(let scalar) = forms[index] { shape = scalar }
             columns.append(
                 Column(
-                    keyStart: keys.count, keyByteCount: key.count, shape: type.shape,
-                    arrayDelimiter: type.arrayDelimiter ?? 0, isKey: column.isKey))
+                    keyStart: keys.count, keyByteCount: key.count, shape: shape, treatment: treatment,
+                    isKey: column.isKey))
             keys += key
-            typeNames.append(type.name)
         }
         self.keys = keys
         self.columns = columns
-        self.typeNames = typeNames
+        self.forms = forms
+        self.fixedTexts = fixedTexts
+        typeOIDs = relation.columns.map(\.typeOID)
+        typeNames = relation.columns.map { types.name(of: $0.typeOID) }
         let columnNames = relation.columns.map(\.name)
         self.columnNames = columnNames
-        identityColumns = Self.identityColumns(
+        let identityColumns = Self.identityColumns(
             of: relation, chosen: configuration.identities[qualifiedName], primaryKey: primaryKey)
+        // What is written nowhere is no part of an identity either; the rest of one would be another.
+        self.identityColumns = identityColumns.contains { columns[$0].treatment == .excluded } ? [] : identityColumns
 
         operations = RowOperation.allCases.map { operation in
-            let head =
-                Array("\",\"entity_type\":".utf8) + JSONText.string(entity)
-                + Array(",\"operation\":\"\(operation.name)\"".utf8)
-            return Operation(
+            Operation(
                 subject: SubjectPlan(
                     template, prefix: configuration.subjectPrefix, database: identity.databaseName,
                     schema: relation.namespace, table: relation.name, entity: entity, operation: operation.name,
-                    columnIndex: { name in columnNames.firstIndex { $0.utf8.elementsEqual(name.utf8) } }),
-                head: head,
+                    columnIndex: { name in
+                        columnNames.indices.first {
+                            columnNames[$0].utf8.elementsEqual(name.utf8) && columns[$0].treatment != .excluded
+                        }
+                    }),
+                head: EventText.head(configuration.format, entity: entity, operation: operation.name),
+                envelope: EventText.envelope(
+                    configuration.format, identity: identity, entity: entity, operation: operation.name),
                 isExcluded: exclusions.contains {
                     $0.matches(qualifiedName: qualifiedName, operation: operation.name)
                 },
                 kindIndex: kindIndex(entity, operation.name))
         }
-        tail =
-            Array("},\"source\":{\"database\":".utf8) + JSONText.string(identity.databaseName)
-            + Array(",\"schema\":".utf8) + JSONText.string(relation.namespace) + Array(",\"table\":".utf8)
-            + JSONText.string(relation.name) + Array("}}".utf8)
+        tail = EventText.tail(
+            configuration.format, database: identity.databaseName, schema: relation.namespace, table: relation.name)
+    }
+
+    /// Takes what the catalogue says of the columns' types now.
+    func refreshForms(_ types: TypeCatalogue) {
+        forms = typeOIDs.map { types.form(of: $0) }
     }
 
     /// The configured columns, else `id`, else the primary key, else the replica identity's index; never FULL's all columns.
@@ -134,17 +175,5 @@ extension [String] {
     /// Whether it holds `name` byte for byte, as PostgreSQL tells names apart: `==` takes two spellings of é for one.
     fileprivate func contains(bytesOf name: String) -> Bool {
         contains { $0.utf8.elementsEqual(name.utf8) }
-    }
-}
-
-/// Text as JSON on cold paths: names and messages of our own.
-enum JSONText {
-    /// A JSON string with its quotes, escaped as PostgreSQL's `escape_json` does.
-    static func string(_ text: String) -> [UInt8] {
-        var buffer = OutputBuffer()
-        var text = text
-        // A Swift string is UTF-8 always: nothing to refuse.
-        _ = text.withUTF8 { buffer.appendJSONString(UnsafeRawBufferPointer($0)) }
-        return Array(buffer.bytes)
     }
 }

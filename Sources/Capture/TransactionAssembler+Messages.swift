@@ -31,24 +31,25 @@ extension TransactionAssembler {
                 identity: identity, timeline: timelines.timeline(containing: message.lsn), xid: .none,
                 commitLSN: message.lsn, commitTimestamp: sendTime)
         }
-        let reason = bytes.withUnsafeBytes { all in
+        let failure = bytes.withUnsafeBytes { all in
             open(UnsafeRawBufferPointer(rebasing: all[message.content.start..<message.content.end]), at: position)
         }
-        if let reason { throw .poison(reason, at: position, relation: "logical message \(prefix)") }
+        if let failure { throw error(failure, at: position, relation: "logical message \(prefix)") }
         if !message.isTransactional { encoder.close(isLast: true, into: &sink) }
     }
 
-    /// Encodes a logical message by the policy for poison; the reason if even that is not possible.
-    private mutating func open(_ body: UnsafeRawBufferPointer, at position: Position) -> PoisonReason? {
-        do throws(PoisonReason) {
-            try open(LogicalMessageEvent(body), at: position)
+    /// Encodes a logical message by the policy for poison; the failure if even that is not possible.
+    private mutating func open(_ body: UnsafeRawBufferPointer, at position: Position) -> EncodingFailure? {
+        do throws(EncodingFailure) {
+            try open(body, at: position, omittedData: nil)
             return nil
         } catch {
             // A body that is no event has no entity to refer to: only one that is too large can do without its data.
-            guard case .payloadTooLarge = error, configuration.poisonPolicy == .reference else { return error }
-            let omitted = error
-            do throws(PoisonReason) {
-                try open(LogicalMessageEvent(body, omittedData: omitted), at: position)
+            guard case .poison(let omitted) = error, case .payloadTooLarge = omitted,
+                configuration.poisonPolicy == .reference
+            else { return error }
+            do throws(EncodingFailure) {
+                try open(body, at: position, omittedData: omitted)
                 return nil
             } catch {
                 return error
@@ -56,16 +57,26 @@ extension TransactionAssembler {
         }
     }
 
-    private mutating func open(_ event: LogicalMessageEvent, at position: Position) throws(PoisonReason) {
+    private mutating func open(
+        _ body: UnsafeRawBufferPointer, at position: Position, omittedData: PoisonReason?
+    ) throws(EncodingFailure) {
+        let event: LogicalMessageEvent
+        do throws(PoisonReason) {
+            event = try LogicalMessageEvent(body, omittedData: omittedData)
+        } catch {
+            throw .poison(error)
+        }
         let subject = SubjectPlan(
             template, prefix: configuration.subjectPrefix, database: identity.databaseName, schema: nil, table: nil,
             entity: event.entityType, operation: event.operation, columnIndex: { _ in nil })
-        try encoder.openMessage(
-            event, subject: subject.fixed ?? subject.unknownColumns, tail: messageTail, ordinal: position.ordinal,
+        let format = configuration.format
+        let plan = EventEncoder.MessagePlan(
+            subject: subject.fixed ?? subject.unknownColumns,
+            head: EventText.head(format, entity: event.entityType, operation: event.operation),
+            envelope: EventText.envelope(
+                format, identity: identity, entity: event.entityType, operation: event.operation),
+            tail: EventText.tail(format, database: identity.databaseName, schema: nil, table: nil),
             kindIndex: kindIndex(entity: event.entityType, operation: event.operation))
-    }
-
-    private var messageTail: [UInt8] {
-        Array("},\"source\":{\"database\":".utf8) + JSONText.string(identity.databaseName) + Array("}}".utf8)
+        try encoder.openMessage(event, plan: plan, ordinal: position.ordinal)
     }
 }

@@ -78,22 +78,32 @@ public struct TransactionAssembler: ~Copyable {
     public private(set) var watermark: Position?
 
     /// - Parameters:
+    ///   - functions: What masks and the format fraiseql need.
     ///   - payloadLimit: Bytes of payload that the server takes.
     ///   - expected: Checked against the first transaction that comes.
     /// - Throws: `.subjectTemplate`.
     public init(
-        configuration: CaptureConfiguration, identity: SourceIdentity, timelines: TimelineHistory, payloadLimit: Int,
-        watermark: Position?, expected: ExpectedTransaction?
+        configuration: CaptureConfiguration, functions: CaptureFunctions, identity: SourceIdentity,
+        timelines: TimelineHistory, payloadLimit: Int, watermark: Position?, expected: ExpectedTransaction?
     ) throws(CaptureError) {
         template = try SubjectTemplate(configuration.subjectTemplate)
         self.configuration = configuration
         exclusions = configuration.exclusions.map(ExclusionPattern.init)
         self.identity = identity
         self.timelines = timelines
-        encoder = EventEncoder(payloadLimit: payloadLimit)
+        encoder = EventEncoder(format: configuration.format, functions: functions, payloadLimit: payloadLimit)
         self.watermark = watermark
         self.expected = expected
     }
+
+    /// Asked what only the database knows of rare types; without one their text goes out, and is counted. Not retained.
+    public var authority: (any CatalogueAuthority)? {
+        get { encoder.context.authority }
+        set { encoder.context.authority = newValue }
+    }
+
+    /// Values so far whose text went out because nobody knows their type (any more).
+    public var unknownTypeValueCount: UInt64 { encoder.context.unknownTypeValueCount }
 
     /// Bytes of the event that waits for its `last`; what the next message may hand on at most, TRUNCATE of several tables aside.
     public var openByteCount: Int { encoder.openByteCount }
@@ -224,7 +234,7 @@ public struct TransactionAssembler: ~Copyable {
             throw violation("a row of \(plan.qualifiedName) with binary values, which were not asked for")
         }
         encoder.close(isLast: false, into: &sink)
-        let reason: PoisonReason? = bytes.withUnsafeBytes { message in
+        let failure: EncodingFailure? = bytes.withUnsafeBytes { message in
             decoder.newColumns.withUnsafeBufferPointer { new in
                 decoder.oldColumns.withUnsafeBufferPointer { old in
                     let row = RowView(
@@ -234,25 +244,52 @@ public struct TransactionAssembler: ~Copyable {
                 }
             }
         }
-        if let reason { throw .poison(reason, at: position, relation: plan.qualifiedName) }
+        if let failure { throw error(failure, at: position, relation: plan.qualifiedName) }
     }
 
-    /// Encodes by the policy for poison; the reason if even that is not possible.
+    /// Encodes by the policy for poison; the failure if even that is not possible.
     private mutating func open(
         _ operation: RowOperation, of plan: RelationPlan, ordinal: UInt64, row: RowView
-    ) -> PoisonReason? {
-        do throws(PoisonReason) {
+    ) -> EncodingFailure? {
+        var failure = attempt { (encoder) throws(EncodingFailure) in
             try encoder.openRow(operation, of: plan, ordinal: ordinal, row: row)
+        }
+        if case .compositeChanged = failure {
+            // The type has changed since the catalogue was asked, or, behind a backlog, since the row was written.
+            guard let authority, authority.refresh(&types, for: plan.typeOIDs) else { return .databaseUnavailable }
+            plan.refreshForms(types)
+            encoder.context.writesChangedCompositesAsText = true
+            failure = attempt { (encoder) throws(EncodingFailure) in
+                try encoder.openRow(operation, of: plan, ordinal: ordinal, row: row)
+            }
+            encoder.context.writesChangedCompositesAsText = false
+        }
+        if case .poison(let omitted) = failure, configuration.poisonPolicy == .reference {
+            failure = attempt { (encoder) throws(EncodingFailure) in
+                try encoder.openReference(operation, of: plan, ordinal: ordinal, row: row, omitted: omitted)
+            }
+        }
+        return failure
+    }
+
+    @inline(__always)
+    private mutating func attempt(
+        _ encode: (inout EventEncoder) throws(EncodingFailure) -> Void
+    ) -> EncodingFailure? {
+        do throws(EncodingFailure) {
+            try encode(&encoder)
             return nil
         } catch {
-            guard configuration.poisonPolicy == .reference else { return error }
-            let omitted = error
-            do throws(PoisonReason) {
-                try encoder.openReference(operation, of: plan, ordinal: ordinal, row: row, omitted: omitted)
-                return nil
-            } catch {
-                return error
-            }
+            return error
+        }
+    }
+
+    /// The error of a change that was not encoded.
+    func error(_ failure: EncodingFailure, at position: Position, relation: String) -> CaptureError {
+        switch failure {
+        case .poison(let reason): .poison(reason, at: position, relation: relation)
+        case .compositeChanged, .databaseUnavailable:
+            .catalogueUnavailable(relation: relation, commitLSN: position.commitLSN)
         }
     }
 
@@ -264,13 +301,12 @@ public struct TransactionAssembler: ~Copyable {
             guard let position = try nextPosition() else { continue }
             guard !plan.operations[RowOperation.truncate.rawValue].isExcluded else { continue }
             encoder.close(isLast: false, into: &sink)
-            do throws(PoisonReason) {
+            let failure = attempt { (encoder) throws(EncodingFailure) in
                 try encoder.openTruncate(
                     of: plan, ordinal: position.ordinal, cascade: truncate.cascade,
                     restartIdentity: truncate.restartIdentity)
-            } catch {
-                throw .poison(error, at: position, relation: plan.qualifiedName)
             }
+            if let failure { throw error(failure, at: position, relation: plan.qualifiedName) }
         }
     }
 

@@ -1,35 +1,24 @@
-/// How a type's text becomes JSON, as `to_json` does it.
-public enum ValueShape: Sendable, Equatable {
-    /// As it stands if it is a JSON number, else (`NaN`, `Infinity`) quoted.
-    case number
-    case boolean
-    /// `json` and `jsonb`: verbatim.
-    case json
-    /// `date` and everything without a rule of its own: quoted and escaped.
-    case text
-    /// Quoted, with `T` between date and time.
-    case timestamp
-    /// Quoted, with `T` and a full offset: `+00:00`.
-    case timestampWithTimeZone
-}
-
-/// A type as the column plans need it.
-public struct ColumnType: Sendable, Equatable {
-    /// Of the value, or of an array's elements.
-    public var shape: ValueShape
-    /// The character between an array's elements; nil: not an array.
-    public var arrayDelimiter: UInt8?
-    public var name: String
-
-    public init(shape: ValueShape, arrayDelimiter: UInt8? = nil, name: String) {
-        self.shape = shape
-        self.arrayDelimiter = arrayDelimiter
-        self.name = name
-    }
-}
-
 /// One row of `pg_type`, as far as a value's JSON depends on it.
 public struct TypeRow: Sendable, Equatable {
+    /// A column of a composite type.
+    public struct Attribute: Sendable, Equatable {
+        public var name: String
+        public var typeOID: UInt32
+
+        public init(name: String, typeOID: UInt32) {
+            self.name = name
+            self.typeOID = typeOID
+        }
+    }
+
+    /// A type's cast to json through a function, which `to_json` uses for types that are not PostgreSQL's own.
+    public enum JSONCast: Sendable, Equatable {
+        case none
+        /// The function of the extension hstore, whose rule is known here.
+        case hstore
+        case function
+    }
+
     public var oid: UInt32
     public var name: String
     /// `pg_type.typtype`: `b c d e p r m`.
@@ -40,9 +29,13 @@ public struct TypeRow: Sendable, Equatable {
     public var elementDelimiter: UInt8
     /// `pg_type.typbasetype` of a domain, else 0.
     public var baseOID: UInt32
+    /// Of a composite type, in order, without dropped ones.
+    public var attributes: [Attribute]
+    public var jsonCast: JSONCast
 
     public init(
-        oid: UInt32, name: String, kind: Character, elementOID: UInt32, elementDelimiter: UInt8, baseOID: UInt32
+        oid: UInt32, name: String, kind: Character, elementOID: UInt32 = 0, elementDelimiter: UInt8 = 0x2C,
+        baseOID: UInt32 = 0, attributes: [Attribute] = [], jsonCast: JSONCast = .none
     ) {
         self.oid = oid
         self.name = name
@@ -50,75 +43,103 @@ public struct TypeRow: Sendable, Equatable {
         self.elementOID = elementOID
         self.elementDelimiter = elementDelimiter
         self.baseOID = baseOID
+        self.attributes = attributes
+        self.jsonCast = jsonCast
+    }
+
+    /// The types that this one is made of.
+    var partOIDs: [UInt32] {
+        if baseOID != 0 { return [baseOID] }
+        if elementOID != 0 { return [elementOID] }
+        return attributes.map(\.typeOID)
     }
 }
 
-/// What is known about types: PostgreSQL's own by their fixed OIDs, the others as they were looked up.
+/// What is known about types: the usual ones by their fixed OIDs, the others as they were looked up, once each.
 public struct TypeCatalogue: Sendable {
-    /// `FirstNormalObjectId`: below it OIDs are PostgreSQL's own and mean the same in every database.
-    public static let firstUserOID: UInt32 = 16_384
+    /// Types made of types made of …: PostgreSQL allows no cycle; the bound is for a catalogue that lies.
+    private static let depthLimit = 32
 
     private var rows: [UInt32: TypeRow] = [:]
     private var unknown: Set<UInt32> = []
 
     public init() {}
 
-    /// The user-defined types among `oids`, and those that they are made of, that nobody has looked up yet.
+    /// Those among `oids`, and those that they are made of, that nobody has looked up yet.
     public func missing(_ oids: some Sequence<UInt32>) -> [UInt32] {
         var missing: [UInt32] = []
-        for oid in oids {
-            var next = oid
-            // A domain over a domain over … ends: PostgreSQL does not allow cycles. The bound is for a catalogue that lies.
-            for _ in 0..<32 {
-                guard next >= Self.firstUserOID, !unknown.contains(next) else { break }
-                guard let row = rows[next] else {
-                    if !missing.contains(next) { missing.append(next) }
-                    break
-                }
-                next = row.baseOID != 0 ? row.baseOID : row.elementOID
-            }
+        visit(oids) { oid, row in
+            if row == nil, !unknown.contains(oid), !missing.contains(oid) { missing.append(oid) }
         }
         return missing
     }
 
-    public mutating func insert(_ row: TypeRow) { rows[row.oid] = row }
+    public mutating func insert(_ row: TypeRow) {
+        rows[row.oid] = row
+        unknown.remove(row.oid)
+    }
 
     /// The catalogue no longer has it: dropped since the change was made.
     public mutating func insertUnknown(_ oid: UInt32) { unknown.insert(oid) }
 
-    /// A domain is described as its base type, as `to_json` treats it.
-    public func description(of oid: UInt32) -> ColumnType {
-        var current = oid
-        for _ in 0..<32 {
-            if let known = Self.builtIn[current] { return known }
-            guard let row = rows[current] else { break }
-            if row.baseOID != 0 {
-                current = row.baseOID
-            } else if row.elementOID != 0 {
-                let element = description(ofElement: row.elementOID)
-                return ColumnType(shape: element.shape, arrayDelimiter: row.elementDelimiter, name: row.name)
-            } else {
-                return ColumnType(shape: .text, name: row.name)
-            }
+    /// Forgets the composite types among `oids` and in what they are made of: the only ones whose description can change.
+    public mutating func forgetComposites(in oids: some Sequence<UInt32>) {
+        var changeable: [UInt32] = []
+        visit(oids) { oid, row in
+            if let row, !row.attributes.isEmpty || row.kind == "c" { changeable.append(oid) }
         }
-        return ColumnType(shape: .text, name: "type \(oid)")
+        for oid in changeable { rows[oid] = nil }
     }
 
-    private func description(ofElement oid: UInt32) -> ColumnType {
-        var current = oid
-        for _ in 0..<32 {
-            if let known = Self.builtIn[current] {
-                // Elements that are arrays themselves, behind a domain: their text is all that is known here.
-                return known.arrayDelimiter == nil ? known : ColumnType(shape: .text, name: known.name)
-            }
-            guard let row = rows[current], row.baseOID != 0 else { break }
-            current = row.baseOID
-        }
-        return ColumnType(shape: .text, name: "type \(oid)")
+    /// For people.
+    func name(of oid: UInt32) -> String {
+        rows[oid]?.name ?? Self.builtIn[oid]?.name ?? "type \(oid)"
     }
 
-    /// PostgreSQL's own types (`pg_type.dat`) and their arrays. What is not here goes out as text.
-    private static let builtIn: [UInt32: ColumnType] = {
+    /// How `to_json` shows it. A domain is shown as its base type.
+    func form(of oid: UInt32) -> ValueForm { form(of: oid, depth: 0) }
+
+    private func form(of oid: UInt32, depth: Int) -> ValueForm {
+        if let known = Self.builtIn[oid] { return known.form }
+        guard depth < Self.depthLimit, let row = rows[oid] else { return .unknown }
+        if row.baseOID != 0 { return form(of: row.baseOID, depth: depth + 1) }
+        if row.elementOID != 0 {
+            return .array(of: form(of: row.elementOID, depth: depth + 1), delimiter: row.elementDelimiter)
+        }
+        if row.kind == "c" {
+            let fields = row.attributes.map { attribute in
+                CompositeForm.Field(
+                    key: JSONText.string(attribute.name) + Array(":".utf8),
+                    form: form(of: attribute.typeOID, depth: depth + 1))
+            }
+            return .composite(CompositeForm(fields: fields))
+        }
+        switch row.jsonCast {
+        case .none: return .scalar(.text)
+        case .hstore: return .hstore
+        case .function: return .cast(typeOID: oid)
+        }
+    }
+
+    /// Calls `body` with each type that has to be looked up, and what is known of it.
+    private func visit(_ oids: some Sequence<UInt32>, _ body: (UInt32, TypeRow?) -> Void) {
+        var due = oids.map { (oid: $0, depth: 0) }
+        var seen: Set<UInt32> = []
+        while let (oid, depth) = due.popLast() {
+            guard oid != 0, Self.builtIn[oid] == nil, depth < Self.depthLimit, seen.insert(oid).inserted else { continue }
+            let row = rows[oid]
+            body(oid, row)
+            due += (row?.partOIDs ?? []).map { ($0, depth + 1) }
+        }
+    }
+
+    private struct BuiltIn {
+        var name: String
+        var form: ValueForm
+    }
+
+    /// PostgreSQL's own types of every day (`pg_type.dat`) and their arrays: no question is asked about them. Their OIDs mean the same in every database.
+    private static let builtIn: [UInt32: BuiltIn] = {
         let comma = UInt8(ascii: ",")
         let scalars: [(name: String, oid: UInt32, arrayOID: UInt32, shape: ValueShape)] = [
             ("bool", 16, 1000, .boolean), ("bytea", 17, 1001, .text), ("\"char\"", 18, 1002, .text),
@@ -131,12 +152,17 @@ public struct TypeCatalogue: Sendable {
             ("timetz", 1266, 1270, .text), ("numeric", 1700, 1231, .number), ("uuid", 2950, 2951, .text),
             ("jsonb", 3802, 3807, .json),
         ]
-        var types: [UInt32: ColumnType] = [:]
-        for scalar in scalars {
-            types[scalar.oid] = ColumnType(shape: scalar.shape, name: scalar.name)
-            types[scalar.arrayOID] = ColumnType(
-                shape: scalar.shape, arrayDelimiter: comma, name: scalar.name + "[]")
+        // `typsubscript` makes true arrays of these two, so `to_json` does; their text is not an array's.
+        let vectors: [(name: String, oid: UInt32, arrayOID: UInt32, shape: ValueShape)] = [
+            ("int2vector", 22, 1006, .number), ("oidvector", 30, 1013, .text),
+        ]
+        var types: [UInt32: BuiltIn] = [:]
+        func add(_ name: String, _ oid: UInt32, _ arrayOID: UInt32, _ form: ValueForm) {
+            types[oid] = BuiltIn(name: name, form: form)
+            types[arrayOID] = BuiltIn(name: name + "[]", form: .array(of: form, delimiter: comma))
         }
+        for scalar in scalars { add(scalar.name, scalar.oid, scalar.arrayOID, .scalar(scalar.shape)) }
+        for vector in vectors { add(vector.name, vector.oid, vector.arrayOID, .vector(of: vector.shape)) }
         return types
     }()
 }

@@ -20,7 +20,7 @@ extension PrometheusRegistry {
             buckets: ["fraiseql_observer_processing_duration_seconds": processingDurationBuckets])
         for name in [
             "fraiseql_observer_events_processed_total", "fraiseql_observer_events_retried_total",
-            "slotstream_transactions_total",
+            "slotstream_transactions_total", "slotstream_unknown_type_values_total",
         ] {
             _ = registry.makeCounter(label: name, dimensions: [])
         }
@@ -44,6 +44,7 @@ extension PrometheusRegistry {
         "slotstream_confirmed_lsn": "Position confirmed to the server, as a number.",
         "slotstream_received_lsn": "Position received from the server, as a number.",
         "slotstream_transactions_total": "Transactions wholly stored.",
+        "slotstream_unknown_type_values_total": "Values published as text because the catalogue no longer knows their type.",
         "slotstream_events_total": "Events stored, by entity and operation.",
         "slotstream_inflight_messages": "Events handed to the NATS client and not yet acknowledged.",
         "slotstream_inflight_bytes": "Bytes of all events held until they are known to be stored.",

@@ -9,12 +9,25 @@ enum EventFields {
     private struct Kind: Decodable {
         var entity_type: String?
         var operation: String?
+        /// FraiseQL's format.
+        var event_type: String?
     }
 
-    /// Entity and operation; nil if it is no event.
+    /// A CloudEvent around an event.
+    private struct Envelope: Decodable {
+        var data: Kind
+    }
+
+    /// Entity and operation, in whichever format; nil if it is no event.
     static func kind(of payload: [UInt8]) -> (entity: String, operation: String)? {
-        guard let kind = try? JSONDecoder().decode(Kind.self, from: Data(payload)), let operation = kind.operation
-        else { return nil }
+        let decoder = JSONDecoder()
+        let payload = Data(payload)
+        guard var kind = try? decoder.decode(Kind.self, from: payload) else { return nil }
+        if kind.operation == nil, kind.event_type == nil {
+            guard let envelope = try? decoder.decode(Envelope.self, from: payload) else { return nil }
+            kind = envelope.data
+        }
+        guard let operation = kind.operation ?? kind.event_type else { return nil }
         return (kind.entity_type ?? "", operation)
     }
 }

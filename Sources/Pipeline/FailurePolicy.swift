@@ -107,12 +107,17 @@ enum FailurePolicy {
             .stop(
                 .poisonEvent,
                 remedy: "Nothing was skipped. There is no row that a reference could name: let whoever emits it send what slotstream.emit_event sends, and take its prefix out of events.message_prefixes to get past it")
+        case .poison(.entityIDNotUUID, _, _):
+            .stop(
+                .poisonEvent,
+                remedy: "Nothing was skipped. Name a uuid column of the table in [events.identity] (and see that its replica identity carries it), exclude the table or the operation in events.exclude, or choose another events.format")
         case .poison:
             .stop(
                 .poisonEvent,
                 remedy: "Nothing was skipped. Set events.on_poison = \"reference\" to publish such events without their data, or exclude the table, and start again")
         case .historyDiverged, .transactionShrank: .stop(.historyDiverged, remedy: LostHistory.remedy)
         case .protocolViolation: .stop(.unexpected, remedy: "Nothing was skipped. Please report it")
+        case .catalogueUnavailable: .retry(hint: "the catalogue is asked again")
         case .subjectTemplate: .stop(.configuration, remedy: "Correct events.subject")
         }
     }

@@ -27,6 +27,7 @@ struct Meters: Sendable {
     let confirmedLSN: Gauge
     let receivedLSN: Gauge
     let transactions: Counter
+    let unknownTypeValues: Counter
     let inFlightMessages: Gauge
     let inFlightBytes: Gauge
     let up: Gauge
@@ -54,6 +55,7 @@ struct Meters: Sendable {
         confirmedLSN = gauge("slotstream_confirmed_lsn")
         receivedLSN = gauge("slotstream_received_lsn")
         transactions = counter("slotstream_transactions_total")
+        unknownTypeValues = counter("slotstream_unknown_type_values_total")
         inFlightMessages = gauge("slotstream_inflight_messages")
         inFlightBytes = gauge("slotstream_inflight_bytes")
         up = gauge("slotstream_up")

@@ -30,6 +30,7 @@ final class Session {
     private var isSQLLost = false
     private var decoder = PGOutputDecoder()
     private var assembler: TransactionAssembler
+    private var columnRules: ColumnRules
     private var tracker: CheckpointTracker
     private var schedule: StandbyStatusSchedule
     private var announcedKindCount = 0
@@ -38,11 +39,15 @@ final class Session {
     private var lastInspectionAt: Instant
     private var wedgedSince: Instant?
     private var isMoreBuffered = false
+    /// Why the catalogue could not be asked while a row was being encoded.
+    private var catalogueError: PostgresError?
+    private var unknownTypeValueCount: UInt64 = 0
     private var pace = ReadingPace()
 
     init(
         _ configuration: StreamerConfiguration, replication: consuming ReplicationConnection,
-        sql: consuming SQLConnection, assembler: consuming TransactionAssembler, window: RetainedWindow,
+        sql: consuming SQLConnection, assembler: consuming TransactionAssembler, columnRules: ColumnRules,
+        window: RetainedWindow,
         delivery: Delivery, startLSN: LSN, confirmedLSN: LSN, observations: Observations, control: StopControl,
         logger: Logger
     ) {
@@ -50,6 +55,7 @@ final class Session {
         self.replication = replication
         self.sql = sql
         self.assembler = assembler
+        self.columnRules = columnRules
         self.window = window
         self.delivery = delivery
         self.observations = observations
@@ -64,6 +70,7 @@ final class Session {
         observations.storedLSN.store(confirmedLSN.rawValue, ordering: .relaxed)
         // Kinds are counted anew by each connection's assembler.
         observations.texts.withLock { $0.eventKinds = [] }
+        self.assembler.authority = self
     }
 
     /// Streams until asked to stop; returns when everything received is stored and confirmed, or its time is over.
@@ -152,6 +159,11 @@ final class Session {
             observations.meters.transactions.increment(by: Int64(transactionCount))
             transactionCount = 0
         }
+        let unknownTypeValues = assembler.unknownTypeValueCount
+        if unknownTypeValues > unknownTypeValueCount {
+            observations.meters.unknownTypeValues.increment(by: Int64(unknownTypeValues - unknownTypeValueCount))
+            unknownTypeValueCount = unknownTypeValues
+        }
         switch outcome {
         case .drained: isMoreBuffered = false
         case .stopped: isMoreBuffered = true
@@ -174,6 +186,7 @@ final class Session {
             var sink = window
             action = try assembler.receive(message, of: decoder, bytes: payload, sendTime: sendTime, into: &sink)
         } catch {
+            if case .catalogueUnavailable = error, let cause = catalogueError { throw .postgres(cause) }
             throw .capture(error)
         }
         let appendedCount = window.appendedCount.load(ordering: .relaxed)
@@ -195,9 +208,25 @@ final class Session {
         do throws(PostgresError) {
             if isSQLLost { try reconnectSQL() }
             try CatalogueReader.describe(relation, for: &assembler, over: sql)
+            try columnRules.learn(relation, sql: sql)
         } catch {
             isSQLLost = true
             throw .postgres(error)
+        }
+        try columnRules.require(relation)
+    }
+
+    /// Asks over the ordinary connection, which is made anew if it was lost; nil, with `catalogueError` set, if that fails.
+    fileprivate func ask<Answer>(
+        _ question: (borrowing SQLConnection) throws(PostgresError) -> Answer
+    ) -> Answer? {
+        do throws(PostgresError) {
+            if isSQLLost { try reconnectSQL() }
+            return try question(sql)
+        } catch {
+            isSQLLost = true
+            catalogueError = error
+            return nil
         }
     }
 
@@ -293,6 +322,23 @@ final class Session {
         } catch {
             return error.isShuttingDown || error.isUnreachable
         }
+    }
+}
+
+extension Session: CatalogueAuthority {
+    func json(of text: String, castFrom typeOID: UInt32) -> CastAnswer {
+        ask { (sql) throws(PostgresError) in
+            try CatalogueReader.json(of: text, castFrom: typeOID, over: sql)
+        } ?? .unavailable
+    }
+
+    func refresh(_ types: inout TypeCatalogue, for typeOIDs: [UInt32]) -> Bool {
+        var refreshed = types
+        let isDone: Void? = ask { (sql) throws(PostgresError) in
+            try CatalogueReader.refresh(&refreshed, for: typeOIDs, over: sql)
+        }
+        types = refreshed
+        return isDone != nil
     }
 }
 

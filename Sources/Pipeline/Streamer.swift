@@ -170,6 +170,10 @@ public final class Streamer: Sendable {
         let joined = try join(replication: replication, sql: sql, link: link)
         let plan = joined.plan
         let identity = joined.facts.identity
+        let columnRules = try ColumnRules(configuration.capture, publication: source.publication, sql: sql)
+        for warning in columnRules.warnings {
+            logger.warning("a rule of [events.columns] does nothing", metadata: ["what": "\(warning)"])
+        }
         let assembler = try makeAssembler(joined, payloadLimit: payloadLimit(link.connection))
         do throws(PostgresError) {
             try replication.startReplication(
@@ -209,7 +213,8 @@ public final class Streamer: Sendable {
         let result: Result<Void, StreamerError>
         do {
             let session = Session(
-                configuration, replication: replication, sql: sql, assembler: assembler, window: window,
+                configuration, replication: replication, sql: sql, assembler: assembler, columnRules: columnRules,
+                window: window,
                 delivery: delivery, startLSN: plan.startLSN, confirmedLSN: record.confirmedLSN,
                 observations: observations, control: control, logger: logger)
             result = Result { () throws(StreamerError) in try session.run() }
@@ -227,8 +232,8 @@ public final class Streamer: Sendable {
     private func makeAssembler(_ joined: Joined, payloadLimit: Int) throws(StreamerError) -> TransactionAssembler {
         do throws(CaptureError) {
             return try TransactionAssembler(
-                configuration: configuration.capture, identity: joined.facts.identity,
-                timelines: joined.facts.timelines, payloadLimit: payloadLimit, watermark: joined.plan.watermark,
+                configuration: configuration.capture, functions: configuration.captureFunctions,
+                identity: joined.facts.identity, timelines: joined.facts.timelines, payloadLimit: payloadLimit, watermark: joined.plan.watermark,
                 expected: joined.plan.expected)
         } catch {
             throw .capture(error)

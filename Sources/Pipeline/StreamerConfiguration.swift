@@ -78,19 +78,23 @@ public struct StreamerConfiguration: Sendable {
     /// The durable consumer that `setup` creates; nil: none.
     public var consumer: Consumer?
     public var capture: CaptureConfiguration
+    /// The cryptography that `capture` may need, with the operator's key in it.
+    public var captureFunctions: CaptureFunctions
     public var delivery: Delivery
     /// Not ready while behind by more than this; 0: no limit.
     public var readyMaxLagBytes: UInt64
 
     public init(
         source: Source, nats: JetStreamConnectionOptions, stream: StreamConfiguration,
-        consumer: Consumer?, capture: CaptureConfiguration, delivery: Delivery, readyMaxLagBytes: UInt64
+        consumer: Consumer?, capture: CaptureConfiguration, captureFunctions: CaptureFunctions, delivery: Delivery,
+        readyMaxLagBytes: UInt64
     ) {
         self.source = source
         self.nats = nats
         self.stream = stream
         self.consumer = consumer
         self.capture = capture
+        self.captureFunctions = captureFunctions
         self.delivery = delivery
         self.readyMaxLagBytes = readyMaxLagBytes
     }

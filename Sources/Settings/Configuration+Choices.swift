@@ -9,7 +9,7 @@ extension Configuration {
         case off, auto
     }
 
-    /// `events.format`. This version takes `slotstream` only.
+    /// `events.format`.
     public enum EventFormat: String, Sendable, CaseIterable {
         case slotstream, fraiseql, cloudevents
     }
@@ -20,6 +20,14 @@ extension Configuration {
         case stop
         /// Publish it without its rows.
         case reference
+    }
+
+    /// A mask of `[events.columns.mask]`: `"hmac"`, or `"text:…"`.
+    public enum ColumnMask: Sendable, Equatable {
+        /// HMAC-SHA-256 under the key in `events.mask_key_file`.
+        case hmac
+        /// This text, whatever the value.
+        case text(String)
     }
 
     /// `log.level`, from the most to the least talkative.

@@ -108,7 +108,7 @@ public struct Configuration: Sendable, Equatable {
 
     /// What becomes an event, and how it looks.
     public struct Events: Sendable, Equatable {
-        /// `slotstream` in this version.
+        /// What an event's JSON looks like.
         public var format = EventFormat.slotstream
         /// Begins with `{prefix}.`; every placeholder in it is known.
         public var subject = "{prefix}.{entity}.{operation}"
@@ -124,6 +124,14 @@ public struct Configuration: Sendable, Equatable {
         public var entities: [String: String] = [:]
         /// `schema.table` → columns of `entity_id`.
         public var identity: [String: [String]] = [:]
+        /// `schema.table` → columns that are written nowhere.
+        public var excludedColumns: [String: [String]] = [:]
+        /// `schema.table` → column → what stands for its values.
+        public var masks: [String: [String: ColumnMask]] = [:]
+        /// A file with the key of `hmac` masks in it; set when there is one, and readable when loaded.
+        public var maskKeyFile: String?
+        /// What is in `maskKeyFile`, less one trailing newline.
+        public var maskKey = SecretBytes([])
 
         /// The defaults.
         public init() {}

@@ -23,7 +23,39 @@ struct ConfigurationChecks {
         }
         complaints += partnerComplaints("transport.nats.tls.certificate_file", "transport.nats.tls.key_file")
         complaints += partnerComplaints("transport.nats.user", "transport.nats.password_file")
+        return complaints + columnComplaints
+    }
+
+    /// Rules for columns that contradict each other, or cannot be followed.
+    private var columnComplaints: [Complaint] {
+        var complaints: [Complaint] = []
+        let events = configuration.events
+        let needsKey = events.masks.values.contains { $0.values.contains(.hmac) }
+        if needsKey, events.maskKeyFile == nil {
+            complaints.append(complaint("events.columns.mask", .needs("events.mask_key_file")))
+        }
+        if let path = events.maskKeyFile, needsKey, events.maskKey.value.isEmpty {
+            complaints.append(
+                complaint("events.mask_key_file", .keyFileUnreadable(path: Redaction.path(path), reason: "it has no key in it")))
+        }
+        for (table, columns) in events.excludedColumns.sorted(by: { $0.key < $1.key }) {
+            for column in columns {
+                // An identity that is written nowhere is none.
+                if events.identity[table]?.contains(column) == true {
+                    complaints.append(contradiction("events.identity", table, column))
+                }
+                if events.masks[table]?[column] != nil {
+                    complaints.append(contradiction("events.columns.mask", table, column))
+                }
+            }
+        }
         return complaints
+    }
+
+    private func contradiction(_ key: String, _ table: String, _ column: String) -> Complaint {
+        let shown = "\(ShownValue.quoted(table)): \(ShownValue.quoted(column))"
+        return complaint(
+            key, .badValue(shown: shown, allowed: "another column: events.columns.exclude has it written nowhere"))
     }
 
     /// Of the ways to authenticate with NATS, one at most.

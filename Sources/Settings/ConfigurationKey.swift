@@ -61,7 +61,7 @@ struct ConfigurationKey: Sendable {
         self.path = path
         fallbackVariable = nil
         secrecy = .open
-        if case .table = raw { variables = [] } else { variables = [Self.variable(path)] }
+        variables = [Self.variable(path)]
         apply = { given, _ in
             let isSame = given == raw || given.string.map { $0 == raw.string } ?? false
             return isSame ? nil : problem(given.shown, value.toml)
@@ -73,16 +73,6 @@ struct ConfigurationKey: Sendable {
     /// A key of which the only choice is `choice`.
     static func fixed(_ path: String, _ choice: String) -> ConfigurationKey {
         ConfigurationKey(path, isAlways: .string(choice), raw: .string(choice)) { .badValue(shown: $0, allowed: $1) }
-    }
-
-    /// A text that this version takes only when it is empty.
-    static func textNotInThisVersion(_ path: String) -> ConfigurationKey {
-        ConfigurationKey(path, isAlways: .string(""), raw: .string("")) { .notInThisVersion(shown: $0, allowed: $1) }
-    }
-
-    /// A table of the user's keys that this version takes only when it is empty.
-    static func tableNotInThisVersion(_ path: String) -> ConfigurationKey {
-        ConfigurationKey(path, isAlways: .texts([:]), raw: .table([:])) { .notInThisVersion(shown: $0, allowed: $1) }
     }
 
     /// What every variable of ours begins with.

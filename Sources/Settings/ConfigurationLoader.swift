@@ -33,6 +33,7 @@ struct ConfigurationLoader {
         complaints += EnvironmentNames.complaints(environment.keys, except: otherVariables)
         for key in ConfigurationKey.all { settle(key, file) }
         settleConnection()
+        settleMaskKey()
         checkFiles()
         let checks = ConfigurationChecks(configuration: configuration, origins: origins)
         complaints += checks.complaints
@@ -116,6 +117,13 @@ struct ConfigurationLoader {
             origins[key.path] = .environment(name)
             apply(key, .text(value))
         }
+    }
+
+    /// Reads the key of masks: it must not change under a streamer that runs.
+    private mutating func settleMaskKey() {
+        guard let path = configuration.events.maskKeyFile, case .bytes(var bytes) = readFile(resolved(path)) else { return }
+        if bytes.last == UInt8(ascii: "\n") { bytes.removeLast() }
+        configuration.events.maskKey = SecretBytes(bytes)
     }
 
     /// Files are read again where they are used; here it shows whether that can work.

@@ -23,3 +23,23 @@ extension Secret: CustomStringConvertible, CustomDebugStringConvertible, CustomR
     /// Without children, so that `dump` cannot reach `value`.
     public var customMirror: Mirror { Mirror(self, children: [:]) }
 }
+
+/// Bytes that are a key. Whatever prints them prints `***`.
+public struct SecretBytes: Sendable, Equatable {
+    /// The bytes themselves, for the library that needs them.
+    public let value: [UInt8]
+
+    /// Takes them as they are.
+    public init(_ value: [UInt8]) { self.value = value }
+}
+
+extension SecretBytes: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+    /// `***`.
+    public var description: String { Redaction.hidden }
+
+    /// The same as `description`.
+    public var debugDescription: String { Redaction.hidden }
+
+    /// Without children, so that `dump` cannot reach `value`.
+    public var customMirror: Mirror { Mirror(self, children: [:]) }
+}

@@ -12,6 +12,7 @@ extension Configuration {
                 publication: source.publication, tables: source.tables, failover: source.failover,
                 walSenderTimeoutMilliseconds: Int(source.walSenderTimeout / .milliseconds(1))),
             nats: connectionOptions, stream: streamConfiguration, consumer: consumer, capture: captureConfiguration,
+            captureFunctions: CaptureFunctions(maskKey: events.maskKey),
             delivery: StreamerConfiguration.Delivery(
                 inFlightMessages: delivery.inFlightMessages, inFlightBytes: delivery.inFlightBytes,
                 ackTimeout: delivery.ackTimeout, checkpointInterval: delivery.checkpointInterval),
@@ -48,8 +49,25 @@ extension Configuration {
 
     private var captureConfiguration: CaptureConfiguration {
         CaptureConfiguration(
-            subjectPrefix: nats.subjectPrefix, subjectTemplate: events.subject, tablePrefixes: events.tablePrefixes,
-            entities: events.entities, identities: events.identity, exclusions: events.exclude,
-            messagePrefixes: events.messagePrefixes, poisonPolicy: events.onPoison == .stop ? .stop : .reference)
+            format: format, subjectPrefix: nats.subjectPrefix, subjectTemplate: events.subject,
+            tablePrefixes: events.tablePrefixes, entities: events.entities, identities: events.identity,
+            excludedColumns: events.excludedColumns, masks: events.masks.mapValues { $0.mapValues(Self.mask) },
+            exclusions: events.exclude, messagePrefixes: events.messagePrefixes,
+            poisonPolicy: events.onPoison == .stop ? .stop : .reference)
+    }
+
+    private var format: CaptureConfiguration.Format {
+        switch events.format {
+        case .slotstream: .slotstream
+        case .fraiseql: .fraiseql
+        case .cloudevents: .cloudevents
+        }
+    }
+
+    private static func mask(_ mask: ColumnMask) -> CaptureConfiguration.Mask {
+        switch mask {
+        case .hmac: .hmac
+        case .text(let text): .text(text)
+        }
     }
 }

@@ -62,6 +62,45 @@ extension Shape where Value == [String: [String]] {
     }
 }
 
+extension Shape where Value == [String: [String: Configuration.ColumnMask]] {
+    private static let textPrefix = "text:"
+
+    /// `"schema.table" = { column = "hmac", column = "text:***" }`.
+    static var masksOfTable: Shape {
+        Shape(
+            allowed: "\"schema.table\" = { column = \"hmac\" or \"text:…\" }, the table's name in quotes",
+            isChosenByUser: true,
+            read: { raw in
+                table(raw) { value in
+                    guard case .table(let columns) = value, !columns.isEmpty else { return nil }
+                    var masks: [String: Configuration.ColumnMask] = [:]
+                    for (name, value) in columns {
+                        guard !name.isEmpty, let text = value.string else { return nil }
+                        if text == "hmac" {
+                            masks[name] = .hmac
+                        } else if text.hasPrefix(textPrefix) {
+                            masks[name] = .text(String(text.dropFirst(textPrefix.count)))
+                        } else {
+                            return nil
+                        }
+                    }
+                    return masks
+                }
+            },
+            show: { masks in
+                .tables(
+                    masks.mapValues { columns in
+                        columns.mapValues { mask in
+                            switch mask {
+                            case .hmac: "hmac"
+                            case .text(let text): textPrefix + text
+                            }
+                        }
+                    })
+            })
+    }
+}
+
 extension Shape {
     /// The texts of a file's list, or of an untyped text with commas in it; an empty text is an empty list.
     private static func texts(_ raw: RawValue) -> [String]? {

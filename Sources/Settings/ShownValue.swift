@@ -10,6 +10,7 @@ enum ShownValue: Sendable, Equatable {
     case list([String])
     case texts([String: String])
     case lists([String: [String]])
+    case tables([String: [String: String]])
 
     /// In the notation that the file takes.
     var toml: String {
@@ -23,6 +24,8 @@ enum ShownValue: Sendable, Equatable {
         case .list(let texts): Self.array(texts)
         case .texts(let table): Self.object(table.mapValues(Self.quoted), " = ")
         case .lists(let table): Self.object(table.mapValues(Self.array), " = ")
+        case .tables(let tables):
+            Self.object(tables.mapValues { Self.object($0.mapValues(Self.quoted), " = ") }, " = ")
         }
     }
 
@@ -38,6 +41,8 @@ enum ShownValue: Sendable, Equatable {
         case .list(let texts): return Self.array(texts)
         case .texts(let table): return Self.object(table.mapValues(Self.quoted), ": ")
         case .lists(let table): return Self.object(table.mapValues(Self.array), ": ")
+        case .tables(let tables):
+            return Self.object(tables.mapValues { Self.object($0.mapValues(Self.quoted), ": ") }, ": ")
         }
     }
 

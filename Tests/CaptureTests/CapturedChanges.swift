@@ -38,8 +38,14 @@ struct CapturedChanges {
             \\echo \(Self.separator)
             SELECT t.oid, t.typtype,
                 CASE WHEN t.typsubscript = 'array_subscript_handler'::regproc THEN t.typelem ELSE 0 END,
-                ascii(coalesce(e.typdelim, ',')), t.typbasetype, t.typname
-            FROM pg_type t LEFT JOIN pg_type e ON e.oid = t.typelem WHERE t.oid >= 16384;
+                ascii(coalesce(e.typdelim, ',')), t.typbasetype, coalesce(f.prosrc, ''),
+                (SELECT string_agg(encode(textsend(attname::text), 'hex') || ':' || atttypid, ',' ORDER BY attnum)
+                 FROM pg_attribute WHERE attrelid = t.typrelid AND t.typtype = 'c' AND attnum > 0 AND NOT attisdropped),
+                t.typname
+            FROM pg_type t LEFT JOIN pg_type e ON e.oid = t.typelem
+            LEFT JOIN pg_cast c ON c.castsource = t.oid AND c.casttarget = 'json'::regtype AND c.castmethod = 'f'
+                AND t.oid >= 16384
+            LEFT JOIN pg_proc f ON f.oid = c.castfunc;
             \\echo \(Self.separator)
             SELECT i.indrelid, encode(textsend(a.attname::text), 'hex') FROM pg_index i
             JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
@@ -67,13 +73,14 @@ struct CapturedChanges {
     private static func catalogue(types: ArraySlice<String>, primaryKeys: ArraySlice<String>) -> Catalogue {
         var catalogue = Catalogue()
         for line in types {
-            let fields = line.split(separator: "|", maxSplits: 5, omittingEmptySubsequences: false)
-            guard fields.count == 6, let oid = UInt32(fields[0]), let kind = fields[1].first,
+            let fields = line.split(separator: "|", maxSplits: 7, omittingEmptySubsequences: false)
+            guard fields.count == 8, let oid = UInt32(fields[0]), let kind = fields[1].first,
                 let elementOID = UInt32(fields[2]), let delimiter = UInt8(fields[3]), let baseOID = UInt32(fields[4])
             else { continue }
             catalogue.types[oid] = TypeRow(
-                oid: oid, name: String(fields[5]), kind: kind, elementOID: elementOID, elementDelimiter: delimiter,
-                baseOID: baseOID)
+                oid: oid, name: String(fields[7]), kind: kind, elementOID: elementOID, elementDelimiter: delimiter,
+                baseOID: baseOID, attributes: fields[6].split(separator: ",").compactMap(attribute),
+                jsonCast: fields[5].isEmpty ? .none : fields[5] == "hstore_to_json" ? .hstore : .function)
         }
         for line in primaryKeys {
             let fields = line.split(separator: "|")
@@ -82,6 +89,13 @@ struct CapturedChanges {
                 String(decoding: bytes(String(fields[1])), as: UTF8.self))
         }
         return catalogue
+    }
+
+    /// `name in hexadecimal:type`.
+    private static func attribute(_ text: Substring) -> TypeRow.Attribute? {
+        let parts = text.split(separator: ":")
+        guard parts.count == 2, let typeOID = UInt32(parts[1]) else { return nil }
+        return TypeRow.Attribute(name: String(decoding: bytes(String(parts[0])), as: UTF8.self), typeOID: typeOID)
     }
 
     /// What a configuration makes of the messages.

@@ -11,7 +11,7 @@ struct Rig: ~Copyable {
     private var decoder = PGOutputDecoder()
     var assembler: TransactionAssembler
     /// What the catalogue answers when it is asked.
-    private let catalogue: Catalogue
+    private let authority: StubAuthority
 
     init(
         _ configuration: CaptureConfiguration = CaptureConfiguration(), catalogue: Catalogue = Catalogue(),
@@ -19,9 +19,10 @@ struct Rig: ~Copyable {
         watermark: Position? = nil, expected: TransactionAssembler.ExpectedTransaction? = nil
     ) throws {
         assembler = try TransactionAssembler(
-            configuration: configuration, identity: Self.identity, timelines: timelines, payloadLimit: payloadLimit,
+            configuration: configuration, functions: .cryptographic, identity: Self.identity, timelines: timelines, payloadLimit: payloadLimit,
             watermark: watermark, expected: expected)
-        self.catalogue = catalogue
+        authority = StubAuthority(catalogue)
+        assembler.authority = authority
     }
 
     var events: [RecordedEvent] { sink.events }
@@ -34,25 +35,38 @@ struct Rig: ~Copyable {
             try assembler.receive(decoded, of: decoder, bytes: bytes, sendTime: sendTime, into: &sink))
     }
 
+    /// The database has been altered.
+    func moveCatalogue(to catalogue: Catalogue) { authority.catalogue = catalogue }
+
     mutating func receive(_ messages: [[UInt8]]) throws {
         for message in messages { try receive(message) }
     }
 
     /// As `Pipeline` does before it hands on a Relation.
     private mutating func describe(_ relation: Relation) {
-        while true {
-            let missing = assembler.types.missing(relation.columns.map(\.typeOID))
-            if missing.isEmpty { break }
-            for oid in missing {
-                if let row = catalogue.types[oid] {
-                    assembler.types.insert(row)
-                } else {
-                    assembler.types.insertUnknown(oid)
-                }
-            }
-        }
+        _ = authority.refresh(&assembler.types, for: relation.columns.map(\.typeOID))
         if assembler.needsPrimaryKey(relation) {
-            assembler.primaryKeys[relation.id] = catalogue.primaryKeys[relation.id] ?? []
+            assembler.primaryKeys[relation.id] = authority.catalogue.primaryKeys[relation.id] ?? []
+        }
+    }
+}
+
+/// Answers what a database would be asked, from what it was given beforehand.
+final class StubAuthority: CatalogueAuthority {
+    var catalogue: Catalogue
+
+    init(_ catalogue: Catalogue) { self.catalogue = catalogue }
+
+    func json(of text: String, castFrom typeOID: UInt32) -> CastAnswer { catalogue.casts[text] ?? .unknown }
+
+    func refresh(_ types: inout TypeCatalogue, for typeOIDs: [UInt32]) -> Bool {
+        types.forgetComposites(in: typeOIDs)
+        while true {
+            let missing = types.missing(typeOIDs)
+            if missing.isEmpty { return catalogue.isReachable }
+            for oid in missing {
+                if let row = catalogue.types[oid] { types.insert(row) } else { types.insertUnknown(oid) }
+            }
         }
     }
 }
@@ -61,6 +75,9 @@ struct Rig: ~Copyable {
 struct Catalogue {
     var types: [UInt32: TypeRow] = [:]
     var primaryKeys: [RelationID: [String]] = [:]
+    /// By the value's text.
+    var casts: [String: CastAnswer] = [:]
+    var isReachable = true
 }
 
 /// What a configuration makes of messages: the events, and the error that ended it.

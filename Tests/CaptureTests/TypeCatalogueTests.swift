@@ -25,24 +25,55 @@ import Testing
         catalogue.insert(Self.row(20_000, "price", base: 1700))
         catalogue.insert(Self.row(20_001, "_price", element: 20_000))
         catalogue.insert(Self.row(20_002, "prices", base: 20_001))
-        #expect(catalogue.description(of: 20_000).shape == .number)
-        #expect(
-            catalogue.description(of: 20_002)
-                == ColumnType(shape: .number, arrayDelimiter: UInt8(ascii: ","), name: "_price"))
+        #expect(catalogue.form(of: 20_000) == .scalar(.number))
+        #expect(catalogue.form(of: 20_002) == .array(of: .scalar(.number), delimiter: UInt8(ascii: ",")))
+        #expect(catalogue.name(of: 20_002) == "prices" && catalogue.name(of: 1007) == "int4[]")
     }
 
-    @Test func showsArraysOfArraysBehindADomainAsText() {
+    @Test func describesArraysOfArraysBehindADomainWhole() {
         var catalogue = TypeCatalogue()
         catalogue.insert(Self.row(20_000, "flags", base: 1000))
         catalogue.insert(Self.row(20_001, "_flags", element: 20_000))
-        #expect(catalogue.description(of: 20_001).shape == .text)
+        let comma = UInt8(ascii: ",")
+        #expect(
+            catalogue.form(of: 20_001)
+                == .array(of: .array(of: .scalar(.boolean), delimiter: comma), delimiter: comma))
+    }
+
+    @Test func describesCompositesByTheirAttributesAndAsksForThoseTypes() {
+        var catalogue = TypeCatalogue()
+        var pair = Self.row(20_000, "pair")
+        pair.kind = "c"
+        pair.attributes = [.init(name: "a", typeOID: 23), .init(name: "say \"b\"", typeOID: 20_001)]
+        catalogue.insert(pair)
+        #expect(catalogue.missing([20_000]) == [20_001])
+        catalogue.insert(Self.row(20_001, "mood"))
+        let form = ValueForm.composite(
+            CompositeForm(fields: [
+                .init(key: Array("\"a\":".utf8), form: .scalar(.number)),
+                .init(key: Array(#""say \"b\"":"#.utf8), form: .scalar(.text)),
+            ]))
+        #expect(catalogue.form(of: 20_000) == form)
+        // Of all that is known only a composite's attributes can change.
+        catalogue.forgetComposites(in: [20_000])
+        #expect(catalogue.missing([20_000]) == [20_000])
+        pair.attributes.removeLast()
+        catalogue.insert(pair)
+        #expect(catalogue.missing([20_000]) == [])
+    }
+
+    @Test func goesByCastsToJSON() {
+        var catalogue = TypeCatalogue()
+        catalogue.insert(TypeRow(oid: 20_000, name: "hstore", kind: "b", jsonCast: .hstore))
+        catalogue.insert(TypeRow(oid: 20_001, name: "mine", kind: "e", jsonCast: .function))
+        #expect(catalogue.form(of: 20_000) == .hstore)
+        #expect(catalogue.form(of: 20_001) == .cast(typeOID: 20_001))
     }
 
     @Test func knowsNothingOfATypeThatIsGone() {
         var catalogue = TypeCatalogue()
         catalogue.insertUnknown(20_000)
-        #expect(catalogue.description(of: 20_000).shape == .text)
-        #expect(catalogue.description(of: 20_000).arrayDelimiter == nil)
+        #expect(catalogue.form(of: 20_000) == .unknown)
     }
 
     @Test func survivesACatalogueThatGoesInCircles() {
@@ -51,7 +82,13 @@ import Testing
         catalogue.insert(Self.row(20_001, "b", base: 20_000))
         catalogue.insert(Self.row(20_002, "c", element: 20_002))
         #expect(catalogue.missing([20_000, 20_002]) == [])
-        #expect(catalogue.description(of: 20_000).shape == .text)
-        #expect(catalogue.description(of: 20_002).shape == .text)
+        #expect(catalogue.form(of: 20_000) == .unknown)
+        var form = catalogue.form(of: 20_002)
+        var depth = 0
+        while case .array(let element, _) = form {
+            form = element
+            depth += 1
+        }
+        #expect(form == .unknown && depth == 32)
     }
 }

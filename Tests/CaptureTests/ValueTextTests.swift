@@ -5,19 +5,95 @@ import Testing
 
 /// Texts of values that PostgreSQL writes, and damaged ones that it never would.
 @Suite struct ValueTextTests {
-    private static func json(_ text: [UInt8], _ shape: ValueShape, isArray: Bool) -> [UInt8]? {
+    private static func json(_ text: [UInt8], _ form: ValueForm) -> [UInt8]? {
         var buffer = OutputBuffer()
+        var context = ValueContext()
         buffer.append("before")
-        let fault = text.withUnsafeBytes {
-            isArray
-                ? buffer.appendArray($0, of: shape, delimiter: UInt8(ascii: ",")) : buffer.appendScalar($0, as: shape)
-        }
+        let fault = text.withUnsafeBytes { buffer.appendValue($0, as: form, &context) }
         #expect(buffer.bytes.starts(with: "before".utf8))
         return fault == nil ? Array(buffer.bytes.dropFirst(6)) : nil
     }
 
     private static func array(_ text: String, _ shape: ValueShape = .text) -> String? {
-        json(Array(text.utf8), shape, isArray: true).map { String(decoding: $0, as: UTF8.self) }
+        written(text, .array(of: .scalar(shape), delimiter: UInt8(ascii: ",")))
+    }
+
+    private static func written(_ text: String, _ form: ValueForm) -> String? {
+        json(Array(text.utf8), form).map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    private static func record(_ fields: (name: String, form: ValueForm)...) -> ValueForm {
+        .composite(
+            CompositeForm(fields: fields.map { .init(key: JSONText.string($0.name) + Array(":".utf8), form: $0.form) }))
+    }
+
+    @Test func readsCompositesAsPostgreSQLWritesThem() {
+        let pair = Self.record(("a", .scalar(.number)), ("b", .scalar(.text)))
+        let comma = UInt8(ascii: ",")
+        #expect(Self.written("(1,x)", pair) == #"{"a":1,"b":"x"}"#)
+        #expect(Self.written("(,)", pair) == #"{"a":null,"b":null}"#)
+        #expect(Self.written(#"(1,"")"#, pair) == #"{"a":1,"b":""}"#)
+        #expect(Self.written(#"(1,"a ""b"", \\ (c)")"#, pair) == #"{"a":1,"b":"a \"b\", \\ (c)"}"#)
+        #expect(Self.written("()", Self.record(("a", .scalar(.text)))) == #"{"a":null}"#)
+        #expect(Self.written("()", Self.record()) == "{}")
+        let nested = Self.record(("p", pair), ("ps", .array(of: pair, delimiter: comma)))
+        #expect(
+            Self.written(#"("(1,""a b"")","{""(2,\\""x,y\\"")"",NULL}")"#, nested)
+                == #"{"p":{"a":1,"b":"a b"},"ps":[{"a":2,"b":"x,y"},null]}"#)
+    }
+
+    @Test(arguments: ["", "(", ")", "1,2", "(1,2", "1,2)", #"(1,"x)"#, #"(1,"x"y)"#, #"(1,"x\"#, "(x,1)x"])
+    func refusesCompositesThatPostgreSQLDoesNotWrite(text: String) {
+        #expect(Self.written(text, Self.record(("a", .scalar(.text)), ("b", .scalar(.text)))) == nil)
+    }
+
+    @Test func aCompositeOfAnotherNumberOfFieldsIsNoticedOrGoesOutAsText() {
+        let form = Self.record(("a", .scalar(.boolean)), ("b", .scalar(.text)))
+        for text in ["(t)", "()", "(t,x,y)", #"(1,"a,b",)"#] {
+            var buffer = OutputBuffer()
+            var context = ValueContext()
+            let bytes = Array(text.utf8)
+            #expect(bytes.withUnsafeBytes { buffer.appendValue($0, as: form, &context) } == .compositeChanged)
+            context.writesChangedCompositesAsText = true
+            buffer.removeAll()
+            #expect(bytes.withUnsafeBytes { buffer.appendValue($0, as: form, &context) } == nil)
+            #expect(Array(buffer.bytes) == JSONText.string(text) && context.unknownTypeValueCount == 1)
+        }
+    }
+
+    @Test(arguments: [
+        ("", "{}"), (#""a"=>"1""#, #"{"a": "1"}"#), (#""a"=>NULL, "b c"=>"x\"y\\z", ""=>"""#, #"{"a": null, "b c": "x\"y\\z", "": ""}"#),
+    ])
+    func readsHstoreAsItsCastDoes(text: String, json: String) {
+        #expect(Self.written(text, .hstore) == json)
+    }
+
+    @Test(arguments: ["a", #""a""#, #""a"="#, #""a"=>"#, #""a"=>"1","#, #""a"=>"1", "#, #""a"=>1"#, #""a"=>"1" "b"=>"2""#])
+    func refusesHstoreThatPostgreSQLDoesNotWrite(text: String) {
+        #expect(Self.written(text, .hstore) == nil)
+    }
+
+    @Test func readsVectorsByTheirSpaces() {
+        #expect(Self.written("", .vector(of: .number)) == "[]")
+        #expect(Self.written("1 -2 3", .vector(of: .number)) == "[1,-2,3]")
+        #expect(Self.written("26 1", .vector(of: .text)) == #"["26","1"]"#)
+        for text in [" ", "1 ", " 1", "1  2"] { #expect(Self.written(text, .vector(of: .number)) == nil) }
+    }
+
+    @Test func castsAreTheAuthoritysAndWithoutOneTheTextGoesOut() {
+        var buffer = OutputBuffer()
+        let authority = StubAuthority(
+            Catalogue(casts: ["x": .json(#"{"v" : 1}"#), "bad": .refused, "away": .unavailable]))
+        func cast(_ text: String) -> (OutputBuffer.ValueFault?, String, UInt64) {
+            var context = ValueContext()
+            context.authority = authority
+            buffer.removeAll()
+            let fault = Array(text.utf8).withUnsafeBytes { buffer.appendValue($0, as: .cast(typeOID: 20_000), &context) }
+            return (fault, String(decoding: buffer.bytes, as: UTF8.self), context.unknownTypeValueCount)
+        }
+        #expect(cast("x") == (nil, #"{"v" : 1}"#, 0))
+        #expect(cast("gone") == (nil, #""gone""#, 1))
+        #expect(cast("bad").0 == .malformed && cast("away").0 == .databaseUnavailable)
     }
 
     @Test(arguments: [
@@ -63,8 +139,7 @@ import Testing
         ("2026-11-23 07:09:12-03", "\"2026-11-23T07:09:12-03:00\""),
     ])
     func putsATAndAFullOffsetIntoTimestamps(text: String, json: String) {
-        let written = Self.json(Array(text.utf8), .timestampWithTimeZone, isArray: false)
-        #expect(written.map { String(decoding: $0, as: UTF8.self) } == json)
+        #expect(Self.written(text, .scalar(.timestampWithTimeZone)) == json)
     }
 
     /// Whatever the bytes: nothing traps, and what is written is JSON.
@@ -74,7 +149,8 @@ import Testing
         let samples = [
             #"{a,"b \"c\"",NULL,"\\x6869","{1,2}"}"#, "{{1,2},{3,4}}", "[0:1]={1,2}", "2026-11-23 07:09:12.5+00 BC",
             "t", "12.50",
-            "NaN", "{t,f,NULL}", #"{"2026-01-02 03:04:05+00",infinity}"#,
+            "NaN", "{t,f,NULL}", #"(1,"{1,""a b""}")"#, #"{"(1,\"{2,3}\")",NULL}"#, #""a"=>"1", "b"=>NULL"#, "1 2 3",
+            #"{"2026-01-02 03:04:05+00",infinity}"#,
         ]
         let alphabet = Array(#"{}[]",:\ =tfNUL019.eE+-T"#.utf8) + [0, 1, 0x1F, 0x7F, 0x80, 0xC3, 0xA9, 0xF0, 0xFF]
         let shapes: [ValueShape] = [.number, .boolean, .text, .timestamp, .timestampWithTimeZone]
@@ -90,10 +166,17 @@ import Testing
                 }
             }
             let shape = shapes.randomElement(using: &random) ?? .text
-            let isArray = Bool.random(using: &random)
+            let comma = UInt8(ascii: ",")
+            func form(_ shape: ValueShape) -> ValueForm {
+                let pair = Self.record(("a", .scalar(shape)), ("b", .array(of: .scalar(shape), delimiter: comma)))
+                return [
+                    .scalar(shape), .array(of: .scalar(shape), delimiter: comma), pair,
+                    .array(of: pair, delimiter: comma), .vector(of: shape), .hstore,
+                ].randomElement(using: &random) ?? .unknown
+            }
             // `json` is PostgreSQL's own and copied; it is only here that it may be damaged.
-            _ = Self.json(text, .json, isArray: isArray)
-            guard let written = Self.json(text, shape, isArray: isArray) else { continue }
+            _ = Self.json(text, form(.json))
+            guard let written = Self.json(text, form(shape)) else { continue }
             #expect(
                 (try? JSONSerialization.jsonObject(with: Data(written), options: .fragmentsAllowed)) != nil,
                 "seed \(seed): \(text) as \(shape) became \(String(decoding: written, as: UTF8.self))")

@@ -113,6 +113,8 @@ import WAL
     @Test func everyErrorOfCaptures() {
         let position = Position(commitLSN: LSN(1), ordinal: 1)
         #expect(Self.kind(.poison(.notUTF8(column: "c"), at: position, relation: "r")) == .stop(.poisonEvent))
+        #expect(Self.kind(.poison(.entityIDNotUUID, at: position, relation: "r")) == .stop(.poisonEvent))
+        #expect(Self.kind(.catalogueUnavailable(relation: "r", commitLSN: LSN(1))) == .retry)
         #expect(
             Self.kind(.historyDiverged(expected: position, expectedXID: .none, foundLSN: LSN(2), foundXID: .none))
                 == .stop(.historyDiverged))

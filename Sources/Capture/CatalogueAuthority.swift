@@ -1,0 +1,20 @@
+/// What only the database can say of a value, asked while an event is written. Rare types only; it may block the thread that owns the connection.
+public protocol CatalogueAuthority: AnyObject {
+    /// The value's text cast to its type and that to json.
+    func json(of text: String, castFrom typeOID: UInt32) -> CastAnswer
+
+    /// Looks again what the composite types among `typeOIDs` are made of.
+    /// - Returns: false if the database could not be asked.
+    func refresh(_ types: inout TypeCatalogue, for typeOIDs: [UInt32]) -> Bool
+}
+
+/// What became of a value's cast to json.
+public enum CastAnswer: Sendable, Equatable {
+    case json(String)
+    /// Type or cast have been dropped since.
+    case unknown
+    /// The cast refuses the value, as it would refuse it to `to_json`.
+    case refused
+    /// The database could not be asked.
+    case unavailable
+}

@@ -1,0 +1,42 @@
+/// How a scalar's text becomes JSON, as `to_json` does it.
+public enum ValueShape: Sendable, Equatable {
+    /// As it stands if it is a JSON number, else (`NaN`, `Infinity`) quoted.
+    case number
+    case boolean
+    /// `json` and `jsonb`: verbatim.
+    case json
+    /// `date` and everything without a rule of its own: quoted and escaped.
+    case text
+    /// Quoted, with `T` between date and time.
+    case timestamp
+    /// Quoted, with `T` and a full offset: `+00:00`.
+    case timestampWithTimeZone
+}
+
+/// How a type's text becomes JSON: a shape, or a structure of forms. As `to_json` does it (`json_categorize_type`).
+indirect enum ValueForm: Sendable, Equatable {
+    case scalar(ValueShape)
+    /// `{…}`, its elements parted by the delimiter of their type.
+    case array(of: ValueForm, delimiter: UInt8)
+    /// `int2vector` and `oidvector`: elements parted by spaces.
+    case vector(of: ValueShape)
+    /// `(…)`: an object.
+    case composite(CompositeForm)
+    /// An extension's hstore, by the rule of its own cast to json.
+    case hstore
+    /// A type with any other cast to json: the database is asked, a value at a time.
+    case cast(typeOID: UInt32)
+    /// The catalogue no longer has the type: its text, and it is counted.
+    case unknown
+}
+
+/// A composite type's fields, in the order of their text.
+struct CompositeForm: Sendable, Equatable {
+    struct Field: Sendable, Equatable {
+        /// `"name":`.
+        var key: [UInt8]
+        var form: ValueForm
+    }
+
+    var fields: [Field]
+}
