@@ -13,6 +13,8 @@ from deployment import Deployment, Pair
 # What is tested without --all: the oldest servers supported, and the newest. Tests with `pair` run on both, tests with
 # `one_pair` on the newest. With --all, `pair` is every pair and `one_pair` both.
 PAIRS = [Pair("15", "2.9.10"), Pair("18", "2.15.1")]
+# What concerns PostgreSQL's side only: each version once.
+POSTGRES_PAIRS = [Pair("15", "2.9.10"), Pair("16", "2.15.1"), Pair("18", "2.15.1")]
 ALL_PAIRS = [Pair(postgres, nats) for postgres in ("15", "16", "18") for nats in ("2.9.10", "2.15.1", "2.15.1-R3")]
 
 _report = pytest.StashKey[list[str]]()
@@ -30,8 +32,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     everything = metafunc.config.getoption("--all")
-    # A rule of recovery is tried on the default pairs, and with replicas: the servers' differences are the load tests' matter.
-    every_pair = [*PAIRS, ALL_PAIRS[-1]] if metafunc.module.__name__.startswith("test_rules") else ALL_PAIRS
+    every_pair = ALL_PAIRS
+    if metafunc.module.__name__.startswith("test_rules"):
+        # A rule of recovery is tried on the default pairs, and with replicas: the servers' differences are the load tests' matter.
+        every_pair = [*PAIRS, ALL_PAIRS[-1]]
+    elif metafunc.module.__name__.startswith("test_events"):
+        every_pair = POSTGRES_PAIRS
     for name, pairs, all_pairs in (("pair", PAIRS, every_pair), ("one_pair", PAIRS[1:], PAIRS)):
         if name in metafunc.fixturenames:
             chosen = all_pairs if everything else pairs

@@ -40,6 +40,26 @@ import Testing
             ])
     }
 
+    @Test func wantsAKeyForDigestsAndNoColumnUnderTwoRules() throws {
+        let mask = "events.columns.mask = { \"public.tb_u\" = { a = \"hmac\" } }"
+        #expect(complaints(mask) == ["slotstream.toml:1: events.columns.mask needs events.mask_key_file as well"])
+        #expect(complaints("events.columns.mask = { \"public.tb_u\" = { a = \"text:x\" } }") == [])
+        let loaded = try Loading(mask + "\nevents.mask_key_file = \"key\"", files: ["/w/key": "secret\n\n"]).load()
+        #expect(loaded.values.events.maskKey.value == Array("secret\n".utf8))
+        #expect("\(loaded.values)".contains("secret") == false && loaded.toml.contains("secret") == false)
+        #expect(
+            Loading(mask + "\nevents.mask_key_file = \"key\"", files: ["/w/key": "\n"]).complaints == [
+                "slotstream.toml:2: events.mask_key_file = \"key\": the file cannot be read: it has no key in it"
+            ])
+        #expect(
+            complaints(
+                "[events.columns.exclude]\n\"public.tb_u\" = [\"a\", \"b\"]\n[events.identity]\n\"public.tb_u\" = [\"a\"]\n[events.columns.mask]\n\"public.tb_u\" = { b = \"text:x\" }"
+            ) == [
+                "slotstream.toml:3: events.identity = \"public.tb_u\": \"a\": must be another column: events.columns.exclude has it written nowhere",
+                "slotstream.toml:5: events.columns.mask = \"public.tb_u\": \"b\": must be another column: events.columns.exclude has it written nowhere",
+            ])
+    }
+
     @Test func takesTheURLOrItsFile() {
         #expect(
             complaints("source.url = \"host=h\"\nsource.url_file = \"url\"") == [

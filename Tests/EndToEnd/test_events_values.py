@@ -1,0 +1,147 @@
+"""Every value as PostgreSQL itself would write it: `entity` against `to_json(row)::text`, byte for byte, type by type."""
+
+import re
+from random import Random
+
+import psycopg
+import pytest
+
+import stream
+import typed_values
+from compare import members
+from servers.postgres import FOREIGN_DEFAULTS
+from tenants import tenant_maker, tenants  # noqa: F401
+
+LEAST_TYPES = 60
+LEAST_HARD = 20
+RANDOM = 300
+
+
+class Differences:
+    """Counts what was compared, and keeps the first of what differs."""
+
+    def __init__(self):
+        self.types = 0
+        self.values = 0
+        self.found: list[str] = []
+
+    def compare(self, name: str, said: list[bytes], stored: list[bytes]) -> None:
+        """One type's rows, in the order of their keys."""
+        self.types += 1
+        self.values += len(said)
+        if len(said) != len(stored):
+            self.found.append(f"{name}: {len(said)} rows, {len(stored)} events")
+        self.found += [f"{name}: to_json says {want!r}, stored is {got!r}" for want, got in zip(said, stored) if want != got]
+
+
+def _judge(tenant) -> psycopg.Connection:
+    """A session with the settings of the contract, in which `to_json` is asked."""
+    connection = tenant.connect()
+    for name, value in {"TimeZone": "UTC", "DateStyle": "ISO", "IntervalStyle": "postgres", "extra_float_digits": "3",
+                        "bytea_output": "hex", "lc_monetary": "C"}.items():
+        connection.execute(f"SET {name} TO '{value}'")
+    return connection
+
+
+def test_every_type_is_written_as_to_json_writes_it(pair, tenants, seed, report):
+    tenant = tenants(pair, setup=False, overrides={"source": {"tables": ["*"]}, "delivery": {"in_flight_bytes": "64MiB"}})
+    for name, value in FOREIGN_DEFAULTS.items():
+        tenant.run(f"ALTER DATABASE {tenant.name} SET {name} TO '{value}'")
+    tenant.streamer.setup()
+    tenant.streamer.start()
+    random = Random(seed)
+    types = typed_values.types(pair.postgres)
+    assert len({kind.name for kind in types}) == len(types) >= LEAST_TYPES
+    count = 0
+    with _judge(tenant) as judge:
+        for number, kind in enumerate(types):
+            # Created while it runs: none of them existed when the streamer started.
+            for statement in kind.setup:
+                judge.execute(statement)
+            judge.execute(f"CREATE TABLE tb_v{number} (id INT PRIMARY KEY, v {kind.name})")
+            assert len(kind.hard) >= LEAST_HARD, f"{kind.name} has {len(kind.hard)} hard values"
+            texts = kind.hard + [kind.random(random) for _ in range(RANDOM)] + [None]
+            try:
+                judge.execute(f"INSERT INTO tb_v{number} SELECT n, t::{kind.name} FROM unnest(%s::text[]) WITH ORDINALITY AS x(t, n)",
+                              (texts,))
+            except psycopg.Error as error:
+                raise AssertionError(f"{kind.name}: PostgreSQL takes not all of the values: {error}") from None
+            count += len(texts)
+        tenant.wait_stored(count, 120)
+        stored: dict[str, dict[int, bytes]] = {}
+        for event in stream.read(tenant.nats.url, tenant.name):
+            found = members(event.body)
+            assert found, f"sequence {event.sequence} is no JSON object: {event.body[:300]!r}"
+            table = event.subject.split(".")[-2]
+            row = found["entity"]
+            stored.setdefault(table, {})[int(re.match(r'\{"id":(\d+),', row)[1])] = row.encode()
+        differences = Differences()
+        for number, kind in enumerate(types):
+            said = [row[0] for row in judge.execute(
+                f"SELECT convert_to(to_json(t)::text, 'UTF8') FROM tb_v{number} AS t ORDER BY id").fetchall()]
+            rows = stored[f"V{number}"]
+            differences.compare(kind.name, said, [rows[key] for key in sorted(rows)])
+    assert differences.values >= LEAST_TYPES * (LEAST_HARD + RANDOM)
+    report(f"{pair}: {differences.types} types × {differences.values // differences.types} values = {differences.values}, "
+           f"{len(differences.found)} differences against to_json")
+    assert not differences.found, "\n".join(differences.found[:20])
+    assert tenant.streamer.metric("slotstream_unknown_type_values_total") == 0
+
+
+def test_the_comparison_with_to_json_sees_a_planted_difference():
+    differences = Differences()
+    differences.compare("int4", [b'{"id":1,"v":1}', b'{"id":2,"v":2}'], [b'{"id":1,"v":1}', b'{"id":2,"v":3}'])
+    differences.compare("text", [b"{}"], [])
+    assert len(differences.found) == 2 and differences.found[0].startswith("int4") and differences.found[1].startswith("text")
+
+
+def test_a_type_that_is_dropped_before_its_rows_are_read_goes_out_as_text_and_is_counted(pair, tenants):
+    tenant = tenants(pair, setup=False)
+    tenant.run("CREATE TYPE couple AS (a INT, b TEXT); CREATE TABLE tb_gone (n BIGINT PRIMARY KEY, c couple)")
+    tenant.streamer.setup()
+    tenant.run("INSERT INTO tb_gone VALUES (1, '(7,x)')")
+    tenant.run("DROP TABLE tb_gone; DROP TYPE couple")
+    tenant.streamer.start()
+    tenant.wait_stored(1)
+    assert tenant.events()[0].json["entity"] == {"n": 1, "c": "(7,x)"}
+    assert tenant.streamer.metric("slotstream_unknown_type_values_total") == 1
+
+
+def test_a_type_that_changes_in_mid_stream_is_followed(pair, tenants):
+    tenant = tenants(pair, setup=False)
+    tenant.run("CREATE TYPE mood AS ENUM ('ok'); CREATE TYPE couple AS (a INT, b TEXT); "
+               "CREATE TABLE tb_row (n BIGINT PRIMARY KEY, m mood, c couple, x INT)")
+    tenant.streamer.setup()
+    tenant.streamer.start()
+    said = []
+    with _judge(tenant) as judge:
+        for statement in ("INSERT INTO tb_row VALUES (1, 'ok', '(1,x)', 1)", "ALTER TYPE mood ADD VALUE 'new \"one\"'",
+                          "INSERT INTO tb_row VALUES (2, 'new \"one\"', '(2,y)', 2)", "ALTER TYPE couple ADD ATTRIBUTE c BOOL",
+                          "INSERT INTO tb_row VALUES (3, 'ok', '(3,z,t)', 3)", "ALTER TABLE tb_row ALTER x TYPE TEXT USING 'was ' || x",
+                          "INSERT INTO tb_row VALUES (4, 'ok', '(4,,f)', 'four')", "ALTER TABLE tb_row RENAME x TO y",
+                          "INSERT INTO tb_row VALUES (5, NULL, NULL, 'five')", "ALTER TABLE tb_row DROP c, ADD z INT[] DEFAULT '{1}'",
+                          "INSERT INTO tb_row VALUES (6, 'ok', 'six')", "ALTER TYPE mood RENAME VALUE 'ok' TO 'fine'",
+                          "INSERT INTO tb_row VALUES (7, 'fine', 'seven')"):
+            judge.execute(statement)
+            if statement.startswith("INSERT"):
+                said.append(judge.execute("SELECT to_json(t)::text FROM tb_row AS t ORDER BY n DESC LIMIT 1").fetchone()[0])
+                tenant.wait_stored(len(said))
+    assert [members(event.body)["entity"] for event in tenant.events()] == said
+
+
+def test_a_cast_that_refuses_a_value_is_poison_and_its_message_is_not_logged(pair, tenants):
+    tenant = tenants(pair, setup=False)
+    tenant.run("CREATE TYPE token AS ENUM ('s3cret'); CREATE FUNCTION refuse(token) RETURNS json LANGUAGE plpgsql AS "
+               "$$ BEGIN RAISE EXCEPTION 'no json for %', $1; END $$; CREATE CAST (token AS json) WITH FUNCTION refuse(token); "
+               "CREATE TABLE tb_token (n BIGINT PRIMARY KEY, t token)")
+    tenant.streamer.setup()
+    tenant.streamer.start()
+    tenant.run("INSERT INTO tb_token VALUES (1, 's3cret')")
+    assert tenant.streamer.wait(30) == 65
+    said = tenant.streamer.log.read_text()
+    assert "poison_event" in said and "column t" in said and "s3cret" not in said
+
+
+@pytest.mark.parametrize("name", ["hstore", "citext", "ltree", "xml"])
+def test_the_extension_types_of_debian_are_among_them(name):
+    assert name in {kind.name for kind in typed_values.types("15")}
