@@ -15,6 +15,52 @@
 CREATE SCHEMA IF NOT EXISTS slotstream;
 COMMENT ON SCHEMA slotstream IS 'Functions that publish through Slotstream. Holds no data.';
 
+-- The JSON of an event, with the arguments checked: each mistake would otherwise be found by the streamer only, which stops
+-- at an event that it cannot publish. Here it fails in the transaction that is wrong. `caller` is named in the errors.
+CREATE OR REPLACE FUNCTION slotstream.event_body(
+    caller text,
+    entity_type text,
+    operation text,
+    entity_id text,
+    entity jsonb,
+    extra jsonb
+)
+RETURNS bytea
+LANGUAGE plpgsql
+IMMUTABLE
+-- The caller's search_path must not decide which functions and operators are used here.
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    body jsonb;
+BEGIN
+    IF entity_type IS NULL OR entity_type = '' THEN
+        RAISE EXCEPTION 'slotstream.%: entity_type must not be null or empty', caller
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'It names the entity in the subject, for example ''Order''.';
+    END IF;
+    IF operation IS NULL OR operation = '' THEN
+        RAISE EXCEPTION 'slotstream.%: operation must not be null or empty', caller
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'It is the last token of the subject, for example ''INSERT'' or ''SHIPPED''.';
+    END IF;
+    IF extra IS NULL OR jsonb_typeof(extra) <> 'object' THEN
+        RAISE EXCEPTION 'slotstream.%: extra must be a JSON object, not %', caller,
+            CASE WHEN extra IS NULL THEN 'SQL NULL' ELSE 'a JSON ' || jsonb_typeof(extra) END
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'Leave it out, or pass for example ''{"reason": "import"}''.';
+    END IF;
+
+    body := (extra - ARRAY['entity_type', 'operation', 'entity_id', 'entity'])
+        || jsonb_build_object('entity_type', entity_type, 'operation', operation, 'entity_id', entity_id);
+    IF entity IS NOT NULL THEN
+        body := body || jsonb_build_object('entity', entity);
+    END IF;
+    -- As bytes: a text is sent in the database's encoding, whatever the client's, and JSON is UTF-8.
+    RETURN convert_to(body::text, 'UTF8');
+END;
+$$;
+
 -- Writes one transactional logical message with the prefix `fraiseql_events`, which the streamer publishes on
 -- {prefix}.{entity_type}.{operation}.
 --
@@ -34,45 +80,40 @@ CREATE OR REPLACE FUNCTION slotstream.emit_event(
     extra jsonb DEFAULT '{}'
 )
 RETURNS pg_lsn
-LANGUAGE plpgsql
+LANGUAGE sql
 VOLATILE
--- The caller's search_path must not decide which functions and operators are used here.
 SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    body jsonb;
-BEGIN
-    -- Each of these would otherwise be found by the streamer only, which stops at an event that it cannot publish.
-    -- Here it fails in the transaction that is wrong.
-    IF entity_type IS NULL OR entity_type = '' THEN
-        RAISE EXCEPTION 'slotstream.emit_event: entity_type must not be null or empty'
-            USING ERRCODE = 'invalid_parameter_value',
-                  HINT = 'It names the entity in the subject, for example ''Order''.';
-    END IF;
-    IF operation IS NULL OR operation = '' THEN
-        RAISE EXCEPTION 'slotstream.emit_event: operation must not be null or empty'
-            USING ERRCODE = 'invalid_parameter_value',
-                  HINT = 'It is the last token of the subject, for example ''INSERT'' or ''SHIPPED''.';
-    END IF;
-    IF extra IS NULL OR jsonb_typeof(extra) <> 'object' THEN
-        RAISE EXCEPTION 'slotstream.emit_event: extra must be a JSON object, not %',
-            CASE WHEN extra IS NULL THEN 'SQL NULL' ELSE 'a JSON ' || jsonb_typeof(extra) END
-            USING ERRCODE = 'invalid_parameter_value',
-                  HINT = 'Leave it out, or pass for example ''{"reason": "import"}''.';
-    END IF;
-
-    body := (extra - ARRAY['entity_type', 'operation', 'entity_id', 'entity'])
-        || jsonb_build_object('entity_type', entity_type, 'operation', operation, 'entity_id', entity_id);
-    IF entity IS NOT NULL THEN
-        body := body || jsonb_build_object('entity', entity);
-    END IF;
-    -- As bytes: a text is sent in the database's encoding, whatever the client's, and JSON is UTF-8.
-    RETURN pg_logical_emit_message(true, 'fraiseql_events', convert_to(body::text, 'UTF8'));
-END;
+    SELECT pg_logical_emit_message(
+        true, 'fraiseql_events',
+        slotstream.event_body('emit_event', entity_type, operation, entity_id, entity, extra));
 $$;
 
 COMMENT ON FUNCTION slotstream.emit_event(text, text, text, jsonb, jsonb) IS
     'Publishes an event with the transaction: for tables outside the publication, jobs and functions.';
+
+-- As emit_event, but outside the transaction: the event is published at once, and stays published when the transaction
+-- rolls back. For what happened whatever becomes of the transaction: a refused login, a started job. Its event has
+-- `transaction` without `id`.
+CREATE OR REPLACE FUNCTION slotstream.emit_event_at_once(
+    entity_type text,
+    operation text,
+    entity_id text,
+    entity jsonb DEFAULT NULL,
+    extra jsonb DEFAULT '{}'
+)
+RETURNS pg_lsn
+LANGUAGE sql
+VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT pg_logical_emit_message(
+        false, 'fraiseql_events',
+        slotstream.event_body('emit_event_at_once', entity_type, operation, entity_id, entity, extra));
+$$;
+
+COMMENT ON FUNCTION slotstream.emit_event_at_once(text, text, text, jsonb, jsonb) IS
+    'Publishes an event at once, whatever becomes of the transaction.';
 
 -- Triggers run as whoever changes the table. This gives nobody anything new: pg_logical_emit_message, which does the
 -- work, is everybody's already.

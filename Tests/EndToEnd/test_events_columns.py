@@ -1,0 +1,160 @@
+"""`[events.columns]`: what is left out or masked is nowhere, whatever happens to the column; and nothing else shifts by it."""
+
+import hashlib
+import hmac
+
+from tenants import record_entries, stopped, tenant_maker, tenants  # noqa: F401
+
+KEY = b"not\nfor\0text\xff"
+
+TABLE = ("DROP TABLE tb_item; CREATE TABLE tb_user (id INT PRIMARY KEY, email TEXT, phone TEXT, password_hash TEXT, note TEXT); "
+         "ALTER TABLE tb_user REPLICA IDENTITY FULL")
+
+
+def digest(text: str) -> str:
+    """HMAC-SHA-256, by Python's own hands."""
+    return hmac.new(KEY, text.encode(), hashlib.sha256).hexdigest()
+
+
+def _rules(folder, exclude=("password_hash",), mask=None, table="public.tb_user") -> dict:
+    key = folder / "mask.key"
+    # One trailing newline is the editor's, not the key's.
+    key.write_bytes(KEY + b"\n")
+    rules = {"events": {"mask_key_file": str(key)}, f'events.columns.mask."{table}"': mask or {"email": "hmac", "phone": "text:***"}}
+    if exclude:
+        rules["events.columns.exclude"] = {table: list(exclude)}
+    return rules
+
+
+def _tenant(tenants, pair, **options):
+    tenant = tenants(pair, setup=False)
+    tenant.overrides |= _rules(tenant.servers.folder, **options)
+    tenant.streamer = tenant.another()
+    tenant.run(TABLE)
+    tenant.streamer.setup()
+    return tenant
+
+
+def test_masked_and_excluded_columns_are_hidden_in_every_part_of_an_event(pair, tenants):
+    tenant = _tenant(tenants, pair)
+    tenant.streamer.start()
+    tenant.run("INSERT INTO tb_user VALUES (1, 'ann@example.org', '555-1', 's3cret', 'n')")
+    tenant.run("UPDATE tb_user SET email = 'bob@example.org', password_hash = 's4cret'")
+    tenant.run("UPDATE tb_user SET email = NULL, phone = NULL")
+    tenant.run("DELETE FROM tb_user")
+    tenant.wait_stored(4)
+    events = tenant.events()
+    for event in events:
+        for value in (b"example.org", b"555-1", b"cret", b"password_hash"):
+            assert value not in event.body and value.decode() not in event.subject
+    insert, update, nulled, delete = (event.json for event in events)
+    assert insert["entity"] == {"id": 1, "email": digest("ann@example.org"), "phone": "***", "note": "n"}
+    assert update["before"] == insert["entity"] and update["entity"]["email"] == digest("bob@example.org")
+    assert update["changes"] == {"email": {"old": digest("ann@example.org"), "new": digest("bob@example.org")}}
+    assert nulled["entity"] == {"id": 1, "email": None, "phone": None, "note": "n"} == delete["entity"]
+    said = tenant.streamer.log.read_text() + tenant.streamer.get("/status") + tenant.streamer.get("/metrics")
+    assert "example.org" not in said and "cret" not in said
+    shown = tenant.streamer.command("config").stdout
+    assert "mask.key" in shown and "not\\nfor" not in shown
+
+
+def test_ordinals_and_ids_do_not_shift_when_rules_change_between_two_starts(pair, tenants):
+    # Pitfall 12: killed in the middle, started again under other rules.
+    tenant = _tenant(tenants, pair)
+    with tenant.connect() as connection, connection.transaction():
+        for number in range(1, 21):
+            connection.execute("INSERT INTO tb_user VALUES (%s, 'e', 'p', 'h', 'n')", (number,))
+    tenant.streamer.start()
+    tenant.wait_stored(20)
+    tenant.streamer.kill()
+    tenant.run("INSERT INTO tb_user SELECT n, 'e', 'p', 'h', 'n' FROM generate_series(21, 40) AS n; DELETE FROM tb_user WHERE id = 1")
+    tenant.wait_free()
+    other = tenant.another({"events": {"exclude": ["public.tb_user:DELETE"]}, "events.columns.exclude": {"public.tb_user": ["note"]},
+                            'events.columns.mask."public.tb_user"': {"password_hash": "text:x"}})
+    other.start()
+    tenant.wait_stored(40)
+    tenant.wait_confirmed()
+    events = [event.json for event in tenant.events()]
+    assert [event["entity"]["id"] for event in events] == list(range(1, 41))
+    assert [event["transaction"]["ordinal"] for event in events] == list(range(1, 21)) * 2
+    assert "note" in events[0]["entity"] and "note" not in events[20]["entity"]
+    # The last of the transaction is left out: the one before it is the last that is published.
+    assert [event["transaction"]["last"] for event in events] == ([False] * 19 + [True]) * 2
+
+
+def test_a_ruled_column_that_is_renamed_while_it_streams_stops_before_a_row_goes_out(pair, tenants):
+    tenant = _tenant(tenants, pair, exclude=(), mask={"email": "hmac"})
+    tenant.streamer.start()
+    tenant.run("INSERT INTO tb_user VALUES (1, 'ann@example.org', 'p', 'h', 'n')")
+    tenant.wait_stored(1)
+    tenant.run("ALTER TABLE tb_user RENAME email TO mail")
+    tenant.run("INSERT INTO tb_user VALUES (2, 'bob@example.org', 'p', 'h', 'n')")
+    said = stopped(tenant.streamer, 78, "configuration")
+    assert "email" in said and "mail" in said and "example.org" not in said
+    assert tenant.last_sequence() == 1
+    # With both names it goes on, and the new one hides.
+    both = tenant.another({'events.columns.mask."public.tb_user"': {"email": "hmac", "mail": "hmac"}})
+    both.start()
+    tenant.wait_stored(2)
+    assert tenant.events()[1].json["entity"]["mail"] == digest("bob@example.org")
+    assert any("email" in entry["what"] for entry in record_entries(both, "a rule of [events.columns] does nothing"))
+
+
+def test_rows_from_before_a_rename_that_are_read_after_it_are_hidden_too(pair, tenants):
+    tenant = _tenant(tenants, pair, exclude=(), mask={"email": "hmac"})
+    tenant.run("INSERT INTO tb_user VALUES (1, 'ann@example.org', 'p', 'h', 'n')")
+    tenant.run("ALTER TABLE tb_user RENAME email TO mail")
+    only_new = tenant.another({'events.columns.mask."public.tb_user"': {"mail": "hmac"}})
+    only_new.config.write_text(only_new.config.read_text().replace('"email" = "hmac"\n', ""))
+    only_new.start(wait=False)
+    stopped(only_new, 78, "configuration")
+    assert tenant.last_sequence() == 0
+    both = tenant.another({'events.columns.mask."public.tb_user"': {"email": "hmac", "mail": "hmac"}})
+    both.start()
+    tenant.wait_stored(1)
+    assert tenant.events()[0].json["entity"]["email"] == digest("ann@example.org")
+
+
+def test_a_rule_for_a_column_that_is_not_there_is_a_configuration_error(pair, tenants):
+    tenant = _tenant(tenants, pair, exclude=("pasword_hash",), mask={"e_mail": "text:x"})
+    tenant.streamer.start(wait=False)
+    said = stopped(tenant.streamer, 78, "configuration")
+    assert "e_mail, pasword_hash" in said and "public.tb_user" in said
+
+
+def test_rules_for_a_partitioned_table_want_its_root_published(pair, tenants):
+    tenant = tenants(pair, setup=False)
+    tenant.overrides |= _rules(tenant.servers.folder, table="public.tb_part", exclude=("secret",), mask={"secret2": "text:x"})
+    tenant.streamer = tenant.another()
+    tenant.run("CREATE TABLE tb_part (id INT PRIMARY KEY, secret TEXT, secret2 TEXT) PARTITION BY RANGE (id); "
+               "CREATE TABLE tb_part_1 PARTITION OF tb_part FOR VALUES FROM (0) TO (10)")
+    tenant.streamer.setup()
+    tenant.streamer.start(wait=False)
+    assert "public.tb_part" in stopped(tenant.streamer, 78, "configuration")
+    tenant.run(f"ALTER PUBLICATION {tenant.name} SET (publish_via_partition_root = true)")
+    tenant.streamer.start()
+    tenant.run("INSERT INTO tb_part VALUES (1, 's3cret', 's3cret')")
+    tenant.wait_stored(1)
+    assert tenant.events()[0].json["entity"] == {"id": 1, "secret2": "x"}
+
+
+def test_a_masked_column_in_subject_and_identity_is_masked_there_too(pair, tenants):
+    tenant = tenants(pair, setup=False, overrides={"events.identity": {"public.tb_user": ["email"]}})
+    tenant.overrides |= _rules(tenant.servers.folder)
+    tenant.overrides["events"] |= {"subject": "{prefix}.{entity}.{column:email}.{column:password_hash}.{operation}"}
+    tenant.streamer = tenant.another()
+    tenant.run(TABLE)
+    tenant.streamer.setup()
+    tenant.streamer.start()
+    tenant.run("INSERT INTO tb_user VALUES (1, 'ann@example.org', 'p', 'h', 'n')")
+    tenant.wait_stored(1)
+    (event,) = tenant.events()
+    assert event.subject == f"{tenant.prefix}.User.{digest('ann@example.org')}.%unknown.INSERT"
+    assert event.json["entity_id"] == digest("ann@example.org")
+
+
+def test_masks_without_a_key_and_contradictions_are_complaints(pair, tenants):
+    tenant = tenants(pair, setup=False, overrides={
+        'events.columns.mask."public.tb_user"': {"email": "hmac"}, "events.columns.exclude": {"public.tb_user": ["email"]}})
+    done = tenant.streamer.command("config", expect=78)
+    assert "events.columns.mask needs events.mask_key_file" in done.stderr and "written nowhere" in done.stderr
