@@ -1,0 +1,151 @@
+"""The three formats, each kind of event of each against its JSON Schema in deploy/schemas."""
+
+import json
+import uuid
+
+import jsonschema
+import pytest
+from referencing import Registry, Resource
+
+from compare import members
+from servers.tools import CHECKOUT
+from tenants import stopped, tenant_maker, tenants  # noqa: F401
+
+SCHEMAS = {name: json.loads((CHECKOUT / "deploy" / "schemas" / f"{name}.schema.json").read_text())
+           for name in ("slotstream", "fraiseql", "cloudevents")}
+_REGISTRY = Registry().with_resources([(schema["$id"], Resource.from_contents(schema)) for schema in SCHEMAS.values()])
+
+IDENTITY = "2f1c0d6e-8f0b-4d0e-9a5e-0f6c1f0a7b11"
+
+# One statement of each kind that there is.
+STATEMENTS = {
+    "insert": f"INSERT INTO tb_order VALUES ('{IDENTITY}', 'pending', NULL)",
+    "update without the old row": "UPDATE tb_order SET status = 'paid'",
+    "update of the key": "UPDATE tb_order SET id = '00000000-0000-4000-8000-000000000001'",
+    "full identity": "ALTER TABLE tb_order REPLICA IDENTITY FULL; UPDATE tb_order SET status = 'sent', big = repeat(md5('x'), 400)",
+    "untouched": "ALTER TABLE tb_order REPLICA IDENTITY DEFAULT; UPDATE tb_order SET status = 'back'",
+    "too large": "UPDATE tb_order SET big = repeat('x', 3000000)",
+    "delete": "DELETE FROM tb_order",
+    "truncate": "TRUNCATE tb_order",
+    "message": f"""SELECT pg_logical_emit_message(true, 'fraiseql_events', '{{"entity_type": "Order", "operation": "SHIPPED",
+        "entity_id": "{IDENTITY}", "entity": [1.50], "more": true, "timestamp": "2026-11-23T07:09:12Z"}}')""",
+    "message of its own": f"""SELECT pg_logical_emit_message(false, 'fraiseql_events', '{{"entity_type": "Order",
+        "operation": "INSERT", "entity_id": "{IDENTITY}", "changes": {{"a": 1}}}}')""",
+}
+
+
+def validate(name: str, event: dict) -> None:
+    """Fails unless the event is one of the format."""
+    validator = jsonschema.Draft202012Validator(SCHEMAS[name], registry=_REGISTRY,
+                                                format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER)
+    validator.validate(event)
+
+
+@pytest.fixture(params=list(SCHEMAS))
+def told(request, one_pair, tenants):
+    """The format, and each kind's event in it: (message, parsed body)."""
+    tenant = tenants(one_pair, setup=False, overrides={"events": {"format": request.param, "on_poison": "reference"}})
+    tenant.run("DROP TABLE tb_item; CREATE TABLE tb_order (id UUID PRIMARY KEY, status TEXT, big TEXT); "
+               "ALTER TABLE tb_order ALTER big SET STORAGE EXTERNAL")
+    tenant.streamer.setup()
+    tenant.streamer.start()
+    for statement in STATEMENTS.values():
+        tenant.run(statement)
+    tenant.wait_stored(len(STATEMENTS))
+    tenant.wait_confirmed()
+    events = tenant.events()
+    assert len(events) == len(STATEMENTS)
+    kinds = {kind: (event, event.json) for kind, event in zip(STATEMENTS, events)}
+    done = tenant.streamer.command("tail", "--from", "first", "--count", "2", "--entity", "Order", "--operation", "UPDATE", "--json")
+    assert len(done.stdout.splitlines()) == 2, "tail knows entity and operation in every format"
+    return request.param, kinds
+
+
+def test_every_kind_of_event_is_valid_in_its_format(told, report):
+    name, kinds = told
+    for kind, (_, event) in kinds.items():
+        try:
+            validate(name, event)
+        except jsonschema.ValidationError as error:
+            raise AssertionError(f"{name}, {kind}: {error.message} in {json.dumps(event)[:500]}") from None
+    report(f"format {name}: {len(kinds)} kinds of events valid")
+
+
+def test_each_member_says_what_the_contract_says(told):
+    name, kinds = told
+    own = {"slotstream": lambda event: event, "cloudevents": lambda event: event["data"]}.get(name)
+    if own:
+        events = {kind: own(event) for kind, (_, event) in kinds.items()}
+        assert events["insert"]["entity"] == {"id": IDENTITY, "status": "pending", "big": None}
+        assert "before" not in events["update without the old row"]
+        assert events["update of the key"]["changes"]["id"]["old"] == IDENTITY
+        assert events["full identity"]["before"]["status"] == "paid" and events["untouched"]["unchanged"] == ["big"]
+        assert "omitted" in events["too large"] and events["truncate"]["truncate"] == {"cascade": False, "restart_identity": False}
+        assert events["message"]["more"] is True and events["message"]["entity"] == [1.5] and "schema" not in events["message"]["source"]
+        assert all(event["id"] == message.id for (message, _), event in zip(kinds.values(), events.values()))
+    if name == "cloudevents":
+        for message, event in kinds.values():
+            assert event["id"] == message.id and event["time"] == event["data"]["timestamp"] or "SHIPPED" in event["type"]
+            assert event["source"] == f"/slotstream/{message.id.split('.')[0]}/{event['data']['source']['database']}"
+            assert event["type"] == f"{event['data']['entity_type']}.{event['data']['operation']}"
+            assert event.get("subject") == event["data"].get("entity_id")
+    if name == "fraiseql":
+        for message, event in kinds.values():
+            # FraiseQL's consumers read UUIDs: the same for the same message, computed by Python's own hands.
+            assert event["id"] == str(uuid.uuid5(uuid.NAMESPACE_OID, message.id))
+            assert list(event) == [key for key in SCHEMAS[name]["required"][:6] + ["omitted"] + SCHEMAS[name]["required"][6:]
+                                   if key != "omitted" or "omitted" in event]
+        events = {kind: event for kind, (_, event) in kinds.items()}
+        assert [event["event_type"] for event in events.values()] == ["INSERT"] + ["UPDATE"] * 5 + ["DELETE", "CUSTOM", "CUSTOM", "INSERT"]
+        assert events["insert"]["data"] == {"id": IDENTITY, "status": "pending", "big": None} and events["insert"]["changes"] is None
+        assert events["update of the key"]["changes"]["id"]["old"] == IDENTITY
+        assert events["delete"]["data"] == {"id": events["delete"]["entity_id"]} and events["too large"]["data"] is None
+        assert events["truncate"]["entity_id"] == str(uuid.UUID(int=0)) and events["truncate"]["data"] is None
+        assert events["message"]["data"] == [1.5] and events["message"]["timestamp"] == "2026-11-23T07:09:12Z"
+        # What is no such object would break FraiseQL's reader.
+        assert events["message of its own"]["changes"] is None
+
+
+def test_the_subjects_are_the_same_in_every_format(told):
+    _, kinds = told
+    assert [message.subject.split(".")[-1] for message, _ in kinds.values()] == [
+        "INSERT"] + ["UPDATE"] * 5 + ["DELETE", "TRUNCATE", "SHIPPED", "INSERT"]
+
+
+def test_an_entity_id_that_is_no_uuid_is_poison_in_fraiseqls_format(one_pair, tenants):
+    tenant = tenants(one_pair, overrides={"events": {"format": "fraiseql", "on_poison": "reference"}})
+    tenant.streamer.start()
+    tenant.commit(1)
+    said = stopped(tenant.streamer, 65, "poison_event")
+    assert "public.tb_item" in said and "UUID" in said
+    assert tenant.last_sequence() == 0
+
+
+def test_last_is_right_in_an_envelope_too(one_pair, tenants):
+    tenant = tenants(one_pair, overrides={"events": {"format": "cloudevents"}})
+    tenant.streamer.start()
+    tenant.commit(1, 2, 3)
+    tenant.commit(4)
+    tenant.wait_stored(4)
+    assert [event.json["data"]["transaction"]["last"] for event in tenant.events()] == [False, False, True, True]
+    assert all(members(event.body)["data"].startswith('{"id":"') for event in tenant.events())
+
+
+@pytest.mark.parametrize("name", list(SCHEMAS))
+def test_the_schemas_refuse_what_is_none(name):
+    jsonschema.Draft202012Validator.check_schema(SCHEMAS[name])
+    for event in ({}, {"id": "x"}, []):
+        with pytest.raises(jsonschema.ValidationError):
+            validate(name, event)
+
+
+def test_the_schema_tells_the_kinds_apart():
+    event = {"id": "1.2.1.3.0000000000000001.1", "entity_type": "A", "operation": "INSERT", "entity_id": "1",
+             "timestamp": "2026-11-23T07:09:12.000000+00:00", "entity": {}, "transaction": {"id": 3, "lsn": "0/1", "ordinal": 1, "last": True},
+             "source": {"database": "d", "schema": "s", "table": "t"}}
+    validate("slotstream", event)
+    for change in ({"operation": "SHIPPED"}, {"entity": []}, {"entity_id": 1}, {"before": {}}, {"unchanged": []}, {"other": 1}, {"id": "gap"},
+                   {"truncate": {"cascade": True, "restart_identity": True}}, {"timestamp": "yesterday"}, {"omitted": "x"},
+                   {"transaction": {"lsn": "0/1", "ordinal": -1, "last": True}}):
+        with pytest.raises(jsonschema.ValidationError):
+            validate("slotstream", event | change)
