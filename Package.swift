@@ -96,12 +96,23 @@ let package = Package(
             name: "PGOutputTests", dependencies: ["PGOutput", "WAL"], resources: [.copy("Vectors")],
             swiftSettings: strict),
         .target(name: "CMallocCounter", path: "Tests/CMallocCounter"),
+        // Messages of pgoutput written by hand.
+        .target(name: "WireMessages", path: "Tests/WireMessages", swiftSettings: strict),
         .testTarget(
             name: "CaptureTests",
             dependencies: [
-                "Capture", "PGOutput", "WAL", "CMallocCounter", .product(name: "Crypto", package: "swift-crypto"),
+                "Capture", "PGOutput", "WAL", "CMallocCounter", "WireMessages",
+                .product(name: "Crypto", package: "swift-crypto"),
             ],
             swiftSettings: strict),
+        // Nanoseconds and allocations a row, and the fuzzing of what reads values; in release, as it is shipped.
+        .executableTarget(
+            name: "capture-benchmark",
+            dependencies: [
+                "Capture", "PGOutput", "WAL", "CMallocCounter", "WireMessages",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            path: "Tests/Benchmarks/Capture", swiftSettings: strict),
         .testTarget(
             name: "PostgresReplicationTests", dependencies: ["PostgresReplication", "WAL"], swiftSettings: strict),
         .testTarget(name: "JetStreamPublishingTests", dependencies: ["JetStreamPublishing"], swiftSettings: strict),

@@ -1,5 +1,6 @@
 import Testing
 import WAL
+import WireMessages
 
 @testable import Capture
 

@@ -2,6 +2,7 @@ import Foundation
 import PGOutput
 import Testing
 import WAL
+import WireMessages
 
 @testable import Capture
 

@@ -1,6 +1,7 @@
 import Foundation
 import Testing
 import WAL
+import WireMessages
 
 @testable import Capture
 

@@ -1,6 +1,7 @@
 """Every value as PostgreSQL itself would write it: `entity` against `to_json(row)::text`, byte for byte, type by type."""
 
 import re
+import subprocess
 from random import Random
 
 import psycopg
@@ -10,6 +11,7 @@ import stream
 import typed_values
 from compare import members
 from servers.postgres import FOREIGN_DEFAULTS
+from servers.tools import slotstream_binary
 from tenants import tenant_maker, tenants  # noqa: F401
 
 LEAST_TYPES = 60
@@ -145,3 +147,24 @@ def test_a_cast_that_refuses_a_value_is_poison_and_its_message_is_not_logged(pai
 @pytest.mark.parametrize("name", ["hstore", "citext", "ltree", "xml"])
 def test_the_extension_types_of_debian_are_among_them(name):
     assert name in {kind.name for kind in typed_values.types("15")}
+
+
+def _benchmark(*arguments: str) -> str:
+    """What capture-benchmark, which deploy/test builds beside the program, prints."""
+    done = subprocess.run([slotstream_binary().with_name("capture-benchmark"), *arguments], capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def test_ten_million_damaged_texts_of_structured_values_trap_nothing(seed, report):
+    said = _benchmark("fuzz", "--mutations", "10000000", "--seed", str(seed))
+    assert " 10000000 mutations, " in said and " 0 traps" in said
+    report(f"parsers: {said.strip()}")
+
+
+def test_rows_of_scalar_columns_allocate_nothing_in_release(report):
+    lines = _benchmark("rows", "--cells", "2000000", "--rounds", "3").splitlines()
+    assert [line.split()[0] for line in lines] == ["5", "20", "100"]
+    for line in lines:
+        assert ", 0 allocations for " in line, line
+        report(f"rows: {line}")

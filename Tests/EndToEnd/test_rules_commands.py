@@ -158,7 +158,9 @@ def test_slot_list_create_and_drop(pair, tenants):
 def test_a_failover_slot_is_made_only_when_asked_for(one_pair, tenants):
     tenant = tenants(one_pair, overrides={"source": {"failover": False}})
     slots = json.loads(tenant.streamer.command("slot", "list", "--json").stdout)["slots"]
-    assert [slot["failover"] for slot in slots if slot["name"] == tenant.name] == [False]
+    (slot,) = (slot for slot in slots if slot["name"] == tenant.name)
+    # Unknown to a server before 17, and so absent.
+    assert slot.get("failover") == (False if int(one_pair.postgres) >= 17 else None)
 
 
 def test_status_tells_of_both_servers_whether_or_not_a_streamer_runs(pair, tenants):

@@ -120,15 +120,19 @@ make_venv() {
     cp "$pins" "$stamp"
 }
 
-# build_release: builds the release binary and prints its path. What the compiler says goes to stderr.
+# build_release [PRODUCT...]: builds the release binary, and these beside it, and prints the former's path. What the compiler
+# says goes to stderr.
 build_release() {
     need_swift
     say "building a release (some minutes the first time)"
-    (
-        cd "$CHECKOUT"
-        swift build -c release --static-swift-stdlib --product slotstream \
-            --explicit-target-dependency-import-check error >&2
-    ) || die "the release build failed"
+    local product
+    for product in slotstream "$@"; do
+        (
+            cd "$CHECKOUT"
+            swift build -c release --static-swift-stdlib --product "$product" \
+                --explicit-target-dependency-import-check error >&2
+        ) || die "the release build of $product failed"
+    done
     printf '%s/slotstream\n' "$(cd "$CHECKOUT" && swift build -c release --static-swift-stdlib --show-bin-path)"
 }
 

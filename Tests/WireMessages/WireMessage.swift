@@ -1,30 +1,33 @@
-import PGOutput
-import WAL
-
 /// Writes pgoutput messages (protocol version 1) by hand, for what no server can be made to send.
-enum WireMessage {
-    enum Cell {
+package enum WireMessage {
+    package enum Cell {
         case null, unchanged
         case text(String)
         case bytes([UInt8])
         case binary([UInt8])
     }
 
-    struct Column {
-        var name: String
-        var typeOID: UInt32 = 25
-        var isKey = false
+    package struct Column {
+        package var name: String
+        package var typeOID: UInt32
+        package var isKey: Bool
+
+        package init(name: String, typeOID: UInt32 = 25, isKey: Bool = false) {
+            self.name = name
+            self.typeOID = typeOID
+            self.isKey = isKey
+        }
     }
 
-    static func begin(_ commitLSN: UInt64, xid: UInt32 = 735, timestamp: Int64 = 0) -> [UInt8] {
+    package static func begin(_ commitLSN: UInt64, xid: UInt32 = 735, timestamp: Int64 = 0) -> [UInt8] {
         [UInt8(ascii: "B")] + integer(commitLSN) + integer(timestamp) + integer(xid)
     }
 
-    static func commit(_ commitLSN: UInt64, endLSN: UInt64? = nil, timestamp: Int64 = 0) -> [UInt8] {
+    package static func commit(_ commitLSN: UInt64, endLSN: UInt64? = nil, timestamp: Int64 = 0) -> [UInt8] {
         [UInt8(ascii: "C"), 0] + integer(commitLSN) + integer(endLSN ?? commitLSN + 40) + integer(timestamp)
     }
 
-    static func relation(
+    package static func relation(
         _ id: UInt32 = 16_400, schema: String = "public", name: String = "tb_order", identity: Unicode.Scalar = "d",
         columns: [Column]
     ) -> [UInt8] {
@@ -36,24 +39,24 @@ enum WireMessage {
         return message
     }
 
-    static func insert(into id: UInt32 = 16_400, _ cells: [Cell]) -> [UInt8] {
+    package static func insert(into id: UInt32 = 16_400, _ cells: [Cell]) -> [UInt8] {
         [UInt8(ascii: "I")] + integer(id) + tuple("N", cells)
     }
 
-    static func update(in id: UInt32 = 16_400, key: [Cell]? = nil, old: [Cell]? = nil, new: [Cell]) -> [UInt8] {
+    package static func update(in id: UInt32 = 16_400, key: [Cell]? = nil, old: [Cell]? = nil, new: [Cell]) -> [UInt8] {
         [UInt8(ascii: "U")] + integer(id) + (key.map { tuple("K", $0) } ?? []) + (old.map { tuple("O", $0) } ?? [])
             + tuple("N", new)
     }
 
-    static func delete(from id: UInt32 = 16_400, key: [Cell]) -> [UInt8] {
+    package static func delete(from id: UInt32 = 16_400, key: [Cell]) -> [UInt8] {
         [UInt8(ascii: "D")] + integer(id) + tuple("K", key)
     }
 
-    static func truncate(_ ids: [UInt32], flags: UInt8 = 0) -> [UInt8] {
+    package static func truncate(_ ids: [UInt32], flags: UInt8 = 0) -> [UInt8] {
         [UInt8(ascii: "T")] + integer(UInt32(ids.count)) + [flags] + ids.flatMap { integer($0) }
     }
 
-    static func message(
+    package static func message(
         _ content: [UInt8], prefix: String = "fraiseql_events", isTransactional: Bool = true, lsn: UInt64 = 0x100
     ) -> [UInt8] {
         [UInt8(ascii: "M"), isTransactional ? 1 : 0] + integer(lsn) + string(prefix) + integer(UInt32(content.count))
