@@ -42,7 +42,8 @@ extension PoisonReason: CustomStringConvertible {
         case .payloadTooLarge(let byteCount, let limit):
             "the event has \(byteCount) bytes, NATS takes \(limit) (max_payload, less the headers)"
         case .subjectTooLong(let byteCount, let limit): "the subject has \(byteCount) bytes, at most \(limit) are sent"
-        case .malformedValue(let column, let type): "the value of column \(column) is not a \(type) as PostgreSQL writes it"
+        case .malformedValue(let column, let type):
+            "the value of column \(column) is not a \(type) as PostgreSQL writes it"
         case .messageBody(let why): "the logical message's body is not an event: \(why)"
         case .entityIDNotUUID: "its entity_id is no UUID, which the format fraiseql demands"
         }

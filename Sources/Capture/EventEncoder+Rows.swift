@@ -124,7 +124,8 @@ extension EventEncoder {
             payload.append(timestamp.bytes)
         }
         payload.append(
-            ",\"duration_ms\":null,\"seq\":null,\"actor_type\":null,\"acting_for\":null,\"schema_version\":null,\"cdc_source\":\"slotstream\"")
+            ",\"duration_ms\":null,\"seq\":null,\"actor_type\":null,\"acting_for\":null,\"schema_version\":null,\"cdc_source\":\"slotstream\""
+        )
     }
 
     private mutating func writeSubject(
@@ -258,7 +259,9 @@ extension EventEncoder {
         of text: UnsafeRawBufferPointer, at index: Int, of plan: RelationPlan
     ) throws(EncodingFailure) {
         // A fixed text is a Swift string and a digest is hexadecimal: both are UTF-8.
-        guard payload.appendJSONString(shown(text, at: index, of: plan)) else { throw failure(.notUTF8, at: index, of: plan) }
+        guard payload.appendJSONString(shown(text, at: index, of: plan)) else {
+            throw failure(.notUTF8, at: index, of: plan)
+        }
     }
 
     private func failure(_ fault: OutputBuffer.ValueFault, at index: Int, of plan: RelationPlan) -> EncodingFailure {

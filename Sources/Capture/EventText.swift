@@ -18,7 +18,9 @@ enum EventText {
     ) -> [UInt8] {
         guard format == .cloudevents else { return [] }
         // A URI reference: the database's name is encoded as a subject's tokens are.
-        let source = "/slotstream/\(identity.systemID)/" + String(decoding: EntityNaming.token(identity.databaseName), as: UTF8.self)
+        let source =
+            "/slotstream/\(identity.systemID)/"
+            + String(decoding: EntityNaming.token(identity.databaseName), as: UTF8.self)
         return Array("\",\"source\":".utf8) + JSONText.string(source) + Array(",\"type\":".utf8)
             + JSONText.string("\(entity).\(operation)")
     }

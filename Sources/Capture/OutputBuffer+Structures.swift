@@ -108,7 +108,9 @@ extension OutputBuffer {
             let start = index
             while index < text.count, text[index] != UInt8(ascii: " ") { index += 1 }
             guard index > start else { return .malformed }
-            if let fault = appendScalar(UnsafeRawBufferPointer(rebasing: text[start..<index]), as: shape) { return fault }
+            if let fault = appendScalar(UnsafeRawBufferPointer(rebasing: text[start..<index]), as: shape) {
+                return fault
+            }
             if index < text.count {
                 index += 1
                 guard index < text.count else { return .malformed }
@@ -161,7 +163,9 @@ extension OutputBuffer {
 
     /// How many fields a record's text has; nil if it is none. What `appendField` relies on holds then: quotes are closed, a comma or the last parenthesis follows each field.
     private static func fieldCount(ofRecord text: UnsafeRawBufferPointer) -> Int? {
-        guard text.count >= 2, text[0] == UInt8(ascii: "("), text[text.count - 1] == UInt8(ascii: ")") else { return nil }
+        guard text.count >= 2, text[0] == UInt8(ascii: "("), text[text.count - 1] == UInt8(ascii: ")") else {
+            return nil
+        }
         var count = 1
         var index = 1
         while true {

@@ -126,7 +126,9 @@ public struct TypeCatalogue: Sendable {
         var due = oids.map { (oid: $0, depth: 0) }
         var seen: Set<UInt32> = []
         while let (oid, depth) = due.popLast() {
-            guard oid != 0, Self.builtIn[oid] == nil, depth < Self.depthLimit, seen.insert(oid).inserted else { continue }
+            guard oid != 0, Self.builtIn[oid] == nil, depth < Self.depthLimit, seen.insert(oid).inserted else {
+                continue
+            }
             let row = rows[oid]
             body(oid, row)
             due += (row?.partOIDs ?? []).map { ($0, depth + 1) }

@@ -44,7 +44,8 @@ extension PrometheusRegistry {
         "slotstream_confirmed_lsn": "Position confirmed to the server, as a number.",
         "slotstream_received_lsn": "Position received from the server, as a number.",
         "slotstream_transactions_total": "Transactions wholly stored.",
-        "slotstream_unknown_type_values_total": "Values published as text because the catalogue no longer knows their type.",
+        "slotstream_unknown_type_values_total":
+            "Values published as text because the catalogue no longer knows their type.",
         "slotstream_events_total": "Events stored, by entity and operation.",
         "slotstream_inflight_messages": "Events handed to the NATS client and not yet acknowledged.",
         "slotstream_inflight_bytes": "Bytes of all events held until they are known to be stored.",

@@ -41,7 +41,8 @@ struct ColumnRules {
             guard !isByPartition else {
                 throw .stop(
                     .configuration,
-                    what: "[events.columns] names the partitioned table \(table), whose partitions publication \(publication) publishes under their own names",
+                    what:
+                        "[events.columns] names the partitioned table \(table), whose partitions publication \(publication) publishes under their own names",
                     remedy: "Name each partition, or ALTER PUBLICATION … SET (publish_via_partition_root = true)")
             }
             guard !columns.isEmpty else { continue }
@@ -50,7 +51,8 @@ struct ColumnRules {
             guard missing.count < ruled.count else {
                 throw .stop(
                     .configuration,
-                    what: "[events.columns] names \(missing.joined(separator: ", ")) of \(table), which has no such column",
+                    what:
+                        "[events.columns] names \(missing.joined(separator: ", ")) of \(table), which has no such column",
                     remedy: "Correct the names: a rule for a column that is not there hides nothing")
             }
             for name in missing { warnings.append("\(table) has no column \(name)") }
@@ -82,7 +84,8 @@ struct ColumnRules {
             what:
                 "\(table) no longer has the column \(ruled.subtracting(described).sorted().joined(separator: " or ")) that [events.columns] names, but has \(strangers.joined(separator: ", "))",
             remedy:
-                "Nothing of it was published. If a column was renamed, name the new name beside the old one; if one was dropped, take its name out; then start again")
+                "Nothing of it was published. If a column was renamed, name the new name beside the old one; if one was dropped, take its name out; then start again"
+        )
     }
 
     private static func name(of relation: Relation) -> String { "\(relation.namespace).\(relation.name)" }

@@ -38,7 +38,8 @@ enum FailurePolicy {
         }
         if error.isPermission {
             return .stop(
-                .permissionPostgres, remedy: "Grant what is missing: see sql/role.sql, or let an owner run `slotstream setup --print-sql`")
+                .permissionPostgres,
+                remedy: "Grant what is missing: see sql/role.sql, or let an owner run `slotstream setup --print-sql`")
         }
         if error.isObjectInUse { return .standBy }
         switch error {
@@ -46,7 +47,8 @@ enum FailurePolicy {
             return sqlState == "3D000"
                 ? .stop(.configuration, remedy: "Name an existing database in source.url")
                 : .retry(hint: "PostgreSQL refuses connections")
-        case .connectionFailed(_, nil): return .retry(hint: "PostgreSQL cannot be reached: check source.url and the server")
+        case .connectionFailed(_, nil):
+            return .retry(hint: "PostgreSQL cannot be reached: check source.url and the server")
         case .connectionLost, .timedOut: return .retry(hint: "reconnecting to PostgreSQL")
         case .protocolViolation: return .stop(.unexpected, remedy: "Please report it")
         case .server(let sqlState, _, let message, _, _, _):
@@ -85,9 +87,12 @@ enum FailurePolicy {
         case .tls: .stop(.tls, remedy: "Check transport.nats.tls")
         case .permission:
             .stop(.permissionNATS, remedy: "Allow the account to publish and to use $JS.API and _INBOX on this subject")
-        case .notConnected, .timedOut, .noResponders: .retry(hint: "NATS cannot be reached, or has no leader for the stream")
+        case .notConnected, .timedOut, .noResponders:
+            .retry(hint: "NATS cannot be reached, or has no leader for the stream")
         case .api(_, JetStreamErrorCode.storageResourcesExceeded, _, _):
-            .stop(.configuration, remedy: "The server has less storage than that: lower transport.nats.jetstream.max_bytes")
+            .stop(
+                .configuration,
+                remedy: "The server has less storage than that: lower transport.nats.jetstream.max_bytes")
         case .api(_, JetStreamErrorCode.replicasNotSupported, _, _):
             .stop(.configuration, remedy: "The server is no cluster: set transport.nats.jetstream.replicas = 1")
         case .api(let code, _, _, _):
@@ -106,15 +111,21 @@ enum FailurePolicy {
         case .poison(.messageBody, _, _):
             .stop(
                 .poisonEvent,
-                remedy: "Nothing was skipped. There is no row that a reference could name: let whoever emits it send what slotstream.emit_event sends, and take its prefix out of events.message_prefixes to get past it")
+                remedy:
+                    "Nothing was skipped. There is no row that a reference could name: let whoever emits it send what slotstream.emit_event sends, and take its prefix out of events.message_prefixes to get past it"
+            )
         case .poison(.entityIDNotUUID, _, _):
             .stop(
                 .poisonEvent,
-                remedy: "Nothing was skipped. Name a uuid column of the table in [events.identity] (and see that its replica identity carries it), exclude the table or the operation in events.exclude, or choose another events.format")
+                remedy:
+                    "Nothing was skipped. Name a uuid column of the table in [events.identity] (and see that its replica identity carries it), exclude the table or the operation in events.exclude, or choose another events.format"
+            )
         case .poison:
             .stop(
                 .poisonEvent,
-                remedy: "Nothing was skipped. Set events.on_poison = \"reference\" to publish such events without their data, or exclude the table, and start again")
+                remedy:
+                    "Nothing was skipped. Set events.on_poison = \"reference\" to publish such events without their data, or exclude the table, and start again"
+            )
         case .historyDiverged, .transactionShrank: .stop(.historyDiverged, remedy: LostHistory.remedy)
         case .protocolViolation: .stop(.unexpected, remedy: "Nothing was skipped. Please report it")
         case .catalogueUnavailable: .retry(hint: "the catalogue is asked again")

@@ -273,11 +273,15 @@ final class Session {
             if window.retainedCount == 0, schedule.confirmedLSN >= confirmable, !delivery.isRecordUnsettled,
                 !replication.hasUnsentOutput
             {
-                logger.notice("stopped: all that was received is stored and confirmed", metadata: ["confirmed_lsn": "\(schedule.confirmedLSN)"])
+                logger.notice(
+                    "stopped: all that was received is stored and confirmed",
+                    metadata: ["confirmed_lsn": "\(schedule.confirmedLSN)"])
                 return
             }
             if window.retainedCount == 0, !delivery.link.connection.isConnected {
-                logger.notice("stopped: all that was received is stored; without NATS no more can be confirmed", metadata: ["confirmed_lsn": "\(schedule.confirmedLSN)"])
+                logger.notice(
+                    "stopped: all that was received is stored; without NATS no more can be confirmed",
+                    metadata: ["confirmed_lsn": "\(schedule.confirmedLSN)"])
                 return
             }
             wait(isReading: false)

@@ -44,7 +44,8 @@ public final class Streamer: Sendable {
         self.observations = observations
         self.logger = logger
         control = try StopControl()
-        owner = String(UInt64.random(in: .min ... .max), radix: 36) + String(UInt64.random(in: .min ... .max), radix: 36)
+        owner =
+            String(UInt64.random(in: .min ... .max), radix: 36) + String(UInt64.random(in: .min ... .max), radix: 36)
     }
 
     /// From any thread: stop reading, wait for the acks, confirm, return.
@@ -156,12 +157,16 @@ public final class Streamer: Sendable {
                         "PostgreSQL says", metadata: ["sqlstate": "\(notice.sqlState)", "message": "\(notice.message)"])
                 })
         }
-        logger.info("connected to PostgreSQL", metadata: ["server": "\(replication.endpoint)", "version": "\(replication.serverVersion)"])
+        logger.info(
+            "connected to PostgreSQL",
+            metadata: ["server": "\(replication.endpoint)", "version": "\(replication.serverVersion)"])
         let link = try NATSLink(configuration.nats, stream: configuration.stream.name)
         defer { link.connection.close() }
         logger.info(
             "connected to NATS",
-            metadata: ["url": "\(link.connection.connectedURL)", "version": "\(link.connection.serverVersion ?? "unknown")"])
+            metadata: [
+                "url": "\(link.connection.connectedURL)", "version": "\(link.connection.serverVersion ?? "unknown")",
+            ])
         if !isFirst {
             observations.reconnectCount.add(1, ordering: .relaxed)
             observations.meters.reconnectedPostgres()
@@ -188,7 +193,8 @@ public final class Streamer: Sendable {
             "streaming",
             metadata: [
                 "slot": "\(source.slot)", "start_lsn": "\(plan.startLSN)", "confirmed_lsn": "\(record.confirmedLsn)",
-                "last_stored": "\(plan.storedID.map { $0.description } ?? "none")", "last_sequence": "\(plan.lastSequence)",
+                "last_stored": "\(plan.storedID.map { $0.description } ?? "none")",
+                "last_sequence": "\(plan.lastSequence)",
                 "stream": "\(configuration.stream.name)", "timeline": "\(joined.facts.timelines.currentTimeline)",
             ])
         observations.texts.withLock { texts in
@@ -233,7 +239,8 @@ public final class Streamer: Sendable {
         do throws(CaptureError) {
             return try TransactionAssembler(
                 configuration: configuration.capture, functions: configuration.captureFunctions,
-                identity: joined.facts.identity, timelines: joined.facts.timelines, payloadLimit: payloadLimit, watermark: joined.plan.watermark,
+                identity: joined.facts.identity, timelines: joined.facts.timelines, payloadLimit: payloadLimit,
+                watermark: joined.plan.watermark,
                 expected: joined.plan.expected)
         } catch {
             throw .capture(error)
@@ -265,7 +272,9 @@ public final class Streamer: Sendable {
             let outcome = Recovery.assess(facts)
             switch outcome {
             case .proceed(let plan):
-                guard let record = facts.record else { throw .checkpointConflict("the checkpoint record has just gone") }
+                guard let record = facts.record else {
+                    throw .checkpointConflict("the checkpoint record has just gone")
+                }
                 for difference in try Setup.compareStream(configuration, link.connection) {
                     logger.warning("not as configured", metadata: ["difference": "\(difference)"])
                 }
@@ -275,7 +284,9 @@ public final class Streamer: Sendable {
             case .firstStart:
                 guard isSetupAllowed else {
                     throw .stop(
-                        .configuration, what: "nothing is set up yet for slot \(configuration.source.slot) and stream \(configuration.stream.name)",
+                        .configuration,
+                        what:
+                            "nothing is set up yet for slot \(configuration.source.slot) and stream \(configuration.stream.name)",
                         remedy: "Run `slotstream setup`, or start without --no-setup")
                 }
                 guard !hasSetUp else { throw .checkpointConflict("what setup made is not there") }
@@ -287,7 +298,9 @@ public final class Streamer: Sendable {
             case .refuse(let reason, let what, let remedy, let isConfirmedByTime):
                 let replicaCount = facts.stream?.replicaCount ?? configuration.stream.replicas
                 guard isConfirmedByTime, replicaCount > 1 else { throw .stop(reason, what: what, remedy: remedy) }
-                if suspicion?.outcome != outcome || suspicion?.stream != facts.stream || facts.stream?.isMajorityCurrent == false {
+                if suspicion?.outcome != outcome || suspicion?.stream != facts.stream
+                    || facts.stream?.isMajorityCurrent == false
+                {
                     suspicion = (outcome, facts.stream, .now)
                 }
                 if let since = suspicion?.since, Instant.now.duration(since: since) >= Delivery.suspicionTime {

@@ -36,7 +36,9 @@ struct ConfigurationChecks {
         }
         if let path = events.maskKeyFile, needsKey, events.maskKey.value.isEmpty {
             complaints.append(
-                complaint("events.mask_key_file", .keyFileUnreadable(path: Redaction.path(path), reason: "it has no key in it")))
+                complaint(
+                    "events.mask_key_file",
+                    .keyFileUnreadable(path: Redaction.path(path), reason: "it has no key in it")))
         }
         for (table, columns) in events.excludedColumns.sorted(by: { $0.key < $1.key }) {
             for column in columns {

@@ -121,7 +121,9 @@ struct ConfigurationLoader {
 
     /// Reads the key of masks: it must not change under a streamer that runs.
     private mutating func settleMaskKey() {
-        guard let path = configuration.events.maskKeyFile, case .bytes(var bytes) = readFile(resolved(path)) else { return }
+        guard let path = configuration.events.maskKeyFile, case .bytes(var bytes) = readFile(resolved(path)) else {
+            return
+        }
         if bytes.last == UInt8(ascii: "\n") { bytes.removeLast() }
         configuration.events.maskKey = SecretBytes(bytes)
     }

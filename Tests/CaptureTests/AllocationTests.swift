@@ -62,7 +62,8 @@ import WireMessages
         configuration.exclusions = ["public.tb_hidden"]
         configuration.identities = ["public.tb_order": ["id", "status"]]
         var assembler = try TransactionAssembler(
-            configuration: configuration, functions: .cryptographic, identity: Rig.identity, timelines: TimelineHistory(currentTimeline: 1),
+            configuration: configuration, functions: .cryptographic, identity: Rig.identity,
+            timelines: TimelineHistory(currentTimeline: 1),
             payloadLimit: 1_048_576, watermark: nil, expected: nil)
         var decoder = PGOutputDecoder()
         var sink = CountingSink()

@@ -43,7 +43,8 @@ import Testing
         // That a masked value has changed is told, and what it has become, masked.
         #expect(
             try events[2].value("changes")
-                == #"{"email":{"old":\#(Self.hmac("a@b")),"new":\#(Self.hmac("c@d"))},"phone":{"old":"***","new":"***"}}"#)
+                == #"{"email":{"old":\#(Self.hmac("a@b")),"new":\#(Self.hmac("c@d"))},"phone":{"old":"***","new":"***"}}"#
+        )
         #expect(try events[3].value("entity") == new)
         let masked = Self.hmac("a@b").dropFirst().dropLast()
         #expect(events[0].subject == "fraiseql.mutation.User.%unknown.\(masked).INSERT")
@@ -58,7 +59,8 @@ import Testing
 
     @Test func hideInTheIdentity() throws {
         let captured = try CapturedChanges(
-            setup: "CREATE TABLE tb_x (a text, b text, PRIMARY KEY (a, b));", changes: "INSERT INTO tb_x VALUES ('1,', '2');")
+            setup: "CREATE TABLE tb_x (a text, b text, PRIMARY KEY (a, b));",
+            changes: "INSERT INTO tb_x VALUES ('1,', '2');")
         func identity(_ configuration: CaptureConfiguration) throws -> String? {
             try captured.events(configuration).first?.value("entity_id")
         }

@@ -37,28 +37,37 @@ import Testing
 
     @Test func theUUIDOfANameIsTheOneThatEverybodyComputes() {
         // Python: uuid.uuid5(uuid.NAMESPACE_OID, "7439120938471029384.5.1.735.00000000016B3748.1")
-        #expect(Self.uuid(of: "7439120938471029384.5.1.735.00000000016B3748.1") == "7dae0061-7849-52ad-afd0-d8b48b095156")
+        #expect(
+            Self.uuid(of: "7439120938471029384.5.1.735.00000000016B3748.1") == "7dae0061-7849-52ad-afd0-d8b48b095156")
     }
 
     @Test func fraiseQLsEventsHaveItsMembersInItsOrder() throws {
         let events = try Self.captured().events(CaptureConfiguration(format: .fraiseql))
         try #require(events.count == 5)
-        let rest = #""duration_ms":null,"seq":null,"actor_type":null,"acting_for":null,"schema_version":null,"cdc_source":"slotstream"}"#
+        let rest =
+            #""duration_ms":null,"seq":null,"actor_type":null,"acting_for":null,"schema_version":null,"cdc_source":"slotstream"}"#
         let texts = [
             (#""event_type":"INSERT""#, #""data":{"id":"\#(Self.id)","status":"pending"},"changes":null"#),
-            (#""event_type":"UPDATE""#, #""data":{"id":"\#(Self.id)","status":"paid"},"changes":{"status":{"old":"pending","new":"paid"}}"#),
+            (
+                #""event_type":"UPDATE""#,
+                #""data":{"id":"\#(Self.id)","status":"paid"},"changes":{"status":{"old":"pending","new":"paid"}}"#
+            ),
             (#""event_type":"DELETE""#, #""data":{"id":"\#(Self.id)","status":"paid"},"changes":null"#),
         ]
         for (event, (type, data)) in zip(events, texts) {
             #expect(
                 event.text
-                    == #"{"id":"\#(Self.uuid(of: event.messageID))",\#(type),"entity_type":"Order","entity_id":"\#(Self.id)",\#(data),"user_id":null,"tenant_id":null,"timestamp":"\#(event.header.commitTimestamp)",\#(rest)"#)
+                    == #"{"id":"\#(Self.uuid(of: event.messageID))",\#(type),"entity_type":"Order","entity_id":"\#(Self.id)",\#(data),"user_id":null,"tenant_id":null,"timestamp":"\#(event.header.commitTimestamp)",\#(rest)"#
+            )
         }
         let zero = "00000000-0000-0000-0000-000000000000"
-        #expect(events[3].text.contains(#""event_type":"CUSTOM","entity_type":"Order","entity_id":"\#(zero)","data":null,"changes":null"#))
+        #expect(
+            events[3].text.contains(
+                #""event_type":"CUSTOM","entity_type":"Order","entity_id":"\#(zero)","data":null,"changes":null"#))
         #expect(
             events[4].text
-                == #"{"id":"\#(Self.uuid(of: events[4].messageID))","event_type":"CUSTOM","entity_type":"Order","entity_id":"\#(Self.id)","data":{"a":1},"changes":{"a":{"old":1,"new":2}},"user_id":null,"tenant_id":null,"timestamp":"2026-11-23T07:09:12Z",\#(rest)"#)
+                == #"{"id":"\#(Self.uuid(of: events[4].messageID))","event_type":"CUSTOM","entity_type":"Order","entity_id":"\#(Self.id)","data":{"a":1},"changes":{"a":{"old":1,"new":2}},"user_id":null,"tenant_id":null,"timestamp":"2026-11-23T07:09:12Z",\#(rest)"#
+        )
         #expect(events[4].subject == "fraiseql.mutation.Order.SHIPPED")
     }
 
@@ -87,7 +96,9 @@ import Testing
             #expect(try event.value("datacontenttype") == #""application/json""#)
             #expect(event.subject == own.subject && event.messageID == own.messageID)
         }
-        #expect(try events.map { try $0.value("type") } == ["INSERT", "UPDATE", "DELETE", "TRUNCATE", "SHIPPED"].map { "\"Order.\($0)\"" })
+        #expect(
+            try events.map { try $0.value("type") }
+                == ["INSERT", "UPDATE", "DELETE", "TRUNCATE", "SHIPPED"].map { "\"Order.\($0)\"" })
         #expect(try events[0].value("subject") == "\"\(Self.id)\"" && events[3].value("subject") == nil)
         #expect(try events[1].value("data", "transaction", "last") == "true")
     }

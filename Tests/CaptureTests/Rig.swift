@@ -19,7 +19,8 @@ struct Rig: ~Copyable {
         watermark: Position? = nil, expected: TransactionAssembler.ExpectedTransaction? = nil
     ) throws {
         assembler = try TransactionAssembler(
-            configuration: configuration, functions: .cryptographic, identity: Self.identity, timelines: timelines, payloadLimit: payloadLimit,
+            configuration: configuration, functions: .cryptographic, identity: Self.identity, timelines: timelines,
+            payloadLimit: payloadLimit,
             watermark: watermark, expected: expected)
         authority = StubAuthority(catalogue)
         assembler.authority = authority

@@ -62,13 +62,16 @@ import Testing
     }
 
     @Test(arguments: [
-        ("", "{}"), (#""a"=>"1""#, #"{"a": "1"}"#), (#""a"=>NULL, "b c"=>"x\"y\\z", ""=>"""#, #"{"a": null, "b c": "x\"y\\z", "": ""}"#),
+        ("", "{}"), (#""a"=>"1""#, #"{"a": "1"}"#),
+        (#""a"=>NULL, "b c"=>"x\"y\\z", ""=>"""#, #"{"a": null, "b c": "x\"y\\z", "": ""}"#),
     ])
     func readsHstoreAsItsCastDoes(text: String, json: String) {
         #expect(Self.written(text, .hstore) == json)
     }
 
-    @Test(arguments: ["a", #""a""#, #""a"="#, #""a"=>"#, #""a"=>"1","#, #""a"=>"1", "#, #""a"=>1"#, #""a"=>"1" "b"=>"2""#])
+    @Test(arguments: [
+        "a", #""a""#, #""a"="#, #""a"=>"#, #""a"=>"1","#, #""a"=>"1", "#, #""a"=>1"#, #""a"=>"1" "b"=>"2""#,
+    ])
     func refusesHstoreThatPostgreSQLDoesNotWrite(text: String) {
         #expect(Self.written(text, .hstore) == nil)
     }
@@ -88,7 +91,9 @@ import Testing
             var context = ValueContext()
             context.authority = authority
             buffer.removeAll()
-            let fault = Array(text.utf8).withUnsafeBytes { buffer.appendValue($0, as: .cast(typeOID: 20_000), &context) }
+            let fault = Array(text.utf8).withUnsafeBytes {
+                buffer.appendValue($0, as: .cast(typeOID: 20_000), &context)
+            }
             return (fault, String(decoding: buffer.bytes, as: UTF8.self), context.unknownTypeValueCount)
         }
         #expect(cast("x") == (nil, #"{"v" : 1}"#, 0))

@@ -36,7 +36,7 @@ final class DeliveryRig: @unchecked Sendable {
             nats: server.options,
             stream: StreamConfiguration(name: "S", subjectPrefix: "p", duplicateWindow: .seconds(60)), consumer: nil,
             capture: CaptureConfiguration(),
-                captureFunctions: CaptureFunctions(hmacSHA256: nil) { _, _ in },
+            captureFunctions: CaptureFunctions(hmacSHA256: nil) { _, _ in },
             delivery: StreamerConfiguration.Delivery(
                 inFlightMessages: 512, inFlightBytes: byteLimit, ackTimeout: ackTimeout,
                 checkpointInterval: checkpointInterval), readyMaxLagBytes: 0)

@@ -51,7 +51,10 @@ struct FuzzCommand: ParsableCommand {
         (1185, [#"{"2026-11-23 07:09:12.5+00",infinity,"0044-03-15 12:00:00+00 BC"}"#]),
         (pairOID, ["(1,x)", "(,)", #"(-1,"a ""b"", \\ (c)")"#, #"(7,"")"#]),
         (20_001, ["{\"(1,x)\",NULL,\"(2,\\\"a \\\\\"\\\\\"b\\\\\"\\\\\"\\\")\"}", "{}"]),
-        (nestOID, [#"("(1,x)","{""(2,\\""y z\\"")"",NULL}","2026-11-23 07:09:12+00","""k""=>""v""","{t,f}")"#, "(,,,,)"]),
+        (
+            nestOID,
+            [#"("(1,x)","{""(2,\\""y z\\"")"",NULL}","2026-11-23 07:09:12+00","""k""=>""v""","{t,f}")"#, "(,,,,)"]
+        ),
         (20_003, [#"{"(\"(1,x)\",{},infinity,\"\",{t})",NULL}"#]),
         (hstoreOID, ["", #""a"=>"1", "b c"=>NULL, ""=>"\"\\""#]), (boxesOID, ["{(1,1),(0,0);(2,2),(1,1)}"]),
         (rangeOID, ["[1,5)", "empty", "(,)", "{[1,2),[4,5)}"]), (22, ["", "1 -2 3"]), (30, ["26 4294967295"]),
@@ -59,7 +62,8 @@ struct FuzzCommand: ParsableCommand {
         (aloneOID, ["()", #"("{1,2}")"#, "({3})"]),
     ]
 
-    private static let alphabet = Array(#"{}[]()",;:\=> tfNUL019.eE+-T"#.utf8) + [0, 1, 0x1F, 0x7F, 0x80, 0xC3, 0xA9, 0xF0, 0xFF]
+    private static let alphabet =
+        Array(#"{}[]()",;:\=> tfNUL019.eE+-T"#.utf8) + [0, 1, 0x1F, 0x7F, 0x80, 0xC3, 0xA9, 0xF0, 0xFF]
 
     func run() throws {
         var random = SplitMix64(state: seed)
@@ -93,11 +97,16 @@ struct FuzzCommand: ParsableCommand {
             try feed.receive(WireMessage.insert(into: 1, [.null]))
             feed.sink.keepsPayload = false
             guard (try? JSONSerialization.jsonObject(with: Data(feed.sink.payload))) != nil else {
-                throw ValidationError("seed \(seed), mutation \(number): \(String(decoding: text, as: UTF8.self)) became no JSON")
+                throw ValidationError(
+                    "seed \(seed), mutation \(number): \(String(decoding: text, as: UTF8.self)) became no JSON")
             }
         }
-        guard accepted > 0, refused > 0, inspected > 0 else { throw ValidationError("nothing was shown: \(mutations) are too few") }
-        print("seed \(seed): \(mutations) mutations, \(accepted) became events (\(inspected) of them read as JSON by another parser), \(refused) refused, 0 traps")
+        guard accepted > 0, refused > 0, inspected > 0 else {
+            throw ValidationError("nothing was shown: \(mutations) are too few")
+        }
+        print(
+            "seed \(seed): \(mutations) mutations, \(accepted) became events (\(inspected) of them read as JSON by another parser), \(refused) refused, 0 traps"
+        )
     }
 
     private static func feed() throws -> Feed {
@@ -105,7 +114,8 @@ struct FuzzCommand: ParsableCommand {
         for type in types { feed.assembler.types.insert(type) }
         for (index, sample) in samples.enumerated() {
             try feed.receive(
-                WireMessage.relation(UInt32(index + 1), name: "t\(index)", columns: [.init(name: "v", typeOID: sample.typeOID)]))
+                WireMessage.relation(
+                    UInt32(index + 1), name: "t\(index)", columns: [.init(name: "v", typeOID: sample.typeOID)]))
         }
         return feed
     }

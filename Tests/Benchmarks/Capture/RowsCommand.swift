@@ -26,7 +26,8 @@ struct RowsCommand: ParsableCommand {
             let kinds = (0..<columnCount).map { Self.kinds[$0 % Self.kinds.count] }
             try feed.receive(
                 WireMessage.relation(
-                    columns: kinds.enumerated().map { .init(name: "column_\($0)", typeOID: $1.typeOID, isKey: $0 == 0) }))
+                    columns: kinds.enumerated().map { .init(name: "column_\($0)", typeOID: $1.typeOID, isKey: $0 == 0) }
+                ))
             let row = WireMessage.insert(kinds.map { .text($0.text) })
             try feed.receive(WireMessage.begin(0x16B_3748))
             for _ in 0..<1000 { try feed.receive(row) }
@@ -41,12 +42,15 @@ struct RowsCommand: ParsableCommand {
                 for _ in 0..<rowCount { try feed.receive(row) }
                 let took = ContinuousClock.now - began
                 allocationCount += malloc_counter_stop()
-                nanoseconds.append((Double(took.components.seconds) * 1e9 + Double(took.components.attoseconds) / 1e9) / Double(rowCount))
+                nanoseconds.append(
+                    (Double(took.components.seconds) * 1e9 + Double(took.components.attoseconds) / 1e9)
+                        / Double(rowCount))
             }
             nanoseconds.sort()
             let byteCount = (feed.sink.byteCount - byteCountBefore) / (rowCount * rounds)
             print(
-                "\(columnCount) columns: \(Int(nanoseconds[rounds / 2])) ns a row (\(Int(nanoseconds[0])) to \(Int(nanoseconds[rounds - 1]))), \(byteCount) bytes an event, \(allocationCount) allocations for \(rowCount * rounds) rows")
+                "\(columnCount) columns: \(Int(nanoseconds[rounds / 2])) ns a row (\(Int(nanoseconds[0])) to \(Int(nanoseconds[rounds - 1]))), \(byteCount) bytes an event, \(allocationCount) allocations for \(rowCount * rounds) rows"
+            )
         }
     }
 }
