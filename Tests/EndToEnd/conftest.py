@@ -11,7 +11,8 @@ import pytest
 from deployment import Deployment, Pair
 
 # What is tested without --all: the oldest servers supported, and the newest. Tests with `pair` run on both, tests with
-# `one_pair` on the newest. With --all, `pair` is every pair and `one_pair` both.
+# `one_pair` on the newest. With --all, `pair` is every pair and `one_pair` both. Tests with `single_pair` run on both always:
+# they concern a single store.
 PAIRS = [Pair("15", "2.9.10"), Pair("18", "2.15.1")]
 # What concerns PostgreSQL's side only: each version once.
 POSTGRES_PAIRS = [Pair("15", "2.9.10"), Pair("16", "2.15.1"), Pair("18", "2.15.1")]
@@ -38,7 +39,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         every_pair = [*PAIRS, ALL_PAIRS[-1]]
     elif metafunc.module.__name__.startswith("test_events"):
         every_pair = POSTGRES_PAIRS
-    for name, pairs, all_pairs in (("pair", PAIRS, every_pair), ("one_pair", PAIRS[1:], PAIRS)):
+    chosen_pairs = (("pair", PAIRS, every_pair), ("single_pair", PAIRS, PAIRS), ("one_pair", PAIRS[1:], PAIRS))
+    for name, pairs, all_pairs in chosen_pairs:
         if name in metafunc.fixturenames:
             chosen = all_pairs if everything else pairs
             metafunc.parametrize(name, chosen, ids=lambda pair: f"{pair.postgres}-{pair.nats}")

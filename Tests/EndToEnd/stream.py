@@ -12,6 +12,7 @@ from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, StorageType, StreamConfig
 
 _QUIET_SECONDS = 30
+_ASKED_AGAIN_SECONDS = 3
 
 
 class StreamError(Exception):
@@ -98,10 +99,15 @@ async def _batches(url: str, stream: str, first: int):
             await connection.publish(next_messages, request, reply=inbox)
         delivered = 0
         while True:
-            try:
-                await asyncio.wait_for(enough.wait(), _QUIET_SECONDS)
-            except asyncio.TimeoutError:
-                raise StreamError(f"{stream}: silence after {delivered} messages, last is {state.last_seq}") from None
+            for _ in range(_QUIET_SECONDS // _ASKED_AGAIN_SECONDS):
+                try:
+                    await asyncio.wait_for(enough.wait(), _ASKED_AGAIN_SECONDS)
+                    break
+                except asyncio.TimeoutError:
+                    # What was asked before the replicated consumer had its leader is lost.
+                    await connection.publish(next_messages, request, reply=inbox)
+            else:
+                raise StreamError(f"{stream}: silence after {delivered} messages, last is {state.last_seq}")
             enough.clear()
             messages, arrived[:] = list(arrived), []
             batch = []

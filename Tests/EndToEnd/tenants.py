@@ -19,11 +19,6 @@ from streamer import Streamer
 TABLE = "CREATE TABLE tb_item (n BIGINT PRIMARY KEY, note TEXT)"
 
 
-def single(pair: Pair) -> Pair:
-    """The pair with one nats-server: for what concerns a single store, or has nothing to do with replicas."""
-    return Pair(pair.postgres, pair.nats.removesuffix("-R3"))
-
-
 class Servers:
     """A pair of servers that many tests share. `nats_lines` are added to nats-server's configuration."""
 

@@ -3,7 +3,7 @@
 import shutil
 
 from administrator import BUCKET
-from tenants import refused, single, stopped, tenant_maker, tenants  # noqa: F401
+from tenants import refused, stopped, tenant_maker, tenants  # noqa: F401
 
 
 def _store(tenant, name: str):
@@ -30,8 +30,8 @@ def _restored(tenant, *streams: str, meanwhile) -> None:
     nats.start()
 
 
-def test_a_stream_that_lost_its_confirmed_tail_stops_a_running_streamer(pair, tenants):
-    tenant = tenants(single(pair))
+def test_a_stream_that_lost_its_confirmed_tail_stops_a_running_streamer(single_pair, tenants):
+    tenant = tenants(single_pair)
     tenant.streamer.start()
     tenant.commit_each(1, 3)
     tenant.wait_stored(3)
@@ -51,8 +51,8 @@ def test_a_stream_that_lost_its_confirmed_tail_stops_a_running_streamer(pair, te
     refused(tenant.streamer, 73, "stream_tail_lost", "setup")
 
 
-def test_a_tail_that_was_lost_together_with_the_record_stops_and_the_range_is_named(pair, tenants):
-    tenant = tenants(single(pair))
+def test_a_tail_that_was_lost_together_with_the_record_stops_and_the_range_is_named(single_pair, tenants):
+    tenant = tenants(single_pair)
     tenant.streamer.start()
     tenant.commit_each(1, 3)
     tenant.wait_stored(3)
@@ -70,8 +70,8 @@ def test_a_tail_that_was_lost_together_with_the_record_stops_and_the_range_is_na
     assert tenant.stored() == [1, 2, 3]
 
 
-def test_a_lost_tail_that_was_not_confirmed_is_sent_again(pair, tenants):
-    tenant = tenants(single(pair), overrides={"delivery": {"checkpoint_interval": "1h"}})
+def test_a_lost_tail_that_was_not_confirmed_is_sent_again(single_pair, tenants):
+    tenant = tenants(single_pair, overrides={"delivery": {"checkpoint_interval": "1h"}})
     tenant.streamer.start()
     tenant.commit_each(1, 3)
     tenant.wait_stored(3)

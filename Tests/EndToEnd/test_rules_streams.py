@@ -3,7 +3,7 @@
 import pytest
 
 from deployment import Pair
-from tenants import record_entries, refused, single, stopped, tenant_maker, tenants  # noqa: F401
+from tenants import record_entries, refused, stopped, tenant_maker, tenants  # noqa: F401
 
 # What is refused on every server, and what only newer ones know.
 _REFUSED = {
@@ -47,9 +47,9 @@ def _refuses_stream(tenant, config: dict) -> None:
 
 
 @pytest.mark.parametrize("kind", _REFUSED)
-def test_a_stream_on_which_the_guarantee_does_not_hold_is_refused(pair, tenants, kind):
+def test_a_stream_on_which_the_guarantee_does_not_hold_is_refused(single_pair, tenants, kind):
     # Pitfall 19.
-    tenant = tenants(single(pair), setup=False)
+    tenant = tenants(single_pair, setup=False)
     if kind == "sources":
         tenant.administrator.add("origin", subjects=["origin"])
     try:
@@ -64,8 +64,8 @@ def test_a_stream_whose_messages_change_or_go_by_themselves_is_refused(one_pair,
     _refuses_stream(tenants(Pair(one_pair.postgres, "2.15.1"), setup=False), _REFUSED_BY_NEWER[kind])
 
 
-def test_a_mirror_is_refused(pair, tenants):
-    tenant = tenants(single(pair), setup=False)
+def test_a_mirror_is_refused(single_pair, tenants):
+    tenant = tenants(single_pair, setup=False)
     tenant.administrator.add("mirrored", subjects=["mirrored"])
     try:
         tenant.administrator.add(tenant.name, storage="file", mirror={"name": "mirrored"})
@@ -74,15 +74,15 @@ def test_a_mirror_is_refused(pair, tenants):
         tenant.administrator.delete("mirrored")
 
 
-def test_a_sealed_stream_is_refused(pair, tenants):
-    tenant = tenants(single(pair))
+def test_a_sealed_stream_is_refused(single_pair, tenants):
+    tenant = tenants(single_pair)
     tenant.administrator.update(tenant.name, sealed=True)
     tenant.streamer.start(wait=False)
     stopped(tenant.streamer, 78, "configuration")
 
 
-def test_a_stream_that_is_only_otherwise_than_configured_is_used_as_it_is_with_warnings(pair, tenants):
-    tenant = tenants(single(pair), setup=False)
+def test_a_stream_that_is_only_otherwise_than_configured_is_used_as_it_is_with_warnings(single_pair, tenants):
+    tenant = tenants(single_pair, setup=False)
     made = tenant.administrator.add(
         tenant.name, subjects=[f"{tenant.prefix}.>", "other.subjects"], storage="file", duplicate_window=10**9,
         max_msgs_per_subject=1000, discard="new", discard_new_per_subject=True, max_age=3600 * 10**9, max_msgs=5000)
