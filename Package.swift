@@ -13,9 +13,10 @@ let strict: [SwiftSetting] = [
 
 /// The data plane is also compiled without run-time exclusivity checks in release: every type on it is owned by one
 /// thread, and the checks cost a call per access to a stored property of a class.
-let dataPlane: [SwiftSetting] = strict + [
-    .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release))
-]
+let dataPlane: [SwiftSetting] =
+    strict + [
+        .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release))
+    ]
 
 let package = Package(
     name: "slotstream",
@@ -133,7 +134,7 @@ let package = Package(
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             swiftSettings: strict),
-        .testTarget(name: "SettingsTests", dependencies: ["Settings"], swiftSettings: strict),
+        .testTarget(name: "SettingsTests", dependencies: ["Settings", "Pipeline", "Capture"], swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -28,6 +28,10 @@
 -- setup itself: the slot and everything in NATS. (If it is to make the publication too: GRANT CREATE ON DATABASE, and
 -- membership in the role that owns the tables. With that it can also read and change them.)
 --
+-- A type with a cast to json (CREATE CAST (t AS json) WITH FUNCTION …) is shown through it, as to_json does: the function then
+-- runs as this role, each time a value of the type is published. Such a function should name schemas or SET its search_path,
+-- and who may create one for a published table's type is as trusted as the role.
+--
 -- No SELECT is granted: pgoutput does not ask for any. The other side of it: a role with REPLICATION can read every
 -- change in every database that it may connect to, in or out of the publication, and take a base backup of the whole
 -- cluster. Guard its password like a superuser's and let it in from the streamer's address only (pg_hba.conf):

@@ -12,6 +12,8 @@ public enum CaptureError: Error, Sendable, Equatable {
     case transactionShrank(stored: Position, changeCount: UInt64)
     /// What the catalogue says of a type was needed for a change of `relation` and could not be had. Nothing of the change was handed on; the assembler is of no use any more.
     case catalogueUnavailable(relation: String, commitLSN: LSN)
+    /// A row of a relation that the caller has refused (`TransactionAssembler.refusedRelations`). Nothing of the change was handed on.
+    case relationRefused(RelationID, commitLSN: LSN)
     /// The subject template is not usable.
     case subjectTemplate(String)
 }
@@ -63,6 +65,8 @@ extension CaptureError: CustomStringConvertible {
             "the stream holds \(stored), the server's transaction has only \(changeCount) changes"
         case .catalogueUnavailable(let relation, let commitLSN):
             "the catalogue could not be asked about a type of \(relation) (in the transaction that commits at \(commitLSN))"
+        case .relationRefused(let id, let commitLSN):
+            "a row of relation \(id) must not be published (in the transaction that commits at \(commitLSN))"
         case .subjectTemplate(let why): why
         }
     }

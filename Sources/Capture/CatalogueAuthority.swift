@@ -1,11 +1,13 @@
+public import WAL
+
 /// What only the database can say of a value, asked while an event is written. Rare types only; it may block the thread that owns the connection.
 public protocol CatalogueAuthority: AnyObject {
     /// The value's text cast to its type and that to json.
     func json(of text: String, castFrom typeOID: UInt32) -> CastAnswer
 
-    /// Looks again what the composite types among `typeOIDs` are made of.
+    /// Looks again what `typeOIDs` are made of, when `transactionID` can be seen.
     /// - Returns: false if the database could not be asked.
-    func refresh(_ types: inout TypeCatalogue, for typeOIDs: [UInt32]) -> Bool
+    func refresh(_ types: inout TypeCatalogue, of transactionID: TransactionID, for typeOIDs: [UInt32]) -> Bool
 }
 
 /// What became of a value's cast to json.

@@ -1,6 +1,6 @@
 extension OutputBuffer {
     /// Appends a JSON string, quotes included, escaped exactly as PostgreSQL's `escape_json` does: `\b \f \n \r \t \" \\`, other bytes below space as `\u00xx`, everything else as it is.
-    /// - Returns: false if the bytes are not UTF-8; what was appended is then to be truncated away.
+    /// - Returns: false if the bytes are not UTF-8; what was written so far is of no use then.
     mutating func appendJSONString(_ text: UnsafeRawBufferPointer) -> Bool {
         // Room for the text without escapes and both quotes; an escape reserves its own.
         _ = reserve(text.count + 2)

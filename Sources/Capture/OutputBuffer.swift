@@ -25,11 +25,6 @@ struct OutputBuffer: ~Copyable {
         }
     }
 
-    /// Forgets what was written after the first `count` bytes.
-    mutating func truncate(to count: Int) {
-        self.count = min(self.count, count)
-    }
-
     /// Room for `byteCount` more bytes, at the returned address; `advance` says how many were used.
     @inline(__always)
     mutating func reserve(_ byteCount: Int) -> UnsafeMutableRawPointer {

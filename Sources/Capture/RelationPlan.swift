@@ -51,6 +51,8 @@ final class RelationPlan {
     }
 
     let id: RelationID
+    /// None of its rows may be handed on.
+    let isRefused: Bool
     /// `schema.table`, for rules and errors.
     let qualifiedName: String
     let columns: [Column]
@@ -70,9 +72,11 @@ final class RelationPlan {
     init(
         _ relation: Relation, configuration: CaptureConfiguration, template: SubjectTemplate,
         exclusions: [ExclusionPattern], identity: SourceIdentity, types: TypeCatalogue, primaryKey: [String],
+        isRefused: Bool,
         kindIndex: (_ entity: String, _ operation: String) -> Int32
     ) {
         id = relation.id
+        self.isRefused = isRefused
         let qualifiedName = "\(relation.namespace).\(relation.name)"
         self.qualifiedName = qualifiedName
         let entity =
@@ -140,6 +144,9 @@ final class RelationPlan {
         tail = EventText.tail(
             configuration.format, database: identity.databaseName, schema: relation.namespace, table: relation.name)
     }
+
+    /// Whether a column is a composite, or made of some.
+    var hasComposites: Bool { forms.contains { $0.hasComposites } }
 
     /// Takes what the catalogue says of the columns' types now.
     func refreshForms(_ types: TypeCatalogue) {

@@ -69,6 +69,10 @@ public struct TransactionAssembler: ~Copyable {
     ///
     /// Receiving it takes the key out again: a relation that is described anew may have another.
     public var primaryKeys: [RelationID: [String]] = [:]
+    /// Relations none of whose rows may be handed on, filled by the caller before a Relation is received.
+    ///
+    /// Receiving it takes it out again, and a row of it that is not stored yet throws `.relationRefused`. A relation can be described that no row follows.
+    public var refusedRelations: Set<RelationID> = []
     /// What events are counted by, in the order of `EventHeader.kindIndex`. It only grows.
     public private(set) var eventKinds: [EventKind] = []
     private var kindIndices: [EventKind: Int32] = [:]
@@ -107,6 +111,9 @@ public struct TransactionAssembler: ~Copyable {
 
     /// Bytes of the event that waits for its `last`; what the next message may hand on at most, TRUNCATE of several tables aside.
     public var openByteCount: Int { encoder.openByteCount }
+
+    /// Of the transaction that has begun and not ended; `.none` outside one.
+    public var currentTransactionID: TransactionID { current?.transactionID ?? .none }
 
     /// Whether a transaction has begun and not ended.
     public var isInTransaction: Bool { current != nil }
@@ -221,6 +228,7 @@ public struct TransactionAssembler: ~Copyable {
         let plan = try plan(for: id)
         guard let position = try nextPosition() else { return }
         guard !plan.operations[operation.rawValue].isExcluded else { return }
+        guard !plan.isRefused else { throw .relationRefused(id, commitLSN: position.commitLSN) }
         let newCount = decoder.newColumns.count
         let oldCount = decoder.oldColumns.count
         guard operation == .delete || newCount == plan.columns.count,
@@ -254,9 +262,11 @@ public struct TransactionAssembler: ~Copyable {
         var failure = attempt { (encoder) throws(EncodingFailure) in
             try encoder.openRow(operation, of: plan, ordinal: ordinal, row: row)
         }
-        if case .compositeChanged = failure {
+        if failure.map({ Self.isWorthAsking(about: $0, plan) }) ?? false {
             // The type has changed since the catalogue was asked, or, behind a backlog, since the row was written.
-            guard let authority, authority.refresh(&types, for: plan.typeOIDs) else { return .databaseUnavailable }
+            guard let authority, authority.refresh(&types, of: currentTransactionID, for: plan.typeOIDs) else {
+                return .databaseUnavailable
+            }
             plan.refreshForms(types)
             encoder.context.writesChangedCompositesAsText = true
             failure = attempt { (encoder) throws(EncodingFailure) in
@@ -270,6 +280,15 @@ public struct TransactionAssembler: ~Copyable {
             }
         }
         return failure
+    }
+
+    /// Whether a type of the row's may have changed: a composite has another number of fields, or a text is not of the type that one had.
+    private static func isWorthAsking(about failure: EncodingFailure, _ plan: RelationPlan) -> Bool {
+        switch failure {
+        case .compositeChanged: true
+        case .poison(.malformedValue): plan.hasComposites
+        case .poison, .databaseUnavailable: false
+        }
     }
 
     @inline(__always)
@@ -316,6 +335,7 @@ public struct TransactionAssembler: ~Copyable {
         let plan = RelationPlan(
             relation, configuration: configuration, template: template, exclusions: exclusions, identity: identity,
             types: types, primaryKey: primaryKeys.removeValue(forKey: relation.id) ?? [],
+            isRefused: refusedRelations.remove(relation.id) != nil,
             kindIndex: { kindIndex(entity: $0, operation: $1) })
         plans[relation.id] = plan
         lastPlan = plan

@@ -82,13 +82,14 @@ public struct TypeCatalogue: Sendable {
     /// The catalogue no longer has it: dropped since the change was made.
     public mutating func insertUnknown(_ oid: UInt32) { unknown.insert(oid) }
 
-    /// Forgets the composite types among `oids` and in what they are made of: the only ones whose description can change.
-    public mutating func forgetComposites(in oids: some Sequence<UInt32>) {
-        var changeable: [UInt32] = []
-        visit(oids) { oid, row in
-            if let row, !row.attributes.isEmpty || row.kind == "c" { changeable.append(oid) }
+    /// Forgets `oids` and what they are made of: a type's attributes and its cast to json may have changed.
+    public mutating func forget(_ oids: some Sequence<UInt32>) {
+        var known: [UInt32] = []
+        visit(oids) { oid, _ in known.append(oid) }
+        for oid in known {
+            rows[oid] = nil
+            unknown.remove(oid)
         }
-        for oid in changeable { rows[oid] = nil }
     }
 
     /// For people.
@@ -97,20 +98,31 @@ public struct TypeCatalogue: Sendable {
     }
 
     /// How `to_json` shows it. A domain is shown as its base type.
-    func form(of oid: UInt32) -> ValueForm { form(of: oid, depth: 0) }
+    func form(of oid: UInt32) -> ValueForm {
+        var known: [UInt32: ValueForm] = [:]
+        return form(of: oid, depth: 0, &known)
+    }
 
-    private func form(of oid: UInt32, depth: Int) -> ValueForm {
-        if let known = Self.builtIn[oid] { return known.form }
+    /// - Parameter known: Each type's form is made once and shared: composites of composites, twice each, would be made 2ⁿ times.
+    private func form(of oid: UInt32, depth: Int, _ known: inout [UInt32: ValueForm]) -> ValueForm {
+        if let builtIn = Self.builtIn[oid] { return builtIn.form }
+        if let form = known[oid] { return form }
+        let form = newForm(of: oid, depth: depth, &known)
+        known[oid] = form
+        return form
+    }
+
+    private func newForm(of oid: UInt32, depth: Int, _ known: inout [UInt32: ValueForm]) -> ValueForm {
         guard depth < Self.depthLimit, let row = rows[oid] else { return .unknown }
-        if row.baseOID != 0 { return form(of: row.baseOID, depth: depth + 1) }
+        if row.baseOID != 0 { return form(of: row.baseOID, depth: depth + 1, &known) }
         if row.elementOID != 0 {
-            return .array(of: form(of: row.elementOID, depth: depth + 1), delimiter: row.elementDelimiter)
+            return .array(of: form(of: row.elementOID, depth: depth + 1, &known), delimiter: row.elementDelimiter)
         }
         if row.kind == "c" {
-            let fields = row.attributes.map { attribute in
-                CompositeForm.Field(
-                    key: JSONText.string(attribute.name) + Array(":".utf8),
-                    form: form(of: attribute.typeOID, depth: depth + 1))
+            var fields: [CompositeForm.Field] = []
+            for attribute in row.attributes {
+                let form = form(of: attribute.typeOID, depth: depth + 1, &known)
+                fields.append(CompositeForm.Field(key: JSONText.string(attribute.name) + Array(":".utf8), form: form))
             }
             return .composite(CompositeForm(fields: fields))
         }

@@ -28,6 +28,15 @@ indirect enum ValueForm: Sendable, Equatable {
     case cast(typeOID: UInt32)
     /// The catalogue no longer has the type: its text, and it is counted.
     case unknown
+
+    /// Whether it is a composite, or made of some.
+    var hasComposites: Bool {
+        switch self {
+        case .composite: true
+        case .array(let element, _): element.hasComposites
+        case .scalar, .vector, .hstore, .cast, .unknown: false
+        }
+    }
 }
 
 /// A composite type's fields, in the order of their text.

@@ -1,4 +1,5 @@
 import Capture
+import Glibc
 import PGOutput
 import PostgresReplication
 import WAL
@@ -8,23 +9,52 @@ enum CatalogueReader {
     /// Longer than any catalogue lookup takes, shorter than what the server waits for a status.
     static let timeout = Duration.seconds(2)
 
+    /// A transaction is sent when it is flushed; others see it a little later, behind a synchronous standby when that has answered.
+    private static let visibilityTimeout = Duration.seconds(1)
+
     /// Fills `assembler` before `relation` is received by it.
     /// - Throws: what the connection throws: nothing goes on with a guess.
     static func describe(
         _ relation: Relation, for assembler: inout TransactionAssembler, over connection: borrowing SQLConnection
     ) throws(PostgresError) {
-        try refresh(&assembler.types, for: relation.columns.map(\.typeOID), over: connection)
-        if assembler.needsPrimaryKey(relation) {
+        let typeOIDs = relation.columns.map(\.typeOID)
+        assembler.types.forget(typeOIDs)
+        let needsPrimaryKey = assembler.needsPrimaryKey(relation)
+        guard needsPrimaryKey || !assembler.types.missing(typeOIDs).isEmpty else { return }
+        try waitUntilVisible(assembler.currentTransactionID, over: connection)
+        try refresh(&assembler.types, for: typeOIDs, over: connection)
+        if needsPrimaryKey {
             assembler.primaryKeys[relation.id] = try primaryKey(of: relation.id, over: connection)
         }
     }
 
-    /// Looks up what is not known of these types, and the composite ones again, whose attributes may have changed.
+    /// Waits until what a transaction did to the catalogue can be seen: a type may have been made in the transaction that uses it.
+    /// - Throws: `.timedOut`; what the connection throws.
+    static func waitUntilVisible(
+        _ transactionID: TransactionID, over connection: borrowing SQLConnection
+    ) throws(PostgresError) {
+        guard transactionID != .none else { return }
+        let deadline = Instant.now + visibilityTimeout
+        let sql = """
+            SELECT pg_catalog.pg_visible_in_snapshot(
+                (CASE WHEN $1::pg_catalog.int8 <= m.low THEN m.high + $1::pg_catalog.int8
+                      ELSE m.high - 4294967296 + $1::pg_catalog.int8 END)::pg_catalog.text::pg_catalog.xid8, m.snapshot)
+            FROM (SELECT s.snapshot, s.xmax & 4294967295 AS low, s.xmax - (s.xmax & 4294967295) AS high
+                  FROM (SELECT snapshot, pg_catalog.pg_snapshot_xmax(snapshot)::pg_catalog.text::pg_catalog.int8 AS xmax
+                        FROM pg_catalog.pg_current_snapshot() AS snapshot) AS s) AS m
+            """
+        while try connection.query(sql, [String(transactionID.rawValue)], timeout: timeout).first?.first != "t" {
+            guard Instant.now < deadline else {
+                throw .timedOut(command: "waiting until transaction \(transactionID) is visible")
+            }
+            usleep(2000)
+        }
+    }
+
+    /// Looks up what is not known of these types, round by round: an array's elements, a domain's base, a composite's attributes.
     static func refresh(
         _ types: inout TypeCatalogue, for typeOIDs: [UInt32], over connection: borrowing SQLConnection
     ) throws(PostgresError) {
-        types.forgetComposites(in: typeOIDs)
-        // What a type is made of is found round by round: an array's elements, a domain's base, a composite's attributes.
         while true {
             let missing = types.missing(typeOIDs)
             if missing.isEmpty { return }
@@ -43,7 +73,7 @@ enum CatalogueReader {
             """
             SELECT t.oid, t.typname, t.typtype,
                    CASE WHEN t.typsubscript = 'pg_catalog.array_subscript_handler'::pg_catalog.regproc THEN t.typelem ELSE 0 END,
-                   ascii(coalesce(e.typdelim, ',')), t.typbasetype,
+                   pg_catalog.ascii(coalesce(e.typdelim, ',')::pg_catalog.text), t.typbasetype,
                    CASE WHEN f.oid IS NULL OR t.oid < 16384 THEN '' WHEN f.prosrc = 'hstore_to_json' AND l.lanname = 'c' THEN 'hstore'
                         ELSE 'function' END
             FROM pg_catalog.pg_type t LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem
@@ -91,34 +121,45 @@ enum CatalogueReader {
         return attributes
     }
 
-    /// A value's text cast to its type and that to json, as the database does it now.
+    /// A value's text cast to its type and that to json, as the database does it now. The cast is the user's own code.
     /// - Returns: What became of it; never `.unavailable`, for which the connection throws.
+    /// - Throws: what the connection throws; never with what the server said of the value.
     static func json(
         of text: String, castFrom typeOID: UInt32, over connection: borrowing SQLConnection
     ) throws(PostgresError) -> CastAnswer {
-        let names = try connection.query(
-            "SELECT pg_catalog.format_type(oid, NULL) FROM pg_catalog.pg_type WHERE oid = $1::pg_catalog.oid",
-            [String(typeOID)], timeout: timeout)
-        // format_type quotes what has to be quoted, and names the schema where the path does not.
-        guard let name = names.first?.first.flatMap({ $0 }) else { return .unknown }
+        guard let name = try castableName(of: typeOID, over: connection) else { return .unknown }
         do throws(PostgresError) {
             let rows = try connection.query("SELECT $1::\(name)::pg_catalog.json::text", [text], timeout: timeout)
-            // A cast may give NULL, which is `null` to to_json only where the value is.
-            return .json(rows.first?.first.flatMap { $0 } ?? "null")
+            // to_json takes no NULL from a cast either.
+            return rows.first?.first.flatMap { $0 }.map { .json($0) } ?? .refused
         } catch {
-            // Its message may quote the value: it goes no further where the cast itself refuses.
-            guard case .server(let sqlState, _, _, _, _, _) = error else { throw error }
-            switch sqlState {
-            // Undefined object, function or cast: dropped since.
-            case "42704", "42883", "42846": return .unknown
-            // Insufficient privilege.
-            case "42501": throw error
+            guard case .server(let sqlState, let severity, _, _, _, _) = error else { throw error }
+            switch String(sqlState.prefix(2)) {
+            // Data, constraints, what routines raise: the cast itself refuses.
+            case "22", "23", "2F", "38", "39", "P0": return .refused
+            // An undefined object may be the cast, gone since it was looked for, or something that its function needs.
+            case "42" where try castableName(of: typeOID, over: connection) == nil: return .unknown
             default:
-                // 08 connection, 53 resources, 57 operator, 58 system: another time it may go well.
-                if ["08", "53", "57", "58"].contains(String(sqlState.prefix(2))) { throw error }
-                return .refused
+                throw .server(
+                    sqlState: sqlState, severity: severity, message: "the cast of \(name) to json failed", detail: nil,
+                    hint: nil, command: "SELECT $1::\(name)::json")
             }
         }
+    }
+
+    /// The type's name as SQL, if it has a cast to json through a function; nil: type or cast are gone.
+    private static func castableName(
+        of typeOID: UInt32, over connection: borrowing SQLConnection
+    ) throws(PostgresError) -> String? {
+        // format_type quotes what has to be quoted, and names the schema where the path does not.
+        let rows = try connection.query(
+            """
+            SELECT pg_catalog.format_type(t.oid, NULL) FROM pg_catalog.pg_type t
+            JOIN pg_catalog.pg_cast c ON c.castsource = t.oid AND c.casttarget = 'pg_catalog.json'::pg_catalog.regtype
+                AND c.castmethod = 'f'
+            WHERE t.oid = $1::pg_catalog.oid
+            """, [String(typeOID)], timeout: timeout)
+        return rows.first?.first.flatMap { $0 }
     }
 
     private static func primaryKey(

@@ -1,118 +1,159 @@
-import Capture
 import PGOutput
 import PostgresReplication
+import WAL
 
-/// Watches that `[events.columns]` keeps hiding what it is meant to hide: its rules go by name, and a column can be renamed.
+/// Watches that `[events.columns]` keeps hiding what it is meant to hide: its rules go by name, and tables and columns are renamed.
 ///
-/// A column that was renamed away from its rule would go out in full. So a table that had some of its ruled columns when the
-/// catalogue was asked and is described with fewer of them, while it has a column that was not there then, stops the
-/// streamer before a row of it is written. Rules may name a column by its old name and its new one: one of them is there.
+/// Whatever could be a ruled column under another name stops the streamer before a row of it is written: a table that is described
+/// without a column that has a rule, and a table without rules that is, was or belongs to one that has some. What the operator
+/// marked with `?` may be absent. Names are compared by their bytes, as PostgreSQL does.
 struct ColumnRules {
+    private typealias Name = [UInt8]
+
     private struct Table {
-        /// All that it had when the catalogue was asked.
-        var columns: Set<String>
-        /// How many of them have a rule.
-        var ruledCount: Int
+        var rule: RuledTable
+        /// nil: there is none of that name now.
+        var relationID: RelationID?
     }
 
-    /// By `schema.table`.
-    private let names: [String: Set<String>]
-    private var tables: [String: Table] = [:]
-    /// Rules that no column has now, a sentence each.
-    private(set) var warnings: [String] = []
+    /// What the catalogue says of a relation now.
+    private struct Known {
+        var columns: Set<Name> = []
+        /// Whether the publication names some of its columns only.
+        var hasColumnList = false
+        /// The table's own name now, its roots' and its partitions'.
+        var relatives: [String] = []
+    }
 
-    /// Looks at the tables that have rules; one that does not exist (yet) is looked at when it is described.
-    /// - Throws: `.stop(.configuration)` where a table has none of the columns that its rules name, or its partitions are published under their own names.
-    init(
-        _ capture: CaptureConfiguration, publication: String, sql: borrowing SQLConnection
-    ) throws(StreamerError) {
-        var names = capture.masks.mapValues { Set($0.keys) }
-        names.merge(capture.excludedColumns.mapValues { Set($0) }) { $0.union($1) }
-        self.names = names
-        for table in names.keys.sorted() {
-            let columns: Set<String>
-            let isByPartition: Bool
+    private let publication: String
+    private var tables: [Name: Table] = [:]
+
+    /// Looks at the tables that have rules.
+    /// - Throws: `.stop(.configuration)` where a table or a column that a rule names is not there, or a rule's table is not published under its own name.
+    init(_ ruled: [RuledTable], publication: String, sql: borrowing SQLConnection) throws(StreamerError) {
+        self.publication = publication
+        for rule in ruled {
+            let relationID: RelationID?
+            var known = Known()
             do throws(PostgresError) {
-                columns = try Self.columns(of: table, sql: sql)
-                isByPartition = try Self.isPublishedByPartition(table, publication: publication, sql: sql)
+                relationID = try Self.relation(named: rule.name, sql: sql)
+                if let relationID { known = try Self.known(of: relationID, publication: publication, sql: sql) }
             } catch {
                 throw .postgres(error)
             }
-            guard !isByPartition else {
-                throw .stop(
-                    .configuration,
-                    what:
-                        "[events.columns] names the partitioned table \(table), whose partitions publication \(publication) publishes under their own names",
-                    remedy: "Name each partition, or ALTER PUBLICATION … SET (publish_via_partition_root = true)")
+            guard relationID != nil || rule.mayBeAbsent else {
+                throw Self.refused(
+                    "[events.columns] names the table \(rule.name), which does not exist", Self.tableRemedy)
             }
-            guard !columns.isEmpty else { continue }
-            let ruled = names[table] ?? []
-            let missing = ruled.subtracting(columns).sorted()
-            guard missing.count < ruled.count else {
-                throw .stop(
-                    .configuration,
-                    what:
-                        "[events.columns] names \(missing.joined(separator: ", ")) of \(table), which has no such column",
-                    remedy: "Correct the names: a rule for a column that is not there hides nothing")
+            tables[Array(rule.name.utf8)] = Table(rule: rule, relationID: relationID)
+            let absent = rule.columns.filter { !$0.mayBeAbsent && !known.columns.contains(Array($0.name.utf8)) }
+            guard relationID == nil || absent.isEmpty else {
+                let names = absent.map(\.name).sorted().joined(separator: ", ")
+                throw Self.refused(
+                    "[events.columns] names \(names) of \(rule.name), which has no such column", Self.columnRemedy)
             }
-            for name in missing { warnings.append("\(table) has no column \(name)") }
-            learn(table, columns: columns)
+            if let relationID { try requireOwnName(rule.name, relationID, sql: sql) }
         }
     }
 
-    /// Before a table is described for the first time that was not there at the start.
-    mutating func learn(_ relation: Relation, sql: borrowing SQLConnection) throws(PostgresError) {
-        let table = Self.name(of: relation)
-        guard names[table] != nil, tables[table] == nil else { return }
-        learn(table, columns: try Self.columns(of: table, sql: sql))
+    /// Why no row of `relation` may be written, if none may: a ruled column may have another name.
+    /// - Throws: what the connection throws.
+    func refusal(of relation: Relation, sql: borrowing SQLConnection) throws(StreamerError) -> StreamerError? {
+        guard !tables.isEmpty else { return nil }
+        let name = "\(relation.namespace).\(relation.name)"
+        let rule = tables[Array(name.utf8)]?.rule
+        let described = Set(relation.columns.map { Array($0.name.utf8) })
+        let absent = rule?.columns.filter { !$0.mayBeAbsent && !described.contains(Array($0.name.utf8)) } ?? []
+        if rule != nil, absent.isEmpty { return nil }
+        let known: Known
+        do throws(PostgresError) {
+            known = try Self.known(of: relation.id, publication: publication, sql: sql)
+        } catch {
+            throw .postgres(error)
+        }
+        guard rule != nil else {
+            let isRuled = tables.values.contains { $0.relationID == relation.id }
+            let relative = known.relatives.first { tables[Array($0.utf8)] != nil }
+            guard isRuled || relative != nil else { return nil }
+            return Self.refused(
+                "\(name) comes without rules, but \(relative ?? "the same table under another name") has some in [events.columns]",
+                Self.tableRemedy)
+        }
+        // A column list of the publication leaves it out: the table still has it, and nothing that was described is strange.
+        if known.hasColumnList, described.isSubset(of: known.columns),
+            absent.allSatisfy({ known.columns.contains(Array($0.name.utf8)) })
+        {
+            return nil
+        }
+        return Self.refused(
+            "\(name) comes without the column \(absent.map(\.name).sorted().joined(separator: ", ")), which [events.columns] names",
+            Self.columnRemedy)
     }
 
-    private mutating func learn(_ table: String, columns: Set<String>) {
-        tables[table] = Table(columns: columns, ruledCount: columns.intersection(names[table] ?? []).count)
+    private static let columnRemedy =
+        "Nothing of it was published. A rule must not miss a column under another name: correct the name, or mark a column that was dropped, renamed or not yet added with ? (\"email?\"), with its other name beside it, until the slot has passed that change"
+    private static let tableRemedy =
+        "Nothing of it was published. Name the table as it is published (a partitioned table needs publish_via_partition_root, or a rule for each partition); one that was renamed or is not yet made is marked with ? (\"public.tb_user?\"), with its other name beside it"
+
+    private static func refused(_ what: String, _ remedy: String) -> StreamerError {
+        .stop(.configuration, what: what, remedy: remedy)
     }
 
-    /// - Throws: `.stop(.configuration)` where a ruled column may have got another name.
-    func require(_ relation: Relation) throws(StreamerError) {
-        let table = Self.name(of: relation)
-        guard let ruled = names[table], let known = tables[table] else { return }
-        let described = Set(relation.columns.map(\.name))
-        let strangers = described.subtracting(known.columns).subtracting(ruled).sorted()
-        // Fewer, and nothing new: a column list of the publication leaves it out, or it is not there yet.
-        guard described.intersection(ruled).count < known.ruledCount, !strangers.isEmpty else { return }
-        throw .stop(
-            .configuration,
-            what:
-                "\(table) no longer has the column \(ruled.subtracting(described).sorted().joined(separator: " or ")) that [events.columns] names, but has \(strangers.joined(separator: ", "))",
-            remedy:
-                "Nothing of it was published. If a column was renamed, name the new name beside the old one; if one was dropped, take its name out; then start again"
-        )
+    /// A partitioned table that is published by its partitions, or a partition that is published by its root, has its rows under a name that the rule is not for.
+    private func requireOwnName(
+        _ name: String, _ relationID: RelationID, sql: borrowing SQLConnection
+    ) throws(StreamerError) {
+        let rows = try StreamerError.ofPostgres { () throws(PostgresError) in
+            try sql.query(
+                """
+                SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_publication p ON p.pubname = $2
+                WHERE c.oid = $1::pg_catalog.oid
+                    AND (c.relkind = 'p' AND NOT p.pubviaroot OR c.relispartition AND p.pubviaroot)
+                """, [String(relationID.rawValue), publication], timeout: CatalogueReader.timeout)
+        }
+        guard rows.isEmpty else {
+            throw Self.refused(
+                "publication \(publication) does not publish the rows of \(name) under that name, by which [events.columns] has rules",
+                Self.tableRemedy)
+        }
     }
 
-    private static func name(of relation: Relation) -> String { "\(relation.namespace).\(relation.name)" }
-
-    private static func isPublishedByPartition(
-        _ table: String, publication: String, sql: borrowing SQLConnection
-    ) throws(PostgresError) -> Bool {
+    private static func relation(
+        named name: String, sql: borrowing SQLConnection
+    ) throws(PostgresError) -> RelationID? {
         let rows = try sql.query(
             """
-            SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-            JOIN pg_catalog.pg_publication p ON p.pubname = $2 AND NOT p.pubviaroot
-            WHERE n.nspname || '.' || c.relname = $1 AND c.relkind = 'p'
-            """, [table, publication], timeout: CatalogueReader.timeout)
-        return !rows.isEmpty
+            SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+            WHERE pg_catalog.concat(n.nspname, '.', c.relname) OPERATOR(pg_catalog.=) $1::pg_catalog.text
+                AND c.relkind IN ('r', 'p')
+            """, [name], timeout: CatalogueReader.timeout)
+        return rows.first?.first.flatMap { $0 }.flatMap { UInt32($0) }.map { RelationID($0) }
     }
 
-    /// None: there is no such table.
-    private static func columns(
-        of table: String, sql: borrowing SQLConnection
-    ) throws(PostgresError) -> Set<String> {
-        let rows = try sql.query(
+    private static func known(
+        of relationID: RelationID, publication: String, sql: borrowing SQLConnection
+    ) throws(PostgresError) -> Known {
+        let oid = String(relationID.rawValue)
+        var known = Known()
+        let columns = try sql.query(
             """
-            SELECT a.attname FROM pg_catalog.pg_class c
-            JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-            JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-            WHERE n.nspname || '.' || c.relname = $1
-            """, [table], timeout: CatalogueReader.timeout)
-        return Set(rows.compactMap { $0.first.flatMap { $0 } })
+            SELECT a.attname FROM pg_catalog.pg_attribute a
+            WHERE a.attrelid = $1::pg_catalog.oid AND a.attnum > 0 AND NOT a.attisdropped
+            """, [oid], timeout: CatalogueReader.timeout)
+        known.columns = Set(columns.compactMap { $0.first.flatMap { $0 }.map { Array($0.utf8) } })
+        // The trees are of what is a partition or has some; of another table it is the table alone.
+        let relatives = try sql.query(
+            """
+            SELECT pg_catalog.concat(n.nspname, '.', c.relname),
+                EXISTS (SELECT FROM pg_catalog.pg_publication_rel r JOIN pg_catalog.pg_publication p ON p.oid = r.prpubid
+                        WHERE p.pubname = $2 AND r.prrelid = c.oid AND r.prattrs IS NOT NULL)
+            FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+            WHERE c.oid = $1::pg_catalog.oid
+                OR c.oid IN (SELECT a.relid FROM pg_catalog.pg_partition_ancestors($1::pg_catalog.oid::pg_catalog.regclass) a)
+                OR c.oid IN (SELECT t.relid FROM pg_catalog.pg_partition_tree($1::pg_catalog.oid::pg_catalog.regclass) t)
+            """, [oid, publication], timeout: CatalogueReader.timeout)
+        known.relatives = relatives.compactMap { $0.first.flatMap { $0 } }
+        known.hasColumnList = relatives.contains { $0.last == "t" }
+        return known
     }
 }

@@ -83,7 +83,11 @@ public final class EventReader {
 
     private func fits(_ message: StoredMessage) -> Bool {
         if entity == nil, operation == nil { return true }
-        guard let kind = EventFields.kind(of: message.payload) else { return false }
+        guard var kind = EventFields.kind(of: message.payload) else { return false }
+        // FraiseQL's format has one word for all other operations; the subject's last token is the operation.
+        if kind.operation == "CUSTOM", let token = message.subject.split(separator: ".").last {
+            kind.operation = String(token)
+        }
         return (entity.map { $0 == kind.entity } ?? true)
             && (operation.map { $0.uppercased() == kind.operation.uppercased() } ?? true)
     }

@@ -118,7 +118,7 @@ enum FailurePolicy {
             .stop(
                 .poisonEvent,
                 remedy:
-                    "Nothing was skipped. Name a uuid column of the table in [events.identity] (and see that its replica identity carries it), exclude the table or the operation in events.exclude, or choose another events.format"
+                    "Nothing was skipped. Name a uuid column of the table in [events.identity] (and see that its replica identity carries it), exclude the table or the operation in events.exclude, or choose another events.format; a logical message needs a UUID from whoever emits it"
             )
         case .poison:
             .stop(
@@ -128,6 +128,8 @@ enum FailurePolicy {
             )
         case .historyDiverged, .transactionShrank: .stop(.historyDiverged, remedy: LostHistory.remedy)
         case .protocolViolation: .stop(.unexpected, remedy: "Nothing was skipped. Please report it")
+        // The session knows why, and says that instead.
+        case .relationRefused: .stop(.configuration, remedy: "Correct [events.columns]")
         case .catalogueUnavailable: .retry(hint: "the catalogue is asked again")
         case .subjectTemplate: .stop(.configuration, remedy: "Correct events.subject")
         }

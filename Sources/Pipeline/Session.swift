@@ -30,7 +30,9 @@ final class Session {
     private var isSQLLost = false
     private var decoder = PGOutputDecoder()
     private var assembler: TransactionAssembler
-    private var columnRules: ColumnRules
+    private let columnRules: ColumnRules
+    /// Why rows of these relations must not be published.
+    private var refusals: [RelationID: StreamerError] = [:]
     private var tracker: CheckpointTracker
     private var schedule: StandbyStatusSchedule
     private var announcedKindCount = 0
@@ -41,6 +43,7 @@ final class Session {
     private var isMoreBuffered = false
     /// Why the catalogue could not be asked while a row was being encoded.
     private var catalogueError: PostgresError?
+    private var hasAsked = false
     private var unknownTypeValueCount: UInt64 = 0
     private var pace = ReadingPace()
 
@@ -186,8 +189,11 @@ final class Session {
             var sink = window
             action = try assembler.receive(message, of: decoder, bytes: payload, sendTime: sendTime, into: &sink)
         } catch {
-            if case .catalogueUnavailable = error, let cause = catalogueError { throw .postgres(cause) }
-            throw .capture(error)
+            switch error {
+            case .catalogueUnavailable: throw catalogueError.map { .postgres($0) } ?? .capture(error)
+            case .relationRefused(let id, _): throw refusals[id] ?? .capture(error)
+            default: throw .capture(error)
+            }
         }
         let appendedCount = window.appendedCount.load(ordering: .relaxed)
         switch action {
@@ -201,6 +207,11 @@ final class Session {
         schedule.received(walEnd)
         announceKinds()
         frameCount += 1
+        // What was asked in the middle of a row took a while: statuses come first.
+        if hasAsked {
+            hasAsked = false
+            return .stop
+        }
         return hasRoom && frameCount < Self.frameLimit ? .proceed : .stop
     }
 
@@ -208,18 +219,19 @@ final class Session {
         do throws(PostgresError) {
             if isSQLLost { try reconnectSQL() }
             try CatalogueReader.describe(relation, for: &assembler, over: sql)
-            try columnRules.learn(relation, sql: sql)
         } catch {
             isSQLLost = true
             throw .postgres(error)
         }
-        try columnRules.require(relation)
+        refusals[relation.id] = try columnRules.refusal(of: relation, sql: sql)
+        if refusals[relation.id] != nil { assembler.refusedRelations.insert(relation.id) }
     }
 
     /// Asks over the ordinary connection, which is made anew if it was lost; nil, with `catalogueError` set, if that fails.
     fileprivate func ask<Answer>(
         _ question: (borrowing SQLConnection) throws(PostgresError) -> Answer
     ) -> Answer? {
+        hasAsked = true
         do throws(PostgresError) {
             if isSQLLost { try reconnectSQL() }
             return try question(sql)
@@ -336,9 +348,11 @@ extension Session: CatalogueAuthority {
         } ?? .unavailable
     }
 
-    func refresh(_ types: inout TypeCatalogue, for typeOIDs: [UInt32]) -> Bool {
+    func refresh(_ types: inout TypeCatalogue, of transactionID: TransactionID, for typeOIDs: [UInt32]) -> Bool {
         var refreshed = types
+        refreshed.forget(typeOIDs)
         let isDone: Void? = ask { (sql) throws(PostgresError) in
+            try CatalogueReader.waitUntilVisible(transactionID, over: sql)
             try CatalogueReader.refresh(&refreshed, for: typeOIDs, over: sql)
         }
         types = refreshed

@@ -10,8 +10,8 @@ struct StreamTail: Equatable, Sendable {
         case never
         /// It was deleted, purged or aged out; the sequence remains.
         case gone
-        /// An event, and whether it is its transaction's last.
-        case event(MessageID, isLast: Bool)
+        /// An event, and whether it is its transaction's last; nil: its format does not tell.
+        case event(MessageID, isLast: Bool?)
         /// No message of ours.
         case foreign(subject: String)
     }
@@ -59,11 +59,13 @@ struct StreamTail: Equatable, Sendable {
         guard let id = message.messageID.flatMap({ MessageID($0) }) else {
             return .foreign(subject: message.subject)
         }
-        return .event(id, isLast: id.isGapMarker || isLast(message.payload))
+        return .event(id, isLast: id.isGapMarker ? true : isLast(message.payload))
     }
 
-    /// Reads `transaction.last` from an event of ours: it stands where the encoder puts it, before `source`.
-    static func isLast(_ payload: [UInt8]) -> Bool {
+    /// Reads `transaction.last` from an event of ours: it stands where the encoder puts it, before `source`. FraiseQL's format has none: nil.
+    static func isLast(_ payload: [UInt8]) -> Bool? {
+        let fraiseQLEnd = Array("\"cdc_source\":\"slotstream\"}".utf8)
+        if payload.suffix(fraiseQLEnd.count).elementsEqual(fraiseQLEnd) { return nil }
         // The last occurrence: a value that holds this text stands before it.
         let marker = Array("\"last\":".utf8)
         guard payload.count > marker.count else { return false }

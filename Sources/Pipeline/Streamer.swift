@@ -175,10 +175,7 @@ public final class Streamer: Sendable {
         let joined = try join(replication: replication, sql: sql, link: link)
         let plan = joined.plan
         let identity = joined.facts.identity
-        let columnRules = try ColumnRules(configuration.capture, publication: source.publication, sql: sql)
-        for warning in columnRules.warnings {
-            logger.warning("a rule of [events.columns] does nothing", metadata: ["what": "\(warning)"])
-        }
+        let columnRules = try ColumnRules(configuration.ruledTables, publication: source.publication, sql: sql)
         let assembler = try makeAssembler(joined, payloadLimit: payloadLimit(link.connection))
         do throws(PostgresError) {
             try replication.startReplication(

@@ -78,6 +78,8 @@ public struct StreamerConfiguration: Sendable {
     /// The durable consumer that `setup` creates; nil: none.
     public var consumer: Consumer?
     public var capture: CaptureConfiguration
+    /// The tables of `capture.excludedColumns` and `capture.masks`, with what may be absent of them.
+    public var ruledTables: [RuledTable]
     /// The cryptography that `capture` may need, with the operator's key in it.
     public var captureFunctions: CaptureFunctions
     public var delivery: Delivery
@@ -86,7 +88,8 @@ public struct StreamerConfiguration: Sendable {
 
     public init(
         source: Source, nats: JetStreamConnectionOptions, stream: StreamConfiguration,
-        consumer: Consumer?, capture: CaptureConfiguration, captureFunctions: CaptureFunctions, delivery: Delivery,
+        consumer: Consumer?, capture: CaptureConfiguration, ruledTables: [RuledTable] = [],
+        captureFunctions: CaptureFunctions, delivery: Delivery,
         readyMaxLagBytes: UInt64
     ) {
         self.source = source
@@ -94,6 +97,7 @@ public struct StreamerConfiguration: Sendable {
         self.stream = stream
         self.consumer = consumer
         self.capture = capture
+        self.ruledTables = ruledTables
         self.captureFunctions = captureFunctions
         self.delivery = delivery
         self.readyMaxLagBytes = readyMaxLagBytes

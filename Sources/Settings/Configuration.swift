@@ -130,8 +130,8 @@ public struct Configuration: Sendable, Equatable {
         public var masks: [String: [String: ColumnMask]] = [:]
         /// A file with the key of `hmac` masks in it; set when there is one, and readable when loaded.
         public var maskKeyFile: String?
-        /// What is in `maskKeyFile`, less one trailing newline.
-        public var maskKey = SecretBytes([])
+        /// What is in `maskKeyFile`, less one trailing newline; nil where there is none that can be read.
+        public var maskKey: SecretBytes?
 
         /// The defaults.
         public init() {}

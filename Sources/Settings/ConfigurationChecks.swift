@@ -34,19 +34,19 @@ struct ConfigurationChecks {
         if needsKey, events.maskKeyFile == nil {
             complaints.append(complaint("events.columns.mask", .needs("events.mask_key_file")))
         }
-        if let path = events.maskKeyFile, needsKey, events.maskKey.value.isEmpty {
+        if let path = events.maskKeyFile, needsKey, events.maskKey?.value.isEmpty == true {
             complaints.append(
                 complaint(
                     "events.mask_key_file",
                     .keyFileUnreadable(path: Redaction.path(path), reason: "it has no key in it")))
         }
-        for (table, columns) in events.excludedColumns.sorted(by: { $0.key < $1.key }) {
+        for (table, columns) in events.excludedNames.sorted(by: { $0.key < $1.key }) {
             for column in columns {
                 // An identity that is written nowhere is none.
                 if events.identity[table]?.contains(column) == true {
                     complaints.append(contradiction("events.identity", table, column))
                 }
-                if events.masks[table]?[column] != nil {
+                if events.maskedNames[table]?[column] != nil {
                     complaints.append(contradiction("events.columns.mask", table, column))
                 }
             }

@@ -12,7 +12,7 @@ extension Configuration {
                 publication: source.publication, tables: source.tables, failover: source.failover,
                 walSenderTimeoutMilliseconds: Int(source.walSenderTimeout / .milliseconds(1))),
             nats: connectionOptions, stream: streamConfiguration, consumer: consumer, capture: captureConfiguration,
-            captureFunctions: CaptureFunctions(maskKey: events.maskKey),
+            ruledTables: ruledTables, captureFunctions: CaptureFunctions(maskKey: events.maskKey),
             delivery: StreamerConfiguration.Delivery(
                 inFlightMessages: delivery.inFlightMessages, inFlightBytes: delivery.inFlightBytes,
                 ackTimeout: delivery.ackTimeout, checkpointInterval: delivery.checkpointInterval),
@@ -51,9 +51,19 @@ extension Configuration {
         CaptureConfiguration(
             format: format, subjectPrefix: nats.subjectPrefix, subjectTemplate: events.subject,
             tablePrefixes: events.tablePrefixes, entities: events.entities, identities: events.identity,
-            excludedColumns: events.excludedColumns, masks: events.masks.mapValues { $0.mapValues(Self.mask) },
+            excludedColumns: events.excludedNames, masks: events.maskedNames.mapValues { $0.mapValues(Self.mask) },
             exclusions: events.exclude, messagePrefixes: events.messagePrefixes,
             poisonPolicy: events.onPoison == .stop ? .stop : .reference)
+    }
+
+    private var ruledTables: [RuledTable] {
+        let columns = events.excludedColumns.merging(events.masks.mapValues { Array($0.keys) }, uniquingKeysWith: +)
+        return columns.sorted { $0.key < $1.key }.map { table, columns in
+            let table = RuleName(table)
+            return RuledTable(
+                name: table.name, mayBeAbsent: table.mayBeAbsent,
+                columns: columns.map(RuleName.init).map { .init(name: $0.name, mayBeAbsent: $0.mayBeAbsent) })
+        }
     }
 
     private var format: CaptureConfiguration.Format {

@@ -45,7 +45,7 @@ struct Rig: ~Copyable {
 
     /// As `Pipeline` does before it hands on a Relation.
     private mutating func describe(_ relation: Relation) {
-        _ = authority.refresh(&assembler.types, for: relation.columns.map(\.typeOID))
+        _ = authority.refresh(&assembler.types, of: .none, for: relation.columns.map(\.typeOID))
         if assembler.needsPrimaryKey(relation) {
             assembler.primaryKeys[relation.id] = authority.catalogue.primaryKeys[relation.id] ?? []
         }
@@ -60,8 +60,8 @@ final class StubAuthority: CatalogueAuthority {
 
     func json(of text: String, castFrom typeOID: UInt32) -> CastAnswer { catalogue.casts[text] ?? .unknown }
 
-    func refresh(_ types: inout TypeCatalogue, for typeOIDs: [UInt32]) -> Bool {
-        types.forgetComposites(in: typeOIDs)
+    func refresh(_ types: inout TypeCatalogue, of transactionID: TransactionID, for typeOIDs: [UInt32]) -> Bool {
+        types.forget(typeOIDs)
         while true {
             let missing = types.missing(typeOIDs)
             if missing.isEmpty { return catalogue.isReachable }

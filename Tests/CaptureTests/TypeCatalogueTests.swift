@@ -54,12 +54,28 @@ import Testing
                 .init(key: Array(#""say \"b\"":"#.utf8), form: .scalar(.text)),
             ]))
         #expect(catalogue.form(of: 20_000) == form)
-        // Of all that is known only a composite's attributes can change.
-        catalogue.forgetComposites(in: [20_000])
-        #expect(catalogue.missing([20_000]) == [20_000])
+        catalogue.forget([20_000])
+        #expect(catalogue.missing([20_000, 20_001]).sorted() == [20_000, 20_001])
+        catalogue.insert(Self.row(20_001, "mood"))
         pair.attributes.removeLast()
         catalogue.insert(pair)
         #expect(catalogue.missing([20_000]) == [])
+    }
+
+    @Test(.timeLimit(.minutes(1))) func describesCompositesOfCompositesOnce() {
+        var catalogue = TypeCatalogue()
+        for depth in UInt32(0)..<30 {
+            var row = Self.row(20_000 + depth, "t\(depth)")
+            row.kind = "c"
+            let part = depth == 0 ? 23 : 20_000 + depth - 1
+            row.attributes = [.init(name: "a", typeOID: part), .init(name: "b", typeOID: part)]
+            catalogue.insert(row)
+        }
+        guard case .composite(let form) = catalogue.form(of: 20_029) else {
+            Issue.record("no composite")
+            return
+        }
+        #expect(form.fields.count == 2)
     }
 
     @Test func goesByCastsToJSON() {

@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 
-from tenants import record_entries, stopped, tenant_maker, tenants  # noqa: F401
+from tenants import stopped, tenant_maker, tenants  # noqa: F401
 
 KEY = b"not\nfor\0text\xff"
 
@@ -83,43 +83,126 @@ def test_ordinals_and_ids_do_not_shift_when_rules_change_between_two_starts(pair
 
 
 def test_a_ruled_column_that_is_renamed_while_it_streams_stops_before_a_row_goes_out(pair, tenants):
-    tenant = _tenant(tenants, pair, exclude=(), mask={"email": "hmac"})
+    tenant = _tenant(tenants, pair, exclude=(), mask={"email": "hmac", "phone": "hmac"})
     tenant.streamer.start()
-    tenant.run("INSERT INTO tb_user VALUES (1, 'ann@example.org', 'p', 'h', 'n')")
+    tenant.run("INSERT INTO tb_user VALUES (1, 'ann@example.org', '555', 'h', 'n')")
     tenant.wait_stored(1)
     tenant.run("ALTER TABLE tb_user RENAME email TO mail")
-    tenant.run("INSERT INTO tb_user VALUES (2, 'bob@example.org', 'p', 'h', 'n')")
+    tenant.run("INSERT INTO tb_user VALUES (2, 'bob@example.org', '555', 'h', 'n')")
     said = stopped(tenant.streamer, 78, "configuration")
-    assert "email" in said and "mail" in said and "example.org" not in said
+    assert "email" in said and "public.tb_user" in said and "example.org" not in said
     assert tenant.last_sequence() == 1
-    # With both names it goes on, and the new one hides.
-    both = tenant.another({'events.columns.mask."public.tb_user"': {"email": "hmac", "mail": "hmac"}})
+    # It says so again, whoever starts it; with both names it goes on, and the new one hides.
+    tenant.streamer.start(wait=False)
+    stopped(tenant.streamer, 78, "configuration")
+    both = _with_mask(tenant, {"email?": "hmac", "mail": "hmac", "phone": "hmac"})
     both.start()
     tenant.wait_stored(2)
     assert tenant.events()[1].json["entity"]["mail"] == digest("bob@example.org")
-    assert any("email" in entry["what"] for entry in record_entries(both, "a rule of [events.columns] does nothing"))
+
+
+def _with_mask(tenant, mask: dict, table: str = "public.tb_user"):
+    """Another streamer, with this mask and no other."""
+    tenant.overrides = {name: values for name, values in tenant.overrides.items() if not name.startswith("events.columns")}
+    return tenant.another({f'events.columns.mask."{table}"': mask})
 
 
 def test_rows_from_before_a_rename_that_are_read_after_it_are_hidden_too(pair, tenants):
     tenant = _tenant(tenants, pair, exclude=(), mask={"email": "hmac"})
     tenant.run("INSERT INTO tb_user VALUES (1, 'ann@example.org', 'p', 'h', 'n')")
     tenant.run("ALTER TABLE tb_user RENAME email TO mail")
-    only_new = tenant.another({'events.columns.mask."public.tb_user"': {"mail": "hmac"}})
-    only_new.config.write_text(only_new.config.read_text().replace('"email" = "hmac"\n', ""))
+    only_new = _with_mask(tenant, {"mail": "hmac"})
     only_new.start(wait=False)
     stopped(only_new, 78, "configuration")
     assert tenant.last_sequence() == 0
-    both = tenant.another({'events.columns.mask."public.tb_user"': {"email": "hmac", "mail": "hmac"}})
+    both = _with_mask(tenant, {"email?": "hmac", "mail?": "hmac"})
     both.start()
     tenant.wait_stored(1)
     assert tenant.events()[0].json["entity"]["email"] == digest("ann@example.org")
 
 
-def test_a_rule_for_a_column_that_is_not_there_is_a_configuration_error(pair, tenants):
-    tenant = _tenant(tenants, pair, exclude=("pasword_hash",), mask={"e_mail": "text:x"})
+def test_a_column_that_takes_the_name_of_a_ruled_one_does_not_hide_the_renamed_one(pair, tenants):
+    tenant = _tenant(tenants, pair, exclude=(), mask={"email": "hmac"})
+    tenant.run("ALTER TABLE tb_user RENAME email TO mail")
+    tenant.run("INSERT INTO tb_user VALUES (1, 'ann@example.org', 'p', 'h', 'n')")
+    tenant.run("ALTER TABLE tb_user ADD email TEXT")
+    tenant.streamer.start(wait=False)
+    stopped(tenant.streamer, 78, "configuration")
+    assert tenant.last_sequence() == 0
+
+
+def test_a_ruled_column_that_is_dropped_stops_until_it_is_marked(pair, tenants):
+    tenant = _tenant(tenants, pair, exclude=(), mask={"email": "hmac", "phone": "hmac"})
+    tenant.streamer.start()
+    tenant.run("INSERT INTO tb_user VALUES (1, 'ann@example.org', '555', 'h', 'n')")
+    tenant.run("ALTER TABLE tb_user DROP email; INSERT INTO tb_user VALUES (2, '555', 'h', 'n')")
+    stopped(tenant.streamer, 78, "configuration")
+    marked = _with_mask(tenant, {"email?": "hmac", "phone": "hmac"})
+    marked.start()
+    tenant.wait_stored(2)
+    assert [event.json["entity"].get("email") for event in tenant.events()] == [digest("ann@example.org"), None]
+
+
+def test_a_column_list_that_leaves_a_ruled_column_out_is_no_rename(pair, tenants):
+    tenant = _tenant(tenants, pair, exclude=(), mask={"email": "hmac", "phone": "hmac"})
+    tenant.run(f"ALTER TABLE tb_user REPLICA IDENTITY DEFAULT; ALTER PUBLICATION {tenant.name} SET TABLE tb_user (id, phone)")
+    tenant.streamer.start()
+    tenant.run("INSERT INTO tb_user VALUES (1, 'ann@example.org', '555', 'h', 'n')")
+    tenant.wait_stored(1)
+    assert tenant.events()[0].json["entity"] == {"id": 1, "phone": digest("555")}
+
+
+def test_a_ruled_table_that_is_renamed_stops_before_a_row_goes_out(pair, tenants):
+    tenant = _tenant(tenants, pair, exclude=(), mask={"email": "hmac"})
+    tenant.streamer.start()
+    tenant.run("INSERT INTO tb_user VALUES (1, 'ann@example.org', 'p', 'h', 'n')")
+    tenant.wait_stored(1)
+    tenant.run("ALTER TABLE tb_user RENAME TO tb_person")
+    tenant.run("INSERT INTO tb_person VALUES (2, 'bob@example.org', 'p', 'h', 'n')")
+    said = stopped(tenant.streamer, 78, "configuration")
+    assert "public.tb_person" in said and "example.org" not in said
+    tenant.streamer.start(wait=False)
+    assert "public.tb_user" in stopped(tenant.streamer, 78, "configuration")
+    # A new name alone would not hide what was written under the old one.
+    other = _with_mask(tenant, {"email": "hmac"}, "public.tb_person")
+    other.start()
+    tenant.wait_stored(2)
+    assert tenant.events()[1].json["entity"]["email"] == digest("bob@example.org")
+
+
+def test_rows_from_before_a_table_was_renamed_are_hidden_too(pair, tenants):
+    tenant = _tenant(tenants, pair, exclude=(), mask={"email": "hmac"})
+    tenant.run("INSERT INTO tb_user VALUES (1, 'ann@example.org', 'p', 'h', 'n'); ALTER TABLE tb_user RENAME TO tb_person")
+    only_new = _with_mask(tenant, {"email": "hmac"}, "public.tb_person")
+    only_new.start(wait=False)
+    assert "public.tb_person" in stopped(only_new, 78, "configuration")
+    assert tenant.last_sequence() == 0
+    tenant.overrides['events.columns.mask."public.tb_user?"'] = {"email": "hmac"}
+    both = tenant.another({'events.columns.mask."public.tb_person"': {"email": "hmac"}})
+    both.start()
+    tenant.wait_stored(1)
+    assert tenant.events()[0].json["entity"]["email"] == digest("ann@example.org")
+
+
+def test_a_rule_for_a_column_or_a_table_that_is_not_there_is_a_configuration_error(pair, tenants):
+    tenant = _tenant(tenants, pair, exclude=("pasword_hash",), mask={"email": "hmac", "e_mail": "text:x"})
     tenant.streamer.start(wait=False)
     said = stopped(tenant.streamer, 78, "configuration")
     assert "e_mail, pasword_hash" in said and "public.tb_user" in said
+    other = _with_mask(tenant, {"email": "hmac"}, "public.tb_usr")
+    other.start(wait=False)
+    assert "public.tb_usr" in stopped(other, 78, "configuration")
+
+
+def test_a_table_that_is_made_later_has_its_rules_beforehand(pair, tenants):
+    tenant = tenants(pair, setup=False, overrides={"source": {"tables": ["*"]}})
+    tenant.overrides |= _rules(tenant.servers.folder, table="public.tb_later?", exclude=(), mask={"email": "hmac"})
+    tenant.streamer = tenant.another()
+    tenant.streamer.setup()
+    tenant.streamer.start()
+    tenant.run("CREATE TABLE tb_later (id INT PRIMARY KEY, email TEXT); INSERT INTO tb_later VALUES (1, 'ann@example.org')")
+    tenant.wait_stored(1)
+    assert tenant.events()[0].json["entity"]["email"] == digest("ann@example.org")
 
 
 def test_rules_for_a_partitioned_table_want_its_root_published(pair, tenants):
@@ -136,6 +219,11 @@ def test_rules_for_a_partitioned_table_want_its_root_published(pair, tenants):
     tenant.run("INSERT INTO tb_part VALUES (1, 's3cret', 's3cret')")
     tenant.wait_stored(1)
     assert tenant.events()[0].json["entity"] == {"id": 1, "secret2": "x"}
+    # The root is no longer what is published: the partition comes under its own name, without rules.
+    tenant.run(f"ALTER PUBLICATION {tenant.name} SET (publish_via_partition_root = false)")
+    tenant.run("INSERT INTO tb_part VALUES (2, 's3cret', 's3cret')")
+    assert "public.tb_part_1" in stopped(tenant.streamer, 78, "configuration")
+    assert tenant.last_sequence() == 1
 
 
 def test_a_masked_column_in_subject_and_identity_is_masked_there_too(pair, tenants):

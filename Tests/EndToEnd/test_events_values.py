@@ -131,6 +131,33 @@ def test_a_type_that_changes_in_mid_stream_is_followed(pair, tenants):
     assert [members(event.body)["entity"] for event in tenant.events()] == said
 
 
+def test_a_type_and_a_table_that_are_made_in_the_transaction_that_writes_to_them_are_known(pair, tenants):
+    """What is sent when it is flushed may be read before others can see it."""
+    tenant = tenants(pair, setup=False, overrides={"source": {"tables": ["*"]}})
+    tenant.streamer.setup()
+    tenant.streamer.start()
+    for number in range(40):
+        tenant.run(f"CREATE TYPE couple{number} AS (a INT, b TEXT); CREATE TABLE tb_{number} (k INT PRIMARY KEY, c couple{number}); "
+                   f"ALTER TABLE tb_{number} REPLICA IDENTITY FULL; INSERT INTO tb_{number} VALUES ({number}, '(1,x)')")
+    tenant.wait_stored(40)
+    for number, event in enumerate(tenant.events()):
+        assert event.json["entity"] == {"k": number, "c": {"a": 1, "b": "x"}} and event.json["entity_id"] == str(number)
+
+
+def test_a_cast_that_comes_in_mid_stream_is_followed_with_the_tables_next_description(pair, tenants):
+    tenant = tenants(pair, setup=False)
+    tenant.run("CREATE TYPE word AS ENUM ('a'); CREATE TABLE tb_w (n BIGINT PRIMARY KEY, w word)")
+    tenant.streamer.setup()
+    tenant.streamer.start()
+    tenant.run("INSERT INTO tb_w VALUES (1, 'a')")
+    tenant.wait_stored(1)
+    tenant.run("CREATE FUNCTION spelled(word) RETURNS json LANGUAGE sql AS $$ SELECT json_build_array($1::text) $$; "
+               "CREATE CAST (word AS json) WITH FUNCTION spelled(word); ALTER TABLE tb_w ADD x INT")
+    tenant.run("INSERT INTO tb_w VALUES (2, 'a')")
+    tenant.wait_stored(2)
+    assert [event.json["entity"]["w"] for event in tenant.events()] == ["a", ["a"]]
+
+
 def test_a_cast_that_refuses_a_value_is_poison_and_its_message_is_not_logged(pair, tenants):
     tenant = tenants(pair, setup=False)
     tenant.run("CREATE TYPE token AS ENUM ('s3cret'); CREATE FUNCTION refuse(token) RETURNS json LANGUAGE plpgsql AS "
@@ -142,6 +169,20 @@ def test_a_cast_that_refuses_a_value_is_poison_and_its_message_is_not_logged(pai
     assert tenant.streamer.wait(30) == 65
     said = tenant.streamer.log.read_text()
     assert "poison_event" in said and "column t" in said and "s3cret" not in said
+
+
+def test_a_cast_whose_function_lacks_something_stops_and_is_no_text(pair, tenants):
+    tenant = tenants(pair, setup=False)
+    tenant.run("CREATE TYPE token AS ENUM ('s3cret'); CREATE FUNCTION broken(token) RETURNS json LANGUAGE plpgsql AS "
+               "$$ BEGIN RETURN no_such_function($1); END $$; CREATE CAST (token AS json) WITH FUNCTION broken(token); "
+               "CREATE TABLE tb_token (n BIGINT PRIMARY KEY, t token)")
+    tenant.streamer.setup()
+    tenant.streamer.start()
+    tenant.run("INSERT INTO tb_token VALUES (1, 's3cret')")
+    assert tenant.streamer.wait(30) == 70
+    said = tenant.streamer.log.read_text()
+    assert "the cast of token to json failed" in said and "42883" in said and "s3cret" not in said
+    assert tenant.last_sequence() == 0
 
 
 @pytest.mark.parametrize("name", ["hstore", "citext", "ltree", "xml"])

@@ -7,7 +7,7 @@ import Testing
         #"{"id":"7.5.1.70.0000000000001000.3","entity_type":"Order","operation":"INSERT","entity_id":"1","timestamp":"2026-11-23T07:09:12.123456+00:00","entity":\#(entity),"transaction":{"id":70,"lsn":"0/1000","ordinal":3,"last":\#(last)},"source":{"database":"shop","schema":"public","table":"\#(table)"}}"#
     }
 
-    private static func isLast(_ payload: String) -> Bool { StreamTail.isLast(Array(payload.utf8)) }
+    private static func isLast(_ payload: String) -> Bool { StreamTail.isLast(Array(payload.utf8)) == true }
 
     @Test func readsTheFlagOfAnEvent() {
         #expect(Self.isLast(Self.event(last: "true")))
@@ -43,5 +43,10 @@ import Testing
             let cut = Array(event[..<count])
             #expect(StreamTail.isLast(cut) == cut.contains(flagEnd))
         }
+    }
+
+    @Test func aFormatWithoutItDoesNotTell() {
+        let payload = #"{"id":"x","data":{"last":true},"user_id":null,"cdc_source":"slotstream"}"#
+        #expect(StreamTail.isLast(Array(payload.utf8)) == nil)
     }
 }

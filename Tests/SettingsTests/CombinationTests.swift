@@ -1,5 +1,8 @@
-import Settings
+import Capture
+import Pipeline
 import Testing
+
+@testable import Settings
 
 @Suite struct CombinationTests {
     private let keyFiles = ["/w/a": "x", "/w/b": "x", "/w/url": "postgres://h/d"]
@@ -45,7 +48,7 @@ import Testing
         #expect(complaints(mask) == ["slotstream.toml:1: events.columns.mask needs events.mask_key_file as well"])
         #expect(complaints("events.columns.mask = { \"public.tb_u\" = { a = \"text:x\" } }") == [])
         let loaded = try Loading(mask + "\nevents.mask_key_file = \"key\"", files: ["/w/key": "secret\n\n"]).load()
-        #expect(loaded.values.events.maskKey.value == Array("secret\n".utf8))
+        #expect(loaded.values.events.maskKey?.value == Array("secret\n".utf8))
         #expect("\(loaded.values)".contains("secret") == false && loaded.toml.contains("secret") == false)
         #expect(
             Loading(mask + "\nevents.mask_key_file = \"key\"", files: ["/w/key": "\n"]).complaints == [
@@ -57,6 +60,23 @@ import Testing
             ) == [
                 "slotstream.toml:3: events.identity = \"public.tb_u\": \"a\": must be another column: events.columns.exclude has it written nowhere",
                 "slotstream.toml:5: events.columns.mask = \"public.tb_u\": \"b\": must be another column: events.columns.exclude has it written nowhere",
+            ])
+    }
+
+    @Test func takesAMarkForNamesThatMayBeAbsent() throws {
+        let values = try Loading(
+            "[events.columns.exclude]\n\"public.tb_u?\" = [\"a\", \"b?\"]\n[events.columns.mask]\n\"public.tb_v\" = { c = \"text:x\", d?? = \"text:y\" }"
+                .replacing("d??", with: "\"d??\"")
+        ).values
+        let streamer = values.streamer
+        #expect(streamer.capture.excludedColumns == ["public.tb_u": ["a", "b"]])
+        // One mark only: the rest is the column's own name.
+        #expect(streamer.capture.masks == ["public.tb_v": ["c": .text("x"), "d?": .text("y")]])
+        #expect(streamer.ruledTables.map(\.name) == ["public.tb_u", "public.tb_v"])
+        #expect(streamer.ruledTables.map(\.mayBeAbsent) == [true, false])
+        #expect(
+            streamer.ruledTables[0].columns == [
+                .init(name: "a", mayBeAbsent: false), .init(name: "b", mayBeAbsent: true),
             ])
     }
 
