@@ -112,6 +112,11 @@ async def _batches(url: str, stream: str, first: int):
             messages, arrived[:] = list(arrived), []
             batch = []
             for message in messages:
+                if not message.reply and "Status" in (message.headers or {}):
+                    # 503: a replicated consumer that has no leader yet. Asked for again.
+                    await asyncio.sleep(0.2)
+                    await connection.publish(next_messages, request, reply=inbox)
+                    continue
                 # $JS.ACK.<stream>.<consumer>.<deliveries>.<stream sequence>.<consumer sequence>.<time>.<pending>
                 tokens = message.reply.split(".")
                 delivered += 1
