@@ -62,6 +62,9 @@ enum FailurePolicy {
             return .stop(.configuration, remedy: "Set wal_level = logical in postgresql.conf and restart PostgreSQL")
         case "55000" where message.contains("can no longer") || message.contains("invalidated"):
             return .stop(.slotInvalidated, remedy: LostHistory.remedy)
+        // "requested WAL segment … has already been removed": it does not come back.
+        case "58P01" where message.contains("WAL segment"):
+            return .stop(.slotInvalidated, remedy: LostHistory.remedy)
         // An undefined slot or publication: recovery looks what is there and names it.
         case "42704": return .retry(hint: "looking again at slot and publication")
         default: break
@@ -126,7 +129,7 @@ enum FailurePolicy {
                 remedy:
                     "Nothing was skipped. Set events.on_poison = \"reference\" to publish such events without their data, or exclude the table, and start again"
             )
-        case .historyDiverged, .transactionShrank: .stop(.historyDiverged, remedy: LostHistory.remedy)
+        case .historyDiverged, .transactionShrank: .stop(.historyDiverged, remedy: LostHistory.beginAnew)
         case .protocolViolation: .stop(.unexpected, remedy: "Nothing was skipped. Please report it")
         // The session knows why, and says that instead.
         case .relationRefused: .stop(.configuration, remedy: "Correct [events.columns]")
@@ -138,6 +141,10 @@ enum FailurePolicy {
 
 /// What every kind of lost history has in common.
 enum LostHistory {
+    /// Where the stream can go on after it.
     static let remedy =
+        "Nothing was passed over. Compare the tables with what consumers hold. `slotstream slot advance --accept-gap` goes on all the same, and stores a gap marker that consumers see; or begin anew: drop the slot if it is there (`slotstream slot drop`), choose another transport.nats.stream_name and another subject_prefix (or remove the old stream), and run `slotstream setup`"
+    /// Where the server's changes are of another history than the stream's.
+    static let beginAnew =
         "Nothing was passed over. Compare the tables with what consumers hold, then begin anew: drop the slot if it is there (`slotstream slot drop`), choose another transport.nats.stream_name and another subject_prefix (or remove the old stream), and run `slotstream setup`"
 }

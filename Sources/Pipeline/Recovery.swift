@@ -256,8 +256,9 @@ enum Recovery {
     }
 
     private static func lost(
-        _ reason: StopReason, _ what: String, remedy: String = LostHistory.remedy, isConfirmedByTime: Bool = false
+        _ reason: StopReason, _ what: String, remedy: String? = nil, isConfirmedByTime: Bool = false
     ) -> Outcome {
-        .refuse(reason, what: what, remedy: remedy, isConfirmedByTime: isConfirmedByTime)
+        let usual = GapAcceptance.acceptable.contains(reason) ? LostHistory.remedy : LostHistory.beginAnew
+        return .refuse(reason, what: what, remedy: remedy ?? usual, isConfirmedByTime: isConfirmedByTime)
     }
 }

@@ -71,6 +71,10 @@ import WAL
         #expect(Self.kind(Self.server("55000", "cannot read from an invalidated slot")) == .stop(.slotInvalidated))
         #expect(
             Self.kind(Self.server("55000", "logical decoding requires wal_level >= logical")) == .stop(.configuration))
+        #expect(
+            Self.kind(Self.server("58P01", "requested WAL segment 000000010000000000000001 has already been removed"))
+                == .stop(.slotInvalidated))
+        #expect(Self.kind(Self.server("58P01", "could not open file \"x\"")) == .retry)
         #expect(Self.kind(Self.server("42704")) == .retry)
     }
 
