@@ -24,6 +24,7 @@ _failed = pytest.StashKey[bool]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all", action="store_true", help="every pair of servers, not only the oldest and the newest")
+    parser.addoption("--minutes", type=float, default=0.5, help="how long test_faults.py hurts each pair, at least")
     parser.addoption("--seed", type=int, default=None, help="of everything random in the tests")
 
 

@@ -1,0 +1,209 @@
+"""A seeded schedule of faults, and the hands that carry it out."""
+
+import random
+import signal
+import time
+from collections import Counter
+from dataclasses import dataclass
+
+from administrator import Administrator
+from deployment import Deployment
+from proxy import Proxy
+from servers.tools import wait_until
+from streamer import Streamer
+
+STREAM = "fraiseql_events"
+
+# Faults of everything that is there whatever the pair, of a single nats-server, and of a cluster of three.
+ANYWHERE = ("streamer killed", "streamer paused", "streamer terminated", "walsender terminated", "postgres restarted fast",
+            "postgres restarted immediate", "postgres killed", "nats cut off", "nats slow", "postgres cut off", "postgres slow")
+SINGLE = ("nats killed", "nats paused")
+REPLICATED = ("leader killed", "follower killed", "leader paused", "leader stepped down", "quorum lost")
+
+# A process that ended with this is started again by whoever runs it: libnats can hang while it connects (README).
+RESTARTED = 70
+
+
+@dataclass(frozen=True)
+class Step:
+    """A fault, how long it lasts, and the quiet after it, in seconds."""
+
+    fault: str
+    lasts: float
+    quiet: float
+
+
+def schedule(seed: int, seconds: float, replicated: bool) -> list[Step]:
+    """What is done to the system for about so many seconds: the same for the same seed. Every fault comes once before any
+    comes again."""
+    choice = random.Random(seed)
+    names = [*ANYWHERE, *(REPLICATED if replicated else SINGLE)]
+    steps: list[Step] = []
+    planned = 0.0
+    while planned < seconds or len(steps) < len(names):
+        for name in choice.sample(names, len(names)):
+            step = Step(name, choice.uniform(0.2, 4.0), choice.uniform(0.0, 2.0))
+            steps.append(step)
+            planned += step.lasts + step.quiet
+            if planned >= seconds and len(steps) >= len(names):
+                break
+    return steps
+
+
+class Hurting:
+    """Carries out a schedule on a deployment whose streamer reaches both servers through proxies."""
+
+    def __init__(self, deployment: Deployment):
+        self.deployment = deployment
+        self.administrator = Administrator(deployment.nats.url)
+        self.done: Counter[str] = Counter()
+        self.restarts = 0
+        self.nats = [Proxy(server.port) for server in deployment.nats.servers]
+        self.postgres = Proxy(deployment.postgres.port)
+        conninfo = deployment.postgres.conninfo.replace(f"port={deployment.postgres.port}", f"port={self.postgres.port}")
+        url = ",".join(f"nats://127.0.0.1:{proxy.port}" for proxy in self.nats)
+        self.streamer = deployment.streamer = Streamer(
+            deployment.folder / "hurt", conninfo, url, {"transport.nats.jetstream": {"replicas": deployment.nats.replicas}})
+
+    def close(self) -> None:
+        """Ends the proxies."""
+        for proxy in (*self.nats, self.postgres):
+            proxy.close()
+
+    def hurt(self, step: Step) -> None:
+        """Does one step, its quiet included; fails if the streamer has ended by itself with anything but what a restart mends."""
+        getattr(self, "_" + step.fault.replace(" ", "_"))(step.lasts)
+        self.done[step.fault] += 1
+        time.sleep(step.quiet)
+        self.keep_alive()
+
+    def keep_alive(self) -> None:
+        """What a supervisor does."""
+        if self.streamer.running:
+            return
+        code = self.streamer.process.returncode
+        assert code == RESTARTED, f"the streamer ended with {code} after {dict(self.done)}: {self.streamer.last_words()}"
+        self.restarts += 1
+        self.streamer.start(wait=False)
+
+    # The streamer
+
+    def _streamer_killed(self, lasts: float) -> None:
+        if self.streamer.running:
+            self.streamer.kill()
+        time.sleep(lasts)
+        self.streamer.start(wait=False)
+
+    def _streamer_paused(self, lasts: float) -> None:
+        if self.streamer.running:
+            self.streamer.process.send_signal(signal.SIGSTOP)
+            # Up to twice wal_sender_timeout: PostgreSQL drops it, and it finds out when it wakes.
+            time.sleep(lasts * 1.5)
+            self.streamer.process.send_signal(signal.SIGCONT)
+
+    def _streamer_terminated(self, lasts: float) -> None:
+        if self.streamer.running:
+            code = self.streamer.terminate()
+            assert code in (0, RESTARTED), f"SIGTERM ended it with {code}: {self.streamer.last_words()}"
+        self.streamer.start(wait=False)
+
+    # PostgreSQL
+
+    def _walsender_terminated(self, lasts: float) -> None:
+        self.deployment.postgres.run(f"SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots "
+                                     f"WHERE slot_name = '{STREAM}' AND active")
+
+    def _postgres_restarted_fast(self, lasts: float) -> None:
+        self.deployment.postgres.restart("fast")
+
+    def _postgres_restarted_immediate(self, lasts: float) -> None:
+        self.deployment.postgres.restart("immediate")
+
+    def _postgres_killed(self, lasts: float) -> None:
+        self.deployment.postgres.kill()
+        # Its children notice by themselves, and hold its memory until then.
+        wait_until(self._postgres_started, 60, "PostgreSQL starts again", 0.5)
+
+    def _postgres_started(self) -> bool:
+        try:
+            self.deployment.postgres.start()
+        except AssertionError as error:
+            raise RuntimeError(str(error)) from None
+        return True
+
+    def _postgres_cut_off(self, lasts: float) -> None:
+        self.postgres.cut()
+        time.sleep(lasts)
+        self.postgres.mend()
+
+    def _postgres_slow(self, lasts: float) -> None:
+        self.postgres.slow_down(0.02)
+        time.sleep(lasts)
+        self.postgres.mend()
+
+    # nats-server
+
+    def _nats_cut_off(self, lasts: float) -> None:
+        for proxy in self.nats:
+            proxy.cut()
+        time.sleep(lasts)
+        for proxy in self.nats:
+            proxy.mend()
+
+    def _nats_slow(self, lasts: float) -> None:
+        for proxy in self.nats:
+            proxy.slow_down(0.02)
+        time.sleep(lasts)
+        for proxy in self.nats:
+            proxy.mend()
+
+    def _nats_killed(self, lasts: float) -> None:
+        self.deployment.nats.kill()
+        time.sleep(lasts)
+        self.deployment.nats.start()
+
+    def _nats_paused(self, lasts: float) -> None:
+        self.deployment.nats.pause()
+        time.sleep(lasts * 2)
+        self.deployment.nats.resume()
+
+    def _server(self, is_leader: bool):
+        """The server that leads the stream, or one that does not."""
+
+        def leader() -> str:
+            name = self.administrator.info(STREAM)["cluster"].get("leader")
+            if not name:
+                raise RuntimeError("no leader")
+            return name
+
+        name = wait_until(leader, 60, "the stream has a leader", 0.2)
+        return next(server for server in self.deployment.nats.servers if (server.folder.name == name) == is_leader)
+
+    def _leader_killed(self, lasts: float) -> None:
+        self._killed(self._server(is_leader=True), lasts)
+
+    def _follower_killed(self, lasts: float) -> None:
+        self._killed(self._server(is_leader=False), lasts)
+
+    def _killed(self, server, lasts: float) -> None:
+        server.kill()
+        time.sleep(lasts)
+        self.deployment.nats.start()
+
+    def _leader_paused(self, lasts: float) -> None:
+        server = self._server(is_leader=True)
+        server.signal(signal.SIGSTOP)
+        time.sleep(lasts * 2)
+        server.signal(signal.SIGCONT)
+        self.deployment.nats.wait_ready()
+
+    def _leader_stepped_down(self, lasts: float) -> None:
+        for _ in range(3):
+            wait_until(lambda: self.administrator.api(f"STREAM.LEADER.STEPDOWN.{STREAM}"), 60, "the leader steps down", 0.5)
+            time.sleep(lasts / 3)
+
+    def _quorum_lost(self, lasts: float) -> None:
+        for server in self.deployment.nats.servers[:2]:
+            server.kill()
+        time.sleep(lasts)
+        self.deployment.nats.start()
