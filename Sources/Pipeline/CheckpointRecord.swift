@@ -73,11 +73,5 @@ struct CheckpointRecord: Codable, Equatable, Sendable {
         self.genesis = genesis
     }
 
-    func json() -> [UInt8] {
-        let encoder = JSONEncoder()
-        encoder.keyEncodingStrategy = .convertToSnakeCase
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        // Strings and integers only: encoding cannot fail.
-        return (try? encoder.encode(self)).map { Array($0) } ?? []
-    }
+    func json() -> [UInt8] { Array(ContractJSON.text(self).utf8) }
 }

@@ -1,9 +1,3 @@
-#if canImport(FoundationEssentials)
-    import FoundationEssentials
-#else
-    import Foundation
-#endif
-
 /// The body of a gap marker, as consumers read it. LSNs are text, the time is RFC 3339.
 struct GapMarker: Encodable {
     struct Gap: Encodable {
@@ -18,11 +12,5 @@ struct GapMarker: Encodable {
     var timestamp: String
     var gap: Gap
 
-    func json() -> [UInt8] {
-        let encoder = JSONEncoder()
-        encoder.keyEncodingStrategy = .convertToSnakeCase
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        // Strings only: encoding cannot fail.
-        return (try? encoder.encode(self)).map { Array($0) } ?? []
-    }
+    func json() -> [UInt8] { Array(ContractJSON.text(self).utf8) }
 }

@@ -97,13 +97,7 @@ public struct StreamerStatus: Codable, Sendable, Equatable {
     }
 
     /// One JSON object with sorted snake_case keys, on one line.
-    public func json() -> String {
-        let encoder = JSONEncoder()
-        encoder.keyEncodingStrategy = .convertToSnakeCase
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        // Every field is a string, a number or a Boolean that JSON can carry: encoding cannot fail.
-        return (try? encoder.encode(self)).map { String(decoding: $0, as: UTF8.self) } ?? "{}"
-    }
+    public func json() -> String { ContractJSON.text(self) }
 
     /// Reads what `json()` wrote.
     /// - Throws: `DecodingError` if it is not such an object.

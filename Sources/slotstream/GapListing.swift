@@ -1,12 +1,6 @@
 import Pipeline
 import WAL
 
-#if canImport(FoundationEssentials)
-    import FoundationEssentials
-#else
-    import Foundation
-#endif
-
 /// `slot advance` as JSON; without a reason nothing is lost, without a sequence nothing was stored.
 struct GapListing: Encodable {
     let schema = "slotstream.slot_advance/1"
@@ -29,10 +23,5 @@ struct GapListing: Encodable {
         created = gap.created
     }
 
-    func json() throws -> String {
-        let encoder = JSONEncoder()
-        encoder.keyEncodingStrategy = .convertToSnakeCase
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return String(decoding: try encoder.encode(self), as: UTF8.self)
-    }
+    func json() -> String { ContractJSON.text(self) }
 }

@@ -27,7 +27,7 @@ struct SlotCommand: AsyncParsableCommand {
         func run() async throws {
             let slots = try SlotAdministration.list(try options.load().values.streamer)
             if isJSON {
-                Output.data(try SlotListing(slots).json())
+                Output.data(SlotListing(slots).json())
                 return
             }
             if slots.isEmpty { Output.data("no logical slots") }
@@ -105,11 +105,11 @@ struct SlotCommand: AsyncParsableCommand {
             let gap = try GapAcceptance.run(configuration, acceptedBy: acceptedBy, isDryRun: !isAccepted)
             guard let gap else {
                 Output.data(
-                    isJSON ? try GapListing(nil).json() : "nothing is lost: slot and stream join, and nothing was done")
+                    isJSON ? GapListing(nil).json() : "nothing is lost: slot and stream join, and nothing was done")
                 return
             }
             if isJSON {
-                Output.data(try GapListing(gap).json())
+                Output.data(GapListing(gap).json())
             } else {
                 for object in gap.created { Output.data("\(isAccepted ? "created" : "would create"): \(object)") }
                 Output.data("lost [\(gap.reason.rawValue)]: \(gap.what)")

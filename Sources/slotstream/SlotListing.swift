@@ -2,12 +2,6 @@ import Pipeline
 import PostgresReplication
 import WAL
 
-#if canImport(FoundationEssentials)
-    import FoundationEssentials
-#else
-    import Foundation
-#endif
-
 /// `slot list` as JSON and as lines.
 struct SlotListing: Encodable {
     struct Slot: Encodable {
@@ -44,10 +38,5 @@ struct SlotListing: Encodable {
         }
     }
 
-    func json() throws -> String {
-        let encoder = JSONEncoder()
-        encoder.keyEncodingStrategy = .convertToSnakeCase
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return String(decoding: try encoder.encode(self), as: UTF8.self)
-    }
+    func json() -> String { ContractJSON.text(self) }
 }
