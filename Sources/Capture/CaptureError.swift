@@ -59,6 +59,9 @@ extension CaptureError: CustomStringConvertible {
             "\(what) (in the transaction that commits at \(commitLSN))"
         case .poison(let reason, let position, let relation):
             "\(relation) at \(position): \(reason)"
+        case .historyDiverged(let expected, let expectedXID, let foundLSN, let foundXID)
+        where foundLSN == expected.commitLSN && foundXID == expectedXID:
+            "the stream ends with transaction \(expectedXID) at \(expected), the server sent one of the same id and position that committed at another time"
         case .historyDiverged(let expected, let expectedXID, let foundLSN, let foundXID):
             "the stream ends with transaction \(expectedXID) at \(expected), the server sent transaction \(foundXID) at \(foundLSN) instead"
         case .transactionShrank(let stored, let changeCount):

@@ -162,7 +162,9 @@ struct JSONObjectScanner {
                 try expect(UInt8(ascii: "\\"))
                 try expect(UInt8(ascii: "u"))
                 let low = UInt32(try codeUnit())
-                guard (0xDC00..<0xE000).contains(low) else { throw .messageBody("half a surrogate pair before offset \(index)") }
+                guard (0xDC00..<0xE000).contains(low) else {
+                    throw .messageBody("half a surrogate pair before offset \(index)")
+                }
                 code = 0x10000 + (code - 0xD800) << 10 + (low - 0xDC00)
             }
             guard let scalar = Unicode.Scalar(code) else {
@@ -178,7 +180,9 @@ struct JSONObjectScanner {
     private mutating func codeUnit() throws(PoisonReason) -> UInt16 {
         var unit: UInt16 = 0
         for _ in 0..<4 {
-            guard let byte = peek(), let digit = Character(Unicode.Scalar(byte)).hexDigitValue else { throw unexpected() }
+            guard let byte = peek(), let digit = Character(Unicode.Scalar(byte)).hexDigitValue else {
+                throw unexpected()
+            }
             unit = unit << 4 | UInt16(digit)
             index += 1
         }

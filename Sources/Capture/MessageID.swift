@@ -48,7 +48,9 @@ public struct MessageID: Hashable, Sendable {
 extension MessageID: LosslessStringConvertible, CustomStringConvertible {
     /// Reads exactly what `description` writes, and a gap marker's id; nil for anything else: a foreign message.
     public init?(_ text: String) {
-        let parts = text.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false).map { Substring($0) }
+        let parts = text.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false).map {
+            Substring($0)
+        }
         guard parts.count == 6 || (parts.count == 8 && parts[6] == "gap" && !parts[7].isEmpty),
             let systemID = Self.decimal(parts[0], as: UInt64.self),
             let databaseOID = Self.decimal(parts[1], as: UInt32.self),

@@ -17,10 +17,13 @@ public struct TransactionAssembler: ~Copyable {
     public struct ExpectedTransaction: Sendable, Equatable {
         public var position: Position
         public var transactionID: TransactionID
+        /// A server that was restored can give xid and LSN again, to another transaction; nil: not known.
+        public var commitTimestamp: PostgresTimestamp?
 
-        public init(position: Position, transactionID: TransactionID) {
+        public init(position: Position, transactionID: TransactionID, commitTimestamp: PostgresTimestamp? = nil) {
             self.position = position
             self.transactionID = transactionID
+            self.commitTimestamp = commitTimestamp
         }
 
         /// The error for what came in its place.
@@ -175,7 +178,9 @@ public struct TransactionAssembler: ~Copyable {
         guard current == nil else { throw violation("a Begin inside a transaction") }
         if let expected {
             self.expected = nil
-            guard begin.finalLSN == expected.position.commitLSN, begin.xid == expected.transactionID else {
+            guard begin.finalLSN == expected.position.commitLSN, begin.xid == expected.transactionID,
+                expected.commitTimestamp.map({ $0 == begin.commitTimestamp }) ?? true
+            else {
                 throw expected.diverged(foundLSN: begin.finalLSN, foundXID: begin.xid)
             }
         }

@@ -47,20 +47,24 @@ enum Recovery {
                 ? .firstStart
                 : lost(
                     .slotMissing,
-                    "stream \(facts.streamName) holds events, but there is neither slot \(facts.configuredSlot) nor a checkpoint record")
+                    "stream \(facts.streamName) holds events, but there is neither slot \(facts.configuredSlot) nor a checkpoint record"
+                )
         case (nil, let record?):
             // Setup was interrupted between the claim and the slot: nothing was ever streamed.
             if record.isClaim { return .firstStart }
             return lost(
                 .slotMissing,
-                "slot \(facts.configuredSlot) does not exist; everything up to \(record.confirmedLsn) was confirmed, what was committed after it cannot be read any more")
+                "slot \(facts.configuredSlot) does not exist; everything up to \(record.confirmedLsn) was confirmed, what was committed after it cannot be read any more"
+            )
         case (let slot?, nil):
             // Whatever its record would say: such a slot is not streamed from.
             if let refusal = refusal(ofKind: slot, facts) { return refusal }
             return lost(
                 .bucketMissing,
                 "slot \(slot.name) exists (confirmed \(slot.confirmedFlushLSN?.description ?? "nothing")), but the bucket \(StreamerConfiguration.bucket) has no checkpoint record for stream \(facts.streamName): nobody knows what was stored",
-                remedy: "If the slot was made by hand and never streamed from, `slotstream setup --adopt-slot` takes it as it stands. " + LostHistory.remedy,
+                remedy:
+                    "If the slot was made by hand and never streamed from, `slotstream setup --adopt-slot` takes it as it stands. "
+                    + LostHistory.remedy,
                 isConfirmedByTime: true)
         case (let slot?, let record?):
             // Setup was interrupted between the slot and its record.
@@ -84,10 +88,12 @@ enum Recovery {
         if slot.isInvalidated {
             return lost(
                 .slotInvalidated,
-                "slot \(slot.name) was invalidated (\(slot.invalidationReason ?? slot.walStatus ?? "its WAL is gone")): what was committed after \(slot.confirmedFlushLSN?.description ?? "its start") cannot be read from it")
+                "slot \(slot.name) was invalidated (\(slot.invalidationReason ?? slot.walStatus ?? "its WAL is gone")): what was committed after \(slot.confirmedFlushLSN?.description ?? "its start") cannot be read from it"
+            )
         }
         guard slot.confirmedFlushLSN != nil else {
-            return lost(.slotUnconfirmed, "slot \(slot.name) has no confirmed_flush_lsn: its creation was never finished")
+            return lost(
+                .slotUnconfirmed, "slot \(slot.name) has no confirmed_flush_lsn: its creation was never finished")
         }
         return nil
     }
@@ -96,17 +102,23 @@ enum Recovery {
     private static func refusal(ofKind slot: SlotState, _ facts: Facts) -> Outcome? {
         if slot.slotType != "logical" || slot.plugin != "pgoutput" {
             return .refuse(
-                .configuration, what: "slot \(slot.name) is a \(slot.slotType) slot with the plugin \(slot.plugin ?? "none"), not a logical one of pgoutput",
+                .configuration,
+                what:
+                    "slot \(slot.name) is a \(slot.slotType) slot with the plugin \(slot.plugin ?? "none"), not a logical one of pgoutput",
                 remedy: "Choose another source.slot", isConfirmedByTime: false)
         }
         if let database = slot.database, database != facts.identity.databaseName {
             return .refuse(
-                .configuration, what: "slot \(slot.name) is of database \(database), the connection is to \(facts.identity.databaseName)",
+                .configuration,
+                what:
+                    "slot \(slot.name) is of database \(database), the connection is to \(facts.identity.databaseName)",
                 remedy: "Choose another source.slot or database", isConfirmedByTime: false)
         }
         if slot.twoPhase {
             return .refuse(
-                .slotTwoPhase, what: "slot \(slot.name) was created with two_phase: it sends rows at PREPARE, before anybody knows whether they commit",
+                .slotTwoPhase,
+                what:
+                    "slot \(slot.name) was created with two_phase: it sends rows at PREPARE, before anybody knows whether they commit",
                 remedy: "Create the slot without two_phase", isConfirmedByTime: false)
         }
         return nil
@@ -116,22 +128,27 @@ enum Recovery {
         guard record.systemId == String(facts.identity.systemID) else {
             return lost(
                 .otherCluster,
-                "the server's system identifier is \(facts.identity.systemID), the stream's events come from \(record.systemId): another cluster answers at this address")
+                "the server's system identifier is \(facts.identity.systemID), the stream's events come from \(record.systemId): another cluster answers at this address"
+            )
         }
         guard record.slot == facts.configuredSlot else {
             return .refuse(
-                .configuration, what: "stream \(facts.streamName) is written from slot \(record.slot), not from \(facts.configuredSlot)",
+                .configuration,
+                what:
+                    "stream \(facts.streamName) is written from slot \(record.slot), not from \(facts.configuredSlot)",
                 remedy: "Choose the slot that the stream belongs to, or another stream", isConfirmedByTime: false)
         }
         guard facts.timelines.contains(timeline: record.timeline) else {
             return lost(
                 .historyDiverged,
-                "the checkpoint record is of timeline \(record.timeline), which is not in the server's history (it is on \(facts.timelines.currentTimeline))")
+                "the checkpoint record is of timeline \(record.timeline), which is not in the server's history (it is on \(facts.timelines.currentTimeline))"
+            )
         }
         if confirmed(record, facts) > facts.serverFlushLSN {
             return lost(
                 .positionAheadOfWAL,
-                "\(record.confirmedLsn) was confirmed, but the server's WAL ends at \(facts.serverFlushLSN): it was restored to an older state")
+                "\(record.confirmedLsn) was confirmed, but the server's WAL ends at \(facts.serverFlushLSN): it was restored to an older state"
+            )
         }
         return nil
     }
@@ -149,7 +166,8 @@ enum Recovery {
         guard stream.created == record.streamCreated else {
             return lost(
                 .streamRecreated,
-                "stream \(facts.streamName) was created at \(stream.created), the checkpoint record is of the one created at \(record.streamCreated)")
+                "stream \(facts.streamName) was created at \(stream.created), the checkpoint record is of the one created at \(record.streamCreated)"
+            )
         }
         let confirmed = slot.confirmedFlushLSN ?? .invalid
         var provenLSN = Self.confirmed(record, facts)
@@ -158,8 +176,10 @@ enum Recovery {
         case .foreign(let subject):
             return .refuse(
                 .foreignMessage,
-                what: "the last message of stream \(facts.streamName), sequence \(stream.lastSequence), is not ours (\(subject))",
-                remedy: "A stream has one writer: stop the other one and begin a new stream (deleting its message would leave a sequence of which nobody knows what it was)",
+                what:
+                    "the last message of stream \(facts.streamName), sequence \(stream.lastSequence), is not ours (\(subject))",
+                remedy:
+                    "A stream has one writer: stop the other one and begin a new stream (deleting its message would leave a sequence of which nobody knows what it was)",
                 isConfirmedByTime: false)
         case .never, .gone:
             if stream.lastSequence > record.lastSequence {
@@ -176,7 +196,8 @@ enum Recovery {
             guard id.isOf(facts.identity) else {
                 return .refuse(
                     .foreignMessage,
-                    what: "the last message of stream \(facts.streamName), sequence \(stream.lastSequence), is of another database (\(id))",
+                    what:
+                        "the last message of stream \(facts.streamName), sequence \(stream.lastSequence), is of another database (\(id))",
                     remedy: "A stream has one writer: give each slot a stream of its own", isConfirmedByTime: false)
             }
             last = (id, isLast)
@@ -201,7 +222,8 @@ enum Recovery {
         if record.options != facts.optionsFingerprint, !isWhole {
             return .refuse(
                 .optionsChanged,
-                what: "the options of START_REPLICATION changed from \"\(record.options)\" to \"\(facts.optionsFingerprint)\" while the stream ends inside a transaction (\(last?.id.description ?? ""))",
+                what:
+                    "the options of START_REPLICATION changed from \"\(record.options)\" to \"\(facts.optionsFingerprint)\" while the stream ends inside a transaction (\(last?.id.description ?? ""))",
                 remedy: "Start once with the old options until that transaction is stored, then change them",
                 isConfirmedByTime: false)
         }
@@ -213,17 +235,20 @@ enum Recovery {
         guard facts.timelines.contains(timeline: id.timeline) else {
             return lost(
                 .historyDiverged,
-                "the stream ends with \(id) of timeline \(id.timeline), which is not in the server's history (it is on \(facts.timelines.currentTimeline))")
+                "the stream ends with \(id) of timeline \(id.timeline), which is not in the server's history (it is on \(facts.timelines.currentTimeline))"
+            )
         }
         if let switchPoint = facts.timelines.switchPoint(of: id.timeline), id.position.commitLSN >= switchPoint {
             return lost(
                 .historyDiverged,
-                "the stream ends with \(id), but the server left timeline \(id.timeline) at \(switchPoint): what was published from there on is not in its history")
+                "the stream ends with \(id), but the server left timeline \(id.timeline) at \(switchPoint): what was published from there on is not in its history"
+            )
         }
         if id.position.commitLSN > facts.serverFlushLSN {
             return lost(
                 .positionAheadOfWAL,
-                "the stream ends with \(id), but the server's WAL ends at \(facts.serverFlushLSN): it was restored to an older state")
+                "the stream ends with \(id), but the server's WAL ends at \(facts.serverFlushLSN): it was restored to an older state"
+            )
         }
         return nil
     }
@@ -250,7 +275,9 @@ enum Recovery {
         return Plan(
             startLSN: last.position.commitLSN, watermark: last.position,
             expected: isDeliveredAgain
-                ? TransactionAssembler.ExpectedTransaction(position: last.position, transactionID: last.transactionID)
+                ? TransactionAssembler.ExpectedTransaction(
+                    position: last.position, transactionID: last.transactionID,
+                    commitTimestamp: stream.commitTimestamp)
                 : nil,
             storedID: last, lastSequence: stream.lastSequence, confirmedLSN: provenLSN)
     }

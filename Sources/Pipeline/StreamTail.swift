@@ -18,6 +18,8 @@ struct StreamTail: Equatable, Sendable {
 
     var lastSequence: UInt64
     var message: Message
+    /// Of the last message's transaction, where the message tells: an event of a row or table.
+    var commitTimestamp: PostgresTimestamp?
     /// The stream's creation time: another one is another stream.
     var created: String
     var leader: String?
@@ -50,7 +52,9 @@ struct StreamTail: Equatable, Sendable {
             message = lastSequence == 0 ? .never : .gone
         }
         return StreamTail(
-            lastSequence: lastSequence, message: message, created: info.created,
+            lastSequence: lastSequence, message: message,
+            commitTimestamp: last.flatMap { $0.sequence == lastSequence ? commitTimestamp(in: $0.payload) : nil },
+            created: info.created,
             leader: info.cluster?.leader, replicaCount: info.config.replicas,
             isMajorityCurrent: info.cluster?.hasCurrentMajority ?? true)
     }
@@ -64,18 +68,39 @@ struct StreamTail: Equatable, Sendable {
 
     /// Reads `transaction.last` from an event of ours: it stands where the encoder puts it, before `source`. FraiseQL's format has none: nil.
     static func isLast(_ payload: [UInt8]) -> Bool? {
-        let fraiseQLEnd = Array("\"cdc_source\":\"slotstream\"}".utf8)
-        if payload.suffix(fraiseQLEnd.count).elementsEqual(fraiseQLEnd) { return nil }
+        if payload[...].hasSuffix("\"cdc_source\":\"slotstream\"}") { return nil }
         // The last occurrence: a value that holds this text stands before it.
-        let marker = Array("\"last\":".utf8)
-        guard payload.count > marker.count else { return false }
-        var index = payload.count - marker.count
-        while index >= 0 {
-            if payload[index..<index + marker.count].elementsEqual(marker) {
-                return payload[(index + marker.count)...].starts(with: "true".utf8)
-            }
-            index -= 1
-        }
-        return false
+        guard let end = payload[...].end(ofLast: "\"last\":") else { return false }
+        return payload[end...].starts(with: "true".utf8)
+    }
+
+    /// Reads the commit's time from an event of a row or table; nil for anything else: a logical message may have a time of its own.
+    static func commitTimestamp(in payload: [UInt8]) -> PostgresTimestamp? {
+        // The last `source` and the first `timestamp`: what values hold stands between them.
+        guard let source = payload[...].end(ofLast: "},\"source\":{\"database\":\""),
+            payload[source...].end(ofLast: "\",\"schema\":\"") != nil,
+            let start = payload[...].end(ofFirst: "\"timestamp\":\"")
+        else { return nil }
+        return PostgresTimestamp(String(decoding: payload[start...].prefix { $0 != UInt8(ascii: "\"") }, as: UTF8.self))
+    }
+}
+
+extension ArraySlice<UInt8> {
+    fileprivate func hasSuffix(_ text: StaticString) -> Bool {
+        suffix(text.utf8CodeUnitCount).elementsEqual(Self.bytes(text))
+    }
+
+    /// The index behind the first place where `text` stands.
+    fileprivate func end(ofFirst text: StaticString) -> Int? {
+        indices.first { self[$0...].starts(with: Self.bytes(text)) }.map { $0 + text.utf8CodeUnitCount }
+    }
+
+    /// The index behind the last place where `text` stands.
+    fileprivate func end(ofLast text: StaticString) -> Int? {
+        indices.last { self[$0...].starts(with: Self.bytes(text)) }.map { $0 + text.utf8CodeUnitCount }
+    }
+
+    private static func bytes(_ text: StaticString) -> UnsafeBufferPointer<UInt8> {
+        UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount)
     }
 }

@@ -89,3 +89,23 @@ extension PostgresTimestamp: CustomStringConvertible {
         digits(0, 2)
     }
 }
+
+extension PostgresTimestamp: LosslessStringConvertible {
+    /// Reads exactly what `description` writes for the years 0 to 9999; nil for anything else.
+    public init?(_ text: String) {
+        let digits = text.utf8.map { Int64($0) - 0x30 }
+        guard digits.count == 32 else { return nil }
+        func number(_ range: Range<Int>) -> Int64 { digits[range].reduce(0) { $0 &* 10 &+ $1 } }
+        // Days since 2000-01-01, by Howard Hinnant's `days_from_civil`.
+        let month = number(5..<7)
+        let year = number(0..<4) - (month <= 2 ? 1 : 0)
+        let era = (year >= 0 ? year : year - 399) / 400
+        let yearOfEra = year - era * 400
+        let dayOfYear = (153 &* (month > 2 ? month - 3 : month + 9) &+ 2) / 5 &+ number(8..<10) &- 1
+        let days = era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 &+ dayOfYear &- 730_425
+        let seconds = number(11..<13) &* 3600 &+ number(14..<16) &* 60 &+ number(17..<19)
+        self.init(days &* 86_400_000_000 &+ seconds &* 1_000_000 &+ number(20..<26))
+        // What is no such text, or no date, is written otherwise.
+        guard description == text else { return nil }
+    }
+}

@@ -3,7 +3,9 @@
 import shutil
 import subprocess
 
+import stream
 from administrator import BUCKET
+from servers.tools import wait_until
 from tenants import refused, stopped, tenant_maker, tenants  # noqa: F401
 
 
@@ -230,10 +232,51 @@ def test_a_server_restored_to_an_older_state_is_refused(pair, deploy):
     # The restored server's WAL is shorter than what was confirmed.
     stopped(streamer, 73, "position_ahead_of_wal")
     while postgres.flushed() < stored[0] + 10_000:
-        # Longer, so that the LSNs differ: with the same xid at the same LSN nobody could tell.
+        # Longer, so that the LSNs differ.
         postgres.run(insert.format("in another history" * 10))
     streamer.start(wait=False)
     stopped(streamer, 73, "history_diverged")
+    assert deployment.last_stored() == stored
+
+
+def test_a_restored_server_that_gives_xid_and_lsn_again_is_told_by_the_commits_time(pair, deploy):
+    """The first transaction after the snapshot has the id and the position of the one that is stored, and is another."""
+    deployment = deploy(pair)
+    postgres, streamer = deployment.postgres, deployment.streamer
+    insert = "INSERT INTO tb_order_line (identifier, run, client, seq) VALUES ('{}', 1, 1, 1)"
+    streamer.start()
+    postgres.run(insert.format("before"))
+    deployment.wait_confirmed()
+    assert streamer.terminate() == 0
+    postgres.stop()
+    snapshot = deployment.folder / "snapshot"
+    subprocess.run(["cp", "-a", postgres.data, snapshot], check=True)
+
+    def first_commit(name: str) -> tuple[int, int]:
+        """xid and end of a row of the same size, written as the first thing after a start."""
+        postgres.start()
+        with postgres.connect() as connection:
+            connection.execute("SET synchronous_commit TO on")
+            row = connection.execute(insert.format(name) + " RETURNING pg_current_xact_id()::text").fetchone()
+            end = connection.execute("SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint").fetchone()
+        return int(row[0]), end[0]
+
+    one = first_commit("in this history")
+    streamer.start()
+    wait_until(lambda: deployment.last_stored()[0] > 0 and len(list(stream.read(deployment.nats.url))) == 2, 30, "it is stored")
+    streamer.kill()
+    stored = deployment.last_stored()
+    postgres.stop("immediate")
+    shutil.rmtree(postgres.data)
+    snapshot.rename(postgres.data)
+    other = first_commit("in that history")
+    assert one == other, "the servers tell the same id and position"
+    # So that the restored server's WAL is not simply too short.
+    while postgres.flushed() < stored[0] + 100_000:
+        postgres.run(insert.format("later"))
+    streamer.start(wait=False)
+    said = stopped(streamer, 73, "history_diverged")
+    assert "another time" in said
     assert deployment.last_stored() == stored
 
 

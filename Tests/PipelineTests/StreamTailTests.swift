@@ -1,4 +1,5 @@
 import Testing
+import WAL
 
 @testable import Pipeline
 
@@ -48,5 +49,17 @@ import Testing
     @Test func aFormatWithoutItDoesNotTell() {
         let payload = #"{"id":"x","data":{"last":true},"user_id":null,"cdc_source":"slotstream"}"#
         #expect(StreamTail.isLast(Array(payload.utf8)) == nil)
+    }
+
+    @Test func readsTheCommitsTimeFromEventsOfRowsOnly() {
+        let time = "2026-11-23T07:09:12.123456+00:00"
+        let row =
+            #"{"id":"1","entity_type":"A","operation":"INSERT","timestamp":"\#(time)","entity":{"timestamp":"2000-01-01T00:00:00.000000+00:00","source":{"database":"x"}},"transaction":{"id":1,"lsn":"0/1","ordinal":1,"last":true},"source":{"database":"d","schema":"s","table":"t"}}"#
+        #expect(StreamTail.commitTimestamp(in: Array(row.utf8))?.description == time)
+        let envelope = #"{"specversion":"1.0","time":"x","data":\#(row)}"#
+        #expect(StreamTail.commitTimestamp(in: Array(envelope.utf8))?.description == time)
+        let message = row.replacing(#","schema":"s","table":"t""#, with: "")
+        #expect(StreamTail.commitTimestamp(in: Array(message.utf8)) == nil)
+        #expect(StreamTail.commitTimestamp(in: Array("{}".utf8)) == nil)
     }
 }

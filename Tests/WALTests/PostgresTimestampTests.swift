@@ -53,4 +53,20 @@ import WAL
         }
         #expect(previous == "2399-12-31T00:00:00.000000+00:00")
     }
+
+    @Test func readsWhatItWritesAndNothingElse() {
+        for microseconds in [
+            Int64(0), -1, 1, 820_454_400_123_456, -63_113_904_000_000_000, 252_455_615_999_999_999, -86_400_000_000,
+            5_097_600_000_000,
+        ] {
+            let timestamp = PostgresTimestamp(microseconds)
+            #expect(PostgresTimestamp(timestamp.description) == timestamp, "\(timestamp)")
+        }
+        for text in [
+            "", "2026-11-23T07:09:12.123456Z", "2026-02-30T07:09:12.123456+00:00", "2026-11-23T25:09:12.123456+00:00",
+            "2026-11-23 07:09:12.123456+00:00", "2026-11-23T07:09:12.123456+01:00", "9999999999999999999999999999999é",
+        ] {
+            #expect(PostgresTimestamp(text) == nil, "\(text)")
+        }
+    }
 }
