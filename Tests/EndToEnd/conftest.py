@@ -17,6 +17,8 @@ PAIRS = [Pair("15", "2.9.10"), Pair("18", "2.15.1")]
 # What concerns PostgreSQL's side only: each version once.
 POSTGRES_PAIRS = [Pair("15", "2.9.10"), Pair("16", "2.15.1"), Pair("18", "2.15.1")]
 ALL_PAIRS = [Pair(postgres, nats) for postgres in ("15", "16", "18") for nats in ("2.9.10", "2.15.1", "2.15.1-R3")]
+# Replicated servers that call messages duplicates which were never stored.
+FALSE_DUPLICATES = [Pair("15", "2.10.26-R3"), Pair("15", "2.11.9-R3")]
 
 _report = pytest.StashKey[list[str]]()
 _failed = pytest.StashKey[bool]()
@@ -40,6 +42,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         every_pair = [*PAIRS, ALL_PAIRS[-1]]
     elif metafunc.module.__name__.startswith("test_events"):
         every_pair = POSTGRES_PAIRS
+    elif metafunc.module.__name__ == "test_faults":
+        every_pair = [*ALL_PAIRS, *FALSE_DUPLICATES]
     chosen_pairs = (("pair", PAIRS, every_pair), ("single_pair", PAIRS, PAIRS), ("one_pair", PAIRS[1:], PAIRS))
     for name, pairs, all_pairs in chosen_pairs:
         if name in metafunc.fixturenames:

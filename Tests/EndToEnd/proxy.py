@@ -54,8 +54,10 @@ class Proxy:
     async def _end(self) -> None:
         self._server.close()
         await self._drop()
-        # What reads and writes ends by itself, now that its connections are gone.
-        if tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        if tasks:
             await asyncio.wait(tasks, timeout=5)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -70,6 +72,9 @@ class Proxy:
         self._writers |= {writer, other_writer}
         try:
             await asyncio.gather(self._pump(reader, other_writer), self._pump(other_reader, writer))
+        except asyncio.CancelledError:
+            # The proxy is closed: an end like any other, which asyncio need not report.
+            pass
         finally:
             for each in (writer, other_writer):
                 each.transport.abort()

