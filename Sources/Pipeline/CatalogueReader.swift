@@ -35,11 +35,12 @@ enum CatalogueReader {
     ) throws(PostgresError) {
         guard transactionID != .none else { return }
         let deadline = Instant.now + visibilityTimeout
+        // The 32 bits of an xid are those of the nearest to the snapshot's end, before it or after it.
         let sql = """
             SELECT pg_catalog.pg_visible_in_snapshot(
-                (CASE WHEN $1::pg_catalog.int8 <= m.low THEN m.high + $1::pg_catalog.int8
-                      ELSE m.high - 4294967296 + $1::pg_catalog.int8 END)::pg_catalog.text::pg_catalog.xid8, m.snapshot)
-            FROM (SELECT s.snapshot, s.xmax & 4294967295 AS low, s.xmax - (s.xmax & 4294967295) AS high
+                (CASE WHEN m.ahead >= 2147483648 THEN m.xmax + m.ahead - 4294967296 ELSE m.xmax + m.ahead END)
+                    ::pg_catalog.text::pg_catalog.xid8, m.snapshot)
+            FROM (SELECT s.snapshot, s.xmax, ($1::pg_catalog.int8 - s.xmax) & 4294967295 AS ahead
                   FROM (SELECT snapshot, pg_catalog.pg_snapshot_xmax(snapshot)::pg_catalog.text::pg_catalog.int8 AS xmax
                         FROM pg_catalog.pg_current_snapshot() AS snapshot) AS s) AS m
             """

@@ -21,8 +21,12 @@ struct ColumnRules {
         var columns: Set<Name> = []
         /// Whether the publication names some of its columns only.
         var hasColumnList = false
+        /// pgoutput describes them or not, as version and publication have it.
+        var generatedColumns: Set<Name> = []
         /// The table's own name now, its roots' and its partitions'.
         var relatives: [String] = []
+        /// Those among them under which the publication publishes rows; none: it publishes none of them now.
+        var publishedNames: [String] = []
     }
 
     private let publication: String
@@ -52,7 +56,7 @@ struct ColumnRules {
                 throw Self.refused(
                     "[events.columns] names \(names) of \(rule.name), which has no such column", Self.columnRemedy)
             }
-            if let relationID { try requireOwnName(rule.name, relationID, sql: sql) }
+            try requireOwnName(rule.name, known)
         }
     }
 
@@ -63,7 +67,7 @@ struct ColumnRules {
         let name = "\(relation.namespace).\(relation.name)"
         let rule = tables[Array(name.utf8)]?.rule
         let described = Set(relation.columns.map { Array($0.name.utf8) })
-        let absent = rule?.columns.filter { !$0.mayBeAbsent && !described.contains(Array($0.name.utf8)) } ?? []
+        var absent = rule?.columns.filter { !$0.mayBeAbsent && !described.contains(Array($0.name.utf8)) } ?? []
         if rule != nil, absent.isEmpty { return nil }
         let known: Known
         do throws(PostgresError) {
@@ -79,6 +83,8 @@ struct ColumnRules {
                 "\(name) comes without rules, but \(relative ?? "the same table under another name") has some in [events.columns]",
                 Self.tableRemedy)
         }
+        absent.removeAll { known.generatedColumns.contains(Array($0.name.utf8)) }
+        if absent.isEmpty { return nil }
         // A column list of the publication leaves it out: the table still has it, and nothing that was described is strange.
         if known.hasColumnList, described.isSubset(of: known.columns),
             absent.allSatisfy({ known.columns.contains(Array($0.name.utf8)) })
@@ -100,22 +106,11 @@ struct ColumnRules {
     }
 
     /// A partitioned table that is published by its partitions, or a partition that is published by its root, has its rows under a name that the rule is not for.
-    private func requireOwnName(
-        _ name: String, _ relationID: RelationID, sql: borrowing SQLConnection
-    ) throws(StreamerError) {
-        let rows = try StreamerError.ofPostgres { () throws(PostgresError) in
-            try sql.query(
-                """
-                SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_publication p ON p.pubname = $2
-                WHERE c.oid = $1::pg_catalog.oid
-                    AND (c.relkind = 'p' AND NOT p.pubviaroot OR c.relispartition AND p.pubviaroot)
-                """, [String(relationID.rawValue), publication], timeout: CatalogueReader.timeout)
-        }
-        guard rows.isEmpty else {
-            throw Self.refused(
-                "publication \(publication) does not publish the rows of \(name) under that name, by which [events.columns] has rules",
-                Self.tableRemedy)
-        }
+    private func requireOwnName(_ name: String, _ known: Known) throws(StreamerError) {
+        guard !known.publishedNames.isEmpty, !known.publishedNames.contains(name) else { return }
+        throw Self.refused(
+            "publication \(publication) publishes the rows of \(name) as \(known.publishedNames.sorted().joined(separator: ", ")), for which [events.columns] has no rules of that table's",
+            Self.tableRemedy)
     }
 
     private static func relation(
@@ -137,23 +132,35 @@ struct ColumnRules {
         var known = Known()
         let columns = try sql.query(
             """
-            SELECT a.attname FROM pg_catalog.pg_attribute a
+            SELECT a.attname, a.attgenerated <> '' FROM pg_catalog.pg_attribute a
             WHERE a.attrelid = $1::pg_catalog.oid AND a.attnum > 0 AND NOT a.attisdropped
             """, [oid], timeout: CatalogueReader.timeout)
-        known.columns = Set(columns.compactMap { $0.first.flatMap { $0 }.map { Array($0.utf8) } })
-        // The trees are of what is a partition or has some; of another table it is the table alone.
+        for column in columns {
+            guard column.count == 2, let name = column[0] else { continue }
+            known.columns.insert(Array(name.utf8))
+            if column[1] == "t" { known.generatedColumns.insert(Array(name.utf8)) }
+        }
+        // By pg_inherits and not by pg_partition_tree, which waits for the locks of partitions that somebody alters.
         let relatives = try sql.query(
             """
+            WITH RECURSIVE up (oid) AS (
+                SELECT $1::pg_catalog.oid UNION SELECT i.inhparent FROM pg_catalog.pg_inherits i JOIN up ON i.inhrelid = up.oid),
+            down (oid) AS (
+                SELECT $1::pg_catalog.oid UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN down ON i.inhparent = down.oid)
             SELECT pg_catalog.concat(n.nspname, '.', c.relname),
                 EXISTS (SELECT FROM pg_catalog.pg_publication_rel r JOIN pg_catalog.pg_publication p ON p.oid = r.prpubid
-                        WHERE p.pubname = $2 AND r.prrelid = c.oid AND r.prattrs IS NOT NULL)
+                        WHERE p.pubname = $2 AND r.prrelid = c.oid AND r.prattrs IS NOT NULL),
+                EXISTS (SELECT FROM pg_catalog.pg_publication_tables t
+                        WHERE t.pubname = $2 AND t.schemaname = n.nspname AND t.tablename = c.relname)
             FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-            WHERE c.oid = $1::pg_catalog.oid
-                OR c.oid IN (SELECT a.relid FROM pg_catalog.pg_partition_ancestors($1::pg_catalog.oid::pg_catalog.regclass) a)
-                OR c.oid IN (SELECT t.relid FROM pg_catalog.pg_partition_tree($1::pg_catalog.oid::pg_catalog.regclass) t)
+            WHERE c.oid IN (SELECT oid FROM up UNION SELECT oid FROM down)
             """, [oid, publication], timeout: CatalogueReader.timeout)
-        known.relatives = relatives.compactMap { $0.first.flatMap { $0 } }
-        known.hasColumnList = relatives.contains { $0.last == "t" }
+        for relative in relatives {
+            guard relative.count == 3, let name = relative[0] else { continue }
+            known.relatives.append(name)
+            if relative[1] == "t" { known.hasColumnList = true }
+            if relative[2] == "t" { known.publishedNames.append(name) }
+        }
         return known
     }
 }

@@ -129,7 +129,7 @@ enum FailurePolicy {
                 remedy:
                     "Nothing was skipped. Set events.on_poison = \"reference\" to publish such events without their data, or exclude the table, and start again"
             )
-        case .historyDiverged, .transactionShrank: .stop(.historyDiverged, remedy: LostHistory.beginAnew)
+        case .historyDiverged, .transactionShrank: .stop(.historyDiverged, remedy: LostHistory.remedy)
         case .protocolViolation: .stop(.unexpected, remedy: "Nothing was skipped. Please report it")
         // The session knows why, and says that instead.
         case .relationRefused: .stop(.configuration, remedy: "Correct [events.columns]")
@@ -141,10 +141,6 @@ enum FailurePolicy {
 
 /// What every kind of lost history has in common.
 enum LostHistory {
-    /// Where the stream can go on after it.
     static let remedy =
-        "Nothing was passed over. Compare the tables with what consumers hold. `slotstream slot advance --accept-gap` goes on all the same, and stores a gap marker that consumers see; or begin anew: drop the slot if it is there (`slotstream slot drop`), choose another transport.nats.stream_name and another subject_prefix (or remove the old stream), and run `slotstream setup`"
-    /// Where the server's changes are of another history than the stream's.
-    static let beginAnew =
         "Nothing was passed over. Compare the tables with what consumers hold, then begin anew: drop the slot if it is there (`slotstream slot drop`), choose another transport.nats.stream_name and another subject_prefix (or remove the old stream), and run `slotstream setup`"
 }

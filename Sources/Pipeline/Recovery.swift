@@ -283,9 +283,8 @@ enum Recovery {
     }
 
     private static func lost(
-        _ reason: StopReason, _ what: String, remedy: String? = nil, isConfirmedByTime: Bool = false
+        _ reason: StopReason, _ what: String, remedy: String = LostHistory.remedy, isConfirmedByTime: Bool = false
     ) -> Outcome {
-        let usual = GapAcceptance.acceptable.contains(reason) ? LostHistory.remedy : LostHistory.beginAnew
-        return .refuse(reason, what: what, remedy: remedy ?? usual, isConfirmedByTime: isConfirmedByTime)
+        .refuse(reason, what: what, remedy: remedy, isConfirmedByTime: isConfirmedByTime)
     }
 }

@@ -207,7 +207,6 @@ final class Session {
         schedule.received(walEnd)
         announceKinds()
         frameCount += 1
-        // What was asked in the middle of a row took a while: statuses come first.
         if hasAsked {
             hasAsked = false
             return .stop
@@ -216,6 +215,8 @@ final class Session {
     }
 
     private func describe(_ relation: Relation) throws(StreamerError) {
+        // Questions may take a while: statuses come before the next message.
+        hasAsked = true
         do throws(PostgresError) {
             if isSQLLost { try reconnectSQL() }
             try CatalogueReader.describe(relation, for: &assembler, over: sql)

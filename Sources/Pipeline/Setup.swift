@@ -30,7 +30,7 @@ public enum Setup {
     }
 
     /// Creating a slot waits for the transactions that run at that moment.
-    static let slotTimeout = Duration.seconds(600)
+    private static let slotTimeout = Duration.seconds(600)
 
     /// Connects to both servers and sets up.
     public static func run(
@@ -227,7 +227,7 @@ public enum Setup {
         }
     }
 
-    static func put(
+    private static func put(
         _ record: CheckpointRecord, expecting revision: UInt64, _ nats: JetStreamConnection
     ) throws(StreamerError) -> UInt64 {
         do throws(JetStreamError) {

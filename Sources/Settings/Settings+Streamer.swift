@@ -58,11 +58,13 @@ extension Configuration {
 
     private var ruledTables: [RuledTable] {
         let columns = events.excludedColumns.merging(events.masks.mapValues { Array($0.keys) }, uniquingKeysWith: +)
-        return columns.sorted { $0.key < $1.key }.map { table, columns in
-            let table = RuleName(table)
-            return RuledTable(
-                name: table.name, mayBeAbsent: table.mayBeAbsent,
-                columns: columns.map(RuleName.init).map { .init(name: $0.name, mayBeAbsent: $0.mayBeAbsent) })
+        // A table that is named with and without the mark is one, and not marked.
+        return Dictionary(grouping: columns) { RuleName($0.key).name }.sorted { $0.key < $1.key }.map { name, entries in
+            RuledTable(
+                name: name, mayBeAbsent: entries.allSatisfy { RuleName($0.key).mayBeAbsent },
+                columns: entries.flatMap(\.value).map(RuleName.init).map {
+                    .init(name: $0.name, mayBeAbsent: $0.mayBeAbsent)
+                })
         }
     }
 

@@ -11,9 +11,9 @@ import Settings
 
 struct SlotCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "slot", abstract: "List, create, drop or advance replication slots.",
+        commandName: "slot", abstract: "List, create or drop replication slots.",
         discussion: "Example:\n  slotstream slot list",
-        subcommands: [List.self, Create.self, Drop.self, Advance.self])
+        subcommands: [List.self, Create.self, Drop.self])
 
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
@@ -38,9 +38,7 @@ struct SlotCommand: AsyncParsableCommand {
     struct Create: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Create the configured slot, with what must stand before it and its first record.",
-            discussion:
-                "The same as `slotstream setup`: a slot without its record would be lost history.\n\nExample:\n  slotstream slot create"
-        )
+            discussion: "The same as `slotstream setup`: a slot without its record would be lost history.\n\nExample:\n  slotstream slot create")
 
         @OptionGroup var options: ConfigurationOptions
 
@@ -66,60 +64,13 @@ struct SlotCommand: AsyncParsableCommand {
             let configuration = try options.load().values.streamer
             let name = name ?? configuration.source.slot
             if !isConfirmed {
-                Output.error(
-                    "Drop slot \(name)? Changes that it has not sent cannot be read afterwards. Type its name: ")
+                Output.error("Drop slot \(name)? Changes that it has not sent cannot be read afterwards. Type its name: ")
                 guard readLine(strippingNewline: true) == name else {
                     throw ValidationError("not dropped")
                 }
             }
             try SlotAdministration.drop(name, configuration)
             Output.data("dropped: slot \(name)")
-        }
-    }
-
-    struct Advance: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(
-            abstract: "Go on after lost history, on purpose.",
-            discussion: """
-                After a stop with exit code 73: makes slot, stream and record where they are missing, and stores a gap marker on \
-                {prefix}._slotstream.GAP, so that consumers know as well that what lies between its two positions is not in the stream. \
-                Without --accept-gap it says what is lost and does nothing. Safe to run again.
-
-                Example:
-                  slotstream slot advance --accept-gap --by "ann, incident 42"
-                """)
-
-        @OptionGroup var options: ConfigurationOptions
-
-        @Flag(name: .customLong("accept-gap"), help: "Take it upon you: it is not undone.")
-        var isAccepted = false
-
-        @Option(name: .customLong("by"), help: "Who does; stored in the marker.")
-        var acceptedBy = ProcessInfo.processInfo.environment["USER"] ?? "unknown"
-
-        @Flag(name: .customLong("json"), help: "One JSON object (schema slotstream.slot_advance/1).")
-        var isJSON = false
-
-        func run() async throws {
-            let configuration = try options.load().values.streamer
-            let gap = try GapAcceptance.run(configuration, acceptedBy: acceptedBy, isDryRun: !isAccepted)
-            guard let gap else {
-                Output.data(
-                    isJSON ? GapListing(nil).json() : "nothing is lost: slot and stream join, and nothing was done")
-                return
-            }
-            if isJSON {
-                Output.data(GapListing(gap).json())
-            } else {
-                for object in gap.created { Output.data("\(isAccepted ? "created" : "would create"): \(object)") }
-                Output.data("lost [\(gap.reason.rawValue)]: \(gap.what)")
-                Output.data("not in the stream: what was committed from \(gap.fromLSN) to \(gap.toLSN)")
-                if let sequence = gap.sequence { Output.data("gap marker: \(gap.subject), sequence \(sequence)") }
-            }
-            guard isAccepted else {
-                Output.error("nothing was done: --accept-gap goes on over this gap\n")
-                throw ExitCode(ExitStatus.findings.rawValue)
-            }
         }
     }
 }

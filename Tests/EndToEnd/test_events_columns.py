@@ -152,6 +152,33 @@ def test_a_column_list_that_leaves_a_ruled_column_out_is_no_rename(pair, tenants
     assert tenant.events()[0].json["entity"] == {"id": 1, "phone": digest("555")}
 
 
+def test_a_rule_for_a_generated_column_is_no_false_alarm(pair, tenants):
+    tenant = tenants(pair, setup=False)
+    tenant.overrides |= _rules(tenant.servers.folder, exclude=(), mask={"email": "hmac", "email_lower": "hmac"})
+    tenant.streamer = tenant.another()
+    tenant.run(TABLE + "; ALTER TABLE tb_user REPLICA IDENTITY DEFAULT, ADD email_lower TEXT GENERATED ALWAYS AS (lower(email)) STORED")
+    tenant.streamer.setup()
+    tenant.streamer.start()
+    tenant.run("INSERT INTO tb_user VALUES (1, 'ann@example.org', 'p', 'h', 'n')")
+    tenant.wait_stored(1)
+    assert tenant.events()[0].json["entity"]["email"] == digest("ann@example.org")
+    assert "ann" not in tenant.events()[0].body.decode()
+
+
+def test_a_partition_that_is_published_by_itself_is_ruled_under_its_own_name(pair, tenants):
+    tenant = tenants(pair, setup=False, overrides={"source": {"tables": ["public.tb_part_1"]}})
+    tenant.overrides |= _rules(tenant.servers.folder, table="public.tb_part_1", exclude=("secret",), mask={"id": "hmac"})
+    tenant.streamer = tenant.another()
+    tenant.run("CREATE TABLE tb_part (id INT PRIMARY KEY, secret TEXT) PARTITION BY RANGE (id); "
+               "CREATE TABLE tb_part_1 PARTITION OF tb_part FOR VALUES FROM (0) TO (10); "
+               f"CREATE PUBLICATION {tenant.name} FOR TABLE tb_part_1 WITH (publish_via_partition_root = true)")
+    tenant.streamer.setup()
+    tenant.streamer.start()
+    tenant.run("INSERT INTO tb_part VALUES (1, 's3cret')")
+    tenant.wait_stored(1)
+    assert tenant.events()[0].json["entity"] == {"id": digest("1")}
+
+
 def test_a_ruled_table_that_is_renamed_stops_before_a_row_goes_out(pair, tenants):
     tenant = _tenant(tenants, pair, exclude=(), mask={"email": "hmac"})
     tenant.streamer.start()
