@@ -16,7 +16,7 @@ SUSPICION_SECONDS = 15
 @pytest.fixture
 def tenant(one_pair, tenants):
     """A tenant of PostgreSQL and three nats-servers of the newest version."""
-    made = tenants(Pair(one_pair.postgres, one_pair.nats.removesuffix("-R3") + "-R3"))
+    made = tenants(Pair(one_pair.postgres, "2.15.1-R3"))
     wait_until(lambda: made.administrator.info(made.name)["cluster"].get("leader"), 30, "the stream has a leader")
     return made
 

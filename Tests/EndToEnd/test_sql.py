@@ -15,7 +15,7 @@ import pytest
 from psycopg import pq
 
 from servers.postgres import Postgres
-from servers.tools import CHECKOUT
+from servers.tools import CHECKOUT, wait_until
 
 SQL = CHECKOUT / "sql"
 
@@ -99,6 +99,9 @@ class Database:
 
     def close(self) -> None:
         """Drops the slot and the database."""
+        # A walsender whose client has gone lets go of it a moment later.
+        active = "SELECT active FROM pg_replication_slots WHERE slot_name = %s"
+        wait_until(lambda: self.sql(active, self.name) == [(False,)], 30, f"nobody holds the slot {self.name}")
         self.sql("SELECT pg_drop_replication_slot(%s)", self.name)
         self.connection.close()
         with self.server.connect() as connection:
