@@ -4,7 +4,7 @@
     import Foundation
 #endif
 
-/// The JSON of what programs read: `--json`, `/status`, records and markers. One line, sorted snake_case names, unknown is absent.
+/// The JSON of what programs read: `--json`, `/status` and the records. One line, sorted snake_case names, unknown is absent.
 public enum ContractJSON {
     /// Of strings, numbers and Booleans only, so that encoding cannot fail.
     public static func text(_ value: some Encodable) -> String {

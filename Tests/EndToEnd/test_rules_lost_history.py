@@ -8,6 +8,8 @@ from administrator import BUCKET
 from servers.tools import wait_until
 from tenants import refused, stopped, tenant_maker, tenants  # noqa: F401
 
+ORDER_LINE = "INSERT INTO tb_order_line (identifier, run, client, seq) VALUES ('{}', 1, 1, 1)"
+
 
 def _streamed(tenant, count: int = 3) -> None:
     """Runs the streamer over `count` transactions and stops it in order."""
@@ -33,6 +35,27 @@ def _slots(tenant) -> list:
     with tenant.connect() as connection:
         return connection.execute("SELECT slot_name, confirmed_flush_lsn FROM pg_replication_slots "
                                   "WHERE database = %s", (tenant.name,)).fetchall()
+
+
+def _snapshotted(deployment):
+    """Streams one row, stops the server and the streamer in order and copies the server's data folder: the copy's path."""
+    postgres, streamer = deployment.postgres, deployment.streamer
+    streamer.start()
+    postgres.run(ORDER_LINE.format("before"))
+    deployment.wait_confirmed()
+    assert streamer.terminate() == 0
+    postgres.stop()
+    snapshot = deployment.folder / "snapshot"
+    # -a: the files stay those of the user that PostgreSQL runs as.
+    subprocess.run(["cp", "-a", postgres.data, snapshot], check=True)
+    return snapshot
+
+
+def _put_back(postgres, snapshot) -> None:
+    """The running server's history ends here; the snapshot's goes on at the next start."""
+    postgres.stop("immediate")
+    shutil.rmtree(postgres.data)
+    snapshot.rename(postgres.data)
 
 
 def test_a_slot_without_its_record_is_lost_history_for_setup_too(pair, tenants):
@@ -208,32 +231,22 @@ def test_a_server_restored_to_an_older_state_is_refused(pair, deploy):
     """The first transaction delivered again must be the one with which the stream ends: the timeline tells nothing."""
     deployment = deploy(pair)
     postgres, streamer = deployment.postgres, deployment.streamer
-    insert = "INSERT INTO tb_order_line (identifier, run, client, seq) VALUES ('{}', 1, 1, 1)"
-    streamer.start()
-    postgres.run(insert.format("before"))
-    deployment.wait_confirmed()
-    assert streamer.terminate() == 0
-    postgres.stop()
-    snapshot = deployment.folder / "snapshot"
-    # -a: the files stay those of the user that PostgreSQL runs as.
-    subprocess.run(["cp", "-a", postgres.data, snapshot], check=True)
+    snapshot = _snapshotted(deployment)
     postgres.start()
     streamer.start()
-    postgres.run(insert.format("in one history"))
+    postgres.run(ORDER_LINE.format("in one history"))
     deployment.wait_confirmed()
     streamer.kill()
     stored = deployment.last_stored()
 
-    postgres.stop("immediate")
-    shutil.rmtree(postgres.data)
-    snapshot.rename(postgres.data)
+    _put_back(postgres, snapshot)
     postgres.start()
     streamer.start(wait=False)
     # The restored server's WAL is shorter than what was confirmed.
     stopped(streamer, 73, "position_ahead_of_wal")
     while postgres.flushed() < stored[0] + 10_000:
         # Longer, so that the LSNs differ.
-        postgres.run(insert.format("in another history" * 10))
+        postgres.run(ORDER_LINE.format("in another history" * 10))
     streamer.start(wait=False)
     stopped(streamer, 73, "history_diverged")
     assert deployment.last_stored() == stored
@@ -243,21 +256,14 @@ def test_a_restored_server_that_gives_xid_and_lsn_again_is_told_by_the_commits_t
     """The first transaction after the snapshot has the id and the position of the one that is stored, and is another."""
     deployment = deploy(pair)
     postgres, streamer = deployment.postgres, deployment.streamer
-    insert = "INSERT INTO tb_order_line (identifier, run, client, seq) VALUES ('{}', 1, 1, 1)"
-    streamer.start()
-    postgres.run(insert.format("before"))
-    deployment.wait_confirmed()
-    assert streamer.terminate() == 0
-    postgres.stop()
-    snapshot = deployment.folder / "snapshot"
-    subprocess.run(["cp", "-a", postgres.data, snapshot], check=True)
+    snapshot = _snapshotted(deployment)
 
     def first_commit(name: str) -> tuple[int, int]:
         """xid and end of a row of the same size, written as the first thing after a start."""
         postgres.start()
         with postgres.connect() as connection:
             connection.execute("SET synchronous_commit TO on")
-            row = connection.execute(insert.format(name) + " RETURNING pg_current_xact_id()::text").fetchone()
+            row = connection.execute(ORDER_LINE.format(name) + " RETURNING pg_current_xact_id()::text").fetchone()
             end = connection.execute("SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint").fetchone()
         return int(row[0]), end[0]
 
@@ -266,14 +272,12 @@ def test_a_restored_server_that_gives_xid_and_lsn_again_is_told_by_the_commits_t
     wait_until(lambda: deployment.last_stored()[0] > 0 and len(list(stream.read(deployment.nats.url))) == 2, 30, "it is stored")
     streamer.kill()
     stored = deployment.last_stored()
-    postgres.stop("immediate")
-    shutil.rmtree(postgres.data)
-    snapshot.rename(postgres.data)
+    _put_back(postgres, snapshot)
     other = first_commit("in that history")
     assert one == other, "the servers tell the same id and position"
     # So that the restored server's WAL is not simply too short.
     while postgres.flushed() < stored[0] + 100_000:
-        postgres.run(insert.format("later"))
+        postgres.run(ORDER_LINE.format("later"))
     streamer.start(wait=False)
     said = stopped(streamer, 73, "history_diverged")
     assert "another time" in said
