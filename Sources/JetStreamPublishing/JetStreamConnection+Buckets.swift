@@ -58,16 +58,7 @@ extension JetStreamConnection {
     ) throws(JetStreamError) -> UInt64 {
         let subject = Self.bucketSubject(try Self.checked(bucket), key: try Self.checkedKey(key))
         let headers = expectedRevision.map { Self.bucketHeaders(expectedRevision: $0) } ?? []
-        let (ack, _): (PutAck, [UInt8]) = try call(subject, value, headers: headers, timeout: timeout)
-        guard ack.stream == Self.bucketStream(bucket), ack.seq > 0 else {
-            throw .malformedResponse(operation: subject)
-        }
-        return ack.seq
-    }
-
-    private struct PutAck: Decodable {
-        var stream: String
-        var seq: UInt64
+        return try store(value, on: subject, headers: headers, in: Self.bucketStream(bucket), timeout: timeout)
     }
 
     /// Named as the server names them, in its snake_case.

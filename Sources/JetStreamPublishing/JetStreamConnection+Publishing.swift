@@ -79,6 +79,28 @@ extension JetStreamConnection {
         try send(subject, payload, headers) { $0.setReply(AckReply(epoch: epoch, token: token)) }
     }
 
+    /// Publishes one message and waits until it is stored.
+    ///
+    /// - Returns: Its sequence.
+    /// - Throws: `.api` for what JetStream refuses; `.malformedResponse` for an ack of another stream, or of a message that was stored
+    ///   before. After `.timedOut` or `.notConnected` it is not known whether it was stored: read the stream.
+    public func store(
+        _ payload: [UInt8], on subject: String, headers: [(String, String)], in stream: String,
+        timeout: Duration = apiTimeout
+    ) throws(JetStreamError) -> UInt64 {
+        let (ack, _): (StoredAck, [UInt8]) = try call(subject, payload, headers: headers, timeout: timeout)
+        guard ack.stream == stream, ack.seq > 0, ack.duplicate != true else {
+            throw .malformedResponse(operation: subject)
+        }
+        return ack.seq
+    }
+
+    private struct StoredAck: Decodable {
+        var stream: String
+        var seq: UInt64
+        var duplicate: Bool?
+    }
+
     /// Publishes with any headers to a reply subject that `setReply` completes.
     func send(
         _ subject: String, _ payload: [UInt8], _ headers: [(String, String)],

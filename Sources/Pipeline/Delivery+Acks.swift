@@ -43,6 +43,7 @@ extension Delivery {
     /// - Throws: what the record's answer demands.
     func takeAcks() throws(StreamerError) {
         link.mailbox.drain(into: &batch)
+        if !batch.stored.isEmpty { failpoints.reached(.beforeAck) }
         for range in batch.stored {
             do throws(PublishChain.Fault) {
                 release(count: try chain.stored(range.first...range.last))
@@ -50,6 +51,7 @@ extension Delivery {
                 report(.unexpectedSequence, "\(error)")
             }
         }
+        if !batch.stored.isEmpty { failpoints.reached(.afterAck) }
         for outcome in batch.outcomes {
             if outcome.isControl {
                 try settlePut(outcome)

@@ -39,6 +39,7 @@ extension Delivery {
         next.lastId = known.storedID?.description
         next.lastSequence = known.storedSequence
         putCount += 1
+        failpoints.reached(.beforeRecord)
         let token = AckMailbox.controlBit | putCount
         do throws(JetStreamError) {
             try link.connection.publish(
@@ -72,6 +73,7 @@ extension Delivery {
         self.record = record
         self.revision = revision
         putInFlight = nil
+        failpoints.reached(.afterRecord)
         recordedSequence.store(record.lastSequence, ordering: .releasing)
         recordedLSN.store(record.confirmedLSN.rawValue, ordering: .releasing)
         wakeSource()
@@ -92,7 +94,7 @@ extension Delivery {
             throw .stop(
                 .bucketMissing,
                 what: "the checkpoint record \(key) in the bucket \(StreamerConfiguration.bucket) is gone while the streamer runs",
-                remedy: LostHistory.remedy)
+                remedy: LostHistory.remedy(for: .bucketMissing))
         }
         guard revision >= self.revision else {
             // A woken old leader's answer.

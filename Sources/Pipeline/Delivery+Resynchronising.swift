@@ -4,9 +4,6 @@ import Logging
 import Synchronization
 
 extension Delivery {
-    /// How long a stream that lost its end is read again before it is believed, where it has replicas: a woken old leader answers with an old end.
-    static let suspicionTime = Duration.seconds(15)
-
     /// Finds out what is stored and sends the rest, chained anew. Returns when that is so, or when asked to stop.
     func resynchronise(_ cause: ResynchronisationCause, _ detail: String) throws(StreamerError) {
         observations.resynchronisationCount.add(1, ordering: .relaxed)
@@ -30,10 +27,12 @@ extension Delivery {
             backoff.reset()
         }
 
-        var suspicion: (tail: StreamTail?, since: Instant)?
+        failpoints.reached(.resynchronising)
+        var suspicion = Suspicion<StreamTail?>()
         while !isStopRequested.load(ordering: .acquiring) {
             guard let tail = try readTail() else { continue }
             trouble = nil
+            failpoints.reached(.resynchronised)
             switch decide(tail.value) {
             case .resume(let storedCount, let lastSequence, let storedID):
                 resume(storedCount: storedCount, lastSequence: lastSequence, storedID: storedID)
@@ -47,10 +46,9 @@ extension Delivery {
                 try settlePutAfterTrouble()
                 return
             case .moved(let what):
-                if replicaCount <= 1 { throw .streamMoved(what) }
-                let isSame = suspicion.map { $0.tail == tail.value } ?? false
-                if !isSame || tail.value?.isMajorityCurrent == false { suspicion = (tail.value, .now) }
-                if let since = suspicion?.since, Instant.now.duration(since: since) >= Self.suspicionTime {
+                if replicaCount <= 1
+                    || suspicion.isBelievable(tail.value, isMajorityCurrent: tail.value?.isMajorityCurrent != false)
+                {
                     throw .streamMoved(what)
                 }
                 pause(.seconds(1))

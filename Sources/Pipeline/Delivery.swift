@@ -28,6 +28,7 @@ final class Delivery: @unchecked Sendable {
     let window: RetainedWindow
     let link: NATSLink
     let observations: Observations
+    let failpoints: Failpoints
     let logger: Logger
     let identity: SourceIdentity
     let timelines: TimelineHistory
@@ -80,13 +81,14 @@ final class Delivery: @unchecked Sendable {
 
     init(
         _ start: Start, configuration: StreamerConfiguration, window: RetainedWindow, link: NATSLink,
-        observations: Observations, sourceWake: WakeSignal, logger: Logger
+        observations: Observations, sourceWake: WakeSignal, failpoints: Failpoints = .none, logger: Logger
     ) {
         self.configuration = configuration
         self.window = window
         self.link = link
         self.observations = observations
         self.sourceWake = sourceWake
+        self.failpoints = failpoints
         self.logger = logger
         identity = start.identity
         timelines = start.timelines
@@ -236,6 +238,7 @@ final class Delivery: @unchecked Sendable {
                 return
             }
             chain.accepted(at: now)
+            failpoints.reached(.afterSend)
             if nextIndex < publishedCount {
                 observations.meters.retried.increment()
             } else {

@@ -61,10 +61,10 @@ enum FailurePolicy {
         case "55000" where message.contains("wal_level"):
             return .stop(.configuration, remedy: "Set wal_level = logical in postgresql.conf and restart PostgreSQL")
         case "55000" where message.contains("can no longer") || message.contains("invalidated"):
-            return .stop(.slotInvalidated, remedy: LostHistory.remedy)
+            return .stop(.slotInvalidated, remedy: LostHistory.remedy(for: .slotInvalidated))
         // "requested WAL segment … has already been removed": it does not come back.
         case "58P01" where message.contains("WAL segment"):
-            return .stop(.slotInvalidated, remedy: LostHistory.remedy)
+            return .stop(.slotInvalidated, remedy: LostHistory.remedy(for: .slotInvalidated))
         // An undefined slot or publication: recovery looks what is there and names it.
         case "42704": return .retry(hint: "looking again at slot and publication")
         default: break
@@ -129,7 +129,7 @@ enum FailurePolicy {
                 remedy:
                     "Nothing was skipped. Set events.on_poison = \"reference\" to publish such events without their data, or exclude the table, and start again"
             )
-        case .historyDiverged, .transactionShrank: .stop(.historyDiverged, remedy: LostHistory.remedy)
+        case .historyDiverged, .transactionShrank: .stop(.historyDiverged, remedy: LostHistory.remedy(for: .historyDiverged))
         case .protocolViolation: .stop(.unexpected, remedy: "Nothing was skipped. Please report it")
         // The session knows why, and says that instead.
         case .relationRefused: .stop(.configuration, remedy: "Correct [events.columns]")
@@ -137,10 +137,4 @@ enum FailurePolicy {
         case .subjectTemplate: .stop(.configuration, remedy: "Correct events.subject")
         }
     }
-}
-
-/// What every kind of lost history has in common.
-enum LostHistory {
-    static let remedy =
-        "Nothing was passed over. Compare the tables with what consumers hold, then begin anew: drop the slot if it is there (`slotstream slot drop`), choose another transport.nats.stream_name and another subject_prefix (or remove the old stream), and run `slotstream setup`"
 }

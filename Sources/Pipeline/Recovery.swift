@@ -16,6 +16,15 @@ enum Recovery {
         var record: CheckpointRecord?
         var stream: StreamTail?
         var streamName: String
+
+        /// Whether the answers about the stream can be a woken old leader's; `configured` counts where there is no stream.
+        func hasReplicas(configured: Int) -> Bool { (stream?.replicaCount ?? configured) > 1 }
+    }
+
+    /// A refusal that time confirms, with all that was read of the stream.
+    struct Doubt: Equatable {
+        var outcome: Outcome
+        var stream: StreamTail?
     }
 
     struct Plan: Equatable {
@@ -64,7 +73,7 @@ enum Recovery {
                 "slot \(slot.name) exists (confirmed \(slot.confirmedFlushLSN?.description ?? "nothing")), but the bucket \(StreamerConfiguration.bucket) has no checkpoint record for stream \(facts.streamName): nobody knows what was stored",
                 remedy:
                     "If the slot was made by hand and never streamed from, `slotstream setup --adopt-slot` takes it as it stands. "
-                    + LostHistory.remedy,
+                    + LostHistory.remedy(for: .bucketMissing),
                 isConfirmedByTime: true)
         case (let slot?, let record?):
             // Setup was interrupted between the slot and its record.
@@ -124,7 +133,7 @@ enum Recovery {
         return nil
     }
 
-    private static func refusal(ofRecord record: CheckpointRecord, _ facts: Facts) -> Outcome? {
+    static func refusal(ofRecord record: CheckpointRecord, _ facts: Facts) -> Outcome? {
         guard record.systemId == String(facts.identity.systemID) else {
             return lost(
                 .otherCluster,
@@ -154,7 +163,7 @@ enum Recovery {
     }
 
     /// The record's position in this server's history. Keepalives carry it beyond the last event: what lies beyond the point at which the record's timeline ended is of another history, and was never received from this one.
-    private static func confirmed(_ record: CheckpointRecord, _ facts: Facts) -> LSN {
+    static func confirmed(_ record: CheckpointRecord, _ facts: Facts) -> LSN {
         min(record.confirmedLSN, facts.timelines.switchPoint(of: record.timeline) ?? record.confirmedLSN)
     }
 
@@ -173,14 +182,7 @@ enum Recovery {
         var provenLSN = Self.confirmed(record, facts)
         let last: (id: MessageID, isLastOfTransaction: Bool?)?
         switch stream.message {
-        case .foreign(let subject):
-            return .refuse(
-                .foreignMessage,
-                what:
-                    "the last message of stream \(facts.streamName), sequence \(stream.lastSequence), is not ours (\(subject))",
-                remedy:
-                    "A stream has one writer: stop the other one and begin a new stream (deleting its message would leave a sequence of which nobody knows what it was)",
-                isConfirmedByTime: false)
+        case .foreign(let subject): return foreign("not ours (\(subject))", stream.lastSequence, facts)
         case .never, .gone:
             if stream.lastSequence > record.lastSequence {
                 return lost(
@@ -194,11 +196,7 @@ enum Recovery {
             last = record.lastMessageID.map { ($0, nil) }
         case .event(let id, let isLast):
             guard id.isOf(facts.identity) else {
-                return .refuse(
-                    .foreignMessage,
-                    what:
-                        "the last message of stream \(facts.streamName), sequence \(stream.lastSequence), is of another database (\(id))",
-                    remedy: "A stream has one writer: give each slot a stream of its own", isConfirmedByTime: false)
+                return foreign("of another database (\(id))", stream.lastSequence, facts)
             }
             last = (id, isLast)
         }
@@ -230,8 +228,18 @@ enum Recovery {
         return .proceed(plan(after: last?.id, stream, confirmed: confirmed, proven: provenLSN))
     }
 
+    /// The refusal of a message that another writer stored.
+    static func foreign(_ whose: String, _ sequence: UInt64, _ facts: Facts) -> Outcome {
+        .refuse(
+            .foreignMessage,
+            what: "the last message of stream \(facts.streamName), sequence \(sequence), is \(whose)",
+            remedy:
+                "A stream has one writer: stop the other one and begin a new stream, one for each slot (deleting its message would leave a sequence of which nobody knows what it was)",
+            isConfirmedByTime: false)
+    }
+
     /// Checks the stream's last event against the server's history.
-    private static func refusal(ofLast id: MessageID, _ facts: Facts) -> Outcome? {
+    static func refusal(ofLast id: MessageID, _ facts: Facts) -> Outcome? {
         guard facts.timelines.contains(timeline: id.timeline) else {
             return lost(
                 .historyDiverged,
@@ -270,8 +278,8 @@ enum Recovery {
                 startLSN: provenLSN, watermark: nil, expected: nil, storedID: nil, lastSequence: stream.lastSequence,
                 confirmedLSN: provenLSN)
         }
-        // Delivered again from the commit on, the transaction itself comes first: the proof that it is the same history.
-        let isDeliveredAgain = confirmed <= last.position.commitLSN && last.position.ordinal > 0 && !last.isGapMarker
+        // Delivered again from the commit on, the transaction itself comes first: the proof that it is the same history. A gap marker that names a transaction stands behind its event.
+        let isDeliveredAgain = confirmed <= last.position.commitLSN && last.position.ordinal > 0
         return Plan(
             startLSN: last.position.commitLSN, watermark: last.position,
             expected: isDeliveredAgain
@@ -283,8 +291,9 @@ enum Recovery {
     }
 
     private static func lost(
-        _ reason: StopReason, _ what: String, remedy: String = LostHistory.remedy, isConfirmedByTime: Bool = false
+        _ reason: StopReason, _ what: String, remedy: String? = nil, isConfirmedByTime: Bool = false
     ) -> Outcome {
-        .refuse(reason, what: what, remedy: remedy, isConfirmedByTime: isConfirmedByTime)
+        .refuse(
+            reason, what: what, remedy: remedy ?? LostHistory.remedy(for: reason), isConfirmedByTime: isConfirmedByTime)
     }
 }

@@ -21,6 +21,7 @@ final class Session {
     private let configuration: StreamerConfiguration
     private let observations: Observations
     private let control: StopControl
+    private let failpoints: Failpoints
     private let logger: Logger
     private let window: RetainedWindow
     private let delivery: Delivery
@@ -52,7 +53,7 @@ final class Session {
         sql: consuming SQLConnection, assembler: consuming TransactionAssembler, columnRules: ColumnRules,
         window: RetainedWindow,
         delivery: Delivery, startLSN: LSN, confirmedLSN: LSN, observations: Observations, control: StopControl,
-        logger: Logger
+        failpoints: Failpoints, logger: Logger
     ) {
         self.configuration = configuration
         self.replication = replication
@@ -63,6 +64,7 @@ final class Session {
         self.delivery = delivery
         self.observations = observations
         self.control = control
+        self.failpoints = failpoints
         self.logger = logger
         tracker = CheckpointTracker(confirmedLSN: confirmedLSN)
         // Three updates in every timeout that we asked for, at least one a second.
@@ -195,6 +197,7 @@ final class Session {
             default: throw .capture(error)
             }
         }
+        failpoints.reached(.reading)
         let appendedCount = window.appendedCount.load(ordering: .relaxed)
         switch action {
         case .none: tracker.appended(count: appendedCount)
@@ -266,8 +269,11 @@ final class Session {
             if replication.hasUnsentOutput { return }
             let recorded = LSN(delivery.recordedLSN.load(ordering: .acquiring))
             guard let status = schedule.due(at: .now, recordedLSN: recorded) else { return }
+            let isConfirming = status.flushedLSN > .invalid
+            if isConfirming { failpoints.reached(.beforeStatus) }
             try replication.sendStandbyStatus(
                 written: status.writtenLSN, flushed: status.flushedLSN, applied: status.flushedLSN)
+            if isConfirming { failpoints.reached(.afterStatus) }
             observations.confirmedLSN.store(schedule.confirmedLSN.rawValue, ordering: .relaxed)
         } catch {
             throw .postgres(error)

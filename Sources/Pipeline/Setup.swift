@@ -30,7 +30,7 @@ public enum Setup {
     }
 
     /// Creating a slot waits for the transactions that run at that moment.
-    private static let slotTimeout = Duration.seconds(600)
+    static let slotTimeout = Duration.seconds(600)
 
     /// Connects to both servers and sets up.
     public static func run(
@@ -109,7 +109,7 @@ public enum Setup {
         }
     }
 
-    private static func setUpStream(
+    static func setUpStream(
         _ configuration: StreamerConfiguration, _ options: Options, found: Bool, nats: JetStreamConnection
     ) throws(StreamerError) -> Outcome {
         var outcome = Outcome()
@@ -192,7 +192,7 @@ public enum Setup {
         return slot.confirmedFlushLSN ?? .invalid
     }
 
-    private static func setUpConsumer(
+    static func setUpConsumer(
         _ configuration: StreamerConfiguration, _ options: Options, nats: JetStreamConnection
     ) throws(StreamerError) -> Outcome {
         guard let consumer = configuration.consumer else { return Outcome() }
@@ -227,7 +227,7 @@ public enum Setup {
         }
     }
 
-    private static func put(
+    static func put(
         _ record: CheckpointRecord, expecting revision: UInt64, _ nats: JetStreamConnection
     ) throws(StreamerError) -> UInt64 {
         do throws(JetStreamError) {

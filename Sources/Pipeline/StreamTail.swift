@@ -63,7 +63,9 @@ struct StreamTail: Equatable, Sendable {
         guard let id = message.messageID.flatMap({ MessageID($0) }) else {
             return .foreign(subject: message.subject)
         }
-        return .event(id, isLast: id.isGapMarker ? true : isLast(message.payload))
+        // A gap marker behind an event may stand inside its transaction.
+        if id.isGapMarker { return .event(id, isLast: id.position.ordinal == 0 ? true : nil) }
+        return .event(id, isLast: isLast(message.payload))
     }
 
     /// Reads `transaction.last` from an event of ours: it stands where the encoder puts it, before `source`. FraiseQL's format has none: nil.

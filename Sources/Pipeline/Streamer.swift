@@ -28,6 +28,7 @@ public final class Streamer: Sendable {
     private let configuration: StreamerConfiguration
     private let isSetupAllowed: Bool
     private let observations: Observations
+    private let failpoints: Failpoints
     private let logger: Logger
     private let control: StopControl
     /// Random for each process: tells whose a checkpoint record is.
@@ -35,13 +36,16 @@ public final class Streamer: Sendable {
 
     /// - Parameters:
     ///   - isSetupAllowed: Whether a first start may create publication, stream, bucket, slot and consumer.
+    ///   - failpoints: For the fault tests.
     /// - Throws: `.system`.
     public init(
-        _ configuration: StreamerConfiguration, isSetupAllowed: Bool, observations: Observations, logger: Logger
+        _ configuration: StreamerConfiguration, isSetupAllowed: Bool, observations: Observations,
+        failpoints: Failpoints = .none, logger: Logger
     ) throws(StreamerError) {
         self.configuration = configuration
         self.isSetupAllowed = isSetupAllowed
         self.observations = observations
+        self.failpoints = failpoints
         self.logger = logger
         control = try StopControl()
         owner =
@@ -186,6 +190,7 @@ public final class Streamer: Sendable {
         }
         // Before the first publish: the slot is held, so the stream is ours.
         let (record, revision) = try takeOwnership(joined, link.connection)
+        failpoints.reached(.afterOwnership)
         logger.notice(
             "streaming",
             metadata: [
@@ -211,7 +216,7 @@ public final class Streamer: Sendable {
                 record: record, revision: revision, identity: identity, timelines: joined.facts.timelines,
                 replicaCount: joined.facts.stream?.replicaCount ?? 1),
             configuration: configuration, window: window, link: link, observations: observations,
-            sourceWake: control.wake, logger: logger)
+            sourceWake: control.wake, failpoints: failpoints, logger: logger)
         let thread = try OwnedThread(name: "delivery") { delivery.run() }
         let result: Result<Void, StreamerError>
         do {
@@ -219,7 +224,7 @@ public final class Streamer: Sendable {
                 configuration, replication: replication, sql: sql, assembler: assembler, columnRules: columnRules,
                 window: window,
                 delivery: delivery, startLSN: plan.startLSN, confirmedLSN: record.confirmedLSN,
-                observations: observations, control: control, logger: logger)
+                observations: observations, control: control, failpoints: failpoints, logger: logger)
             result = Result { () throws(StreamerError) in try session.run() }
             // The slot is let go here: a server that shuts down, or another streamer, does not wait for NATS.
         }
@@ -260,12 +265,13 @@ public final class Streamer: Sendable {
     private func join(
         replication: borrowing ReplicationConnection, sql: borrowing SQLConnection, link: NATSLink
     ) throws(StreamerError) -> Joined {
-        var suspicion: (outcome: Recovery.Outcome, stream: StreamTail?, since: Instant)?
+        var suspicion = Suspicion<Recovery.Doubt>()
         var hasSetUp = false
         while true {
             guard !control.isRequested else { throw .cancelled }
             let (facts, revision) = try ServerFacts.gather(
                 configuration, replication: replication, sql: sql, nats: link.connection)
+            failpoints.reached(.recovering)
             let outcome = Recovery.assess(facts)
             switch outcome {
             case .proceed(let plan):
@@ -293,16 +299,11 @@ public final class Streamer: Sendable {
                 for object in outcome.created { logger.notice("created", metadata: ["object": "\(object)"]) }
                 for note in outcome.notes { logger.notice("setup", metadata: ["note": "\(note)"]) }
             case .refuse(let reason, let what, let remedy, let isConfirmedByTime):
-                let replicaCount = facts.stream?.replicaCount ?? configuration.stream.replicas
-                guard isConfirmedByTime, replicaCount > 1 else { throw .stop(reason, what: what, remedy: remedy) }
-                if suspicion?.outcome != outcome || suspicion?.stream != facts.stream
-                    || facts.stream?.isMajorityCurrent == false
-                {
-                    suspicion = (outcome, facts.stream, .now)
-                }
-                if let since = suspicion?.since, Instant.now.duration(since: since) >= Delivery.suspicionTime {
-                    throw .stop(reason, what: what, remedy: remedy)
-                }
+                guard isConfirmedByTime, facts.hasReplicas(configured: configuration.stream.replicas),
+                    !suspicion.isBelievable(
+                        Recovery.Doubt(outcome: outcome, stream: facts.stream),
+                        isMajorityCurrent: facts.stream?.isMajorityCurrent != false)
+                else { throw .stop(reason, what: what, remedy: remedy) }
                 logger.warning("reading the stream again before this is believed", metadata: ["what": "\(what)"])
                 control.wait(.seconds(1), observations)
             }

@@ -29,7 +29,7 @@ struct ConfigurationOptions: ParsableArguments {
         }
         return try Configuration.load(
             flags: flags, configurationFile: file, environment: Self.environment, workingDirectory: Self.workingDirectory,
-            otherVariables: ["SLOTSTREAM_TOOLS"])
+            otherVariables: ["SLOTSTREAM_TOOLS", Failpoints.variable])
     }
 
     /// `http.listen` of the streamer that runs with this configuration; nil: it does not listen.
@@ -37,7 +37,7 @@ struct ConfigurationOptions: ParsableArguments {
         configuration.http.listen.map { ($0.host, $0.port) }
     }
 
-    private static var environment: [String: String] {
+    static var environment: [String: String] {
         var variables: [String: String] = [:]
         var entry = environ
         while let text = entry.pointee {

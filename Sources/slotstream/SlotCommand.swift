@@ -11,9 +11,9 @@ import Settings
 
 struct SlotCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "slot", abstract: "List, create or drop replication slots.",
+        commandName: "slot", abstract: "List, create, drop or advance replication slots.",
         discussion: "Example:\n  slotstream slot list",
-        subcommands: [List.self, Create.self, Drop.self])
+        subcommands: [List.self, Create.self, Drop.self, Advance.self])
 
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
@@ -71,6 +71,57 @@ struct SlotCommand: AsyncParsableCommand {
             }
             try SlotAdministration.drop(name, configuration)
             Output.data("dropped: slot \(name)")
+        }
+    }
+    struct Advance: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Go on after lost history, on purpose.",
+            discussion: """
+                After a stop with exit code 73: makes slot, stream and record where they are missing, and stores a gap marker on \
+                {prefix}._slotstream.GAP, so that consumers know as well that what was committed between its two positions is not in \
+                the stream. Without --accept-gap it says what is lost, does nothing and exits with 1. Safe to run again.
+
+                Example:
+                  slotstream slot advance --accept-gap --by "ann, incident 42"
+                """)
+
+        @OptionGroup var options: ConfigurationOptions
+
+        @Flag(name: .customLong("accept-gap"), help: "Take it upon you: it is not undone.")
+        var isAccepted = false
+
+        @Option(name: .customLong("by"), help: "Who does; stored in the marker.")
+        var acceptedBy = ProcessInfo.processInfo.environment["USER"] ?? "unknown"
+
+        @Flag(name: .customLong("json"), help: "One JSON object (schema slotstream.slot_advance/1).")
+        var isJSON = false
+
+        func run() async throws {
+            let configuration = try options.load().values.streamer
+            let gap = try GapAcceptance.run(
+                configuration, options: GapAcceptance.Options(acceptedBy: acceptedBy, isDryRun: !isAccepted))
+            if isJSON {
+                Output.data(GapListing(gap).json())
+            } else {
+                for line in lines(gap) { Output.data(line) }
+            }
+            guard gap == nil || isAccepted else {
+                Output.error("nothing was done: --accept-gap goes on over this gap\n")
+                throw ExitCode(ExitStatus.findings.rawValue)
+            }
+        }
+
+        private func lines(_ gap: GapAcceptance.Gap?) -> [String] {
+            guard let gap else { return ["nothing is lost: slot and stream join, and nothing was done"] }
+            var lines = gap.created.map { "\(isAccepted ? "created" : "would create"): \($0)" }
+            lines += gap.notes.map { "note: \($0)" }
+            lines.append("lost [\(gap.reason.rawValue)]: \(gap.what)")
+            lines.append(
+                gap.fromLSN == gap.toLSN
+                    ? "no change is missing up to \(gap.toLSN)"
+                    : "not in the stream, at least in part: what was committed from \(gap.fromLSN) to \(gap.toLSN)")
+            if let sequence = gap.sequence { lines.append("gap marker: \(gap.subject), sequence \(sequence)") }
+            return lines
         }
     }
 }

@@ -14,12 +14,18 @@ SLOT = "fraiseql_events"
 
 
 class Standby(Postgres):
-    """A physical standby, made by pg_basebackup from a primary that runs; not yet started."""
+    """A physical standby, made by pg_basebackup from a primary that runs; not yet started.
 
-    def __init__(self, primary: Postgres, folder: Path):
+    `port`: the one to listen on, else a free one. `upstream`: how it reaches the primary, else directly.
+    """
+
+    def __init__(self, primary: Postgres, folder: Path, port: int | None = None, upstream: str | None = None):
         settings = {name: value for name, value in primary.settings.items()
                     if name not in ("port", "unix_socket_directories")}
         super().__init__(primary.version, folder, settings)
+        if port:
+            self.port = port
+            self.settings["port"] = str(port)
         folder.mkdir()
         if self.identity:
             shutil.chown(folder, "postgres", "postgres")
@@ -31,7 +37,7 @@ class Standby(Postgres):
         if int(primary.version) >= 17:
             # The one that -R writes names no database, which the slots' synchronisation needs.
             with (self.data / "postgresql.auto.conf").open("a") as file:
-                file.write(f"primary_conninfo = '{primary.conninfo}'\n"
+                file.write(f"primary_conninfo = '{upstream or primary.conninfo}'\n"
                            "sync_replication_slots = on\nhot_standby_feedback = on\n")
 
     def wait_replayed(self, lsn: int) -> None:

@@ -1,0 +1,87 @@
+import Glibc
+import Synchronization
+
+/// Moments at which the fault tests end, freeze or stop the process from inside: the same one again and again, which a signal from outside meets by luck.
+public enum Failpoint: String, CaseIterable, Sendable {
+    /// Recovery has read both servers.
+    case recovering
+    /// The record has our name in it; nothing is published yet.
+    case afterOwnership = "after_ownership"
+    /// A message was handed to libnats.
+    case afterSend = "after_send"
+    /// Acks have come and are not looked at yet.
+    case beforeAck = "before_ack"
+    /// What was acknowledged has been let go of.
+    case afterAck = "after_ack"
+    /// The record is about to be put.
+    case beforeRecord = "before_record"
+    /// The record is stored; PostgreSQL does not know yet.
+    case afterRecord = "after_record"
+    /// A status that confirms is about to be sent.
+    case beforeStatus = "before_status"
+    /// It was sent.
+    case afterStatus = "after_status"
+    /// Sending is stopped, the stream's end is not read yet.
+    case resynchronising
+    /// The stream's end is read, nothing is sent again yet.
+    case resynchronised
+    /// A row was received.
+    case reading
+}
+
+/// What is done at which failpoint: nothing, unless the fault tests say so.
+///
+/// Not a setting: it is for whoever tests the guarantee, and whoever can set a process's environment can kill it too.
+public final class Failpoints: Sendable {
+    /// What a failpoint does to its own process.
+    public enum Action: String, CaseIterable, Sendable {
+        case kill, stop, terminate
+        /// The thread never goes on.
+        case hang
+    }
+
+    /// Said of a text that names no failpoint.
+    public struct InvalidText: Error {
+        public var text: String
+    }
+
+    /// The environment variable that holds their text.
+    public static let variable = "SLOTSTREAM_FAILPOINT"
+    public static let none = Failpoints(nil, .kill, pass: 1)
+
+    private let point: Failpoint?
+    private let action: Action
+    /// Of passes through the point: at this one the action is taken, once.
+    private let pass: Int
+    private let passCount = Atomic<Int>(0)
+
+    private init(_ point: Failpoint?, _ action: Action, pass: Int) {
+        self.point = point
+        self.action = action
+        self.pass = pass
+    }
+
+    /// - Parameter text: `<failpoint>=<action>` or `<failpoint>=<action>:<pass>`, such as `after_ack=kill:12`.
+    /// - Throws: ``InvalidText``.
+    public convenience init(_ text: String) throws(InvalidText) {
+        let sides = text.split(separator: "=", omittingEmptySubsequences: false)
+        guard sides.count == 2, let point = Failpoint(rawValue: String(sides[0])) else { throw InvalidText(text: text) }
+        let parts = sides[1].split(separator: ":", omittingEmptySubsequences: false)
+        guard parts.count <= 2, let action = Action(rawValue: String(parts[0])),
+            let pass = parts.count == 1 ? 1 : Int(parts[1]), pass > 0
+        else { throw InvalidText(text: text) }
+        self.init(point, action, pass: pass)
+    }
+
+    /// To be called where the failpoint is; costs a comparison when it is not the one.
+    func reached(_ reached: Failpoint) {
+        guard let point, point == reached else { return }
+        guard passCount.add(1, ordering: .relaxed).newValue == pass else { return }
+        switch action {
+        case .kill: Glibc.kill(getpid(), SIGKILL)
+        case .stop: Glibc.kill(getpid(), SIGSTOP)
+        case .terminate: Glibc.kill(getpid(), SIGTERM)
+        case .hang: while true { pause() }
+        }
+    }
+}

@@ -1,0 +1,249 @@
+import Capture
+import Glibc
+import JetStreamPublishing
+import PostgresReplication
+public import WAL
+
+/// The deliberate way on over lost history: stores a gap marker, so that consumers know of it too, and puts the record there.
+///
+/// In an order that can be repeated: slot, stream and bucket are made where they are missing; then both servers are read once more, and from
+/// that reading alone the marker is chained behind the stream's end and the record put. Whatever is interrupted in between stops a streamer
+/// with 73 until this is run again, or has stored a marker that says all that is needed.
+public enum GapAcceptance {
+    public struct Options: Sendable {
+        /// Who takes it upon himself; consumers read it.
+        public var acceptedBy: String
+        /// Say what is lost and what would be made.
+        public var isDryRun: Bool
+
+        public init(acceptedBy: String, isDryRun: Bool) {
+            self.acceptedBy = acceptedBy
+            self.isDryRun = isDryRun
+        }
+    }
+
+    /// What is not in the stream, and what was stored instead.
+    public struct Gap: Sendable, Equatable {
+        public var reason: StopReason
+        /// What happened, as the streamer says it.
+        public var what: String
+        /// Before it the stream is whole; 0/0: nobody knows.
+        public var fromLSN: LSN
+        /// From there on it goes on. The same as `fromLSN`: no change was lost, only the knowledge of it.
+        public var toLSN: LSN
+        /// Of the marker.
+        public var subject: String
+        /// Of the marker; nil: a dry run.
+        public var sequence: UInt64?
+        /// What was made, or would be.
+        public var created: [String]
+        public var notes: [String]
+    }
+
+    /// Connects to both servers and does it.
+    /// - Returns: nil: nothing is lost, and nothing was done.
+    /// - Throws: `.slotActive` while a streamer runs; what cannot be accepted with its own reason and remedy.
+    public static func run(_ configuration: StreamerConfiguration, options: Options) throws(StreamerError) -> Gap? {
+        let parameters = configuration.source.connection
+        let replication = try StreamerError.ofPostgres { () throws(PostgresError) in
+            try ReplicationConnection(parameters)
+        }
+        let sql = try StreamerError.ofPostgres { () throws(PostgresError) in try SQLConnection(parameters) }
+        let link = try NATSLink(configuration.nats, stream: configuration.stream.name)
+        defer { link.connection.close() }
+        let nats = link.connection
+
+        guard let (facts, refusal) = try lostHistory(configuration, replication: replication, sql: sql, nats: nats)
+        else { return nil }
+        if let slot = facts.slot, slot.isActive { throw .slotActive(pid: slot.activePID) }
+        guard LostHistory.isAcceptable(refusal.reason) else { throw refusal.error }
+        let found = try lastPresent(facts, nats)
+        try requireOneHistory(facts, found)
+        // A slot decodes through the publication: it must be there before.
+        try Setup.requirePublication(configuration, sql: sql)
+        _ = try Setup.compareStream(configuration, nats)
+
+        let made = try setUp(configuration, options, facts, replication: replication, sql: sql, nats: nats)
+        var gap = Gap(
+            reason: refusal.reason, what: refusal.what, fromLSN: .invalid, toLSN: .invalid,
+            subject: "\(configuration.capture.subjectPrefix)._slotstream.GAP", sequence: nil, created: made.created,
+            notes: made.notes)
+        if options.isDryRun {
+            let slotLSN = usableSlotLSN(facts.slot) ?? facts.serverFlushLSN
+            gap.take(GapPlan(facts, slotLSN: slotLSN, lastPresent: found.id))
+            return gap
+        }
+        gap.sequence = try accept(configuration, options, &gap, replication: replication, sql: sql, nats: nats)
+        return gap
+    }
+
+    // MARK: - What is lost
+
+    private struct Refusal {
+        var reason: StopReason
+        var what: String
+        var remedy: String
+
+        var error: StreamerError { .stop(reason, what: what, remedy: remedy) }
+    }
+
+    /// Reads both servers; where replicas could answer with what is stale, for as long as the streamer would. nil: nothing is lost.
+    private static func lostHistory(
+        _ configuration: StreamerConfiguration, replication: borrowing ReplicationConnection,
+        sql: borrowing SQLConnection, nats: JetStreamConnection
+    ) throws(StreamerError) -> (facts: Recovery.Facts, refusal: Refusal)? {
+        var suspicion = Suspicion<Recovery.Doubt>()
+        while true {
+            let (facts, _) = try ServerFacts.gather(configuration, replication: replication, sql: sql, nats: nats)
+            let outcome = Recovery.assess(facts)
+            switch outcome {
+            case .proceed: return nil
+            case .firstStart:
+                throw .stop(
+                    .configuration,
+                    what:
+                        "nothing is set up yet for slot \(configuration.source.slot) and stream \(configuration.stream.name): there is no gap",
+                    remedy: "Run `slotstream setup`")
+            case .refuse(let reason, let what, let remedy, let isConfirmedByTime):
+                guard isConfirmedByTime, facts.hasReplicas(configured: configuration.stream.replicas),
+                    !suspicion.isBelievable(
+                        Recovery.Doubt(outcome: outcome, stream: facts.stream),
+                        isMajorityCurrent: facts.stream?.isMajorityCurrent != false)
+                else { return (facts, Refusal(reason: reason, what: what, remedy: remedy)) }
+                sleep(1)
+            }
+        }
+    }
+
+    /// Whatever the reason is: no marker behind another writer's message, or in another server's or history's stream.
+    private static func requireOneHistory(_ facts: Recovery.Facts, _ found: LastPresent) throws(StreamerError) {
+        guard case .refuse(let reason, let what, let remedy, _)? = GapPlan.refusal(facts, lastPresent: found) else {
+            return
+        }
+        throw .stop(reason, what: what, remedy: remedy)
+    }
+
+    /// Deleted messages at a stream's end that are passed over, at most, in search of one that is there.
+    private static let deletedLimit: UInt64 = 10_000
+
+    /// By sequence: nats-server 2.9 does not find a message by its subject when the last is gone.
+    private static func lastPresent(
+        _ facts: Recovery.Facts, _ nats: JetStreamConnection
+    ) throws(StreamerError) -> LastPresent {
+        guard let tail = facts.stream else { return .none }
+        switch tail.message {
+        case .never: return .none
+        case .event(let id, _): return .event(id, sequence: tail.lastSequence)
+        case .foreign(let subject): return .foreign(subject: subject, sequence: tail.lastSequence)
+        case .gone: break
+        }
+        return try StreamerError.ofJetStream { () throws(JetStreamError) in
+            guard let state = try nats.streamInfo(facts.streamName)?.state, state.messages > 0 else { return .none }
+            let first = max(1, state.firstSequence)
+            var sequence = tail.lastSequence
+            while sequence >= first, tail.lastSequence - sequence < deletedLimit {
+                if let message = try nats.message(facts.streamName, sequence: sequence) {
+                    guard let id = message.messageID.flatMap({ MessageID($0) }) else {
+                        return .foreign(subject: message.subject, sequence: sequence)
+                    }
+                    return .event(id, sequence: sequence)
+                }
+                sequence -= 1
+            }
+            throw .malformedResponse(
+                operation: "the last \(deletedLimit) messages of stream \(facts.streamName), all of them deleted")
+        }
+    }
+
+    // MARK: - Steps
+
+    /// Where a slot stands that can be streamed from; nil: it is not there, or cannot.
+    private static func usableSlotLSN(_ slot: SlotState?) -> LSN? {
+        slot.flatMap { $0.isInvalidated ? nil : $0.confirmedFlushLSN }
+    }
+
+    /// Makes slot, stream, bucket and consumer where they are missing; a slot that cannot be streamed from is replaced.
+    private static func setUp(
+        _ configuration: StreamerConfiguration, _ options: Options, _ facts: Recovery.Facts,
+        replication: borrowing ReplicationConnection, sql: borrowing SQLConnection, nats: JetStreamConnection
+    ) throws(StreamerError) -> Setup.Outcome {
+        let source = configuration.source
+        var outcome = Setup.Outcome()
+        if usableSlotLSN(facts.slot) == nil {
+            outcome.created.append("slot \(source.slot)\(facts.slot == nil ? "" : ", in place of the one that was there")")
+            if !options.isDryRun {
+                do throws(PostgresError) {
+                    if facts.slot != nil { try sql.dropSlot(source.slot) }
+                    _ = try replication.createLogicalSlot(
+                        source.slot, failover: source.failover, timeout: Setup.slotTimeout)
+                } catch {
+                    throw .postgres(error)
+                }
+            }
+        }
+        let setup = Setup.Options(isDryRun: options.isDryRun)
+        outcome = outcome + (try Setup.setUpStream(configuration, setup, found: facts.stream != nil, nats: nats))
+        return outcome + (try Setup.setUpConsumer(configuration, setup, nats: nats))
+    }
+
+    /// Reads both servers once, chains the marker behind the end that was read and puts the record by compare-and-set on the one that was read.
+    /// - Returns: The marker's sequence.
+    private static func accept(
+        _ configuration: StreamerConfiguration, _ options: Options, _ gap: inout Gap,
+        replication: borrowing ReplicationConnection, sql: borrowing SQLConnection, nats: JetStreamConnection
+    ) throws(StreamerError) -> UInt64 {
+        let (facts, revision) = try ServerFacts.gather(configuration, replication: replication, sql: sql, nats: nats)
+        if let slot = facts.slot, slot.isActive { throw .slotActive(pid: slot.activePID) }
+        guard let slotLSN = usableSlotLSN(facts.slot), let tail = facts.stream else {
+            throw .checkpointConflict(
+                "slot \(configuration.source.slot) or stream \(configuration.stream.name) was removed meanwhile: run the command again")
+        }
+        let found = try lastPresent(facts, nats)
+        try requireOneHistory(facts, found)
+        let plan = GapPlan(facts, slotLSN: slotLSN, lastPresent: found.id)
+        gap.take(plan)
+        let sequence = try publish(plan, gap, after: tail, options, configuration, nats)
+        let record = CheckpointRecord(
+            systemID: facts.identity.systemID, timeline: facts.timelines.currentTimeline,
+            slot: configuration.source.slot, owner: "", confirmedLSN: slotLSN, lastID: plan.position,
+            lastSequence: sequence, stream: configuration.stream.name, streamCreated: tail.created,
+            // The rest of a transaction that is stored in part is counted as its beginning was.
+            options: (plan.position.position.ordinal > 0 ? facts.record?.options : nil)
+                ?? configuration.source.optionsFingerprint,
+            genesis: CheckpointRecord.Genesis(
+                kind: "gap", lsn: plan.toLSN.description, at: PostgresTimestamp.now.description))
+        _ = try Setup.put(record, expecting: revision, nats)
+        return sequence
+    }
+
+    /// Stores the marker behind the stream's end.
+    /// - Returns: Its sequence.
+    private static func publish(
+        _ plan: GapPlan, _ gap: Gap, after tail: StreamTail, _ options: Options,
+        _ configuration: StreamerConfiguration, _ nats: JetStreamConnection
+    ) throws(StreamerError) -> UInt64 {
+        let markerID = "\(plan.position).gap.\(String(UInt64.random(in: .min ... .max), radix: 36))"
+        let marker = GapMarker(
+            id: markerID, timestamp: PostgresTimestamp.now.description,
+            gap: GapMarker.Gap(
+                fromLsn: gap.fromLSN.description, toLsn: gap.toLSN.description, reason: gap.reason.rawValue,
+                acceptedBy: options.acceptedBy))
+        do throws(JetStreamError) {
+            return try nats.store(
+                marker.json(), on: gap.subject,
+                headers: [("Nats-Msg-Id", markerID), ("Nats-Expected-Last-Sequence", String(tail.lastSequence))],
+                in: configuration.stream.name)
+        } catch {
+            guard error.isWrongLastSequence else { throw .jetStream(error) }
+            throw .checkpointConflict(
+                "something was stored in stream \(configuration.stream.name) meanwhile: stop what writes to it and run the command again")
+        }
+    }
+}
+
+extension GapAcceptance.Gap {
+    fileprivate mutating func take(_ plan: GapPlan) {
+        fromLSN = plan.fromLSN
+        toLSN = plan.toLSN
+    }
+}

@@ -1,0 +1,63 @@
+import Capture
+import WAL
+
+/// Where a stream goes on over lost history, and what is missing from it. Pure: the same answer for the same facts.
+struct GapPlan: Equatable {
+    /// What the marker's id names: everything at or below it is stored or given up, everything behind it will be stored.
+    var position: MessageID
+    /// Before it the stream is whole; 0/0: nobody knows.
+    var fromLSN: LSN
+    /// From there on everything will be stored. Not beyond `fromLSN`: no change was lost, only the knowledge of it.
+    var toLSN: LSN
+
+    /// - Parameters:
+    ///   - slotLSN: Where the slot stands that will be streamed from.
+    ///   - lastPresent: The last message that is in the stream, which need not be the one at its last sequence.
+    init(_ facts: Recovery.Facts, slotLSN: LSN, lastPresent: MessageID?) {
+        let record = facts.record.flatMap { $0.streamCreated == facts.stream?.created ? $0 : nil }
+        // Once the stream's end is lost, what the record says was stored is no proof: it is sent again, or lost.
+        let proof = record.flatMap { $0.lastSequence <= (facts.stream?.lastSequence ?? 0) ? $0 : nil }
+        let stored = [lastPresent, proof?.lastMessageID].compactMap { $0 }.max { $0.position < $1.position }
+
+        let slotPosition = Position(commitLSN: slotLSN, ordinal: 0)
+        if let stored, stored.position > slotPosition {
+            // A slot can lag behind its stream: what is stored must not be sent again.
+            position = stored
+        } else {
+            position = MessageID(
+                systemID: facts.identity.systemID, databaseOID: facts.identity.databaseOID,
+                timeline: facts.timelines.timeline(containing: slotLSN), transactionID: .none, position: slotPosition)
+        }
+        let known = [stored?.position.commitLSN, proof.map { Recovery.confirmed($0, facts) }].compactMap { $0 }.max()
+        // Without a message of it the stream is whole as far as nothing was ever to be stored.
+        fromLSN = known ?? facts.record.flatMap { LSN($0.genesis.lsn) } ?? .invalid
+        toLSN = max(fromLSN, slotLSN)
+    }
+
+    /// What forbids to go on, whatever the reason of the loss is: another writer, another server or history. nil: nothing.
+    static func refusal(_ facts: Recovery.Facts, lastPresent: LastPresent) -> Recovery.Outcome? {
+        if let record = facts.record, let refusal = Recovery.refusal(ofRecord: record, facts) { return refusal }
+        switch lastPresent {
+        case .none: break
+        case .foreign(let subject, let sequence):
+            return Recovery.foreign("not ours (\(subject))", sequence, facts)
+        case .event(let id, let sequence):
+            guard id.isOf(facts.identity) else {
+                return Recovery.foreign("of another database (\(id))", sequence, facts)
+            }
+            if let refusal = Recovery.refusal(ofLast: id, facts) { return refusal }
+        }
+        return facts.record?.lastMessageID.flatMap { Recovery.refusal(ofLast: $0, facts) }
+    }
+}
+
+/// The last message that is in a stream: its end may have been deleted.
+enum LastPresent: Equatable {
+    case none
+    case event(MessageID, sequence: UInt64)
+    case foreign(subject: String, sequence: UInt64)
+
+    var id: MessageID? {
+        if case .event(let id, _) = self { id } else { nil }
+    }
+}

@@ -1,0 +1,345 @@
+"""`slot advance --accept-gap`: the deliberate way on over lost history, and what consumers learn of it."""
+
+import json
+import signal
+
+import pytest
+
+from administrator import BUCKET
+from oracles.changes import lsn_number
+from servers.tools import wait_until
+from tenants import TABLE, record_entries, refused, stopped, tenant_maker, tenants  # noqa: F401
+from test_rules_lost_history import _streamed
+from test_rules_lost_tail import _restored
+
+
+def _slot_ahead(tenant) -> None:
+    tenant.commit(4)
+    tenant.run(f"SELECT pg_replication_slot_advance('{tenant.name}', pg_current_wal_flush_lsn())")
+
+
+def _slot_missing(tenant) -> None:
+    tenant.run(f"SELECT pg_drop_replication_slot('{tenant.name}')")
+    tenant.commit(4)
+
+
+def _slot_made_anew(tenant) -> None:
+    _slot_missing(tenant)
+    tenant.run(f"SELECT pg_create_logical_replication_slot('{tenant.name}', 'pgoutput')")
+
+
+def _slot_invalidated(tenant) -> None:
+    tenant.commit(4)
+    tenant.run("ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'")
+    tenant.run("SELECT pg_reload_conf()")
+    try:
+        tenant.run("CREATE TABLE filler AS SELECT repeat('x', 1000) FROM generate_series(1, 40000)")
+        tenant.run("SELECT pg_switch_wal()")
+        lost = "SELECT wal_status = 'lost' FROM pg_replication_slots WHERE slot_name = %s"
+        wait_until(lambda: tenant.run("CHECKPOINT") is None and tenant.value(lost, (tenant.name,)), 30, "the slot is lost", 0.2)
+    finally:
+        tenant.run("ALTER SYSTEM RESET max_slot_wal_keep_size")
+        tenant.run("SELECT pg_reload_conf()")
+
+
+def _rows(tenant) -> list[int]:
+    """The rows in the stream, markers left out."""
+    return [event.json["entity"]["n"] for event in tenant.events() if event.json["operation"] != "GAP"]
+
+
+def _bucket_missing(tenant) -> None:
+    tenant.administrator.delete_record(tenant.name)
+
+
+def _stream_missing(tenant) -> None:
+    tenant.administrator.delete(tenant.name)
+
+
+def _stream_recreated(tenant) -> None:
+    config = tenant.administrator.config(tenant.name)
+    tenant.administrator.delete(tenant.name)
+    tenant.administrator.add(**config)
+
+
+def _all_of_jetstream_wiped(tenant) -> None:
+    tenant.administrator.delete(tenant.name)
+    tenant.administrator.delete_record(tenant.name)
+
+
+# What is done, the reason that the streamer stops with, whether row 4 is in the gap, whether rows 1 to 3 are still in the stream.
+_CASES = {
+    "the slot was advanced": (_slot_ahead, "slot_ahead", True, True),
+    "the slot was dropped": (_slot_missing, "slot_missing", True, True),
+    "the slot was made anew by hand": (_slot_made_anew, "slot_ahead", True, True),
+    "the slot was invalidated": (_slot_invalidated, "slot_invalidated", True, True),
+    "the record is gone": (_bucket_missing, "bucket_missing", False, True),
+    "the stream is gone": (_stream_missing, "stream_missing", False, False),
+    "the stream was made anew": (_stream_recreated, "stream_recreated", False, False),
+    "JetStream was wiped": (_all_of_jetstream_wiped, "bucket_missing", False, False),
+}
+
+
+@pytest.mark.parametrize("case", _CASES)
+def test_a_gap_is_accepted_and_consumers_read_of_it_when(case, pair, tenants):
+    lose, reason, loses_a_row, keeps_the_stream = _CASES[case]
+    tenant = tenants(pair)
+    _streamed(tenant)
+    before = tenant.confirmed()
+    lose(tenant)
+    tenant.streamer.start(wait=False)
+    stopped(tenant.streamer, 73, reason)
+    remedy = [entry for entry in tenant.streamer.log_entries() if entry.get("message") == "stopped"][-1]["remedy"]
+    assert "slotstream slot advance --accept-gap" in remedy
+    last_sequence = tenant.last_sequence() if keeps_the_stream else 0
+
+    # Without the flag it says what is lost, and does nothing.
+    names = tenant.administrator.names()
+    shown = tenant.streamer.command("slot", "advance", expect=1)
+    assert f"lost [{reason}]" in shown.stdout and "nothing was done" in shown.stderr
+    assert tenant.administrator.names() == names
+
+    said = json.loads(tenant.streamer.command("slot", "advance", "--accept-gap", "--by", 'ann "x"', "--json").stdout)
+    assert (said["schema"], said["reason"]) == ("slotstream.slot_advance/1", reason)
+    again = tenant.streamer.command("slot", "advance", "--accept-gap")
+    assert "nothing is lost" in again.stdout, "safe to run again"
+
+    tenant.commit(5)
+    tenant.streamer.start()
+    count = (3 if keeps_the_stream else 0) + 2
+    tenant.wait_stored(count)
+    tenant.wait_confirmed()
+    events = tenant.events()
+    assert _rows(tenant) == ([1, 2, 3] if keeps_the_stream else []) + [5], "nothing twice, and all that comes after it"
+    (marker,) = [event for event in events if event.json["operation"] == "GAP"]
+    body = marker.json
+    assert marker.subject == f"{tenant.prefix}._slotstream.GAP" and marker.id == body["id"]
+    assert body.keys() == {"id", "operation", "timestamp", "gap"}
+    assert body["gap"] == {"from_lsn": said["from_lsn"], "to_lsn": said["to_lsn"], "reason": reason, "accepted_by": 'ann "x"'}
+    assert marker.id.split(".")[6] == "gap" and marker.sequence == said["sequence"]
+    assert marker.sequence == last_sequence + 1, "behind the stream's end"
+    low, high = lsn_number(said["from_lsn"]), lsn_number(said["to_lsn"])
+    if loses_a_row:
+        assert low <= before < high, "the row that is missing lies in the gap"
+    # It stands in the chain like any other.
+    for previous, event in zip(events, events[1:]):
+        assert event.expected_last == previous.sequence
+    # And a restart goes on behind it.
+    assert tenant.streamer.terminate() == 0
+    tenant.wait_free()
+    tenant.streamer.start()
+    tenant.commit(6)
+    tenant.wait_stored(count + 1)
+    assert tenant.events()[-1].json["entity"]["n"] == 6
+
+
+def test_a_slot_behind_its_stream_is_not_sent_again_over_a_marker(pair, tenants):
+    """The record is gone, and the slot lags behind what is stored: the marker stands at what is stored."""
+    tenant = tenants(pair, overrides={"delivery": {"checkpoint_interval": "1h"}})
+    tenant.streamer.start()
+    tenant.commit_each(1, 3)
+    tenant.wait_stored(3)
+    tenant.streamer.kill()
+    tenant.wait_free()
+    tenant.administrator.delete_record(tenant.name)
+    tenant.streamer.command("slot", "advance", "--accept-gap")
+    tenant.streamer.start()
+    tenant.commit(4)
+    tenant.wait_stored(5)
+    assert tenant.streamer.terminate() == 0
+    assert _rows(tenant) == [1, 2, 3, 4]
+
+
+def test_a_last_message_that_was_deleted_and_is_later_than_the_record_is_a_gap(pair, tenants):
+    tenant = tenants(pair, setup=False, overrides={"delivery": {"checkpoint_interval": "1h"}})
+    # JetStream remembers the ids of what is deleted, and refuses them, for as long as this.
+    tenant.administrator.add(tenant.name, subjects=[f"{tenant.prefix}.>"], storage="file", duplicate_window=10**9,
+                             num_replicas=tenant.nats.replicas)
+    tenant.streamer.setup()
+    tenant.streamer.start()
+    tenant.commit_each(1, 3)
+    tenant.wait_stored(3)
+    tenant.streamer.kill()
+    tenant.wait_free()
+    tenant.administrator.delete_message(tenant.name, 3)
+    refused(tenant.streamer, 73, "stream_purged", "setup")
+    tenant.streamer.command("slot", "advance", "--accept-gap")
+    tenant.streamer.start()
+    tenant.commit(4)
+    # What is gone and was never confirmed is stored again, what is still there is not.
+    tenant.wait_stored(6)
+    assert _rows(tenant) == [1, 2, 3, 4]
+
+
+def test_an_interrupted_acceptance_stops_until_it_is_run_again(pair, tenants):
+    """The marker is stored, the record was not written."""
+    tenant = tenants(pair)
+    _streamed(tenant)
+    _slot_ahead(tenant)
+    record = tenant.administrator.record(tenant.name)
+    tenant.streamer.command("slot", "advance", "--accept-gap")
+    tenant.administrator.put_record(tenant.name, record)
+    tenant.streamer.start(wait=False)
+    stopped(tenant.streamer, 73, "slot_ahead")
+    tenant.streamer.command("slot", "advance", "--accept-gap")
+    tenant.streamer.start()
+    tenant.commit(5)
+    tenant.wait_stored(6)
+    assert [event.json["operation"] for event in tenant.events()] == ["INSERT"] * 3 + ["GAP", "GAP", "INSERT"]
+
+
+def test_nothing_is_accepted_while_a_streamer_runs_or_where_nothing_is_lost(pair, tenants):
+    tenant = tenants(pair)
+    tenant.streamer.start()
+    tenant.commit(1)
+    tenant.wait_stored(1)
+    assert "nothing is lost" in tenant.streamer.command("slot", "advance", "--accept-gap").stdout
+    tenant.administrator.delete_record(tenant.name)
+    assert "slot is in use" in tenant.streamer.command("slot", "advance", "--accept-gap", expect=75).stderr
+    assert [event.json["operation"] for event in tenant.events()] == ["INSERT"]
+
+
+def test_what_is_no_gap_is_refused_by_its_own_reason(pair, tenants):
+    tenant = tenants(pair, setup=False)
+    assert "nothing is set up" in refused(tenant.streamer, 78, "configuration", "slot", "advance", "--accept-gap")
+    other = tenants(pair)
+    _streamed(other)
+    other.administrator.publish(f"{other.prefix}.x", b"theirs")
+    refused(other.streamer, 76, "foreign_message", "slot", "advance", "--accept-gap")
+
+
+def test_the_wiped_bucket_is_made_again(pair, tenants):
+    tenant = tenants(pair)
+    _streamed(tenant)
+    tenant.administrator.delete(f"KV_{BUCKET}")
+    tenant.streamer.command("slot", "advance", "--accept-gap")
+    tenant.streamer.start()
+    tenant.commit(4)
+    tenant.wait_stored(5)
+    assert tenant.events()[-1].json["entity"]["n"] == 4
+
+
+def test_what_a_lost_tail_held_is_no_proof_and_is_sent_again_as_far_as_the_slot_can(single_pair, tenants):
+    """Rows 4 to 9 were stored and are lost; PostgreSQL was told of 4 to 6, the record of all."""
+    tenant = tenants(single_pair)
+    _streamed(tenant)
+
+    def go_on() -> None:
+        tenant.streamer.start()
+        tenant.commit_each(4, 6)
+        tenant.wait_stored(6)
+        tenant.wait_confirmed()
+        assert tenant.streamer.terminate() == 0
+        tenant.wait_free()
+        tenant.commit(7, 8, 9)
+        tenant.streamer.environment["SLOTSTREAM_FAILPOINT"] = "after_record=kill"
+        tenant.streamer.start(wait=False)
+        assert tenant.streamer.wait(30) == -9
+        del tenant.streamer.environment["SLOTSTREAM_FAILPOINT"]
+        tenant.wait_free()
+
+    _restored(tenant, tenant.name, meanwhile=go_on)
+    assert tenant.administrator.record(tenant.name)["last_sequence"] == 9
+    tenant.streamer.start(wait=False)
+    stopped(tenant.streamer, 73, "stream_tail_lost")
+    said = json.loads(tenant.streamer.command("slot", "advance", "--accept-gap", "--json").stdout)
+    assert lsn_number(said["from_lsn"]) < lsn_number(said["to_lsn"]) == tenant.confirmed()
+    tenant.streamer.start()
+    tenant.commit(10)
+    tenant.wait_stored(8)
+    tenant.wait_confirmed()
+    assert _rows(tenant) == [1, 2, 3, 7, 8, 9, 10]
+
+
+def test_a_marker_inside_a_transaction_is_followed_by_its_rest(pair, tenants):
+    """The stream ends inside a transaction of which the slot stands before: nothing of it is missing or doubled."""
+    tenant = tenants(pair, setup=False)
+    tenant.administrator.add(tenant.name, subjects=[f"{tenant.prefix}.>"], storage="file", discard="new", max_msgs=2,
+                             num_replicas=tenant.nats.replicas)
+    tenant.streamer.setup()
+    tenant.streamer.start()
+    tenant.commit(1, 2, 3)
+    tenant.wait_stored(2)
+    wait_until(lambda: record_entries(tenant.streamer, "resynchronising"), 30, "the third row is refused")
+    tenant.streamer.kill()
+    tenant.wait_free()
+    tenant.administrator.update(tenant.name, max_msgs=-1)
+    tenant.administrator.delete_record(tenant.name)
+    said = json.loads(tenant.streamer.command("slot", "advance", "--accept-gap", "--json").stdout)
+    assert (said["reason"], said["from_lsn"]) == ("bucket_missing", said["to_lsn"]), "no change is missing"
+    tenant.streamer.start()
+    tenant.commit(4)
+    tenant.wait_stored(5)
+    assert [event.json["operation"] for event in tenant.events()] == ["INSERT", "INSERT", "GAP", "INSERT", "INSERT"]
+    assert _rows(tenant) == [1, 2, 3, 4]
+
+
+def test_the_publication_must_be_there_before_the_slot_is_made_anew(pair, tenants):
+    tenant = tenants(pair)
+    _streamed(tenant)
+    _slot_missing(tenant)
+    tenant.run(f"DROP PUBLICATION {tenant.name}")
+    assert "publication" in refused(tenant.streamer, 78, "configuration", "slot", "advance", "--accept-gap")
+    assert tenant.value("SELECT count(*) FROM pg_replication_slots WHERE slot_name = %s", (tenant.name,)) == 0
+    assert len(tenant.events()) == 3
+
+
+def test_no_marker_is_stored_in_the_stream_of_another_server_slot_or_writer(pair, tenants, deploy):
+    """Whatever is missing besides: the slot's absence must not hide whose stream it is."""
+    tenant = tenants(pair)
+    _streamed(tenant)
+    _slot_missing(tenant)
+    other = deploy(pair)
+    elsewhere = tenant.another(conninfo=other.postgres.conninfo)
+    refused(elsewhere, 73, "other_cluster", "slot", "advance", "--accept-gap")
+    assert other.postgres.value("SELECT count(*) FROM pg_replication_slots WHERE slot_name = %s", (tenant.name,)) == 0
+    renamed = tenant.another(overrides={"source": {"slot": "renamed"}})
+    refused(renamed, 78, "configuration", "slot", "advance", "--accept-gap")
+    tenant.administrator.publish(f"{tenant.prefix}.x", b"theirs")
+    refused(tenant.streamer, 76, "foreign_message", "slot", "advance", "--accept-gap")
+    tenant.administrator.delete_message(tenant.name, 4)
+    tenant.administrator.delete_record(tenant.name)
+    refused(elsewhere, 76, "foreign_message", "slot", "advance", "--accept-gap")
+    assert [event.json["entity"]["n"] for event in tenant.events()] == [1, 2, 3], "and nothing was stored"
+
+
+def test_a_writer_that_comes_in_between_makes_the_acceptance_fail(pair, tenants):
+    """Whoever ran before and did not know that it was ended: its record is refused from then on."""
+    tenant = tenants(pair)
+    _streamed(tenant)
+    tenant.streamer.start()
+    tenant.streamer.process.send_signal(signal.SIGSTOP)
+    tenant.terminate_holder()
+    tenant.commit(4)
+    tenant.run(f"SELECT pg_replication_slot_advance('{tenant.name}', pg_current_wal_flush_lsn())")
+    tenant.another().command("slot", "advance", "--accept-gap")
+    tenant.streamer.process.send_signal(signal.SIGCONT)
+    tenant.commit(5)
+    tenant.wait_stored(5)
+    tenant.wait_confirmed()
+    assert _rows(tenant) == [1, 2, 3, 5]
+
+
+def test_begin_anew_is_the_way_on_where_the_server_has_another_history(pair, tenants, deploy):
+    """The remedy that the text names: drop the slot, another stream and prefix, setup."""
+    tenant = tenants(pair)
+    _streamed(tenant)
+    other = deploy(pair)
+    other.postgres.run(TABLE)
+    other.postgres.run(f"CREATE PUBLICATION {tenant.name} FOR TABLE tb_item")
+    other.postgres.run(f"SELECT pg_create_logical_replication_slot('{tenant.name}', 'pgoutput')")
+    streamer = tenant.another(conninfo=other.postgres.conninfo)
+    streamer.start(wait=False)
+    stopped(streamer, 73, "other_cluster")
+    remedy = [entry for entry in streamer.log_entries() if entry.get("message") == "stopped"][-1]["remedy"]
+    assert "--accept-gap" not in remedy and "slot drop" in remedy and "setup" in remedy
+    refused(streamer, 73, "other_cluster", "slot", "advance", "--accept-gap")
+
+    streamer.command("slot", "drop", tenant.name, "--yes")
+    anew = tenant.another(conninfo=other.postgres.conninfo, overrides={
+        "transport.nats": {"stream_name": f"{tenant.name}-anew", "subject_prefix": f"anew.{tenant.name}"}})
+    anew.command("setup")
+    anew.start()
+    other.postgres.run("INSERT INTO tb_item VALUES (1)")
+    wait_until(lambda: tenant.administrator.state(f"{tenant.name}-anew")["last_seq"] == 1, 30, "it is stored")
+    assert anew.terminate() == 0
+    assert tenant.stored() == [1, 2, 3]
