@@ -33,7 +33,7 @@ public final class JetStreamConnection: Sendable {
         let registration = CallbackRegistry.register(state)
         do throws(JetStreamError) {
             let setup = try OptionsHandle.make(options, registration: registration)
-            let pointer = try ConnectAttempt.run(setup, options)
+            let pointer = try Self.connected(setup, options)
             handle = try Self.subscribed(pointer, registration, options)
             guard let scratch = PublishScratch(inbox: handle.inbox) else {
                 throw JetStreamError.client(status: "no memory", operation: "connect")
@@ -72,7 +72,7 @@ public final class JetStreamConnection: Sendable {
         let connectCount = state.connectCount
         if let known = greeting.withLock({ $0 }), known.connectCount == connectCount { return known.version }
         guard let url = try? ServerURL(state.url) else { return nil }
-        let version = ServerGreeting.version(host: url.host, port: url.port, timeout: connectTimeout)
+        let version = ServerGreeting.read(host: url.host, port: url.port, timeout: connectTimeout)?.version
         if version != nil { greeting.withLock { $0 = (connectCount, version) } }
         return version
     }
@@ -138,6 +138,38 @@ public final class JetStreamConnection: Sendable {
     func openInbox() throws(JetStreamError) -> InboxReader {
         guard state.isConnected else { throw state.absence }
         return try InboxReader.open(handle.pointer)
+    }
+
+    /// Connects. Since TLS 1.3 a server refuses a client's certificate after the handshake: what libnats makes of that is told for what it is.
+    private static func connected(
+        _ setup: consuming OptionsHandle, _ options: JetStreamConnectionOptions
+    ) throws(JetStreamError) -> OpaquePointer {
+        do throws(JetStreamError) {
+            return try ConnectAttempt.run(setup, options)
+        } catch {
+            throw certificateRefusal(behind: error, options) ?? error
+        }
+    }
+
+    private static func certificateRefusal(
+        behind error: JetStreamError, _ options: JetStreamConnectionOptions
+    ) -> JetStreamError? {
+        let text: String
+        switch error {
+        case .notConnected(let why): text = why
+        case .client(let status, _): text = status
+        default: return nil
+        }
+        guard options.usesTLS,
+            options.tls.certificateFile == nil || text.contains("SSL_") || text.contains("PONG"),
+            let url = options.urls.compactMap({ try? ServerURL($0) }).first(where: {
+                ServerGreeting.read(host: $0.host, port: $0.port, timeout: options.connectTimeout)?.demandsCertificate
+                    == true
+            })
+        else { return nil }
+        return .tls(
+            "the server at \(url.host):\(url.port) demands a client certificate"
+                + (options.tls.certificateFile.map { " and does not accept \($0)" } ?? ", and none is configured"))
     }
 
     /// Subscribes the inbox and waits until the server has agreed to it.

@@ -64,6 +64,9 @@ public struct JetStreamConnectionOptions: Sendable {
     /// resolution takes.
     public var wedgedAfter: Duration = .seconds(60)
 
+    /// Whether TLS is a must.
+    public var usesTLS: Bool { tls != TLS() || urls.contains { (try? ServerURL($0))?.isTLS == true } }
+
     /// Options with the defaults above.
     public init(
         urls: [String], name: String = "slotstream", credentials: Credentials = .none, tls: TLS = TLS()

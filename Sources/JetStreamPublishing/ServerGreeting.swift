@@ -3,20 +3,28 @@ import Glibc
 
 /// The INFO line that a NATS server sends to whoever connects, before TLS and before anybody says who they are.
 enum ServerGreeting {
-    private struct Info: Decodable {
+    /// What of it is of use to us.
+    struct Info: Decodable {
         var version: String
+        /// Whether the server demands a certificate of whoever connects.
+        var demandsCertificate: Bool?
+
+        enum CodingKeys: String, CodingKey {
+            case version
+            case demandsCertificate = "tls_verify"
+        }
     }
 
     /// Longer than INFO ever is: it lists the cluster's URLs.
     private static let byteCountLimit = 64 * 1_024
 
-    /// The version in the greeting of the server at `host`; nil if it does not say so in time.
-    static func version(host: String, port: UInt16, timeout: Duration) -> String? {
+    /// The greeting of the server at `host`; nil if it does not come in time.
+    static func read(host: String, port: UInt16, timeout: Duration) -> Info? {
         let deadline = ContinuousClock.now + timeout
         guard let line = line(host: host, port: port, deadline: deadline) else { return nil }
         let prefix = Array("INFO ".utf8)
         guard line.starts(with: prefix) else { return nil }
-        return (try? JSONDecoder().decode(Info.self, from: Data(line.dropFirst(prefix.count))))?.version
+        return try? JSONDecoder().decode(Info.self, from: Data(line.dropFirst(prefix.count)))
     }
 
     private static func line(host: String, port: UInt16, deadline: ContinuousClock.Instant) -> [UInt8]? {

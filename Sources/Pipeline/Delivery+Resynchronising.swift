@@ -83,12 +83,15 @@ extension Delivery {
 
     /// Reads the stream's end from its leader; nil: it could not be read now, and a pause was made.
     private func readTail() throws(StreamerError) -> (value: StreamTail?, Void)? {
+        try requireSteadyClock()
         takeEvents()
         observations.turned()
         guard link.connection.isConnected else {
             link.wake.wait(timeout: .milliseconds(250))
+            try lookForWayBack()
             return nil
         }
+        lastAttemptBeside = nil
         do throws(JetStreamError) {
             // What libnats kept while it was reconnecting goes out before the end is read.
             try link.connection.flush(timeout: configuration.delivery.ackTimeout)

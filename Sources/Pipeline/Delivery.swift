@@ -69,6 +69,10 @@ final class Delivery: @unchecked Sendable {
     var isIDStaged = false
     var backoff = Backoff()
     var replicaCount: Int
+    /// While there is no connection: when one was last tried beside libnats'.
+    var lastAttemptBeside: Instant?
+    /// How far the wall clock is ahead of the monotonic one.
+    var clockOffset = WallClock.offset
     var batch = AckBatch()
     private var counters: [Counter] = []
     private var tallies: [Int64] = []
@@ -124,6 +128,7 @@ final class Delivery: @unchecked Sendable {
     func wakeSource() { sourceWake.signal() }
 
     private func turn() throws(StreamerError) {
+        try requireSteadyClock()
         takeEvents()
         try takeAcks()
         if chain.isOverdue(at: .now, ackTimeout: configuration.delivery.ackTimeout) {

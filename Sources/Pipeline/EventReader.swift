@@ -35,7 +35,7 @@ public final class EventReader {
     public init(
         _ configuration: StreamerConfiguration, from start: Start, entity: String? = nil, operation: String? = nil
     ) throws(StreamerError) {
-        let link = try NATSLink(configuration.nats, stream: configuration.stream.name)
+        let link = try NATSLink.connected(configuration.nats, stream: configuration.stream.name)
         self.link = link
         self.entity = entity
         self.operation = operation

@@ -49,7 +49,7 @@ public enum GapAcceptance {
             try ReplicationConnection(parameters)
         }
         let sql = try StreamerError.ofPostgres { () throws(PostgresError) in try SQLConnection(parameters) }
-        let link = try NATSLink(configuration.nats, stream: configuration.stream.name)
+        let link = try NATSLink.connected(configuration.nats, stream: configuration.stream.name)
         defer { link.connection.close() }
         let nats = link.connection
 

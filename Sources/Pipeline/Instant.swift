@@ -28,10 +28,21 @@ struct Instant: Comparable, Sendable {
 
 extension PostgresTimestamp {
     /// The wall clock.
-    static var now: PostgresTimestamp {
+    static var now: PostgresTimestamp { PostgresTimestamp(unixMicroseconds: WallClock.unixMicroseconds) }
+}
+
+/// The clock that people set.
+enum WallClock {
+    /// Since 1970.
+    static var unixMicroseconds: Int64 {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
-        return PostgresTimestamp(unixMicroseconds: Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1000)
+        return Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1000
+    }
+
+    /// How far it is ahead of the monotonic clock: it changes when it is set.
+    static var offset: Duration {
+        .microseconds(unixMicroseconds) - .nanoseconds(Instant.now.nanoseconds)
     }
 }
 

@@ -41,7 +41,20 @@ final class NATSLink: Sendable {
     }
 
     /// Connects, waiting for it.
-    init(_ options: JetStreamConnectionOptions, stream: String) throws(StreamerError) {
+    ///
+    /// A failure of TLS is believed the second time: a server that ends in the middle of a handshake looks like one that cannot be trusted.
+    static func connected(
+        _ options: JetStreamConnectionOptions, stream: String
+    ) throws(StreamerError) -> NATSLink {
+        do throws(StreamerError) {
+            return try NATSLink(options, stream: stream)
+        } catch {
+            guard case .jetStream(.tls) = error else { throw error }
+            return try NATSLink(options, stream: stream)
+        }
+    }
+
+    private init(_ options: JetStreamConnectionOptions, stream: String) throws(StreamerError) {
         let wake = try WakeSignal()
         let events = ConnectionEvents()
         let mailbox = AckMailbox(

@@ -40,6 +40,8 @@ final class Session {
     private var frameCount = 0
     private var transactionCount: UInt64 = 0
     private var lastInspectionAt: Instant
+    /// Since the last look at the slot something came from the server.
+    private var hasHeard = true
     private var wedgedSince: Instant?
     private var isMoreBuffered = false
     /// Why the catalogue could not be asked while a row was being encoded.
@@ -158,6 +160,7 @@ final class Session {
             }
         }
         delivery.wake()
+        if frameCount > 0 { hasHeard = true }
         observations.receivedLSN.store(schedule.receivedLSN.rawValue, ordering: .relaxed)
         if transactionCount > 0 {
             observations.transactionCount.add(transactionCount, ordering: .relaxed)
@@ -312,13 +315,15 @@ final class Session {
 
     // MARK: - The ordinary connection
 
-    /// Reads how PostgreSQL sees the slot. What cannot be read now stays as it was.
+    /// Reads how PostgreSQL sees the slot. What cannot be read now stays as it was; a server from which nothing has come meanwhile either is not connected to.
     private func inspect() {
         lastInspectionAt = .now
+        defer { hasHeard = false }
         do throws(PostgresError) {
             if isSQLLost { try reconnectSQL() }
             guard let slot = try sql.slot(named: configuration.source.slot) else { return }
             observations.texts.withLock { texts in
+                texts.isPostgresConnected = true
                 texts.plugin = slot.plugin
                 texts.walStatus = slot.walStatus
                 texts.retainedBytes = slot.retainedByteCount
@@ -327,6 +332,7 @@ final class Session {
             }
         } catch {
             isSQLLost = true
+            if !hasHeard { observations.texts.withLock { $0.isPostgresConnected = false } }
             logger.debug("cannot inspect the slot", metadata: ["error": "\(error)"])
         }
     }

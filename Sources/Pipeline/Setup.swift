@@ -41,7 +41,7 @@ public enum Setup {
             try ReplicationConnection(parameters)
         }
         let sql = try StreamerError.ofPostgres { () throws(PostgresError) in try SQLConnection(parameters) }
-        let link = try NATSLink(configuration.nats, stream: configuration.stream.name)
+        let link = try NATSLink.connected(configuration.nats, stream: configuration.stream.name)
         defer { link.connection.close() }
         return try perform(configuration, options: options, replication: replication, sql: sql, nats: link.connection)
     }

@@ -55,7 +55,7 @@ public enum StatusReader {
     private static func readStream(
         _ configuration: StreamerConfiguration, _ status: inout StreamerStatus
     ) throws(StreamerError) {
-        let link = try NATSLink(configuration.nats, stream: configuration.stream.name)
+        let link = try NATSLink.connected(configuration.nats, stream: configuration.stream.name)
         defer { link.connection.close() }
         let info = try StreamerError.ofJetStream { () throws(JetStreamError) in
             try link.connection.streamInfo(configuration.stream.name)

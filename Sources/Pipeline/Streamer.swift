@@ -164,7 +164,7 @@ public final class Streamer: Sendable {
         logger.info(
             "connected to PostgreSQL",
             metadata: ["server": "\(replication.endpoint)", "version": "\(replication.serverVersion)"])
-        let link = try NATSLink(configuration.nats, stream: configuration.stream.name)
+        let link = try NATSLink.connected(configuration.nats, stream: configuration.stream.name)
         defer { link.connection.close() }
         logger.info(
             "connected to NATS",

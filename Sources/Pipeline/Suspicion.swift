@@ -7,11 +7,11 @@ struct Suspicion<Evidence: Equatable> {
 
     /// Takes in what was read now.
     /// - Returns: Whether it may be believed.
-    mutating func isBelievable(_ evidence: Evidence, isMajorityCurrent: Bool) -> Bool {
+    mutating func isBelievable(_ evidence: Evidence, isMajorityCurrent: Bool, at now: Instant = .now) -> Bool {
         guard isMajorityCurrent, let last, last.evidence == evidence else {
-            last = (evidence, .now)
+            last = (evidence, now)
             return false
         }
-        return Instant.now.duration(since: last.since) >= Self.time
+        return now.duration(since: last.since) >= Self.time
     }
 }

@@ -3,9 +3,10 @@
 /// Several hosts, `target_session_attrs`, `passfile`, `service`, `sslmode=verify-full`, client certificates, GSS: whatever
 /// libpq understands is passed to it. Prints without the connection string, which may hold a password.
 public struct ConnectionParameters: Sendable {
-    let conninfo: String
+    private(set) var conninfo: String
     let applicationName: String
     let connectTimeout: Duration?
+    private let reread: (@Sendable () -> String?)?
 
     /// - Parameters:
     ///   - conninfo: libpq's `key=value` string, a `postgresql://` URI, a bare database name, or "" for libpq's own `PG…`
@@ -13,10 +14,23 @@ public struct ConnectionParameters: Sendable {
     ///   - applicationName: What `pg_stat_activity` shows, unless `conninfo` or `PGAPPNAME` names another.
     ///   - connectTimeout: The longest to wait for one address before the next host is tried. nil shares the time that a
     ///     connection is given evenly among the hosts. A `connect_timeout` in `conninfo` or `PGCONNECT_TIMEOUT` goes before both.
-    public init(conninfo: String, applicationName: String = "slotstream", connectTimeout: Duration? = nil) {
+    ///   - reread: What `conninfo` is by now, asked at each connect, where it stands in a file that may be replaced; nil: it cannot
+    ///     be read now, and the former one is used.
+    public init(
+        conninfo: String, applicationName: String = "slotstream", connectTimeout: Duration? = nil,
+        reread: (@Sendable () -> String?)? = nil
+    ) {
         self.conninfo = conninfo
         self.applicationName = applicationName
         self.connectTimeout = connectTimeout
+        self.reread = reread
+    }
+
+    /// As they are by now, for one connection.
+    var current: ConnectionParameters {
+        var current = self
+        if let conninfo = reread?() { current.conninfo = conninfo }
+        return current
     }
 }
 

@@ -65,6 +65,7 @@ struct LibPQConnection: ~Copyable {
     static func open(
         _ parameters: ConnectionParameters, replication: String, deadline: Deadline, onNotice: NoticeHandler?
     ) throws(PostgresError) -> LibPQConnection {
+        let parameters = parameters.current
         try parameters.validate()
         var hosts: HostList?
         var silent: [String] = []

@@ -104,16 +104,20 @@ struct ConfigurationLoader {
         }
     }
 
+    /// The connection string in a file's bytes.
+    static func connectionString(_ bytes: [UInt8]) -> String {
+        Shape<String>.trimmed(Substring(String(decoding: bytes, as: UTF8.self)))
+    }
+
     /// Gives `source.url` its value where no key did: the file that `source.url_file` names, or `DATABASE_URL`.
     private mutating func settleConnection() {
-        guard let key = ConfigurationKey.byPath["source.url"], origins[key.path] == .defaultValue else { return }
+        guard let key = ConfigurationKey.byPath["source.url"], configuration.source.url.value.isEmpty else { return }
         if let path = configuration.source.urlFile {
             // That it cannot be read is `checkFiles`'s to say.
             guard case .bytes(let bytes) = readFile(resolved(path)) else { return }
-            let text = String(decoding: bytes, as: UTF8.self)
             origins[key.path] = .contents(of: path)
-            apply(key, .text(Shape<String>.trimmed(Substring(text))))
-        } else if let name = key.fallbackVariable, let value = environment[name] {
+            apply(key, .text(Self.connectionString(bytes)))
+        } else if origins[key.path] == .defaultValue, let name = key.fallbackVariable, let value = environment[name] {
             origins[key.path] = .environment(name)
             apply(key, .text(value))
         }

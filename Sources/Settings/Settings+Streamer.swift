@@ -8,7 +8,8 @@ extension Configuration {
     public var streamer: StreamerConfiguration {
         StreamerConfiguration(
             source: StreamerConfiguration.Source(
-                connection: ConnectionParameters(conninfo: source.url.value), slot: source.slot,
+                connection: ConnectionParameters(
+                    conninfo: source.url.value, reread: source.urlFile.map { Self.rereading($0) }), slot: source.slot,
                 publication: source.publication, tables: source.tables, failover: source.failover,
                 walSenderTimeoutMilliseconds: Int(source.walSenderTimeout / .milliseconds(1))),
             nats: connectionOptions, stream: streamConfiguration, consumer: consumer, capture: captureConfiguration,
@@ -17,6 +18,15 @@ extension Configuration {
                 inFlightMessages: delivery.inFlightMessages, inFlightBytes: delivery.inFlightBytes,
                 ackTimeout: delivery.ackTimeout, checkpointInterval: delivery.checkpointInterval),
             readyMaxLagBytes: UInt64(max(0, http.readyMaxLagBytes)))
+    }
+
+    /// Reads a file that holds a connection string, which may have been replaced; nil if there is nothing in it now.
+    private static func rereading(_ file: String) -> @Sendable () -> String? {
+        {
+            guard case .bytes(let bytes) = FileContents.read(file) else { return nil }
+            let text = ConfigurationLoader.connectionString(bytes)
+            return text.isEmpty ? nil : text
+        }
     }
 
     private var connectionOptions: JetStreamConnectionOptions {

@@ -8,7 +8,7 @@ import pytest
 from administrator import BUCKET
 from oracles.changes import lsn_number
 from servers.tools import wait_until
-from tenants import TABLE, record_entries, refused, stopped, tenant_maker, tenants  # noqa: F401
+from tenants import TABLE, begin_anew, record_entries, refused, remedy, stopped, tenant_maker, tenants  # noqa: F401
 from test_rules_lost_history import _streamed
 from test_rules_lost_tail import _restored
 
@@ -88,8 +88,7 @@ def test_a_gap_is_accepted_and_consumers_read_of_it_when(case, pair, tenants):
     lose(tenant)
     tenant.streamer.start(wait=False)
     stopped(tenant.streamer, 73, reason)
-    remedy = [entry for entry in tenant.streamer.log_entries() if entry.get("message") == "stopped"][-1]["remedy"]
-    assert "slotstream slot advance --accept-gap" in remedy
+    assert "slotstream slot advance --accept-gap" in remedy(tenant.streamer)
     last_sequence = tenant.last_sequence() if keeps_the_stream else 0
 
     # Without the flag it says what is lost, and does nothing.
@@ -330,16 +329,12 @@ def test_begin_anew_is_the_way_on_where_the_server_has_another_history(pair, ten
     streamer = tenant.another(conninfo=other.postgres.conninfo)
     streamer.start(wait=False)
     stopped(streamer, 73, "other_cluster")
-    remedy = [entry for entry in streamer.log_entries() if entry.get("message") == "stopped"][-1]["remedy"]
-    assert "--accept-gap" not in remedy and "slot drop" in remedy and "setup" in remedy
+    assert "--accept-gap" not in remedy(streamer) and "slot drop" in remedy(streamer)
     refused(streamer, 73, "other_cluster", "slot", "advance", "--accept-gap")
 
-    streamer.command("slot", "drop", tenant.name, "--yes")
-    anew = tenant.another(conninfo=other.postgres.conninfo, overrides={
-        "transport.nats": {"stream_name": f"{tenant.name}-anew", "subject_prefix": f"anew.{tenant.name}"}})
-    anew.command("setup")
-    anew.start()
+    anew = begin_anew(streamer, tenant.name)
+    streamer.start()
     other.postgres.run("INSERT INTO tb_item VALUES (1)")
-    wait_until(lambda: tenant.administrator.state(f"{tenant.name}-anew")["last_seq"] == 1, 30, "it is stored")
-    assert anew.terminate() == 0
+    wait_until(lambda: tenant.administrator.state(anew)["last_seq"] == 1, 30, "it is stored")
+    assert streamer.terminate() == 0
     assert tenant.stored() == [1, 2, 3]

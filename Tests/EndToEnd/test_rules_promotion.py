@@ -2,9 +2,10 @@
 
 import pytest
 
+from administrator import Administrator
 from promotion import Cluster
 from servers.tools import wait_until
-from tenants import record_entries, refused, stopped
+from tenants import begin_anew, record_entries, refused, stopped
 
 
 @pytest.fixture
@@ -73,6 +74,12 @@ def test_what_was_published_and_lost_by_a_failover_is_refused(cluster):
     stopped(cluster.after, 73, "history_diverged")
     refused(cluster.after, 73, "history_diverged", "setup")
     assert cluster.stored() == [(1, 1), (2, 1), (3, 1), (4, 1)]
+    anew = begin_anew(cluster.after, "fraiseql_events")
+    cluster.after.start()
+    cluster.commit(standby, 5)
+    administrator = Administrator(cluster.deployment.nats.url)
+    wait_until(lambda: administrator.state(anew)["last_seq"] == 1, 30, "it is stored")
+    assert cluster.after.terminate() == 0
 
 
 def test_what_keepalives_confirmed_beyond_the_switch_point_is_no_loss(cluster):

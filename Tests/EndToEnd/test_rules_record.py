@@ -22,6 +22,11 @@ def test_an_owner_that_changed_is_another_writer_and_the_record_is_not_moved_bac
     assert tenant.administrator.record(tenant.name) == theirs
     # Nothing is confirmed that is not in its own record.
     assert tenant.confirmed() <= _lsn(theirs["confirmed_lsn"])
+    # The other one is stopped, as the remedy says: one of the two goes on.
+    tenant.wait_free()
+    tenant.streamer.start()
+    tenant.wait_stored(2)
+    tenant.require_exact(1, 2)
 
 
 def _lsn(text: str) -> int:

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from servers.tools import wait_until
-from tenants import record_entries, refused, stopped, tenant_maker, tenants  # noqa: F401
+from tenants import begin_anew, record_entries, refused, stopped, tenant_maker, tenants  # noqa: F401
 
 # PostgreSQL must not drop a streamer that a test stops for a moment.
 _PATIENT = {"source": {"wal_sender_timeout": "60s"}}
@@ -238,10 +238,14 @@ def test_a_foreign_message_stops_a_running_streamer(pair, tenants, identifier):
     tenant.streamer.start(wait=False)
     stopped(tenant.streamer, 76, "foreign_message")
     refused(tenant.streamer, 76, "foreign_message", "setup")
-    # What the message says to do.
+    # As the message says: without it nobody knows what its sequence was.
     tenant.administrator.delete_message(tenant.name, 2)
     tenant.streamer.start(wait=False)
     stopped(tenant.streamer, 73, "stream_purged")
+    anew = begin_anew(tenant.streamer, tenant.name)
+    tenant.streamer.start()
+    tenant.commit(3)
+    wait_until(lambda: tenant.administrator.state(anew)["last_seq"] == 1, 30, "the new stream goes on")
 
 
 def test_another_databases_event_is_a_foreign_message(pair, tenants):

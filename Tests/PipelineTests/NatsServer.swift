@@ -52,7 +52,7 @@ final class NatsServer: @unchecked Sendable {
     }
 
     /// A connection with a mailbox of its own, for stream `S`.
-    func connect() throws(StreamerError) -> NATSLink { try NATSLink(options, stream: "S") }
+    func connect() throws(StreamerError) -> NATSLink { try NATSLink.connected(options, stream: "S") }
 
     /// kill -9, and waits for the end.
     func kill() {

@@ -242,9 +242,10 @@ import WAL
         #expect(try expected(RecoveryFacts.id(), slotAt: commitLSN)?.transactionID == TransactionID(70))
         #expect(try expected(RecoveryFacts.id(), slotAt: LSN(commitLSN.rawValue - 1)) != nil)
         #expect(try expected(RecoveryFacts.id(), slotAt: LSN(commitLSN.rawValue + 1)) == nil)
-        // A message outside a transaction, and a gap marker, belong to no transaction.
+        // A message outside a transaction, and a gap marker where a slot stands, belong to no transaction; one behind an event does.
         #expect(try expected(RecoveryFacts.id(commitLSN, 0, xid: 0), slotAt: commitLSN) == nil)
-        #expect(try expected(RecoveryFacts.id(commitLSN, 1, isGapMarker: true), slotAt: commitLSN) == nil)
+        #expect(try expected(RecoveryFacts.id(commitLSN, 0, xid: 0, isGapMarker: true), slotAt: commitLSN) == nil)
+        #expect(try expected(RecoveryFacts.id(commitLSN, 1, isGapMarker: true), slotAt: commitLSN) != nil)
     }
 
     // MARK: - All facts at once

@@ -51,11 +51,14 @@ import WAL
         #expect(try read()?.message == .event(next, isLast: false))
     }
 
-    @Test func aGapMarkerIsWhole() throws {
+    @Test func aGapMarkerIsWholeUnlessItStandsBehindAnEvent() throws {
         try create()
         try publish("7.5.1.0.0000000000001000.0.gap.x", "{}")
         let marker = RecoveryFacts.id(LSN(0x1000), 0, xid: 0, isGapMarker: true)
         #expect(try read()?.message == .event(marker, isLast: true))
+        try publish("7.5.1.70.0000000000001000.2.gap.x", "{}")
+        let inside = RecoveryFacts.id(LSN(0x1000), 2, xid: 70, isGapMarker: true)
+        #expect(try read()?.message == .event(inside, isLast: nil))
     }
 
     @Test(arguments: ["", "x", "7.5.1.70.1000.3"])

@@ -38,11 +38,15 @@ FOREIGN_DEFAULTS = {
 
 
 class Postgres:
-    """One cluster in `folder`; `start` it, and `close` it at the end."""
+    """One cluster in `folder`; `start` it, and `close` it at the end.
+
+    `environment`: variables that its processes have besides ours, from the next start on.
+    """
 
     database = "shop"
 
-    def __init__(self, version: str, folder: Path, settings: dict[str, str] | None = None):
+    def __init__(self, version: str, folder: Path, settings: dict[str, str] | None = None,
+                 environment: dict[str, str] | None = None):
         self.version = version
         self.bin = postgres_bin(version)
         self.folder = folder
@@ -50,6 +54,7 @@ class Postgres:
         self.log = folder / "postgres.log"
         self.port = free_port()
         self.settings = SETTINGS | {"port": str(self.port), "unix_socket_directories": str(folder)} | (settings or {})
+        self.environment = environment or {}
         self._process: subprocess.Popen | None = None
 
     @property
@@ -93,7 +98,7 @@ class Postgres:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [*dying_with_us("QUIT"), self.bin / "postgres", "-D", self.data, *options], cwd=self.folder, stdout=log, stderr=log,
-                stdin=subprocess.DEVNULL, start_new_session=True, **self.identity)
+                stdin=subprocess.DEVNULL, start_new_session=True, env=os.environ | self.environment, **self.identity)
         wait_until(self._answers, 60, f"PostgreSQL {self.version} takes connections, see {self.log}")
 
     def _answers(self) -> bool:

@@ -1,0 +1,48 @@
+import JetStreamPublishing
+import Logging
+import Synchronization
+
+/// What libnats does not find its way out of by itself: the session is ended, and a new one connects with what files say by now.
+extension Delivery {
+    /// From the loss of the connection to the first attempt beside libnats', and between two of them.
+    static let wayBackInterval = Duration.seconds(5)
+    /// After an attempt that succeeded libnats' own is waited for so long.
+    static let wayBackGrace = Duration.seconds(2)
+    /// A wall clock that is set back by less than this holds nothing up for longer.
+    static let clockStepLimit = Duration.milliseconds(500)
+
+    /// libnats goes on for ever with the certificates that it read when it connected, and tells nobody why it is refused: a connection of its own, made beside it, does.
+    /// - Throws: What retrying cannot mend; `.notConnected` when a new connection is taken and libnats' is not.
+    func lookForWayBack() throws(StreamerError) {
+        guard configuration.nats.usesTLS else { return }
+        let now = Instant.now
+        let since = lastAttemptBeside ?? now
+        if lastAttemptBeside == nil { lastAttemptBeside = now }
+        guard now.duration(since: since) >= Self.wayBackInterval else { return }
+        defer { lastAttemptBeside = .now }
+        do throws(StreamerError) {
+            try NATSLink.connected(configuration.nats, stream: configuration.stream.name).connection.close()
+        } catch {
+            // A libnats that hangs there hangs here too, and is found by its own probe.
+            if case .jetStream(.wedged) = error { return }
+            if case .stop = FailurePolicy.verdict(on: error) { throw error }
+            logger.info("cannot connect to NATS yet", metadata: ["error": "\(error)"])
+            return
+        }
+        pause(Self.wayBackGrace)
+        guard !link.connection.isConnected, !isStopRequested.load(ordering: .acquiring) else { return }
+        throw .jetStream(.notConnected("a new connection is taken, the old one does not come back: connecting anew"))
+    }
+
+    /// libnats waits by the wall clock: a step back makes it sleep until that time has come again.
+    /// - Throws: `.notConnected` after such a step.
+    func requireSteadyClock() throws(StreamerError) {
+        let offset = WallClock.offset
+        guard offset < clockOffset - Self.clockStepLimit else {
+            clockOffset = max(clockOffset, offset)
+            return
+        }
+        throw .jetStream(
+            .notConnected("the wall clock was set back by \((clockOffset - offset).milliseconds) ms: connecting anew"))
+    }
+}

@@ -1,0 +1,86 @@
+"""The streamer ends, freezes or is stopped at each named moment inside it, under load; and a streamer that is stuck is not live."""
+
+import json
+import random
+import urllib.error
+
+import failpoints
+from deployment import Deployment
+from hurting import Hurting
+from servers.tools import wait_until
+from tenants import tenant_maker, tenants  # noqa: F401
+
+# Transactions a second, and seconds that a failpoint takes on average.
+_RATE = 300
+_SECONDS = 2.0
+
+
+def _hurt(deployment: Deployment, hurting: Hurting, point: str, action: str, number: int) -> None:
+    """One process from its start to the failpoint, and on."""
+    streamer = hurting.streamer
+    if streamer.running:
+        streamer.kill()
+    failpoints.start(streamer, point, action, number)
+    if point.startswith("resynchronis"):
+        streamer.wait_ready()
+        for proxy in hurting.nats:
+            proxy.cut()
+            proxy.mend()
+    failpoints.wait_reached(streamer, point, action)
+    failpoints.recover(streamer, action)
+
+
+def test_the_stream_is_equal_after_an_end_at_each_failpoint(pair, deploy, seed, report):
+    deployment = deploy(pair)
+    hurting = Hurting(deployment)
+    choice = random.Random(seed)
+    steps = [(point, action) for point in failpoints.POINTS for action in failpoints.ACTIONS]
+    choice.shuffle(steps)
+    try:
+        with deployment.sampler() as sampler:
+            workload = deployment.workload(int(_RATE * _SECONDS * len(steps)), seed, _RATE).start()
+            for point, action in steps:
+                assert workload.running or failpoints.last_pass(point) == 1, "the load lasts as long as the failpoints"
+                _hurt(deployment, hurting, point, action, choice.randint(1, failpoints.last_pass(point)))
+            workload.finish()
+            hurting.streamer.wait_ready()
+            deployment.wait_confirmed()
+        result = deployment.compare_load(workload)
+        positions = sampler.require_truth(deployment.truth.transactions)
+    finally:
+        hurting.close()
+    report(f"{pair}: {len(steps)} ends at {len(failpoints.POINTS)} failpoints by {', '.join(failpoints.ACTIONS)}, seed {seed}; "
+           f"{result.compared} events compared, 0 differences; {positions} confirmed positions sampled, none early")
+
+
+def test_a_streamer_that_is_stuck_is_not_live(one_pair, tenants):  # noqa: F811
+    # Pitfall 39: the process is there, its connections are, and its HTTP server answers.
+    tenant = tenants(one_pair)
+    streamer = tenant.streamer
+    failpoints.start(streamer, "reading", "hang")
+    streamer.wait_ready()
+    tenant.commit(1)
+
+    def status_of(path: str) -> int:
+        try:
+            streamer.get(path)
+        except urllib.error.HTTPError as error:
+            return error.code
+        return 200
+
+    wait_until(lambda: status_of("/livez") == 503, 60, "it is found stuck", 0.5)
+    assert not json.loads(streamer.get("/status"))["live"]
+    assert streamer.running
+    streamer.command("health", expect=1)
+    streamer.kill()
+    tenant.wait_free()
+    streamer.start()
+    tenant.wait_stored(1)
+    tenant.require_exact(1)
+
+
+def test_a_failpoint_that_is_none_is_refused(one_pair, tenants):  # noqa: F811
+    streamer = tenants(one_pair).streamer
+    for text in ("nowhere=kill", "after_ack=explode", "after_ack", "after_ack=kill:0", "after_ack=kill:x", "after_ack=kill:1:2", ""):
+        streamer.environment["SLOTSTREAM_FAILPOINT"] = text
+        assert "after_ack" in streamer.command("run", expect=64).stderr
