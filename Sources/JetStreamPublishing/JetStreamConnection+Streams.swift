@@ -14,6 +14,28 @@ extension JetStreamConnection {
         }
     }
 
+    /// The bytes that the account's streams may store in files; nil: no limit.
+    public func storageLimit(timeout: Duration = apiTimeout) throws(JetStreamError) -> Int64? {
+        let (info, _): (AccountInfo, [UInt8]) = try call("$JS.API.INFO", timeout: timeout)
+        let limits = [info.limits].compactMap { $0 } + (info.tiers ?? [:]).values.compactMap(\.limits)
+        return limits.map(\.maxStorage).filter { $0 > 0 }.min()
+    }
+
+    private struct AccountInfo: Decodable {
+        struct Limits: Decodable {
+            var maxStorage: Int64
+
+            enum CodingKeys: String, CodingKey {
+                case maxStorage = "max_storage"
+            }
+        }
+        struct Tier: Decodable {
+            var limits: Limits?
+        }
+        var limits: Limits?
+        var tiers: [String: Tier]?
+    }
+
     /// Creates a stream. One that exists with the very same settings is left as it is.
     /// - Throws: `.api` with ``JetStreamErrorCode/streamNameInUse`` if one exists with others, or with whatever the server
     ///   has against it.

@@ -1,5 +1,7 @@
 /// The `err_code`s that decisions hang on. Source: nats-server, `server/errors.json`.
 public enum JetStreamErrorCode {
+    /// The account's storage is used up, or would be by what is to be made.
+    public static let accountResourcesExceeded = 10_002
     /// No such consumer.
     public static let consumerNotFound = 10_014
     /// No message at that sequence, or on that subject.

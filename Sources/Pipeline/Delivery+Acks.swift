@@ -22,9 +22,9 @@ extension Delivery {
                 setConnected(false)
                 failure.withLock { $0 = .jetStream(.notConnected(why)) }
                 isStopRequested.store(true, ordering: .releasing)
-            case .permissionViolation(let what) where what.contains("LEADER.STEPDOWN"):
+            case .permissionViolation(let what) where Self.isHelp(what):
                 // A help where it is permitted, no condition.
-                logger.warning("not permitted to ask the stream's leader to step down", metadata: ["error": "\(what)"])
+                logger.warning("not permitted", metadata: ["error": "\(what)"])
             case .permissionViolation(let what):
                 failure.withLock { $0 = .jetStream(.permission(what)) }
                 isStopRequested.store(true, ordering: .releasing)
@@ -32,6 +32,11 @@ extension Delivery {
                 logger.warning("NATS reported an error", metadata: ["error": "\(what)"])
             }
         }
+    }
+
+    /// Whether what is not permitted is to ask a leader to step down, or for the account's limits.
+    private static func isHelp(_ violation: String) -> Bool {
+        violation.contains("LEADER.STEPDOWN") || violation.contains("$JS.API.INFO")
     }
 
     /// For `/readyz`: while resynchronising there is no connection to speak of.

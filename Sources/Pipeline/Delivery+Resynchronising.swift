@@ -119,7 +119,8 @@ extension Delivery {
         if storedCount > before { fruitlessCount = 0 }
         chain = PublishChain(lastSequence: lastSequence)
         nextIndex = window.releasedCount.load(ordering: .relaxed)
-        setConnected(true)
+        // Refused again and again it is not connected until something is stored.
+        setConnected(fruitlessCount <= 1)
         logger.notice(
             "resynchronised",
             metadata: [

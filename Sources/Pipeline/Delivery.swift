@@ -163,6 +163,7 @@ final class Delivery: @unchecked Sendable {
         let first = window.releasedCount.load(ordering: .relaxed)
         known.storedSequence = chain.firstInFlightToken - 1
         releaseWindow(through: first + UInt64(count))
+        if fruitlessCount > 1 { setConnected(true) }
         fruitlessCount = 0
         isIDStaged = false
     }

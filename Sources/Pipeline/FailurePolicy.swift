@@ -23,6 +23,7 @@ enum FailurePolicy {
             .stop(.unexpected, remedy: "Nothing was skipped. Please report it with the output of `slotstream decode`")
         case .stop(let reason, _, let remedy): .stop(reason, remedy: remedy)
         case .serverShuttingDown: .retry(hint: "the streamer goes on when the server is back")
+        case .walHeldUp: .retry(hint: "raise max_slot_wal_keep_size, or bring NATS back soon")
         case .streamMoved, .checkpointConflict: .retry(hint: "recovering from the start")
         case .slotActive: .standBy
         case .system: .stop(.unexpected, remedy: "See the limits of the process (ulimit -a)")
@@ -96,12 +97,18 @@ enum FailurePolicy {
             .stop(
                 .configuration,
                 remedy: "The server has less storage than that: lower transport.nats.jetstream.max_bytes")
+        // Only what is to be made is refused for good: what is to be stored finds room again.
+        case .api(_, JetStreamErrorCode.accountResourcesExceeded, _, let operation)
+        where !operation.hasPrefix("$JS.API.STREAM.CREATE"):
+            .retry(hint: "The account's JetStream storage is full: raise its limit")
         case .api(_, JetStreamErrorCode.replicasNotSupported, _, _):
             .stop(.configuration, remedy: "The server is no cluster: set transport.nats.jetstream.replicas = 1")
         case .api(let code, _, _, _):
             code >= 500 || code == 408 || code == 429
                 ? .retry(hint: "JetStream is not able to now")
-                : .stop(.configuration, remedy: "JetStream refuses it as configured")
+                : .stop(
+                    .configuration,
+                    remedy: "JetStream refuses it as configured: correct transport.nats.jetstream, or the account's limits")
         case .payloadTooLarge, .invalidMessage:
             .stop(.poisonEvent, remedy: "Set events.on_poison = \"reference\", or exclude the table")
         case .malformedResponse, .client, .connectionClosed: .retry(hint: "reconnecting to NATS")

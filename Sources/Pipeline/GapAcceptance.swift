@@ -61,6 +61,7 @@ public enum GapAcceptance {
         try requireOneHistory(facts, found)
         // A slot decodes through the publication: it must be there before.
         try Setup.requirePublication(configuration, sql: sql)
+        try Setup.requireAccount(nats)
         _ = try Setup.compareStream(configuration, nats)
 
         let made = try setUp(configuration, options, facts, replication: replication, sql: sql, nats: nats)

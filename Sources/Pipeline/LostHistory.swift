@@ -40,8 +40,8 @@ enum LostHistory {
     }
 
     private static let goOn =
-        "Nothing was passed over. Compare the tables with what consumers hold; then `slotstream slot advance --accept-gap` goes on behind the gap and stores a marker that consumers read, or begin anew: drop the slot if it is there (`slotstream slot drop`), choose another transport.nats.stream_name and another subject_prefix (or remove the old stream), and run `slotstream setup`"
+        "Nothing was passed over. Compare the tables with what consumers hold; then `slotstream slot advance --accept-gap` goes on behind the gap and stores a marker that consumers read, or begin anew: drop the slot if it is there (`slotstream slot drop`), choose another transport.nats.stream_name and another subject_prefix, and run `slotstream setup`"
 
     private static let beginAnew =
-        "Nothing was passed over. Compare the tables with what consumers hold, then begin anew: drop the slot if it is there (`slotstream slot drop`), choose another transport.nats.stream_name and another subject_prefix (or remove the old stream), and run `slotstream setup`"
+        "Nothing was passed over. Compare the tables with what consumers hold, then begin anew: drop the slot if it is there (`slotstream slot drop`), choose another transport.nats.stream_name and another subject_prefix, and run `slotstream setup`"
 }

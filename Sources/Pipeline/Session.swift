@@ -42,6 +42,8 @@ final class Session {
     private var lastInspectionAt: Instant
     /// Since the last look at the slot something came from the server.
     private var hasHeard = true
+    /// `unreserved` or `lost`: the next checkpoint removes WAL that the slot needs.
+    private var dangerousWALStatus: String?
     private var wedgedSince: Instant?
     private var isMoreBuffered = false
     /// Why the catalogue could not be asked while a row was being encoded.
@@ -108,7 +110,13 @@ final class Session {
         try confirm()
         observations.retainedByteCount.store(window.byteCount, ordering: .relaxed)
         if Instant.now.duration(since: lastInspectionAt) >= Self.inspectionInterval { inspect() }
-        if isReading, !hasRoom, isServerShuttingDown() { throw .serverShuttingDown }
+        if isReading, !hasRoom {
+            if isServerShuttingDown() { throw .serverShuttingDown }
+            // The checkpointer ends the walsender and waits for it; one that writes into a full socket does not hear that.
+            if let status = dangerousWALStatus {
+                throw .walHeldUp(slot: configuration.source.slot, status: status)
+            }
+        }
     }
 
     /// libnats 3.4.1 spins with its lock held when a server falls silent in the middle of connecting; the delivery thread may be inside a call that waits for that lock.
@@ -322,6 +330,7 @@ final class Session {
         do throws(PostgresError) {
             if isSQLLost { try reconnectSQL() }
             guard let slot = try sql.slot(named: configuration.source.slot) else { return }
+            dangerousWALStatus = slot.walStatus.flatMap { ["unreserved", "lost"].contains($0) ? $0 : nil }
             observations.texts.withLock { texts in
                 texts.isPostgresConnected = true
                 texts.plugin = slot.plugin

@@ -67,6 +67,7 @@ public enum Setup {
         _ configuration: StreamerConfiguration, options: Options, replication: borrowing ReplicationConnection,
         sql: borrowing SQLConnection, nats: JetStreamConnection
     ) throws(StreamerError) -> Outcome {
+        try requireAccount(nats)
         let (facts, revision) = try ServerFacts.gather(
             configuration, replication: replication, sql: sql, nats: nats)
         let isSlotToBeMade: Bool
@@ -242,6 +243,27 @@ public enum Setup {
     }
 
     // MARK: - What a streamer requires
+
+    /// Refuses an account with a storage limit on nats-server before 2.10: it stores what exceeds the limit, takes it out again and keeps the sequence used, so that a smaller message after it is chained to a hole.
+    static func requireAccount(_ nats: JetStreamConnection) throws(StreamerError) {
+        guard let version = nats.serverVersion, version.hasPrefix("2.") else { return }
+        let minor = version.split(separator: ".").dropFirst().first.flatMap { Int($0) }
+        guard let minor, minor < 10 else { return }
+        let limit: Int64?
+        do throws(JetStreamError) {
+            limit = try nats.storageLimit()
+        } catch {
+            // Who may not ask is not told.
+            if error.isPermission { return }
+            throw .jetStream(error)
+        }
+        guard let limit else { return }
+        throw .stop(
+            .configuration,
+            what:
+                "the account's JetStream storage is limited to \(limit) bytes, and nats-server \(version) leaves a hole in a stream where a message exceeds such a limit",
+            remedy: "Take the account's max_file away, or use nats-server 2.10.26 or newer")
+    }
 
     /// Refuses a stream on which the guarantee does not hold.
     /// - Returns: What is only otherwise than configured, a sentence each; it is left as it is.

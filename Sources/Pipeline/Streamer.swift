@@ -278,6 +278,7 @@ public final class Streamer: Sendable {
                 guard let record = facts.record else {
                     throw .checkpointConflict("the checkpoint record has just gone")
                 }
+                try Setup.requireAccount(link.connection)
                 for difference in try Setup.compareStream(configuration, link.connection) {
                     logger.warning("not as configured", metadata: ["difference": "\(difference)"])
                 }

@@ -16,6 +16,8 @@ public enum StreamerError: Error, Sendable {
     case stop(StopReason, what: String, remedy: String)
     /// PostgreSQL is shutting down while rows wait unread: the connection is given up so that it can.
     case serverShuttingDown
+    /// PostgreSQL wants to be rid of WAL that the slot holds while rows wait unread: the connection is given up so that it can, whatever becomes of the slot.
+    case walHeldUp(slot: String, status: String)
     /// The stream's end is not where it was: recovery from the start decides what that means.
     case streamMoved(String)
     /// The slot is held by the backend `pid`.
@@ -37,6 +39,8 @@ extension StreamerError: CustomStringConvertible {
         case .decoding(let error, let lsn): "pgoutput message at \(lsn): \(error)"
         case .stop(_, let what, _): what
         case .serverShuttingDown: "PostgreSQL is shutting down"
+        case .walHeldUp(let slot, let status):
+            "slot \(slot) is \(status): PostgreSQL is about to remove WAL that it needs, while nothing can be stored. Its connection is let go, which would hold up the checkpoint"
         case .streamMoved(let what): what
         case .slotActive(let pid): "the slot is in use" + (pid.map { " by the backend \($0)" } ?? "")
         case .checkpointConflict(let what): what

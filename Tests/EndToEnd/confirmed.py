@@ -2,8 +2,9 @@
 
 import asyncio
 import threading
+import time
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psycopg
 
@@ -13,14 +14,16 @@ from servers.nats import Nats
 from servers.postgres import Postgres
 
 _PAUSE_SECONDS = 0.003
+_ELECTION_SECONDS = 15
 
 
 @dataclass(slots=True, frozen=True)
 class Sample:
-    """The slot's confirmed position and, read after it, the position of the last stored message."""
+    """The slot's confirmed position and, read after it, the position of the last stored message; when, in seconds."""
 
     confirmed: int
     stored: tuple[int, int]
+    at: float = 0.0
 
 
 class ConfirmedSampler:
@@ -28,12 +31,16 @@ class ConfirmedSampler:
 
     The order of the two readings makes it safe: what was confirmed first must be stored when we look second. While one
     of the servers does not answer, a confirmed position waits for the next answer.
+
+    A replicated stream's leader may answer with less than is stored, for as long as it has not applied its log after an election:
+    there what was read within `_ELECTION_SECONDS` counts too.
     """
 
     def __init__(self, postgres: Postgres, nats: Nats, slot: str = "fraiseql_events"):
         self.samples: list[Sample] = []
         self._postgres = postgres
         self._url = nats.url
+        self._patience = _ELECTION_SECONDS if nats.replicas > 1 else 0
         self._slot = slot
         self._stop = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="sampler", daemon=True)
@@ -64,7 +71,7 @@ class ConfirmedSampler:
                     connection = await stream.connect(self._url, patient=False)
                 if waiting:
                     stored = await stream.last_position(connection)
-                    self.samples += [Sample(confirmed, stored) for confirmed in waiting]
+                    self.samples += [Sample(confirmed, stored, time.monotonic()) for confirmed in waiting]
                     waiting.clear()
             except Exception:  # noqa: BLE001 - a server that was killed or paused answers in many ways, or not
                 if connection:
@@ -85,7 +92,7 @@ class ConfirmedSampler:
         """
         assert self.samples, "the confirmed position was never sampled"
         commits = [transaction.commit_lsn for transaction in transactions]
-        for sample in self.samples:
+        for sample in self._judged():
             index = bisect_left(commits, sample.confirmed) - 1
             if index < 0:
                 continue
@@ -99,6 +106,18 @@ class ConfirmedSampler:
                 f"confirmed {lsn_text(sample.confirmed)} lies inside the commit record of {last.xid}, "
                 f"{lsn_text(last.commit_lsn)} to {lsn_text(last.end_lsn)}")
         return len({sample.confirmed for sample in self.samples})
+
+    def _judged(self) -> list[Sample]:
+        """The samples, each with the furthest end of the stream that was read in time."""
+        if not self._patience:
+            return self.samples
+        # From the last one backwards: the stream's end only moves on, whatever is read.
+        judged, later = [], []
+        for sample in reversed(self.samples):
+            later = [(at, stored) for at, stored in later if at <= sample.at + self._patience and stored > sample.stored]
+            later.append((sample.at, sample.stored))
+            judged.append(replace(sample, stored=max(stored for _, stored in later)))
+        return judged[::-1]
 
     def exact(self, transactions: list[Transaction]) -> int:
         """How many different samples were exactly the end of a transaction."""

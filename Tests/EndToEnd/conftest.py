@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,9 +11,9 @@ import pytest
 
 from deployment import Deployment, Pair
 
-# What is tested without --all: the oldest servers supported, and the newest. Tests with `pair` run on both, tests with
-# `one_pair` on the newest. With --all, `pair` is every pair and `one_pair` both. Tests with `single_pair` run on both always:
-# they concern a single store.
+# What is tested without --all: the oldest servers supported, and the newest. Tests with `pair` run on both (of the rules each on
+# one of the two), tests with `one_pair` on the newest. With --all, `pair` is every pair and `one_pair` both. Tests with
+# `single_pair` concern a single store, and never run with replicas.
 PAIRS = [Pair("15", "2.9.10"), Pair("18", "2.15.1")]
 # What concerns PostgreSQL's side only: each version once.
 POSTGRES_PAIRS = [Pair("15", "2.9.10"), Pair("16", "2.15.1"), Pair("18", "2.15.1")]
@@ -22,6 +23,13 @@ FALSE_DUPLICATES = [Pair("15", "2.10.26-R3"), Pair("15", "2.11.9-R3")]
 
 _report = pytest.StashKey[list[str]]()
 _failed = pytest.StashKey[bool]()
+
+
+# Run with --all, or when named: what takes minutes beside what it shows.
+LONG = {"test_failover", "test_failpoints", "test_clocks", "test_liveness", "test_nats_limits", "test_nats_partitions"}
+# With --all also with replicas: the rules by which the stream and the record are read, lost and found.
+REPLICATED_RULES = {"test_rules_gap", "test_rules_lost_history", "test_rules_lost_slot", "test_rules_record",
+                    "test_rules_stored", "test_rules_takeover"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -37,20 +45,41 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     everything = metafunc.config.getoption("--all")
     every_pair = ALL_PAIRS
-    if metafunc.module.__name__.startswith("test_rules"):
-        # A rule of recovery is tried on the default pairs, and with replicas: the servers' differences are the load tests' matter.
-        every_pair = [*PAIRS, ALL_PAIRS[-1]]
-    elif metafunc.module.__name__.startswith("test_events"):
+    module = metafunc.module.__name__
+    default = PAIRS
+    if module.startswith("test_rules"):
+        # The servers' differences are the load tests' matter: a rule is tried on one of the default pairs, in turn, and on both with --all.
+        turn = zlib.crc32(metafunc.function.__name__.encode()) % len(PAIRS)
+        default = [PAIRS[turn]]
+        every_pair = [*PAIRS, ALL_PAIRS[-1]] if module in REPLICATED_RULES else PAIRS
+    elif module.startswith("test_events"):
         every_pair = POSTGRES_PAIRS
-    elif metafunc.module.__name__ == "test_faults":
+    elif module == "test_faults":
         every_pair = [*ALL_PAIRS, *FALSE_DUPLICATES]
+    elif module == "test_failpoints":
+        every_pair = [*PAIRS, ALL_PAIRS[-1]]
+    elif module in LONG:
+        every_pair = PAIRS
     # What costs most beside what it shows: the newest pair, and all with --all.
-    default = PAIRS[1:] if metafunc.module.__name__ in ("test_faults", "test_events_columns", "test_events_messages") else PAIRS
-    chosen_pairs = (("pair", default, every_pair), ("single_pair", PAIRS, PAIRS), ("one_pair", PAIRS[1:], PAIRS))
+    if module in ("test_faults", "test_events_columns", "test_events_messages"):
+        default = PAIRS[1:]
+    single = default if module.startswith("test_rules") else PAIRS
+    chosen_pairs = (("pair", default, every_pair), ("single_pair", single, PAIRS), ("one_pair", PAIRS[1:], PAIRS))
     for name, pairs, all_pairs in chosen_pairs:
         if name in metafunc.fixturenames:
             chosen = all_pairs if everything else pairs
             metafunc.parametrize(name, chosen, ids=lambda pair: f"{pair.postgres}-{pair.nats}")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves the long tests to --all, unless they are named."""
+    named = {Path(argument.split("::")[0]).stem for argument in config.invocation_params.args}
+    if config.getoption("--all"):
+        return
+    left = [item for item in items if item.module.__name__ in LONG - named]
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in left]
 
 
 @pytest.hookimpl(wrapper=True)

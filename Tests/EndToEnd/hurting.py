@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 
+import failpoints
 from administrator import Administrator
 from deployment import Deployment
 from proxy import Proxy
@@ -15,10 +16,12 @@ from streamer import Streamer
 STREAM = "fraiseql_events"
 
 # Faults of everything that is there whatever the pair, of a single nats-server, and of a cluster of three.
-ANYWHERE = ("streamer killed", "streamer paused", "streamer terminated", "walsender terminated", "postgres restarted fast",
-            "postgres restarted immediate", "postgres killed", "nats cut off", "nats slow", "postgres cut off", "postgres slow")
+ANYWHERE = ("streamer killed", "streamer paused", "streamer terminated", "streamer killed inside", "streamer paused inside",
+            "streamer terminated inside", "walsender terminated", "postgres restarted fast", "postgres restarted immediate",
+            "postgres killed", "nats cut off", "nats slow", "postgres cut off", "postgres slow")
 SINGLE = ("nats killed", "nats paused")
-REPLICATED = ("leader killed", "follower killed", "leader paused", "leader stepped down", "quorum lost")
+REPLICATED = ("leader killed", "follower killed", "leader paused", "leader stepped down", "quorum lost", "leader isolated",
+              "routes cut")
 
 # A process that ended with this is started again by whoever runs it: libnats can hang while it connects (README).
 RESTARTED = 70
@@ -26,11 +29,13 @@ RESTARTED = 70
 
 @dataclass(frozen=True)
 class Step:
-    """A fault, how long it lasts, and the quiet after it, in seconds."""
+    """A fault, how long it lasts, and the quiet after it, in seconds. `inside`: the failpoint of those that happen inside the
+    streamer, and at which pass."""
 
     fault: str
     lasts: float
     quiet: float
+    inside: tuple[str, int] | None = None
 
 
 def schedule(seed: int, seconds: float, replicated: bool) -> list[Step]:
@@ -42,7 +47,7 @@ def schedule(seed: int, seconds: float, replicated: bool) -> list[Step]:
     planned = 0.0
     while planned < seconds or len(steps) < len(names):
         for name in choice.sample(names, len(names)):
-            step = Step(name, choice.uniform(0.2, 4.0), choice.uniform(0.0, 2.0))
+            step = Step(name, choice.uniform(0.2, 4.0), choice.uniform(0.0, 2.0), _inside(name, choice))
             steps.append(step)
             planned += step.lasts + step.quiet
             if planned >= seconds and len(steps) >= len(names):
@@ -50,11 +55,20 @@ def schedule(seed: int, seconds: float, replicated: bool) -> list[Step]:
     return steps
 
 
+def _inside(name: str, choice: random.Random) -> tuple[str, int] | None:
+    if not name.endswith(" inside"):
+        return None
+    point = choice.choice(failpoints.POINTS)
+    return point, choice.randint(1, failpoints.last_pass(point))
+
+
 class Hurting:
     """Carries out a schedule on a deployment whose streamer reaches both servers through proxies."""
 
     def __init__(self, deployment: Deployment):
         self.deployment = deployment
+        if deployment.nats.replicas > 1:
+            deployment.nats.put_proxies_between()
         self.administrator = Administrator(deployment.nats.url)
         self.done: Counter[str] = Counter()
         self.restarts = 0
@@ -72,7 +86,11 @@ class Hurting:
 
     def hurt(self, step: Step) -> None:
         """Does one step, its quiet included; fails if the streamer has ended by itself with anything but what a restart mends."""
-        getattr(self, "_" + step.fault.replace(" ", "_"))(step.lasts)
+        if step.inside:
+            action = {"killed": "kill", "paused": "stop", "terminated": "terminate"}[step.fault.split()[1]]
+            self.hurt_inside(action, *step.inside, lasts=step.lasts)
+        else:
+            getattr(self, "_" + step.fault.replace(" ", "_"))(step.lasts)
         self.done[step.fault] += 1
         time.sleep(step.quiet)
         self.keep_alive()
@@ -106,6 +124,20 @@ class Hurting:
             code = self.streamer.terminate()
             assert code in (0, RESTARTED), f"SIGTERM ended it with {code}: {self.streamer.last_words()}"
         self.streamer.start(wait=False)
+
+    def hurt_inside(self, action: str, point: str, number: int, lasts: float = 0) -> None:
+        """A process of its own, from its start to the failpoint, and on."""
+        if self.streamer.running:
+            self.streamer.kill()
+        failpoints.start(self.streamer, point, action, number)
+        if point.startswith("resynchronis"):
+            self.streamer.wait_ready()
+            for proxy in self.nats:
+                proxy.cut()
+                proxy.mend()
+        failpoints.wait_reached(self.streamer, point, action)
+        time.sleep(lasts)
+        failpoints.recover(self.streamer, action)
 
     # PostgreSQL
 
@@ -167,11 +199,11 @@ class Hurting:
         time.sleep(lasts * 2)
         self.deployment.nats.resume()
 
-    def _server(self, is_leader: bool):
+    def server(self, is_leader: bool, asked: Administrator | None = None):
         """The server that leads the stream, or one that does not."""
 
         def leader() -> str:
-            name = self.administrator.info(STREAM)["cluster"].get("leader")
+            name = (asked or self.administrator).info(STREAM)["cluster"].get("leader")
             if not name:
                 raise RuntimeError("no leader")
             return name
@@ -180,10 +212,10 @@ class Hurting:
         return next(server for server in self.deployment.nats.servers if (server.folder.name == name) == is_leader)
 
     def _leader_killed(self, lasts: float) -> None:
-        self._killed(self._server(is_leader=True), lasts)
+        self._killed(self.server(is_leader=True), lasts)
 
     def _follower_killed(self, lasts: float) -> None:
-        self._killed(self._server(is_leader=False), lasts)
+        self._killed(self.server(is_leader=False), lasts)
 
     def _killed(self, server, lasts: float) -> None:
         server.kill()
@@ -191,7 +223,7 @@ class Hurting:
         self.deployment.nats.start()
 
     def _leader_paused(self, lasts: float) -> None:
-        server = self._server(is_leader=True)
+        server = self.server(is_leader=True)
         server.signal(signal.SIGSTOP)
         time.sleep(lasts * 2)
         server.signal(signal.SIGCONT)
@@ -207,3 +239,14 @@ class Hurting:
             server.kill()
         time.sleep(lasts)
         self.deployment.nats.start()
+
+    def _leader_isolated(self, lasts: float) -> None:
+        self.deployment.nats.isolate(self.server(is_leader=True))
+        # The others wait for 4 to 9 seconds before they elect one of them.
+        time.sleep(lasts * 3)
+        self.deployment.nats.join(STREAM)
+
+    def _routes_cut(self, lasts: float) -> None:
+        self.deployment.nats.part()
+        time.sleep(lasts * 3)
+        self.deployment.nats.join(STREAM)

@@ -246,6 +246,32 @@ def refused(streamer: Streamer, code: int, reason: str, *command: str) -> str:
     return done.stderr
 
 
+def streamed(tenant: Tenant, count: int = 3) -> None:
+    """Runs the streamer over `count` transactions and stops it in order."""
+    tenant.streamer.start()
+    tenant.commit_each(1, count)
+    tenant.wait_stored(count)
+    tenant.wait_confirmed()
+    assert tenant.streamer.terminate() == 0
+    tenant.wait_free()
+
+
+def refused_everywhere(tenant: Tenant, code: int, reason: str) -> None:
+    """Neither command goes on, and neither makes anything."""
+    streams, slots = tenant.administrator.names(), _slots(tenant)
+    refused(tenant.streamer, code, reason, "setup")
+    refused(tenant.streamer, code, reason, "slot", "create")
+    tenant.streamer.start(wait=False)
+    stopped(tenant.streamer, code, reason)
+    assert (tenant.administrator.names(), _slots(tenant)) == (streams, slots), "nothing was made"
+
+
+def _slots(tenant: Tenant) -> list:
+    with tenant.connect() as connection:
+        return connection.execute("SELECT slot_name, confirmed_flush_lsn FROM pg_replication_slots "
+                                  "WHERE database = %s", (tenant.name,)).fetchall()
+
+
 def remedy(streamer: Streamer) -> str:
     """What a `run` that stopped by itself told its operator to do."""
     return record_entries(streamer, "stopped")[-1]["remedy"]

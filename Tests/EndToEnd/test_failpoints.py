@@ -5,7 +5,6 @@ import random
 import urllib.error
 
 import failpoints
-from deployment import Deployment
 from hurting import Hurting
 from servers.tools import wait_until
 from tenants import tenant_maker, tenants  # noqa: F401
@@ -13,21 +12,6 @@ from tenants import tenant_maker, tenants  # noqa: F401
 # Transactions a second, and seconds that a failpoint takes on average.
 _RATE = 300
 _SECONDS = 2.0
-
-
-def _hurt(deployment: Deployment, hurting: Hurting, point: str, action: str, number: int) -> None:
-    """One process from its start to the failpoint, and on."""
-    streamer = hurting.streamer
-    if streamer.running:
-        streamer.kill()
-    failpoints.start(streamer, point, action, number)
-    if point.startswith("resynchronis"):
-        streamer.wait_ready()
-        for proxy in hurting.nats:
-            proxy.cut()
-            proxy.mend()
-    failpoints.wait_reached(streamer, point, action)
-    failpoints.recover(streamer, action)
 
 
 def test_the_stream_is_equal_after_an_end_at_each_failpoint(pair, deploy, seed, report):
@@ -41,7 +25,7 @@ def test_the_stream_is_equal_after_an_end_at_each_failpoint(pair, deploy, seed, 
             workload = deployment.workload(int(_RATE * _SECONDS * len(steps)), seed, _RATE).start()
             for point, action in steps:
                 assert workload.running or failpoints.last_pass(point) == 1, "the load lasts as long as the failpoints"
-                _hurt(deployment, hurting, point, action, choice.randint(1, failpoints.last_pass(point)))
+                hurting.hurt_inside(action, point, choice.randint(1, failpoints.last_pass(point)))
             workload.finish()
             hurting.streamer.wait_ready()
             deployment.wait_confirmed()

@@ -8,8 +8,8 @@ import pytest
 from administrator import BUCKET
 from oracles.changes import lsn_number
 from servers.tools import wait_until
-from tenants import TABLE, begin_anew, record_entries, refused, remedy, stopped, tenant_maker, tenants  # noqa: F401
-from test_rules_lost_history import _streamed
+from tenants import (TABLE, begin_anew, record_entries, refused, remedy, stopped, streamed, tenant_maker,  # noqa: F401
+                     tenants)
 from test_rules_lost_tail import _restored
 
 
@@ -83,7 +83,7 @@ _CASES = {
 def test_a_gap_is_accepted_and_consumers_read_of_it_when(case, pair, tenants):
     lose, reason, loses_a_row, keeps_the_stream = _CASES[case]
     tenant = tenants(pair)
-    _streamed(tenant)
+    streamed(tenant)
     before = tenant.confirmed()
     lose(tenant)
     tenant.streamer.start(wait=False)
@@ -172,7 +172,7 @@ def test_a_last_message_that_was_deleted_and_is_later_than_the_record_is_a_gap(p
 def test_an_interrupted_acceptance_stops_until_it_is_run_again(pair, tenants):
     """The marker is stored, the record was not written."""
     tenant = tenants(pair)
-    _streamed(tenant)
+    streamed(tenant)
     _slot_ahead(tenant)
     record = tenant.administrator.record(tenant.name)
     tenant.streamer.command("slot", "advance", "--accept-gap")
@@ -201,14 +201,14 @@ def test_what_is_no_gap_is_refused_by_its_own_reason(pair, tenants):
     tenant = tenants(pair, setup=False)
     assert "nothing is set up" in refused(tenant.streamer, 78, "configuration", "slot", "advance", "--accept-gap")
     other = tenants(pair)
-    _streamed(other)
+    streamed(other)
     other.administrator.publish(f"{other.prefix}.x", b"theirs")
     refused(other.streamer, 76, "foreign_message", "slot", "advance", "--accept-gap")
 
 
 def test_the_wiped_bucket_is_made_again(pair, tenants):
     tenant = tenants(pair)
-    _streamed(tenant)
+    streamed(tenant)
     tenant.administrator.delete(f"KV_{BUCKET}")
     tenant.streamer.command("slot", "advance", "--accept-gap")
     tenant.streamer.start()
@@ -220,7 +220,7 @@ def test_the_wiped_bucket_is_made_again(pair, tenants):
 def test_what_a_lost_tail_held_is_no_proof_and_is_sent_again_as_far_as_the_slot_can(single_pair, tenants):
     """Rows 4 to 9 were stored and are lost; PostgreSQL was told of 4 to 6, the record of all."""
     tenant = tenants(single_pair)
-    _streamed(tenant)
+    streamed(tenant)
 
     def go_on() -> None:
         tenant.streamer.start()
@@ -274,7 +274,7 @@ def test_a_marker_inside_a_transaction_is_followed_by_its_rest(pair, tenants):
 
 def test_the_publication_must_be_there_before_the_slot_is_made_anew(pair, tenants):
     tenant = tenants(pair)
-    _streamed(tenant)
+    streamed(tenant)
     _slot_missing(tenant)
     tenant.run(f"DROP PUBLICATION {tenant.name}")
     assert "publication" in refused(tenant.streamer, 78, "configuration", "slot", "advance", "--accept-gap")
@@ -285,7 +285,7 @@ def test_the_publication_must_be_there_before_the_slot_is_made_anew(pair, tenant
 def test_no_marker_is_stored_in_the_stream_of_another_server_slot_or_writer(pair, tenants, deploy):
     """Whatever is missing besides: the slot's absence must not hide whose stream it is."""
     tenant = tenants(pair)
-    _streamed(tenant)
+    streamed(tenant)
     _slot_missing(tenant)
     other = deploy(pair)
     elsewhere = tenant.another(conninfo=other.postgres.conninfo)
@@ -304,7 +304,7 @@ def test_no_marker_is_stored_in_the_stream_of_another_server_slot_or_writer(pair
 def test_a_writer_that_comes_in_between_makes_the_acceptance_fail(pair, tenants):
     """Whoever ran before and did not know that it was ended: its record is refused from then on."""
     tenant = tenants(pair)
-    _streamed(tenant)
+    streamed(tenant)
     tenant.streamer.start()
     tenant.streamer.process.send_signal(signal.SIGSTOP)
     tenant.terminate_holder()
@@ -321,7 +321,7 @@ def test_a_writer_that_comes_in_between_makes_the_acceptance_fail(pair, tenants)
 def test_begin_anew_is_the_way_on_where_the_server_has_another_history(pair, tenants, deploy):
     """The remedy that the text names: drop the slot, another stream and prefix, setup."""
     tenant = tenants(pair)
-    _streamed(tenant)
+    streamed(tenant)
     other = deploy(pair)
     other.postgres.run(TABLE)
     other.postgres.run(f"CREATE PUBLICATION {tenant.name} FOR TABLE tb_item")

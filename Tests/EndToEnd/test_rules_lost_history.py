@@ -6,35 +6,9 @@ import subprocess
 import stream
 from administrator import BUCKET
 from servers.tools import wait_until
-from tenants import begin_anew, refused, stopped, tenant_maker, tenants  # noqa: F401
+from tenants import begin_anew, refused, refused_everywhere, stopped, streamed, tenant_maker, tenants  # noqa: F401
 
 ORDER_LINE = "INSERT INTO tb_order_line (identifier, run, client, seq) VALUES ('{}', 1, 1, 1)"
-
-
-def _streamed(tenant, count: int = 3) -> None:
-    """Runs the streamer over `count` transactions and stops it in order."""
-    tenant.streamer.start()
-    tenant.commit_each(1, count)
-    tenant.wait_stored(count)
-    tenant.wait_confirmed()
-    assert tenant.streamer.terminate() == 0
-    tenant.wait_free()
-
-
-def _refused_by_setup_and_run(tenant, code: int, reason: str) -> None:
-    """Neither command goes on, and neither makes anything."""
-    streams, slots = tenant.administrator.names(), _slots(tenant)
-    refused(tenant.streamer, code, reason, "setup")
-    refused(tenant.streamer, code, reason, "slot", "create")
-    tenant.streamer.start(wait=False)
-    stopped(tenant.streamer, code, reason)
-    assert (tenant.administrator.names(), _slots(tenant)) == (streams, slots), "nothing was made"
-
-
-def _slots(tenant) -> list:
-    with tenant.connect() as connection:
-        return connection.execute("SELECT slot_name, confirmed_flush_lsn FROM pg_replication_slots "
-                                  "WHERE database = %s", (tenant.name,)).fetchall()
 
 
 def _snapshotted(deployment):
@@ -60,60 +34,60 @@ def _put_back(postgres, snapshot) -> None:
 
 def test_a_slot_without_its_record_is_lost_history_for_setup_too(pair, tenants):
     tenant = tenants(pair)
-    _streamed(tenant)
+    streamed(tenant)
     tenant.administrator.delete_record(tenant.name)
-    _refused_by_setup_and_run(tenant, 73, "bucket_missing")
+    refused_everywhere(tenant, 73, "bucket_missing")
     # Written to: what was stored is not known, so the slot cannot be adopted either.
     refused(tenant.streamer, 73, "bucket_missing", "setup", "--adopt-slot")
 
 
 def test_a_slot_without_the_bucket_is_lost_history_for_setup_too(pair, tenants):
     tenant = tenants(pair)
-    _streamed(tenant)
+    streamed(tenant)
     tenant.administrator.delete(f"KV_{BUCKET}")
-    _refused_by_setup_and_run(tenant, 73, "bucket_missing")
+    refused_everywhere(tenant, 73, "bucket_missing")
 
 
 def test_a_stream_that_was_deleted_is_lost_history_for_setup_too(pair, tenants):
     tenant = tenants(pair)
-    _streamed(tenant)
+    streamed(tenant)
     tenant.administrator.delete(tenant.name)
-    _refused_by_setup_and_run(tenant, 73, "stream_missing")
+    refused_everywhere(tenant, 73, "stream_missing")
 
 
 def test_a_stream_that_was_deleted_before_anything_was_stored_is_lost_history_too(pair, tenants):
     tenant = tenants(pair)
     tenant.administrator.delete(tenant.name)
-    _refused_by_setup_and_run(tenant, 73, "stream_missing")
+    refused_everywhere(tenant, 73, "stream_missing")
 
 
 def test_a_stream_that_was_made_anew_is_lost_history_for_setup_too(pair, tenants):
     tenant = tenants(pair)
-    _streamed(tenant)
+    streamed(tenant)
     config = tenant.administrator.config(tenant.name)
     tenant.administrator.delete(tenant.name)
     tenant.administrator.add(**config)
-    _refused_by_setup_and_run(tenant, 73, "stream_recreated")
+    refused_everywhere(tenant, 73, "stream_recreated")
 
 
 def test_a_slot_that_was_dropped_is_lost_history_for_setup_too(pair, tenants):
     tenant = tenants(pair)
-    _streamed(tenant)
+    streamed(tenant)
     tenant.run(f"SELECT pg_drop_replication_slot('{tenant.name}')")
-    _refused_by_setup_and_run(tenant, 73, "slot_missing")
+    refused_everywhere(tenant, 73, "slot_missing")
 
 
 def test_a_written_stream_without_slot_and_record_is_lost_history(pair, tenants):
     tenant = tenants(pair)
-    _streamed(tenant)
+    streamed(tenant)
     tenant.run(f"SELECT pg_drop_replication_slot('{tenant.name}')")
     tenant.administrator.delete_record(tenant.name)
-    _refused_by_setup_and_run(tenant, 73, "slot_missing")
+    refused_everywhere(tenant, 73, "slot_missing")
 
 
 def test_a_slot_that_was_advanced_by_hand_is_refused_and_the_range_is_named(pair, tenants):
     tenant = tenants(pair)
-    _streamed(tenant)
+    streamed(tenant)
     record = tenant.administrator.record(tenant.name)["confirmed_lsn"]
     tenant.commit(4)
     moved = tenant.value("SELECT end_lsn::text FROM pg_replication_slot_advance(%s, pg_current_wal_flush_lsn())",
@@ -128,7 +102,7 @@ def test_a_slot_that_was_advanced_by_hand_is_refused_and_the_range_is_named(pair
 def test_a_slot_that_was_made_anew_by_hand_is_refused(pair, tenants):
     # Pitfall 34.
     tenant = tenants(pair)
-    _streamed(tenant)
+    streamed(tenant)
     tenant.run(f"SELECT pg_drop_replication_slot('{tenant.name}')")
     tenant.commit(4)
     tenant.run(f"SELECT pg_create_logical_replication_slot('{tenant.name}', 'pgoutput')")
@@ -139,7 +113,7 @@ def test_a_slot_that_was_made_anew_by_hand_is_refused(pair, tenants):
 
 def test_a_deleted_last_message_is_forgiven_when_the_record_is_of_its_sequence(pair, tenants):
     tenant = tenants(pair)
-    _streamed(tenant)
+    streamed(tenant)
     tenant.administrator.delete_message(tenant.name, 3)
     tenant.commit(4)
     tenant.streamer.start()
@@ -151,7 +125,7 @@ def test_a_deleted_last_message_is_forgiven_when_the_record_is_of_its_sequence(p
 
 def test_a_purged_stream_goes_on_when_the_record_is_of_its_last_sequence(pair, tenants):
     tenant = tenants(pair)
-    _streamed(tenant)
+    streamed(tenant)
     tenant.administrator.purge(tenant.name)
     tenant.commit(4)
     tenant.streamer.start()
@@ -178,7 +152,7 @@ def test_a_deleted_last_message_that_is_later_than_the_record_stops(pair, tenant
 
 def test_a_message_deleted_in_the_middle_is_no_concern_of_recovery(pair, tenants):
     tenant = tenants(pair)
-    _streamed(tenant)
+    streamed(tenant)
     tenant.administrator.delete_message(tenant.name, 2)
     tenant.commit(4)
     tenant.streamer.start()
@@ -298,7 +272,7 @@ def test_a_restored_server_that_gives_xid_and_lsn_again_is_told_by_the_commits_t
 
 def test_another_cluster_at_the_same_address_is_refused(pair, tenants, deploy):
     tenant = tenants(pair)
-    _streamed(tenant)
+    streamed(tenant)
     other = deploy(pair)
     streamer = tenant.another(conninfo=other.postgres.conninfo)
     refused(streamer, 73, "slot_missing", "setup")

@@ -14,9 +14,10 @@ _TRANSACTIONS = [Transaction(700, 0x100, 0, 0x130, 2), Transaction(701, 0x130, 0
                  Transaction(702, 0x200, 0, 0x230, 3)]
 
 
-def _sampler(*samples: Sample) -> ConfirmedSampler:
+def _sampler(*samples: Sample, patience: float = 0) -> ConfirmedSampler:
     sampler = ConfirmedSampler.__new__(ConfirmedSampler)
     sampler.samples = list(samples)
+    sampler._patience = patience
     return sampler
 
 
@@ -36,6 +37,14 @@ def test_accepts_exact_ends_keepalives_and_what_lags_behind():
 def test_finds_a_position_that_was_confirmed_early(early):
     with pytest.raises(AssertionError, match="passes the transaction"):
         _sampler(early).require_truth(_TRANSACTIONS)
+
+
+def test_a_new_leaders_old_answer_is_made_up_for_by_what_is_read_soon_after():
+    stale, soon, late = Sample(0x130, (0, 0), 1), Sample(0x130, (0x100, 2), 15), Sample(0x130, (0x100, 2), 20)
+    assert _sampler(stale, soon, patience=15).require_truth(_TRANSACTIONS) == 1
+    for samples, patience in ([(stale, soon), 0], [(stale, late), 15], [(stale,), 15]):
+        with pytest.raises(AssertionError, match="passes the transaction"):
+            _sampler(*samples, patience=patience).require_truth(_TRANSACTIONS)
 
 
 def test_finds_a_position_inside_a_commit_record():

@@ -1,13 +1,18 @@
 """A private nats-server with JetStream, or a cluster of three."""
 
 import asyncio
+import json
 import os
+import re
 import signal
 import socket
 import subprocess
+import time
 from pathlib import Path
 
 import nats
+
+from proxy import Proxy
 
 from .tools import dying_with_us, free_port, nats_binary, wait_until
 
@@ -32,11 +37,16 @@ class NatsServer:
             f'log_file: "{self.log}"',
             f'jetstream {{ store_dir: "{self.folder}", max_memory_store: 1GB, max_file_store: 50GB }}',
         ]
+        self.route_port = route_port
         if routes:
-            peers = ", ".join(f'"nats://127.0.0.1:{peer}"' for peer in routes)
-            lines.append(f"cluster {{ name: slotstream, listen: 127.0.0.1:{route_port}, routes: [{peers}] }}")
+            lines.append(_cluster(route_port, routes))
         self.config = self.folder / "nats.conf"
         self.config.write_text("\n".join(lines) + "\n")
+
+    def route_to(self, routes: list[int], advertised: int) -> None:
+        """From the next start on: where it finds the others, and where they find it. Clients are not told of other servers."""
+        line = _cluster(self.route_port, routes, f", advertise: 127.0.0.1:{advertised}, no_advertise: true")
+        self.config.write_text(re.sub(r"^cluster \{.*$", line, self.config.read_text(), flags=re.MULTILINE))
 
     def launch(self) -> None:
         """Starts the process, without waiting for it."""
@@ -74,11 +84,14 @@ class Nats:
             self.servers = [NatsServer(number, folder, name=f"n{index + 1}", routes=routes, route_port=route)
                             for index, route in enumerate(routes)]
         self._outside = not prefix
+        # Before each server: its routes, and whoever asks by `url`. Empty: none.
+        self._routes: list[Proxy] = []
+        self._askers: list[Proxy] = []
 
     @property
     def url(self) -> str:
         """All servers, comma-separated."""
-        return ",".join(f"nats://127.0.0.1:{server.port}" for server in self.servers)
+        return ",".join(f"nats://127.0.0.1:{asked.port}" for asked in self._askers or self.servers)
 
     def start(self) -> None:
         """Starts what does not run and waits until JetStream answers."""
@@ -106,6 +119,58 @@ class Nats:
                 await connection.close()
         return True
 
+    def put_proxies_between(self) -> None:
+        """Restarts a cluster with its routes through proxies, so that they can be cut; clients still reach every server at its
+        port.
+
+        `url` then leads through proxies too, which are cut as long as routes are: a leader that does not know yet that it is
+        none, and one that has only just become it, tell those who judge what they had before.
+        """
+        self.kill()
+        self._routes = [Proxy(server.route_port, names_itself=_SERVER_NAME) for server in self.servers]
+        self._askers = [Proxy(server.port) for server in self.servers]
+        for server, own in zip(self.servers, self._routes):
+            server.route_to([proxy.port for proxy in self._routes if proxy is not own], own.port)
+        self.start()
+
+    def isolate(self, server: NatsServer) -> None:
+        """Cuts it off from the other servers, until `join`."""
+        for asker in self._askers:
+            asker.cut()
+        for other, route in zip(self.servers, self._routes):
+            route.cut(None if other is server else server.folder.name)
+
+    def part(self) -> None:
+        """Cuts every server off from the others, until `join`."""
+        for proxy in (*self._askers, *self._routes):
+            proxy.cut()
+
+    def join(self, stream: str) -> None:
+        """The servers reach each other again; returns when they agree who leads that stream, and its leader has heard of all
+        and has what any of them has."""
+        for proxy in self._routes:
+            proxy.mend()
+        joined = time.monotonic()
+        wait_until(lambda: asyncio.run(self._agree(stream, joined)), 120, f"all follow one leader of {stream}", 0.2)
+        for proxy in self._askers:
+            proxy.mend()
+
+    async def _agree(self, stream: str, joined: float) -> bool:
+        held = 0
+        for server in self.servers:
+            # Answered by the server that is asked: each has a replica.
+            last = await _ask(server, f"$JS.API.DIRECT.GET.{stream}", {"last_by_subj": ">"})
+            held = max(held, int((last.headers or {}).get("Nats-Sequence", 0)))
+        leaders = set()
+        for server in self.servers:
+            since = time.monotonic() - joined
+            info = json.loads((await _ask(server, f"$JS.API.STREAM.INFO.{stream}")).data)
+            leaders.add(info["cluster"]["leader"])
+            heard = all(each["current"] and each["active"] < since * 1e9 for each in info["cluster"]["replicas"])
+            if not heard or info["state"]["last_seq"] < held:
+                return False
+        return len(leaders) == 1
+
     def kill(self) -> None:
         """kill -9 of every server."""
         for server in self.servers:
@@ -126,6 +191,28 @@ class Nats:
         for server in self.servers:
             if server.running:
                 server.kill()
+        for proxy in (*self._routes, *self._askers):
+            proxy.close()
+
+
+# In the INFO that a server sends over a route that it opened.
+_SERVER_NAME = re.compile(rb'"server_name":"([^"]+)"')
+
+
+def _cluster(route_port: int, routes: list[int], more: str = "") -> str:
+    """The configuration's line about the other servers."""
+    peers = ", ".join(f'"nats://127.0.0.1:{peer}"' for peer in routes)
+    return f"cluster {{ name: slotstream, listen: 127.0.0.1:{route_port}, routes: [{peers}]{more} }}"
+
+
+async def _ask(server: NatsServer, subject: str, request: dict | None = None):
+    """The answer to a request to that server itself."""
+    connection = await nats.connect(f"nats://127.0.0.1:{server.port}", allow_reconnect=False, connect_timeout=2,
+                                    error_cb=_ignore)
+    try:
+        return await connection.request(subject, json.dumps(request).encode() if request else b"", timeout=2)
+    finally:
+        await connection.close()
 
 
 async def _ignore(_error) -> None:
