@@ -55,7 +55,6 @@ public enum GapAcceptance {
 
         guard let (facts, refusal) = try lostHistory(configuration, replication: replication, sql: sql, nats: nats)
         else { return nil }
-        if let slot = facts.slot, slot.isActive { throw .slotActive(pid: slot.activePID) }
         guard LostHistory.isAcceptable(refusal.reason) else { throw refusal.error }
         let found = try lastPresent(facts, nats)
         try requireOneHistory(facts, found)
@@ -106,6 +105,7 @@ public enum GapAcceptance {
                         "nothing is set up yet for slot \(configuration.source.slot) and stream \(configuration.stream.name): there is no gap",
                     remedy: "Run `slotstream setup`")
             case .refuse(let reason, let what, let remedy, let isConfirmedByTime):
+                if let slot = facts.slot, slot.isActive { throw .slotActive(pid: slot.activePID) }
                 guard isConfirmedByTime, facts.hasReplicas(configured: configuration.stream.replicas),
                     !suspicion.isBelievable(
                         Recovery.Doubt(outcome: outcome, stream: facts.stream),

@@ -21,7 +21,8 @@ ALL_PAIRS = [Pair(postgres, nats) for postgres in ("15", "16", "18") for nats in
 # Replicated servers that call messages duplicates which were never stored.
 FALSE_DUPLICATES = [Pair("15", "2.10.26-R3"), Pair("15", "2.11.9-R3")]
 
-_report = pytest.StashKey[list[str]]()
+_REPORTED = "reported"
+_lines: list[str] = []
 _failed = pytest.StashKey[bool]()
 
 
@@ -36,10 +37,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all", action="store_true", help="every pair of servers, not only the oldest and the newest")
     parser.addoption("--minutes", type=float, default=0.5, help="how long test_faults.py hurts each pair, at least")
     parser.addoption("--seed", type=int, default=None, help="of everything random in the tests")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_report] = []
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -73,13 +70,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leaves the long tests to --all, unless they are named."""
-    named = {Path(argument.split("::")[0]).stem for argument in config.invocation_params.args}
+    named = {Path(argument.split("::")[0]).stem for argument in config.args}
     if config.getoption("--all"):
         return
     left = [item for item in items if item.module.__name__ in LONG - named]
     if left:
         config.hook.pytest_deselected(items=left)
         items[:] = [item for item in items if item not in left]
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.when == "call":
+        _lines.extend(line for name, line in report.user_properties if name == _REPORTED)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -101,8 +103,8 @@ def seed(request: pytest.FixtureRequest) -> int:
 
 @pytest.fixture
 def report(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Adds a line to the report at the end of the run."""
-    return request.config.stash[_report].append
+    """Adds a line to the report at the end of the run; by the way that is open to a worker too."""
+    return lambda line: request.node.user_properties.append((_REPORTED, line))
 
 
 @pytest.fixture
@@ -126,14 +128,13 @@ def deploy(request: pytest.FixtureRequest):
 
 def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
     """The report; for deploy/test, which prints it last, together with the counts in the file $SLOTSTREAM_RESULTS."""
-    lines = config.stash[_report]
     path = os.environ.get("SLOTSTREAM_RESULTS")
-    if lines and not path:
+    if _lines and not path:
         terminalreporter.section("what was compared")
-        for line in lines:
+        for line in _lines:
             terminalreporter.write_line(line)
     if path:
         count = {kind: len(terminalreporter.stats.get(kind, [])) for kind in ("passed", "failed", "error", "skipped")}
         # A skipped test proves nothing: it counts as failed.
         failed = count["failed"] + count["error"] + count["skipped"]
-        Path(path).write_text(json.dumps({"passed": count["passed"], "failed": failed, "report": lines}))
+        Path(path).write_text(json.dumps({"passed": count["passed"], "failed": failed, "report": _lines}))
