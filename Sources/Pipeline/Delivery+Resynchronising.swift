@@ -120,7 +120,7 @@ extension Delivery {
         chain = PublishChain(lastSequence: lastSequence)
         nextIndex = window.releasedCount.load(ordering: .relaxed)
         // Refused again and again it is not connected until something is stored.
-        setConnected(fruitlessCount <= 1)
+        setConnected(fruitlessCount <= 1 || window.retainedCount == 0)
         logger.notice(
             "resynchronised",
             metadata: [
