@@ -44,26 +44,18 @@ public enum GapAcceptance {
     /// - Returns: nil: nothing is lost, and nothing was done.
     /// - Throws: `.slotActive` while a streamer runs; what cannot be accepted with its own reason and remedy.
     public static func run(_ configuration: StreamerConfiguration, options: Options) throws(StreamerError) -> Gap? {
-        let parameters = configuration.source.connection
-        let replication = try StreamerError.ofPostgres { () throws(PostgresError) in
-            try ReplicationConnection(parameters)
-        }
-        let sql = try StreamerError.ofPostgres { () throws(PostgresError) in try SQLConnection(parameters) }
-        let link = try NATSLink.connected(configuration.nats, stream: configuration.stream.name)
-        defer { link.connection.close() }
-        let nats = link.connection
-
-        guard let (facts, refusal) = try lostHistory(configuration, replication: replication, sql: sql, nats: nats)
-        else { return nil }
+        let servers = try ServerConnections(configuration)
+        let nats = servers.nats
+        guard let (facts, refusal) = try lostHistory(configuration, servers) else { return nil }
         guard LostHistory.isAcceptable(refusal.reason) else { throw refusal.error }
         let found = try lastPresent(facts, nats)
         try requireOneHistory(facts, found)
         // A slot decodes through the publication: it must be there before.
-        try Setup.requirePublication(configuration, sql: sql)
+        try Setup.requirePublication(configuration, sql: servers.sql)
         try Setup.requireAccount(nats)
         _ = try Setup.compareStream(configuration, nats)
 
-        let made = try setUp(configuration, options, facts, replication: replication, sql: sql, nats: nats)
+        let made = try setUp(configuration, options, facts, servers)
         var gap = Gap(
             reason: refusal.reason, what: refusal.what, fromLSN: .invalid, toLSN: .invalid,
             subject: "\(configuration.capture.subjectPrefix)._slotstream.GAP", sequence: nil, created: made.created,
@@ -73,7 +65,7 @@ public enum GapAcceptance {
             gap.take(GapPlan(facts, slotLSN: slotLSN, lastPresent: found.id))
             return gap
         }
-        gap.sequence = try accept(configuration, options, &gap, replication: replication, sql: sql, nats: nats)
+        gap.sequence = try accept(configuration, options, &gap, servers)
         return gap
     }
 
@@ -89,12 +81,11 @@ public enum GapAcceptance {
 
     /// Reads both servers; where replicas could answer with what is stale, for as long as the streamer would. nil: nothing is lost.
     private static func lostHistory(
-        _ configuration: StreamerConfiguration, replication: borrowing ReplicationConnection,
-        sql: borrowing SQLConnection, nats: JetStreamConnection
+        _ configuration: StreamerConfiguration, _ servers: borrowing ServerConnections
     ) throws(StreamerError) -> (facts: Recovery.Facts, refusal: Refusal)? {
         var suspicion = Suspicion<Recovery.Doubt>()
         while true {
-            let (facts, _) = try ServerFacts.gather(configuration, replication: replication, sql: sql, nats: nats)
+            let (facts, _) = try gather(configuration, servers)
             let outcome = Recovery.assess(facts)
             switch outcome {
             case .proceed: return nil
@@ -114,6 +105,12 @@ public enum GapAcceptance {
                 sleep(1)
             }
         }
+    }
+
+    private static func gather(
+        _ configuration: StreamerConfiguration, _ servers: borrowing ServerConnections
+    ) throws(StreamerError) -> (facts: Recovery.Facts, revision: UInt64) {
+        try ServerFacts.gather(configuration, replication: servers.replication, sql: servers.sql, nats: servers.nats)
     }
 
     /// Whatever the reason is: no marker behind another writer's message, or in another server's or history's stream.
@@ -166,7 +163,7 @@ public enum GapAcceptance {
     /// Makes slot, stream, bucket and consumer where they are missing; a slot that cannot be streamed from is replaced.
     private static func setUp(
         _ configuration: StreamerConfiguration, _ options: Options, _ facts: Recovery.Facts,
-        replication: borrowing ReplicationConnection, sql: borrowing SQLConnection, nats: JetStreamConnection
+        _ servers: borrowing ServerConnections
     ) throws(StreamerError) -> Setup.Outcome {
         let source = configuration.source
         var outcome = Setup.Outcome()
@@ -174,8 +171,8 @@ public enum GapAcceptance {
             outcome.created.append("slot \(source.slot)\(facts.slot == nil ? "" : ", in place of the one that was there")")
             if !options.isDryRun {
                 do throws(PostgresError) {
-                    if facts.slot != nil { try sql.dropSlot(source.slot) }
-                    _ = try replication.createLogicalSlot(
+                    if facts.slot != nil { try servers.sql.dropSlot(source.slot) }
+                    _ = try servers.replication.createLogicalSlot(
                         source.slot, failover: source.failover, timeout: Setup.slotTimeout)
                 } catch {
                     throw .postgres(error)
@@ -183,17 +180,18 @@ public enum GapAcceptance {
             }
         }
         let setup = Setup.Options(isDryRun: options.isDryRun)
-        outcome = outcome + (try Setup.setUpStream(configuration, setup, found: facts.stream != nil, nats: nats))
-        return outcome + (try Setup.setUpConsumer(configuration, setup, nats: nats))
+        outcome = outcome + (try Setup.setUpStream(configuration, setup, found: facts.stream != nil, nats: servers.nats))
+        return outcome + (try Setup.setUpConsumer(configuration, setup, nats: servers.nats))
     }
 
     /// Reads both servers once, chains the marker behind the end that was read and puts the record by compare-and-set on the one that was read.
     /// - Returns: The marker's sequence.
     private static func accept(
         _ configuration: StreamerConfiguration, _ options: Options, _ gap: inout Gap,
-        replication: borrowing ReplicationConnection, sql: borrowing SQLConnection, nats: JetStreamConnection
+        _ servers: borrowing ServerConnections
     ) throws(StreamerError) -> UInt64 {
-        let (facts, revision) = try ServerFacts.gather(configuration, replication: replication, sql: sql, nats: nats)
+        let nats = servers.nats
+        let (facts, revision) = try gather(configuration, servers)
         if let slot = facts.slot, slot.isActive { throw .slotActive(pid: slot.activePID) }
         guard let slotLSN = usableSlotLSN(facts.slot), let tail = facts.stream else {
             throw .checkpointConflict(

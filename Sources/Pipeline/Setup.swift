@@ -36,14 +36,9 @@ public enum Setup {
     public static func run(
         _ configuration: StreamerConfiguration, options: Options
     ) throws(StreamerError) -> Outcome {
-        let parameters = configuration.source.connection
-        let replication = try StreamerError.ofPostgres { () throws(PostgresError) in
-            try ReplicationConnection(parameters)
-        }
-        let sql = try StreamerError.ofPostgres { () throws(PostgresError) in try SQLConnection(parameters) }
-        let link = try NATSLink.connected(configuration.nats, stream: configuration.stream.name)
-        defer { link.connection.close() }
-        return try perform(configuration, options: options, replication: replication, sql: sql, nats: link.connection)
+        let servers = try ServerConnections(configuration)
+        return try perform(
+            configuration, options: options, replication: servers.replication, sql: servers.sql, nats: servers.nats)
     }
 
     /// The SQL that a DBA runs instead of `setup`: publication and slot.

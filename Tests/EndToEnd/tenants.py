@@ -256,6 +256,20 @@ def streamed(tenant: Tenant, count: int = 3) -> None:
     tenant.wait_free()
 
 
+# The record is put once at the start, and not again while a test lasts.
+UNRECORDED = {"delivery": {"checkpoint_interval": "1h"}}
+
+
+def killed_unrecorded(tenant: Tenant) -> None:
+    """Three transactions are stored, and the streamer dies before its record tells of any: made with `UNRECORDED`."""
+    tenant.streamer.start()
+    tenant.commit_each(1, 3)
+    tenant.wait_stored(3)
+    tenant.streamer.kill()
+    tenant.wait_free()
+    assert tenant.administrator.record(tenant.name)["last_sequence"] == 0
+
+
 def refused_everywhere(tenant: Tenant, code: int, reason: str) -> None:
     """Neither command goes on, and neither makes anything."""
     streams, slots = tenant.administrator.names(), _slots(tenant)

@@ -8,9 +8,9 @@ import pytest
 from administrator import BUCKET
 from oracles.changes import lsn_number
 from servers.tools import wait_until
-from tenants import (TABLE, begin_anew, record_entries, refused, remedy, stopped, streamed, tenant_maker,  # noqa: F401
-                     tenants)
-from test_rules_lost_tail import _restored
+from tenants import (TABLE, UNRECORDED, begin_anew, killed_unrecorded, record_entries, refused, remedy, stopped,  # noqa: F401
+                     streamed, tenant_maker, tenants)
+from test_rules_lost_tail import restored
 
 
 def _slot_ahead(tenant) -> None:
@@ -133,12 +133,8 @@ def test_a_gap_is_accepted_and_consumers_read_of_it_when(case, pair, tenants):
 
 def test_a_slot_behind_its_stream_is_not_sent_again_over_a_marker(pair, tenants):
     """The record is gone, and the slot lags behind what is stored: the marker stands at what is stored."""
-    tenant = tenants(pair, overrides={"delivery": {"checkpoint_interval": "1h"}})
-    tenant.streamer.start()
-    tenant.commit_each(1, 3)
-    tenant.wait_stored(3)
-    tenant.streamer.kill()
-    tenant.wait_free()
+    tenant = tenants(pair, overrides=UNRECORDED)
+    killed_unrecorded(tenant)
     tenant.administrator.delete_record(tenant.name)
     tenant.streamer.command("slot", "advance", "--accept-gap")
     tenant.streamer.start()
@@ -149,16 +145,12 @@ def test_a_slot_behind_its_stream_is_not_sent_again_over_a_marker(pair, tenants)
 
 
 def test_a_last_message_that_was_deleted_and_is_later_than_the_record_is_a_gap(pair, tenants):
-    tenant = tenants(pair, setup=False, overrides={"delivery": {"checkpoint_interval": "1h"}})
+    tenant = tenants(pair, setup=False, overrides=UNRECORDED)
     # JetStream remembers the ids of what is deleted, and refuses them, for as long as this.
     tenant.administrator.add(tenant.name, subjects=[f"{tenant.prefix}.>"], storage="file", duplicate_window=10**9,
                              num_replicas=tenant.nats.replicas)
     tenant.streamer.setup()
-    tenant.streamer.start()
-    tenant.commit_each(1, 3)
-    tenant.wait_stored(3)
-    tenant.streamer.kill()
-    tenant.wait_free()
+    killed_unrecorded(tenant)
     tenant.administrator.delete_message(tenant.name, 3)
     refused(tenant.streamer, 73, "stream_purged", "setup")
     tenant.streamer.command("slot", "advance", "--accept-gap")
@@ -236,7 +228,7 @@ def test_what_a_lost_tail_held_is_no_proof_and_is_sent_again_as_far_as_the_slot_
         del tenant.streamer.environment["SLOTSTREAM_FAILPOINT"]
         tenant.wait_free()
 
-    _restored(tenant, tenant.name, meanwhile=go_on)
+    restored(tenant, tenant.name, meanwhile=go_on)
     assert tenant.administrator.record(tenant.name)["last_sequence"] == 9
     tenant.streamer.start(wait=False)
     stopped(tenant.streamer, 73, "stream_tail_lost")

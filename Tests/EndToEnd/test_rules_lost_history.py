@@ -6,7 +6,8 @@ import subprocess
 import stream
 from administrator import BUCKET
 from servers.tools import wait_until
-from tenants import begin_anew, refused, refused_everywhere, stopped, streamed, tenant_maker, tenants  # noqa: F401
+from tenants import (UNRECORDED, begin_anew, killed_unrecorded, refused, refused_everywhere, stopped, streamed,  # noqa: F401
+                     tenant_maker, tenants)
 
 ORDER_LINE = "INSERT INTO tb_order_line (identifier, run, client, seq) VALUES ('{}', 1, 1, 1)"
 
@@ -135,14 +136,8 @@ def test_a_purged_stream_goes_on_when_the_record_is_of_its_last_sequence(pair, t
 
 
 def test_a_deleted_last_message_that_is_later_than_the_record_stops(pair, tenants):
-    # The record is put once at the start, and the streamer dies before the next.
-    tenant = tenants(pair, overrides={"delivery": {"checkpoint_interval": "1h"}})
-    tenant.streamer.start()
-    tenant.commit_each(1, 3)
-    tenant.wait_stored(3)
-    tenant.streamer.kill()
-    tenant.wait_free()
-    assert tenant.administrator.record(tenant.name)["last_sequence"] == 0
+    tenant = tenants(pair, overrides=UNRECORDED)
+    killed_unrecorded(tenant)
     tenant.administrator.delete_message(tenant.name, 3)
     tenant.streamer.start(wait=False)
     stopped(tenant.streamer, 73, "stream_purged")

@@ -13,8 +13,8 @@ from administrator import BUCKET
 from conftest import PAIRS, POSTGRES_PAIRS
 from promotion import Standby
 from servers.tools import wait_until
-from tenants import (TenantMaker, begin_anew, record_entries, refused, refused_everywhere, stopped, streamed,  # noqa: F401
-                     tenant_maker, tenants)
+from tenants import (UNRECORDED, TenantMaker, begin_anew, killed_unrecorded, record_entries, refused,  # noqa: F401
+                     refused_everywhere, stopped, streamed, tenant_maker, tenants)
 
 NEWEST = PAIRS[-1]
 
@@ -439,20 +439,15 @@ def test_messages_that_become_too_old_under_a_running_streamer_are_no_lost_histo
 
 
 def test_a_last_message_that_became_too_old_and_is_later_than_the_record_is_lost_history_for_setup_too(pair, tenants):
-    tenant = tenants(pair, overrides={"delivery": {"checkpoint_interval": "1h"}})
-    tenant.streamer.start()
-    tenant.commit_each(1, 3)
-    tenant.wait_stored(3)
-    tenant.streamer.kill()
-    tenant.wait_free()
-    assert tenant.administrator.record(tenant.name)["last_sequence"] == 0
+    tenant = tenants(pair, overrides=UNRECORDED)
+    killed_unrecorded(tenant)
     _age_out(tenant)
     _lost(tenant, "stream_purged", tenant.name, "after sequence 0", "last is 3")
 
 
 def test_a_record_that_is_behind_the_stream_is_no_lost_history(pair, tenants):
     """Killed between the acks and the record, twice."""
-    tenant = tenants(pair, overrides={"delivery": {"checkpoint_interval": "1h"}})
+    tenant = tenants(pair, overrides=UNRECORDED)
     for last in (3, 6):
         tenant.streamer.start()
         tenant.commit_each(last - 2, last)

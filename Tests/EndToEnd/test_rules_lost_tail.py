@@ -13,7 +13,7 @@ def _store(tenant, name: str):
     return found[0]
 
 
-def _restored(tenant, *streams: str, meanwhile) -> None:
+def restored(tenant, *streams: str, meanwhile) -> None:
     """Runs `meanwhile`, then gives the streams' files back as they were before: a disk that lost what was acknowledged."""
     nats = tenant.nats
     copies = {name: tenant.servers.folder / f"{tenant.name}-{name}" for name in streams}
@@ -41,7 +41,7 @@ def test_a_stream_that_lost_its_confirmed_tail_stops_a_running_streamer(single_p
         tenant.wait_stored(9)
         tenant.wait_confirmed()
 
-    _restored(tenant, tenant.name, meanwhile=go_on)
+    restored(tenant, tenant.name, meanwhile=go_on)
     confirmed = tenant.confirmed()
     tenant.commit(10)
     commit = tenant.lsn("pg_current_wal_flush_lsn()")
@@ -63,7 +63,7 @@ def test_a_tail_that_was_lost_together_with_the_record_stops_and_the_range_is_na
         tenant.wait_stored(9)
         tenant.wait_confirmed()
 
-    _restored(tenant, tenant.name, f"KV_{BUCKET}", meanwhile=go_on)
+    restored(tenant, tenant.name, f"KV_{BUCKET}", meanwhile=go_on)
     tenant.commit(10)
     said = stopped(tenant.streamer, 73, "slot_ahead", seconds=60)
     assert tenant.administrator.record(tenant.name)["confirmed_lsn"] in said
@@ -80,7 +80,7 @@ def test_a_lost_tail_that_was_not_confirmed_is_sent_again(single_pair, tenants):
         tenant.commit_each(4, 9)
         tenant.wait_stored(9)
 
-    _restored(tenant, tenant.name, meanwhile=go_on)
+    restored(tenant, tenant.name, meanwhile=go_on)
     tenant.commit(10)
     tenant.wait_stored(10, seconds=60)
     tenant.require_exact(*range(1, 11))

@@ -1,0 +1,24 @@
+import JetStreamPublishing
+import PostgresReplication
+
+/// Connections to both servers, for a command that runs once; all of them end with it.
+struct ServerConnections: ~Copyable {
+    let replication: ReplicationConnection
+    let sql: SQLConnection
+    let nats: JetStreamConnection
+
+    /// Connects, waiting for it.
+    init(_ configuration: StreamerConfiguration) throws(StreamerError) {
+        let parameters = configuration.source.connection
+        let replication = try StreamerError.ofPostgres { () throws(PostgresError) in
+            try ReplicationConnection(parameters)
+        }
+        let sql = try StreamerError.ofPostgres { () throws(PostgresError) in try SQLConnection(parameters) }
+        let link = try NATSLink.connected(configuration.nats, stream: configuration.stream.name)
+        self.replication = replication
+        self.sql = sql
+        nats = link.connection
+    }
+
+    deinit { nats.close() }
+}
