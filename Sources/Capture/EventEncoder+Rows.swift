@@ -323,15 +323,6 @@ extension EventEncoder {
 extension OutputBuffer {
     /// A value's text as one subject token.
     fileprivate mutating func appendToken(_ text: UnsafeRawBufferPointer) {
-        if text.isEmpty { append("%empty") }
-        for byte in text {
-            if EntityNaming.isPlain(byte) {
-                append(byte)
-            } else {
-                append(UInt8(ascii: "%"))
-                append(EntityNaming.upperHexadecimalDigits[Int(byte >> 4)])
-                append(EntityNaming.upperHexadecimalDigits[Int(byte & 15)])
-            }
-        }
+        EntityNaming.encodeToken(text) { append($0) }
     }
 }

@@ -23,11 +23,12 @@ enum LostHistory {
             case .slotInvalidated:
                 "Raise max_slot_wal_keep_size or idle_replication_slot_timeout, whichever ended it, so that it is not lost again"
             case .slotUnconfirmed: "It was never streamed from, and cannot be: it has to be made anew"
-            case .streamMissing: "Find out who deleted it; bring it back from a backup if there is one with its end"
-            case .streamRecreated: "Find out who made it anew"
+            case .streamMissing: "Find out who deleted it; bring it back from a backup if there is one with its end. \(rewind)"
+            case .streamRecreated: "Find out who made it anew. \(rewind)"
             case .streamPurged: "Find out who deleted its last messages, or whether max_age is shorter than the streamer's pauses"
-            case .streamTailLost: "Find out what JetStream's storage lost: an acknowledged message is not yet synchronised to the disk"
-            case .bucketMissing: "Find out who deleted it, or whether JetStream lost its store"
+            case .streamTailLost:
+                "Find out what JetStream's storage lost: an acknowledged message is not yet synchronised to the disk. \(rewind)"
+            case .bucketMissing: "Find out who deleted it, or whether JetStream lost its store. \(rewind)"
             case .historyDiverged:
                 "The server was restored or promoted without what the stream ends with: consumers hold changes that the database does not"
             case .positionAheadOfWAL: "The server was restored to an older state: consumers hold changes that the database does not"
@@ -38,6 +39,8 @@ enum LostHistory {
             }
         return (particular.isEmpty ? "" : particular + ". ") + (isAcceptable(reason) ? goOn : beginAnew)
     }
+
+    private static let rewind = "A version with `slotstream rewind` rebuilds the stream from its replay window, without a gap"
 
     private static let goOn =
         "Nothing was passed over. Compare the tables with what consumers hold; then `slotstream slot advance --accept-gap` goes on behind the gap and stores a marker that consumers read, or begin anew: drop the slot if it is there (`slotstream slot drop`), choose another transport.nats.stream_name and another subject_prefix, and run `slotstream setup`"
