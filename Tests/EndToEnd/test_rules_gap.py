@@ -122,6 +122,8 @@ def test_a_gap_is_accepted_and_consumers_read_of_it_when(case, pair, tenants):
     # It stands in the chain like any other.
     for previous, event in zip(events, events[1:]):
         assert event.expected_last == previous.sequence
+    shown = tenant.streamer.command("tail", "--from", "first", "--operation", "GAP", "--count", "1", "--json").stdout
+    assert json.loads(shown)["gap"] == body["gap"]
     # And a restart goes on behind it.
     assert tenant.streamer.terminate() == 0
     tenant.wait_free()
