@@ -12,6 +12,7 @@ from deployment import Deployment
 from proxy import Proxy
 from servers.tools import wait_until
 from streamer import Streamer
+from workload import Workload
 
 STREAM = "fraiseql_events"
 
@@ -71,6 +72,8 @@ class Hurting:
             deployment.nats.put_proxies_between()
         self.administrator = Administrator(deployment.nats.url)
         self.done: Counter[str] = Counter()
+        # Without a load most failpoints are never reached.
+        self.workload: Workload | None = None
         self.restarts = 0
         self.nats = [Proxy(server.port) for server in deployment.nats.servers]
         self.postgres = Proxy(deployment.postgres.port)
@@ -86,12 +89,16 @@ class Hurting:
 
     def hurt(self, step: Step) -> None:
         """Does one step, its quiet included; fails if the streamer has ended by itself with anything but what a restart mends."""
-        if step.inside:
-            action = {"killed": "kill", "paused": "stop", "terminated": "terminate"}[step.fault.split()[1]]
-            self.hurt_inside(action, *step.inside, lasts=step.lasts)
+        fault = step.fault
+        if step.inside and not self.workload.running:
+            fault = fault.removesuffix(" inside")
+        if step.inside and fault == step.fault:
+            action = {"killed": "kill", "paused": "stop", "terminated": "terminate"}[fault.split()[1]]
+            if not self.hurt_inside(action, *step.inside, lasts=step.lasts):
+                fault = fault.removesuffix(" inside")
         else:
-            getattr(self, "_" + step.fault.replace(" ", "_"))(step.lasts)
-        self.done[step.fault] += 1
+            getattr(self, "_" + fault.replace(" ", "_"))(step.lasts)
+        self.done[fault] += 1
         time.sleep(step.quiet)
         self.keep_alive()
 
@@ -125,8 +132,9 @@ class Hurting:
             assert code in (0, RESTARTED), f"SIGTERM ended it with {code}: {self.streamer.last_words()}"
         self.streamer.start(wait=False)
 
-    def hurt_inside(self, action: str, point: str, number: int, lasts: float = 0) -> None:
-        """A process of its own, from its start to the failpoint, and on."""
+    def hurt_inside(self, action: str, point: str, number: int, lasts: float = 0) -> bool:
+        """A process of its own, from its start to the failpoint, and on. Where the load ends before the failpoint is reached it is
+        done from outside: False."""
         if self.streamer.running:
             self.streamer.kill()
         failpoints.start(self.streamer, point, action, number)
@@ -135,9 +143,15 @@ class Hurting:
             for proxy in self.nats:
                 proxy.cut()
                 proxy.mend()
-        failpoints.wait_reached(self.streamer, point, action)
+        wait_until(lambda: failpoints.reached(self.streamer, action) or not self.workload.running, 120,
+                   f"{point} is reached: {self.streamer.last_words()}", 0.05)
+        # What is under way when the load ends may still reach it.
+        inside = failpoints.wait_reached(self.streamer, action)
+        if not inside:
+            self.streamer.process.send_signal({"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "terminate": signal.SIGTERM}[action])
         time.sleep(lasts)
         failpoints.recover(self.streamer, action)
+        return inside
 
     # PostgreSQL
 

@@ -27,7 +27,7 @@ def test_the_stream_is_equal_whatever_breaks(pair, deploy, seed, seconds, report
         with deployment.sampler() as sampler:
             hurting.streamer.start()
             planned = sum(step.lasts * 1.2 + step.quiet + 0.3 for step in steps)
-            workload = deployment.workload(int(_RATE * planned), seed, _RATE).start()
+            workload = hurting.workload = deployment.workload(int(_RATE * planned), seed, _RATE).start()
             for step in steps:
                 hurting.hurt(step)
             took = time.monotonic() - began
