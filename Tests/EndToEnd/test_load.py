@@ -14,7 +14,7 @@ _TRANSACTIONS_ELSEWHERE = min(_TRANSACTIONS, 40_000)
 
 # While something is broken under it, a load is slow enough to outlast it: so many transactions a second.
 _RATE = 5_000
-_RATE_ELSEWHERE = 2_000
+_RATE_ELSEWHERE = 800
 
 # A slice of the stream that is long enough to hold every kind of transaction, for planting faults in copies of it.
 _SLICE = 2000

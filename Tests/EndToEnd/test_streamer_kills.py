@@ -39,7 +39,7 @@ def test_the_stream_is_equal_after_twenty_kills_and_a_death_longer_than_the_dupl
             if choice.random() < 0.8:
                 # Most die at work, the others while they still find their place.
                 stored = deployment.last_stored()
-                wait_until(lambda: deployment.last_stored() > stored, 60, "something more is stored")
+                wait_until(lambda: not workload.running or deployment.last_stored() > stored, 60, "something more is stored")
             in_flight = streamer.in_flight() or 0
             streamer.kill()
             deployment.wait_slot_free()
