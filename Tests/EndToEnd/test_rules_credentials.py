@@ -275,11 +275,8 @@ def _with_secret(guarded: Guarded, kind: str, file: Path) -> Streamer:
     return guarded.streamer({kind: str(file)} | ({"user": "streamer"} if kind == "password_file" else {}))
 
 
-@pytest.mark.parametrize("kind, how", [("password_file", "reload"), ("password_file", "restart"), ("token_file", "reload"),
-                                       ("nkey_seed_file", "restart"), ("credentials_file", "reload")])
-def test_a_rotated_secret_is_read_again_at_the_reconnect(kind, how, guarded):
-    """The same process goes on, and nothing is lost that was committed meanwhile."""
-    tenant, file = guarded.tenant, guarded.folder / "secret"
+def _streaming_with_first(guarded, kind, file):
+    """Two secrets of the kind, and a streamer that streams with the first of them in the file."""
     following = _KINDS[kind](guarded.folder)
     first, second = next(following), next(following)
     guarded.admit(*first.guard)
@@ -288,6 +285,15 @@ def test_a_rotated_secret_is_read_again_at_the_reconnect(kind, how, guarded):
     streamer = _with_secret(guarded, kind, file)
     streamer.setup()
     streamer.start()
+    return first, second, streamer
+
+
+@pytest.mark.parametrize("kind, how", [("password_file", "reload"), ("password_file", "restart"), ("token_file", "reload"),
+                                       ("nkey_seed_file", "restart"), ("credentials_file", "reload")])
+def test_a_rotated_secret_is_read_again_at_the_reconnect(kind, how, guarded):
+    """The same process goes on, and nothing is lost that was committed meanwhile."""
+    tenant, file = guarded.tenant, guarded.folder / "secret"
+    first, second, streamer = _streaming_with_first(guarded, kind, file)
     tenant.commit_each(1, 10)
     tenant.wait_confirmed()
     _replace(file, second.contents)
@@ -306,14 +312,7 @@ def test_a_rotated_secret_is_read_again_at_the_reconnect(kind, how, guarded):
 @pytest.mark.parametrize("kind", _KINDS)
 def test_a_secret_that_is_withdrawn_stops_until_the_file_holds_the_new_one(kind, guarded):
     tenant, file = guarded.tenant, guarded.folder / "secret"
-    following = _KINDS[kind](guarded.folder)
-    first, second = next(following), next(following)
-    guarded.admit(*first.guard)
-    guarded.start()
-    _replace(file, first.contents)
-    streamer = _with_secret(guarded, kind, file)
-    streamer.setup()
-    streamer.start()
+    first, second, streamer = _streaming_with_first(guarded, kind, file)
     tenant.commit_each(1, 5)
     tenant.wait_confirmed()
     guarded.admit(*second.guard)
