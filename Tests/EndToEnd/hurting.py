@@ -89,16 +89,13 @@ class Hurting:
 
     def hurt(self, step: Step) -> None:
         """Does one step, its quiet included; fails if the streamer has ended by itself with anything but what a restart mends."""
-        fault = step.fault
-        if step.inside and not self.workload.running:
-            fault = fault.removesuffix(" inside")
-        if step.inside and fault == step.fault:
-            action = {"killed": "kill", "paused": "stop", "terminated": "terminate"}[fault.split()[1]]
-            if not self.hurt_inside(action, *step.inside, lasts=step.lasts):
-                fault = fault.removesuffix(" inside")
+        plain, inside = step.fault.removesuffix(" inside"), False
+        if step.inside and self.workload.running:
+            action = {"killed": "kill", "paused": "stop", "terminated": "terminate"}[plain.split()[1]]
+            inside = self.hurt_inside(action, *step.inside, lasts=step.lasts)
         else:
-            getattr(self, "_" + fault.replace(" ", "_"))(step.lasts)
-        self.done[fault] += 1
+            getattr(self, "_" + plain.replace(" ", "_"))(step.lasts)
+        self.done[step.fault if inside else plain] += 1
         time.sleep(step.quiet)
         self.keep_alive()
 
