@@ -49,7 +49,7 @@ struct MessageHandle: ~Copyable {
     /// Takes ownership.
     init(_ pointer: OpaquePointer) { self.pointer = pointer }
 
-    deinit { natsMsg_Destroy(pointer) }
+    deinit { MessageLayout.destroy(pointer) }
 
     /// The payload; valid as long as the message.
     var body: UnsafeBufferPointer<UInt8> {

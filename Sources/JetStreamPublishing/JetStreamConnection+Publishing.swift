@@ -23,17 +23,13 @@ extension JetStreamConnection {
         subject: Span<UInt8>, messageID: Span<UInt8>, payload: Span<UInt8>, expectedLastSequence: UInt64,
         token: UInt64, epoch: UInt32
     ) throws(JetStreamError) {
-        let link = try linkWord()
         try scratch.withLock { (scratch) throws(JetStreamError) in
             try scratch.setSubject(subject)
-            try scratch.setMessageID(messageID)
-            scratch.setNumber(expectedLastSequence)
             scratch.setReply(AckReply(epoch: epoch, token: token))
-            let message = try Self.message(scratch.subject, scratch.reply, payload)
-            try NatsStatus.check(natsMsgHeader_Set(message.pointer, "Nats-Msg-Id", scratch.messageID), "publish")
-            try NatsStatus.check(
-                natsMsgHeader_Set(message.pointer, "Nats-Expected-Last-Sequence", scratch.number), "publish")
-            try publish(message.pointer, payloadByteCount: payload.count, link: link)
+            try scratch.beginHeaders(messageID: messageID)
+            scratch.addHeader("Nats-Expected-Last-Sequence: ", expectedLastSequence)
+            scratch.endHeaders()
+            try publish(&scratch, payload, isAnswered: true)
         }
     }
 
@@ -46,26 +42,16 @@ extension JetStreamConnection {
         subject: Span<UInt8>, messageID: Span<UInt8>, payload: Span<UInt8>, expectedLastSequence: UInt64,
         token: UInt64, epoch: UInt32, batch: BatchMember
     ) throws(JetStreamError) {
-        let link = try linkWord()
         try scratch.withLock { (scratch) throws(JetStreamError) in
             try scratch.setSubject(subject)
-            try scratch.setMessageID(messageID)
             scratch.setReply(AckReply(epoch: epoch, token: token))
-            let message = try Self.message(scratch.subject, batch.isLast ? scratch.reply : nil, payload)
-            try NatsStatus.check(natsMsgHeader_Set(message.pointer, "Nats-Msg-Id", scratch.messageID), "publish")
-            if batch.ordinal == 1 {
-                scratch.setNumber(expectedLastSequence)
-                try NatsStatus.check(
-                    natsMsgHeader_Set(message.pointer, "Nats-Expected-Last-Sequence", scratch.number), "publish")
-            }
-            scratch.setNumber(batch.batch)
-            try NatsStatus.check(natsMsgHeader_Set(message.pointer, "Nats-Batch-Id", scratch.number), "publish")
-            scratch.setNumber(UInt64(max(0, batch.ordinal)))
-            try NatsStatus.check(natsMsgHeader_Set(message.pointer, "Nats-Batch-Sequence", scratch.number), "publish")
-            if batch.isLast {
-                try NatsStatus.check(natsMsgHeader_Set(message.pointer, "Nats-Batch-Commit", "1"), "publish")
-            }
-            try publish(message.pointer, payloadByteCount: payload.count, link: link)
+            try scratch.beginHeaders(messageID: messageID)
+            if batch.ordinal == 1 { scratch.addHeader("Nats-Expected-Last-Sequence: ", expectedLastSequence) }
+            scratch.addHeader("Nats-Batch-Id: ", batch.batch)
+            scratch.addHeader("Nats-Batch-Sequence: ", UInt64(max(0, batch.ordinal)))
+            if batch.isLast { scratch.addHeader("Nats-Batch-Commit: ", 1) }
+            scratch.endHeaders()
+            try publish(&scratch, payload, isAnswered: batch.isLast)
         }
     }
 
@@ -126,6 +112,41 @@ extension JetStreamConnection {
     func publish(_ subject: String, _ payload: [UInt8], reply: String) throws(JetStreamError) {
         let link = try linkWord()
         let message = try Self.message(subject, reply, payload.span)
+        try publish(message.pointer, payloadByteCount: payload.count, link: link)
+    }
+
+    /// Publishes what `scratch` holds.
+    private func publish(
+        _ scratch: inout PublishScratch, _ payload: Span<UInt8>, isAnswered: Bool
+    ) throws(JetStreamError) {
+        let link = try linkWord()
+        guard laysOutMessages else { return try publishByLibnats(&scratch, payload, isAnswered: isAnswered, link) }
+        guard let byteCount = Int32(exactly: payload.count) else {
+            throw .payloadTooLarge(byteCount: payload.count, limit: Int(Int32.max))
+        }
+        var message = slotstream_nats_message()
+        message.subject = UnsafePointer(scratch.subject)
+        message.reply = isAnswered ? UnsafePointer(scratch.reply) : nil
+        message.header_bytes = scratch.headers
+        message.header_length = Int32(truncatingIfNeeded: scratch.headersByteCount)
+        message.flags = Int32(SLOTSTREAM_NATS_HEADERS_UNREAD)
+        message.data_length = byteCount
+        try payload.withUnsafeBytes { (bytes) throws(JetStreamError) in
+            message.data = bytes.bindMemory(to: CChar.self).baseAddress
+            try withUnsafeMutablePointer(to: &message) { (pointer) throws(JetStreamError) in
+                try publish(OpaquePointer(pointer), payloadByteCount: payload.count, link: link)
+            }
+        }
+    }
+
+    /// The same by the public interface alone: libnats copies everything, and keeps the headers in a table.
+    private func publishByLibnats(
+        _ scratch: inout PublishScratch, _ payload: Span<UInt8>, isAnswered: Bool, _ link: UInt64
+    ) throws(JetStreamError) {
+        let message = try Self.message(scratch.subject, isAnswered ? scratch.reply : nil, payload)
+        try scratch.takeHeaders { (name, value) throws(JetStreamError) in
+            try NatsStatus.check(natsMsgHeader_Set(message.pointer, name, value), "publish")
+        }
         try publish(message.pointer, payloadByteCount: payload.count, link: link)
     }
 

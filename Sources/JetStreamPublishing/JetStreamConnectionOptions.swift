@@ -58,6 +58,8 @@ public struct JetStreamConnectionOptions: Sendable {
     public var reconnectJitter: Duration = .milliseconds(250)
     /// libnats' write buffer in bytes: at 256 KiB a third more messages a second than at its own 32 KiB.
     public var writeBufferByteCount = 256 * 1_024
+    /// For tests: what is done where libnats lays out its messages otherwise than we know.
+    var leavesMessagesToLibnats = false
     /// Whether what we publish is kept from our own subscriptions.
     public var noEcho = true
     /// How long libnats may hold its lock before ``JetStreamConnection/isWedged`` says so. Longer than any name

@@ -1,4 +1,4 @@
-/// The NUL-terminated strings that libnats wants for one publish, built in memory that is kept.
+/// The subject, reply and headers of one publish, as libnats wants them, built in memory that is kept.
 ///
 /// libnats copies them; nothing here is read after the call.
 struct PublishScratch: ~Copyable {
@@ -7,36 +7,37 @@ struct PublishScratch: ~Copyable {
     /// Header values of ours are short; the server takes 64 KiB of headers.
     static let messageIDByteCountLimit = 1_024
 
-    private static let numberByteCount = 21
+    private static let headersByteCountLimit = 2_048
+    private static let headersStart: StaticString = "NATS/1.0\r\n"
+    private static let lineEnd: StaticString = "\r\n"
 
     private let memory: UnsafeMutableBufferPointer<CChar>
     private let replyTail: Int
 
-    /// The subject, after ``setSubject(_:)``.
+    /// The subject, after ``setSubject(_:)``; NUL-terminated.
     let subject: UnsafeMutablePointer<CChar>
-    /// The message id, after ``setMessageID(_:)``.
-    let messageID: UnsafeMutablePointer<CChar>
-    /// A decimal number, after ``setNumber(_:)``.
-    let number: UnsafeMutablePointer<CChar>
-    /// The reply subject, after ``setReply(_:)`` or ``setRequest(_:)``.
+    /// The reply subject, after ``setReply(_:)`` or ``setRequest(_:)``; NUL-terminated.
     let reply: UnsafeMutablePointer<CChar>
+    /// The headers as they go over the wire, after ``endHeaders()``; NUL-terminated.
+    let headers: UnsafeMutablePointer<CChar>
+    /// How long they are.
+    private(set) var headersByteCount = 0
 
     /// Memory for publishes whose answers go to `<inbox>.<token>`; nil if there is none.
     init?(inbox: String) {
         let prefix = Array((inbox + ".").utf8)
         let subjectCapacity = Self.subjectByteCountLimit + 1
-        let idCapacity = Self.messageIDByteCountLimit + 1
-        let capacity = subjectCapacity + idCapacity + Self.numberByteCount + prefix.count + AckReply.byteCount + 1
-        memory = UnsafeMutableBufferPointer<CChar>.allocate(capacity: capacity)
+        let replyCapacity = prefix.count + AckReply.byteCount + 1
+        memory = UnsafeMutableBufferPointer<CChar>.allocate(
+            capacity: subjectCapacity + replyCapacity + Self.headersByteCountLimit + 1)
         memory.initialize(repeating: 0)
         guard let start = memory.baseAddress else {
             memory.deallocate()
             return nil
         }
         subject = start
-        messageID = start + subjectCapacity
-        number = messageID + idCapacity
-        reply = number + Self.numberByteCount
+        reply = subject + subjectCapacity
+        headers = reply + replyCapacity
         replyTail = prefix.count
         for (index, byte) in prefix.enumerated() { reply[index] = CChar(bitPattern: byte) }
     }
@@ -58,38 +59,6 @@ struct PublishScratch: ~Copyable {
         subject[bytes.count] = 0
     }
 
-    /// Copies `bytes`, refusing all that is not printable ASCII.
-    func setMessageID(_ bytes: Span<UInt8>) throws(JetStreamError) {
-        guard bytes.count > 0, bytes.count <= Self.messageIDByteCountLimit else {
-            throw .invalidMessage("a message id of \(bytes.count) bytes (limit \(Self.messageIDByteCountLimit))")
-        }
-        for index in 0..<bytes.count {
-            let byte = bytes[index]
-            guard byte > 0x20, byte < 0x7F else {
-                throw .invalidMessage("a message id that is not printable ASCII")
-            }
-            messageID[index] = CChar(bitPattern: byte)
-        }
-        messageID[bytes.count] = 0
-    }
-
-    /// Writes `value` in decimal.
-    func setNumber(_ value: UInt64) {
-        var rest = value
-        var count = 1
-        while rest >= 10 {
-            rest /= 10
-            count += 1
-        }
-        number[count] = 0
-        rest = value
-        while count > 0 {
-            count -= 1
-            number[count] = CChar(truncatingIfNeeded: 0x30 + rest % 10)
-            rest /= 10
-        }
-    }
-
     /// Completes the reply subject of an ack.
     func setReply(_ tail: AckReply) {
         tail.write(to: reply + replyTail)
@@ -100,5 +69,76 @@ struct PublishScratch: ~Copyable {
     func setRequest(_ number: UInt64) {
         PendingReplies.write(number, to: reply + replyTail)
         reply[replyTail + PendingReplies.byteCount] = 0
+    }
+
+    // MARK: - Headers
+
+    /// Begins the headers with `Nats-Msg-Id`, refusing all that is not printable ASCII.
+    mutating func beginHeaders(messageID: Span<UInt8>) throws(JetStreamError) {
+        guard messageID.count > 0, messageID.count <= Self.messageIDByteCountLimit else {
+            throw .invalidMessage("a message id of \(messageID.count) bytes (limit \(Self.messageIDByteCountLimit))")
+        }
+        headersByteCount = 0
+        append(Self.headersStart)
+        append("Nats-Msg-Id: ")
+        for index in 0..<messageID.count {
+            let byte = messageID[index]
+            guard byte > 0x20, byte < 0x7F else {
+                throw .invalidMessage("a message id that is not printable ASCII")
+            }
+            headers[headersByteCount + index] = CChar(bitPattern: byte)
+        }
+        headersByteCount += messageID.count
+        append(Self.lineEnd)
+    }
+
+    /// Adds a header, `name` with its colon and space.
+    mutating func addHeader(_ name: StaticString, _ value: UInt64) {
+        append(name)
+        var rest = value
+        var digitCount = 1
+        while rest >= 10 {
+            rest /= 10
+            digitCount += 1
+        }
+        rest = value
+        for index in stride(from: headersByteCount + digitCount - 1, through: headersByteCount, by: -1) {
+            headers[index] = CChar(truncatingIfNeeded: 0x30 + rest % 10)
+            rest /= 10
+        }
+        headersByteCount += digitCount
+        append(Self.lineEnd)
+    }
+
+    /// Ends the headers.
+    mutating func endHeaders() {
+        append(Self.lineEnd)
+        headers[headersByteCount] = 0
+    }
+
+    /// Hands each header's name and value to `body` as C strings, and takes the headers apart doing so.
+    mutating func takeHeaders<Failure: Error>(
+        _ body: (_ name: UnsafePointer<CChar>, _ value: UnsafePointer<CChar>) throws(Failure) -> Void
+    ) throws(Failure) {
+        var name = headers + Self.headersStart.utf8CodeUnitCount
+        while name[0] != CChar(UInt8(ascii: "\r")) {
+            var value = name
+            while value[0] != CChar(UInt8(ascii: ":")) { value += 1 }
+            value[0] = 0
+            value += 2
+            var end = value
+            while end[0] != CChar(UInt8(ascii: "\r")) { end += 1 }
+            end[0] = 0
+            try body(name, value)
+            name = end + Self.lineEnd.utf8CodeUnitCount
+        }
+        headersByteCount = 0
+    }
+
+    private mutating func append(_ text: StaticString) {
+        text.utf8Start.withMemoryRebound(to: CChar.self, capacity: text.utf8CodeUnitCount) {
+            (headers + headersByteCount).update(from: $0, count: text.utf8CodeUnitCount)
+        }
+        headersByteCount += text.utf8CodeUnitCount
     }
 }

@@ -15,6 +15,9 @@ import WAL
 ///
 /// Sendable because everything that is not an atomic, in a mutex or constant is touched by the delivery thread only, from `run()` on.
 final class Delivery: @unchecked Sendable {
+    /// So few events at once, or fewer, are sent without waiting for more: every PING costs both sides a system call or two.
+    private static let trickleCount = 32
+
     struct Start {
         var known: Resynchronisation.Known
         var record: CheckpointRecord
@@ -230,6 +233,7 @@ final class Delivery: @unchecked Sendable {
         let appended = window.appendedCount.load(ordering: .acquiring)
         guard nextIndex < appended, trouble == nil else { return }
         passOverStored(appended)
+        let first = nextIndex
         var now = Instant.now
         while nextIndex < appended, chain.inFlightCount < configuration.delivery.inFlightMessages {
             let token = chain.nextToken
@@ -257,6 +261,9 @@ final class Delivery: @unchecked Sendable {
                 if trouble != nil { return }
                 now = .now
             }
+        }
+        if nextIndex - first <= Self.trickleCount, chain.inFlightCount <= 2 * Self.trickleCount {
+            link.connection.sendBuffered()
         }
     }
 

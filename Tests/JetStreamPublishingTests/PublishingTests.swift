@@ -21,6 +21,66 @@ struct PublishingTests {
         }
     }
 
+    @Test func theLayoutOfMessagesIsProvenOnTheLibraryThatIsLoaded() {
+        #expect(MessageLayout.isProven)
+    }
+
+    @Test func messagesOfOurMakingAndOfLibnatsAreStoredAlike() throws {
+        let server = try NatsServer(.newest)
+        let ours = try TestClient(server, stream: false)
+        try ours.createStream(atomic: true)
+        var options = TestClient.options(server)
+        options.leavesMessagesToLibnats = true
+        let libnats = try TestClient(options)
+        #expect(ours.connection.laysOutMessages && !libnats.connection.laysOutMessages)
+        let payloads = [[], Array("grüße\r\n\0".utf8), [UInt8](repeating: 120, count: 300_000)]
+        var sequence: UInt64 = 0
+        for client in [ours, libnats] {
+            for (index, payload) in payloads.enumerated() {
+                sequence += 1
+                try client.publish(
+                    sequence, id: "\(client === ours ? "a" : "b")-\(index)", subject: "shop.Größe.INSERT", payload: payload)
+            }
+            try publishBatch(client, batch: 1, sequences: sequence + 1...sequence + 2)
+            sequence += 2
+            try client.awaitStored(sequence - 4...sequence)
+            #expect(client.outcomes.isEmpty)
+        }
+        let reader = try ours.connection.openReader(TestClient.stream, from: .first)
+        var stored: [StoredMessage] = []
+        for _ in 1...sequence { stored.append(try #require(try reader.next(timeout: .seconds(10)))) }
+        for (one, other) in zip(stored.prefix(5), stored.suffix(5)) {
+            #expect(one.subject == other.subject)
+            #expect(one.headers.map(\.name).sorted() == other.headers.map(\.name).sorted())
+            #expect(one.payload == other.payload || one.subject == "shop.Order.INSERT")
+        }
+        #expect(stored.prefix(3).map(\.payload) == payloads)
+        #expect(
+            Set(stored[1].headers) == [
+                StoredMessage.Header(name: "Nats-Msg-Id", value: "a-1"),
+                StoredMessage.Header(name: "Nats-Expected-Last-Sequence", value: "1"),
+            ])
+    }
+
+    @Test func whatIsSentAtOnceIsStoredInOrder() throws {
+        let server = try NatsServer(.oldest)
+        let client = try TestClient(server)
+        for sequence in UInt64(1)...500 {
+            try client.publish(sequence)
+            client.connection.sendBuffered()
+        }
+        try client.awaitStored(1...500)
+        #expect(client.outcomes.isEmpty)
+        server.signal(SIGSTOP)
+        defer { server.signal(SIGCONT) }
+        try client.publish(501)
+        let began = ContinuousClock.now
+        client.connection.sendBuffered()
+        #expect(ContinuousClock.now - began < .seconds(30))
+        server.signal(SIGCONT)
+        try client.awaitStored(501...501)
+    }
+
     @Test(arguments: NatsServer.Version.allCases)
     func afterAHoleEverythingIsRefusedAndSentAgainFromItIsStored(_ version: NatsServer.Version) throws {
         let server = try NatsServer(version)
