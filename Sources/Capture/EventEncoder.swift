@@ -96,7 +96,8 @@ struct EventEncoder: ~Copyable {
 
     /// Hands the open event over, now that it is known whether it is the last of its transaction.
     mutating func close(isLast: Bool, into sink: inout some EventSink & ~Copyable) {
-        guard let header = openHeader else { return }
+        guard var header = openHeader else { return }
+        header.isLast = isLast
         if format != .fraiseql { payload.append(isLast ? "true" : "false") }
         payload.append(openTail)
         openHeader = nil
@@ -159,7 +160,7 @@ struct EventEncoder: ~Copyable {
         openTail = tail
         openHeader = EventHeader(
             position: Position(commitLSN: commitLSN, ordinal: ordinal), transactionID: transactionID,
-            commitTimestamp: commitTimestamp, kindIndex: kindIndex)
+            commitTimestamp: commitTimestamp, kindIndex: kindIndex, isLast: false)
     }
 
     /// Throws `.poison(.subjectTooLong)`.

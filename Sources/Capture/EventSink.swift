@@ -8,14 +8,18 @@ public struct EventHeader: Sendable, Equatable {
     public var commitTimestamp: PostgresTimestamp
     /// Index into `TransactionAssembler.eventKinds`.
     public var kindIndex: Int32
+    /// Whether it is the last event of its transaction, or belongs to none.
+    public var isLast: Bool
 
     public init(
-        position: Position, transactionID: TransactionID, commitTimestamp: PostgresTimestamp, kindIndex: Int32
+        position: Position, transactionID: TransactionID, commitTimestamp: PostgresTimestamp, kindIndex: Int32,
+        isLast: Bool
     ) {
         self.position = position
         self.transactionID = transactionID
         self.commitTimestamp = commitTimestamp
         self.kindIndex = kindIndex
+        self.isLast = isLast
     }
 }
 

@@ -80,6 +80,11 @@ public final class JetStreamConnection: Sendable {
         return version
     }
 
+    /// Whether the server is one that takes atomic batches. Blocks as ``serverVersion`` does.
+    public var takesAtomicBatches: Bool {
+        serverVersion.flatMap { ServerVersion($0) }.map { $0 >= .atomicBatches } ?? false
+    }
+
     /// Sends now what is buffered, which libnats would do by itself a millisecond later.
     ///
     /// Waits for the server's answer, a millisecond at most: libnats 3.4.1 has no call that sends and does not wait.

@@ -28,8 +28,12 @@ public enum JetStreamErrorCode {
     public static let wrongLastSequenceInFlight = 10_164
     /// The stream's queue is full.
     public static let tooManyRequests = 10_167
+    /// The stream takes no atomic batches.
+    public static let batchesDisabled = 10_174
     /// An atomic batch had members missing when it was committed.
     public static let batchIncomplete = 10_176
+    /// An atomic batch held more messages than the server takes in one.
+    public static let batchTooLarge = 10_199
     /// An atomic batch held an id that the stream knows.
     public static let batchDuplicate = 10_201
 }

@@ -47,30 +47,31 @@ extension Delivery {
     /// Releases what is stored; everything else is trouble, or the answer to a put.
     /// - Throws: what the record's answer demands.
     func takeAcks() throws(StreamerError) {
-        link.mailbox.drain(into: &batch)
-        if !batch.stored.isEmpty { failpoints.reached(.beforeAck) }
-        for range in batch.stored {
+        link.mailbox.drain(into: &acks)
+        if !acks.stored.isEmpty { failpoints.reached(.beforeAck) }
+        for range in acks.stored {
             do throws(PublishChain.Fault) {
                 release(count: try chain.stored(range.first...range.last))
             } catch {
                 report(.unexpectedSequence, "\(error)")
             }
         }
-        if !batch.stored.isEmpty { failpoints.reached(.afterAck) }
-        for outcome in batch.outcomes {
+        if !acks.stored.isEmpty { failpoints.reached(.afterAck) }
+        for outcome in acks.outcomes {
             if outcome.isControl {
                 try settlePut(outcome)
             } else {
                 reportOutcome(outcome)
             }
         }
-        if batch.droppedCount > 0 { report(.refused, "\(batch.droppedCount) more answers that are no acks") }
+        if acks.droppedCount > 0 { report(.refused, "\(acks.droppedCount) more answers that are no acks") }
     }
 
     private func reportOutcome(_ outcome: PublishOutcome) {
         switch outcome {
         case .refused(let token, let errCode, let code, let lastSequence):
             isIDStaged = isIDStaged || errCode == JetStreamErrorCode.duplicateInProcess
+            learnFromRefusal(errCode: errCode)
             let seen = lastSequence.map { ", the stream is at \($0)" } ?? ""
             report(.refused, "JetStream refused sequence \(token) with \(errCode) (\(code))\(seen)")
         case .duplicate(let token, let sequence):

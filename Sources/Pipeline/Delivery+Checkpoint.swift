@@ -10,10 +10,13 @@ extension Delivery {
     /// Whether something is known that the record does not say.
     var isRecordBehind: Bool {
         confirmableLSN.load(ordering: .acquiring) > record.confirmedLSN.rawValue
-            || (known.storedSequence != record.lastSequence && window.retainedCount == 0)
+            || (known.storedSequence != record.lastSequence && isAllStored)
     }
 
-    /// For the draining thread: a put is under way or still to come. Asked only when nothing is retained, so that nothing changes meanwhile.
+    /// Whether nothing is retained but the beginning of a transaction that is sent only when it is whole.
+    var isAllStored: Bool { UInt64(window.retainedCount) <= heldBackCount.load(ordering: .acquiring) }
+
+    /// For the draining thread: a put is under way or still to come. Asked only when all is stored, so that nothing changes meanwhile.
     ///
     /// The sequence alone is not waited for without a connection: the record can do without it, as long as the message is there.
     var isRecordUnsettled: Bool {
@@ -31,7 +34,7 @@ extension Delivery {
         }
         guard isRecordBehind, link.connection.isConnected else { return }
         let isDue = now.duration(since: lastPutAt) >= configuration.delivery.checkpointInterval
-        guard isDue || (isDraining.load(ordering: .acquiring) && window.retainedCount == 0) else { return }
+        guard isDue || (isDraining.load(ordering: .acquiring) && isAllStored) else { return }
 
         var next = record
         // Read once: what is put is what will be told to PostgreSQL.

@@ -120,6 +120,7 @@ extension Delivery {
         chain = PublishChain(lastSequence: lastSequence)
         nextIndex = window.releasedCount.load(ordering: .relaxed)
         // Refused again and again it is not connected until something is stored.
+        isBatchInFlight = false
         setConnected(fruitlessCount <= 1 || window.retainedCount == 0)
         logger.notice(
             "resynchronised",

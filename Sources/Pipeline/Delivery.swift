@@ -25,6 +25,8 @@ final class Delivery: @unchecked Sendable {
         var identity: SourceIdentity
         var timelines: TimelineHistory
         var replicaCount: Int
+        /// Whether server and stream take atomic batches, and they are asked for.
+        var isAtomic = false
     }
 
     let configuration: StreamerConfiguration
@@ -54,6 +56,8 @@ final class Delivery: @unchecked Sendable {
     /// Nothing more is appended: the record follows the last ack at once.
     let isDraining = Atomic<Bool>(false)
     let isStopRequested = Atomic<Bool>(false)
+    /// The retained events, the newest ones, that wait for the rest of their transaction. Of them nothing was sent.
+    let heldBackCount = Atomic<UInt64>(0)
 
     // MARK: The delivery thread's own
 
@@ -76,7 +80,15 @@ final class Delivery: @unchecked Sendable {
     var lastAttemptBeside: Instant?
     /// How far the wall clock is ahead of the monotonic one.
     var clockOffset = WallClock.offset
-    var batch = AckBatch()
+    var acks = AckBatch()
+    /// Whole transactions go out as atomic batches.
+    var isAtomic: Bool
+    var isBatchInFlight = false
+    /// Of the batch that was sent last. The first is random: what a predecessor still has on its way is no part of ours.
+    var batchNumber = UInt64.random(in: 0...UInt64.max)
+    var batchEventCount = 0
+    /// Events in a batch, at most, as far as is known of the server.
+    var batchEventLimit = BatchMember.countLimit
     private var counters: [Counter] = []
     private var tallies: [Int64] = []
 
@@ -103,6 +115,7 @@ final class Delivery: @unchecked Sendable {
         record = start.record
         revision = start.revision
         replicaCount = start.replicaCount
+        isAtomic = start.isAtomic
         chain = PublishChain(lastSequence: start.known.storedSequence)
         confirmableLSN = Atomic(start.record.confirmedLSN.rawValue)
         recordedLSN = Atomic(start.record.confirmedLSN.rawValue)
@@ -234,8 +247,23 @@ final class Delivery: @unchecked Sendable {
         guard nextIndex < appended, trouble == nil else { return }
         passOverStored(appended)
         let first = nextIndex
+        if isAtomic {
+            try publishTransactions(appended)
+        } else {
+            _ = try publishChained(through: appended)
+        }
+        guard nextIndex > first, !isBatchInFlight else { return }
+        if nextIndex - first <= Self.trickleCount, chain.inFlightCount <= 2 * Self.trickleCount {
+            link.connection.sendBuffered()
+        }
+    }
+
+    /// Sends the events up to `end` as far as the window of messages in flight is open, each chained to the one before it.
+    /// - Returns: Whether all were sent.
+    func publishChained(through end: UInt64) throws(StreamerError) -> Bool {
         var now = Instant.now
-        while nextIndex < appended, chain.inFlightCount < configuration.delivery.inFlightMessages {
+        while nextIndex < end {
+            guard chain.inFlightCount < configuration.delivery.inFlightMessages else { return false }
             let token = chain.nextToken
             do throws(JetStreamError) {
                 try window.withEvent(at: nextIndex) { subject, messageID, payload throws(JetStreamError) in
@@ -245,29 +273,32 @@ final class Delivery: @unchecked Sendable {
                 }
             } catch {
                 try publishFailed(error)
-                return
+                return false
             }
-            chain.accepted(at: now)
-            failpoints.reached(.afterSend)
-            if nextIndex < publishedCount {
-                observations.meters.retried.increment()
-            } else {
-                publishedCount = nextIndex + 1
-            }
-            nextIndex += 1
+            published(at: now)
             // Acks are taken while there is much to send, so that the window of messages in flight stays open.
             if nextIndex % 256 == 0 {
                 try takeAcks()
-                if trouble != nil { return }
+                if trouble != nil { return false }
                 now = .now
             }
         }
-        if nextIndex - first <= Self.trickleCount, chain.inFlightCount <= 2 * Self.trickleCount {
-            link.connection.sendBuffered()
-        }
+        return true
     }
 
-    private func publishFailed(_ error: JetStreamError) throws(StreamerError) {
+    /// libnats has taken the next event.
+    func published(at now: Instant) {
+        chain.accepted(at: now)
+        failpoints.reached(.afterSend)
+        if nextIndex < publishedCount {
+            observations.meters.retried.increment()
+        } else {
+            publishedCount = nextIndex + 1
+        }
+        nextIndex += 1
+    }
+
+    func publishFailed(_ error: JetStreamError) throws(StreamerError) {
         switch error {
         case .payloadTooLarge, .invalidMessage, .wedged, .configuration, .connectionClosed: throw .jetStream(error)
         case .authorization, .tls, .permission, .notConnected, .timedOut, .noResponders, .api, .malformedResponse,

@@ -38,6 +38,8 @@ final class RetainedWindow: @unchecked Sendable, EventSink {
     /// The appending thread's own: where it writes next, counted from the start.
     private var ringEnd: UInt64 = 0
     private let writtenRingEnd = Atomic<UInt64>(0)
+    /// The event that the appending thread has no room for, in bytes; -1 if it found room.
+    private let refusedByteCount = Atomic<Int>(-1)
 
     init(byteLimit: Int) {
         self.byteLimit = byteLimit
@@ -60,9 +62,9 @@ final class RetainedWindow: @unchecked Sendable, EventSink {
 
     /// Whether an event of `byteCount` may be appended without going over the limit. An empty window takes any.
     func hasRoom(for byteCount: Int) -> Bool {
-        let used = self.byteCount
-        let count = retainedCount
-        return count == 0 || (used + byteCount <= byteLimit && count < Self.entryLimit)
+        let hasRoom = fits(byteCount)
+        refusedByteCount.store(hasRoom ? -1 : byteCount, ordering: .releasing)
+        return hasRoom
     }
 
     /// Copies an event in. Callers ask `hasRoom` before they read the row: what comes all the same is kept outside the ring, never refused.
@@ -123,6 +125,12 @@ final class RetainedWindow: @unchecked Sendable, EventSink {
 
     func header(at index: UInt64) -> EventHeader { entry(at: index).header }
 
+    /// Its subject, message id and payload together.
+    func byteCount(at index: UInt64) -> Int {
+        let entry = entry(at: index)
+        return Int(entry.subjectByteCount) + Int(entry.messageIDByteCount) + Int(entry.payloadByteCount)
+    }
+
     /// Lends the bytes of a retained event.
     func withEvent<Failure: Error>(
         at index: UInt64,
@@ -145,8 +153,7 @@ final class RetainedWindow: @unchecked Sendable, EventSink {
         while index < count {
             let entry = entry(at: index)
             if entry.isOutsideRing {
-                outsideByteCount.subtract(
-                    Int(entry.subjectByteCount + entry.messageIDByteCount + entry.payloadByteCount), ordering: .relaxed)
+                outsideByteCount.subtract(byteCount(at: index), ordering: .relaxed)
                 entry.bytes.deallocate()
             }
             end = entry.ringEnd
@@ -161,7 +168,19 @@ final class RetainedWindow: @unchecked Sendable, EventSink {
         releasedCount.store(count, ordering: .releasing)
     }
 
+    /// Whether the appending thread waits until something is released: nothing more is coming before that.
+    var isFull: Bool {
+        let byteCount = refusedByteCount.load(ordering: .acquiring)
+        return byteCount >= 0 && !fits(byteCount)
+    }
+
     // MARK: - Any thread
+
+    private func fits(_ byteCount: Int) -> Bool {
+        let used = self.byteCount
+        let count = retainedCount
+        return count == 0 || (used + byteCount <= byteLimit && count < Self.entryLimit)
+    }
 
     var retainedCount: Int {
         // Released first: a count read later can only be larger.

@@ -300,7 +300,7 @@ final class Session {
         while Instant.now < deadline {
             try turn(isReading: false)
             let confirmable = tracker.confirmableLSN
-            if window.retainedCount == 0, schedule.confirmedLSN >= confirmable, !delivery.isRecordUnsettled,
+            if delivery.isAllStored, schedule.confirmedLSN >= confirmable, !delivery.isRecordUnsettled,
                 !replication.hasUnsentOutput
             {
                 logger.notice(
@@ -308,7 +308,7 @@ final class Session {
                     metadata: ["confirmed_lsn": "\(schedule.confirmedLSN)"])
                 return
             }
-            if window.retainedCount == 0, !delivery.link.connection.isConnected {
+            if delivery.isAllStored, !delivery.link.connection.isConnected {
                 logger.notice(
                     "stopped: all that was received is stored; without NATS no more can be confirmed",
                     metadata: ["confirmed_lsn": "\(schedule.confirmedLSN)"])

@@ -115,7 +115,7 @@ public enum Setup {
             outcome.created.append("stream \(configuration.stream.name) with the subjects \(configuration.stream.subject)")
         }
         do throws(JetStreamError) {
-            if !found, !options.isDryRun { _ = try nats.createStream(configuration.stream) }
+            if !found, !options.isDryRun { _ = try nats.createStream(wantedStream(configuration, nats)) }
             let entry = try nats.bucketGet(StreamerConfiguration.bucket, key: configuration.stream.name)
             if case .bucketMissing = entry {
                 outcome.created.append("key-value bucket \(StreamerConfiguration.bucket)")
@@ -241,9 +241,8 @@ public enum Setup {
 
     /// Refuses an account with a storage limit on nats-server before 2.10: it stores what exceeds the limit, takes it out again and keeps the sequence used, so that a smaller message after it is chained to a hole.
     static func requireAccount(_ nats: JetStreamConnection) throws(StreamerError) {
-        guard let version = nats.serverVersion, version.hasPrefix("2.") else { return }
-        let minor = version.split(separator: ".").dropFirst().first.flatMap { Int($0) }
-        guard let minor, minor < 10 else { return }
+        guard let version = nats.serverVersion, let number = ServerVersion(version), number < ServerVersion(2, 10, 0)
+        else { return }
         let limit: Int64?
         do throws(JetStreamError) {
             limit = try nats.storageLimit()
@@ -260,6 +259,15 @@ public enum Setup {
             remedy: "Take the account's max_file away, or use nats-server 2.10.26 or newer")
     }
 
+    /// The stream as it is made on this server.
+    private static func wantedStream(
+        _ configuration: StreamerConfiguration, _ nats: JetStreamConnection
+    ) -> StreamConfiguration {
+        var stream = configuration.stream
+        stream.allowAtomic = configuration.delivery.isAtomic && nats.takesAtomicBatches
+        return stream
+    }
+
     /// Refuses a stream on which the guarantee does not hold.
     /// - Returns: What is only otherwise than configured, a sentence each; it is left as it is.
     static func compareStream(
@@ -269,7 +277,7 @@ public enum Setup {
             try nats.streamInfo(configuration.stream.name)
         }
         guard let info else { return [] }
-        let differences = StreamDifference.compare(info.config, configuration.stream)
+        let differences = StreamDifference.compare(info.config, wantedStream(configuration, nats))
         let refused = differences.filter { $0.severity == .refuse }
         guard refused.isEmpty else {
             let list = refused.map { "\($0.key) is \($0.found), must be \($0.wanted)" }.joined(separator: "; ")

@@ -214,7 +214,7 @@ public final class Streamer: Sendable {
                 known: Resynchronisation.Known(
                     storedSequence: plan.lastSequence, storedID: plan.storedID, created: record.streamCreated),
                 record: record, revision: revision, identity: identity, timelines: joined.facts.timelines,
-                replicaCount: joined.facts.stream?.replicaCount ?? 1),
+                replicaCount: joined.facts.stream?.replicaCount ?? 1, isAtomic: joined.isAtomic),
             configuration: configuration, window: window, link: link, observations: observations,
             sourceWake: control.wake, failpoints: failpoints, logger: logger)
         let thread = try OwnedThread(name: "delivery") { delivery.run() }
@@ -251,7 +251,9 @@ public final class Streamer: Sendable {
 
     /// The payload that the server takes, less the headers: an id has at most 100 bytes.
     private func payloadLimit(_ connection: JetStreamConnection) -> Int {
-        max(0, connection.maxPayload - JetStreamConnection.headerByteCount(messageIDByteCount: 100))
+        let headerByteCount = JetStreamConnection.headerByteCount(
+            messageIDByteCount: 100, isBatched: configuration.delivery.isAtomic)
+        return max(0, connection.maxPayload - headerByteCount)
     }
 
     private struct Joined {
@@ -259,6 +261,8 @@ public final class Streamer: Sendable {
         var revision: UInt64
         var record: CheckpointRecord
         var plan: Recovery.Plan
+        /// Whether transactions go out as atomic batches.
+        var isAtomic: Bool
     }
 
     /// Finds out where to go on; sets up on a first start. What could be a stale answer is read again before it is believed.
@@ -282,9 +286,10 @@ public final class Streamer: Sendable {
                 for difference in try Setup.compareStream(configuration, link.connection) {
                     logger.warning("not as configured", metadata: ["difference": "\(difference)"])
                 }
+                let isAtomic = try takesBatches(link.connection)
                 try Setup.requirePublication(configuration, sql: sql)
                 try Setup.requireColumns(configuration, sql: sql)
-                return Joined(facts: facts, revision: revision, record: record, plan: plan)
+                return Joined(facts: facts, revision: revision, record: record, plan: plan, isAtomic: isAtomic)
             case .firstStart:
                 guard isSetupAllowed else {
                     throw .stop(
@@ -309,6 +314,24 @@ public final class Streamer: Sendable {
                 control.wait(.seconds(1), observations)
             }
         }
+    }
+
+    /// Whether transactions go out as atomic batches; says so where they are asked for and cannot be had.
+    private func takesBatches(_ connection: JetStreamConnection) throws(StreamerError) -> Bool {
+        guard configuration.delivery.isAtomic else { return false }
+        let info = try StreamerError.ofJetStream { () throws(JetStreamError) in
+            try connection.streamInfo(configuration.stream.name)
+        }
+        let canServer = connection.takesAtomicBatches
+        if canServer, info?.config.allowAtomic == true { return true }
+        logger.warning(
+            "transactions go out as chained messages: atomic batches take nats-server 2.12.1 and a stream with allow_atomic",
+            metadata: [
+                "nats_server": "\(connection.serverVersion ?? "unknown")", "stream": "\(configuration.stream.name)",
+                "remedy": canServer
+                    ? "set allow_atomic on the stream, then start again" : "use a newer nats-server",
+            ])
+        return false
     }
 
     /// Puts the record with our name in it, by compare-and-set on what recovery read.

@@ -37,6 +37,8 @@ public struct StreamerConfiguration: Sendable {
     }
 
     public struct Delivery: Sendable {
+        /// Whether whole transactions go out as atomic batches, where nats-server and stream can.
+        public var isAtomic: Bool
         /// Events handed to libnats and not acknowledged, at most.
         public var inFlightMessages: Int
         /// Bytes of events that are not known to be stored, at most; one event over it is admitted alone.
@@ -46,7 +48,11 @@ public struct StreamerConfiguration: Sendable {
         /// At most one checkpoint record an interval, and one at the stop.
         public var checkpointInterval: Duration
 
-        public init(inFlightMessages: Int, inFlightBytes: Int, ackTimeout: Duration, checkpointInterval: Duration) {
+        public init(
+            isAtomic: Bool = false, inFlightMessages: Int, inFlightBytes: Int, ackTimeout: Duration,
+            checkpointInterval: Duration
+        ) {
+            self.isAtomic = isAtomic
             self.inFlightMessages = inFlightMessages
             self.inFlightBytes = inFlightBytes
             self.ackTimeout = ackTimeout

@@ -4,9 +4,11 @@ extension Configuration {
         case off, on, parallel
     }
 
-    /// `delivery.atomic`: whether transactions are stored as atomic batches. This version takes `off` only.
+    /// `delivery.atomic`: whether transactions are stored as atomic batches.
     public enum AtomicMode: String, Sendable, CaseIterable {
-        case off, auto
+        case off
+        /// Where nats-server (2.12.1 and later) and stream can.
+        case auto
     }
 
     /// `events.format`.

@@ -139,7 +139,7 @@ public struct Configuration: Sendable, Equatable {
 
     /// The window between reading and acknowledging.
     public struct Delivery: Sendable, Equatable {
-        /// `off` in this version.
+        /// Whether consumers see a transaction whole or not at all.
         public var atomic = AtomicMode.off
         /// Events handed to NATS and not yet stored, at most.
         public var inFlightMessages = 4096

@@ -59,7 +59,7 @@ extension ConfigurationKey {
         ConfigurationKey("events.columns.exclude", \.events.excludedColumns, .columnsOfTable),
         ConfigurationKey("events.columns.mask", \.events.masks, .masksOfTable),
 
-        ConfigurationKey("delivery.atomic", \.delivery.atomic, .choice, only: .off),
+        ConfigurationKey("delivery.atomic", \.delivery.atomic, .choice),
         ConfigurationKey("delivery.in_flight_messages", \.delivery.inFlightMessages, .integer(1...1_000_000)),
         ConfigurationKey("delivery.in_flight_bytes", \.delivery.inFlightBytes, .byteCount(1...Int.max)),
         ConfigurationKey(

@@ -15,7 +15,7 @@ extension Configuration {
             nats: connectionOptions, stream: streamConfiguration, consumer: consumer, capture: captureConfiguration,
             ruledTables: ruledTables, captureFunctions: CaptureFunctions(maskKey: events.maskKey),
             delivery: StreamerConfiguration.Delivery(
-                inFlightMessages: delivery.inFlightMessages, inFlightBytes: delivery.inFlightBytes,
+                isAtomic: delivery.atomic == .auto, inFlightMessages: delivery.inFlightMessages, inFlightBytes: delivery.inFlightBytes,
                 ackTimeout: delivery.ackTimeout, checkpointInterval: delivery.checkpointInterval),
             readyMaxLagBytes: UInt64(max(0, http.readyMaxLagBytes)))
     }

@@ -25,7 +25,7 @@ final class DeliveryRig: @unchecked Sendable {
 
     init(
         _ server: NatsServer, checkpointInterval: Duration = .milliseconds(20), ackTimeout: Duration = .seconds(2),
-        byteLimit: Int = 1 << 20
+        byteLimit: Int = 1 << 20, isAtomic: Bool = false
     ) throws {
         self.server = server
         configuration = StreamerConfiguration(
@@ -34,11 +34,12 @@ final class DeliveryRig: @unchecked Sendable {
                 failover: false,
                 walSenderTimeoutMilliseconds: 3000),
             nats: server.options,
-            stream: StreamConfiguration(name: "S", subjectPrefix: "p", duplicateWindow: .seconds(60)), consumer: nil,
+            stream: StreamConfiguration(
+                name: "S", subjectPrefix: "p", duplicateWindow: .seconds(60), allowAtomic: isAtomic), consumer: nil,
             capture: CaptureConfiguration(),
             captureFunctions: CaptureFunctions(hmacSHA256: nil) { _, _ in },
             delivery: StreamerConfiguration.Delivery(
-                inFlightMessages: 512, inFlightBytes: byteLimit, ackTimeout: ackTimeout,
+                isAtomic: isAtomic, inFlightMessages: 512, inFlightBytes: byteLimit, ackTimeout: ackTimeout,
                 checkpointInterval: checkpointInterval), readyMaxLagBytes: 0)
         link = try server.connect()
         let created = try link.connection.createStream(configuration.stream).created
@@ -53,7 +54,8 @@ final class DeliveryRig: @unchecked Sendable {
         delivery = Delivery(
             Delivery.Start(
                 known: Resynchronisation.Known(storedSequence: 0, storedID: nil, created: created), record: record,
-                revision: revision, identity: RecoveryFacts.identity, timelines: Self.timelines, replicaCount: 1),
+                revision: revision, identity: RecoveryFacts.identity, timelines: Self.timelines, replicaCount: 1,
+                isAtomic: isAtomic),
             configuration: configuration, window: window, link: link, observations: observations, sourceWake: wake,
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     }
@@ -78,13 +80,27 @@ final class DeliveryRig: @unchecked Sendable {
 
     /// Event `number`, a transaction of its own; waits for room as the session does.
     func append(_ number: UInt64, commitTimestamp: PostgresTimestamp = .now, payloadByteCount: Int = 100) throws {
+        try append(
+            Self.id(number), isLast: true, commitTimestamp: commitTimestamp, payloadByteCount: payloadByteCount)
+    }
+
+    /// The `ordinal`-th event of transaction `number`.
+    func append(_ number: UInt64, ordinal: UInt64, isLast: Bool, payloadByteCount: Int = 100) throws {
+        try append(
+            RecoveryFacts.id(LSN(0x1000 + number), ordinal, xid: 7), isLast: isLast, commitTimestamp: .now,
+            payloadByteCount: payloadByteCount)
+    }
+
+    private func append(
+        _ messageID: MessageID, isLast: Bool, commitTimestamp: PostgresTimestamp, payloadByteCount: Int
+    ) throws {
         let payload = [UInt8](repeating: UInt8(ascii: "x"), count: payloadByteCount)
-        let id = Array(Self.id(number).description.utf8)
+        let id = Array(messageID.description.utf8)
         try eventually("there is room") { window.hasRoom(for: payload.count + id.count + 3) }
         window.accept(
             EventHeader(
-                position: Self.id(number).position, transactionID: TransactionID(7), commitTimestamp: commitTimestamp,
-                kindIndex: 0),
+                position: messageID.position, transactionID: TransactionID(7), commitTimestamp: commitTimestamp,
+                kindIndex: 0, isLast: isLast),
             subject: Array("p.x".utf8).span.bytes, messageID: id.span.bytes, payload: payload.span.bytes)
         delivery.wake()
     }

@@ -3,7 +3,7 @@ import JetStreamPublishing
 
 @testable import Pipeline
 
-/// A `nats-server` of our own, the oldest supported one from PATH: free port, temporary folder, ended by its process id.
+/// A `nats-server` of our own: free port, temporary folder, ended by its process id. The oldest supported one from PATH, or the newest, which takes atomic batches.
 // Sendable because a test uses its server from one thread at a time.
 final class NatsServer: @unchecked Sendable {
     private let folder: URL
@@ -11,16 +11,22 @@ final class NatsServer: @unchecked Sendable {
     private let binary: String
     private var process: Process?
 
-    init() throws {
-        let path = ProcessInfo.processInfo.environment["PATH"] ?? ""
-        guard
-            let binary = path.split(separator: ":").map({ "\($0)/nats-server" })
-                .first(where: { FileManager.default.isExecutableFile(atPath: $0) })
-        else { throw TestFailure("no nats-server in PATH") }
+    /// - Parameter limits: What else stands in the server's `jetstream` block.
+    init(isNewest: Bool = false, limits: String = "") throws {
+        let environment = ProcessInfo.processInfo.environment
+        let candidates =
+            isNewest
+            ? [environment["SLOTSTREAM_TOOLS"].map { "\($0)/bin/nats-server" }].compactMap { $0 }
+            : (environment["PATH"] ?? "").split(separator: ":").map { "\($0)/nats-server" }
+        guard let binary = candidates.first(where: { FileManager.default.isExecutableFile(atPath: $0) }) else {
+            throw TestFailure("no nats-server in \(isNewest ? "$SLOTSTREAM_TOOLS/bin" : "PATH")")
+        }
         self.binary = binary
         folder = FileManager.default.temporaryDirectory.appendingPathComponent("pipeline-nats-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         port = try freePort()
+        try "jetstream { store_dir: \"\(folder.path)\"; \(limits) }"
+            .write(to: folder.appendingPathComponent("nats.conf"), atomically: true, encoding: .utf8)
         try start()
     }
 
@@ -36,7 +42,9 @@ final class NatsServer: @unchecked Sendable {
     func start() throws {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: binary)
-        process.arguments = ["-a", "127.0.0.1", "-p", "\(port)", "-js", "-sd", folder.path]
+        process.arguments = [
+            "-a", "127.0.0.1", "-p", "\(port)", "-c", folder.appendingPathComponent("nats.conf").path,
+        ]
         process.standardOutput = FileHandle.nullDevice
         process.standardError = FileHandle.nullDevice
         try process.run()

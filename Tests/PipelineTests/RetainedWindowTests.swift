@@ -14,7 +14,7 @@ import WAL
         window.accept(
             EventHeader(
                 position: Position(commitLSN: LSN(index), ordinal: 1), transactionID: TransactionID(1),
-                commitTimestamp: PostgresTimestamp(Int64(index)), kindIndex: 0),
+                commitTimestamp: PostgresTimestamp(Int64(index)), kindIndex: 0, isLast: true),
             subject: subject.span.bytes, messageID: id.span.bytes, payload: payload.span.bytes)
     }
 

@@ -1,0 +1,96 @@
+import Capture
+import JetStreamPublishing
+import Logging
+import Synchronization
+
+/// Whole transactions as atomic batches: a consumer sees all of one, or nothing.
+extension Delivery {
+    /// A batch's part of what may be retained: the rest has room while it is in flight.
+    static func batchByteLimit(retained byteLimit: Int) -> Int { byteLimit / 2 }
+
+    /// Sends what may be sent of the events up to `appended`.
+    func publishTransactions(_ appended: UInt64) throws(StreamerError) {
+        while nextIndex < appended, trouble == nil {
+            let plan = TransactionPlan.next(
+                nextIndex..<appended, isInside: isInsideTransaction, inFlight: inFlight,
+                limits: TransactionPlan.Limits(
+                    eventCount: min(batchEventLimit, configuration.delivery.inFlightMessages),
+                    byteCount: Self.batchByteLimit(retained: window.byteLimit)),
+                isFull: window.isFull
+            ) { TransactionPlan.Event(isLast: window.header(at: $0).isLast, byteCount: window.byteCount(at: $0)) }
+            setHeldBack(plan == .hold ? appended - nextIndex : 0)
+            switch plan {
+            case .wait, .hold: return
+            case .chained(let end):
+                isBatchInFlight = false
+                guard try publishChained(through: end) else { return }
+            case .batch(let end): try publishBatch(through: end)
+            }
+        }
+    }
+
+    private var inFlight: TransactionPlan.InFlight {
+        if chain.inFlightCount == 0 { return .nothing }
+        return isBatchInFlight ? .batch : .chained
+    }
+
+    /// Whether something of the next event's transaction was sent, now or before a resynchronisation or restart.
+    private var isInsideTransaction: Bool {
+        if chain.inFlightCount > 0 { return !window.header(at: nextIndex - 1).isLast }
+        let next = window.header(at: nextIndex).position
+        // A message that belongs to no transaction has ordinal 0, and may share the LSN of the next one.
+        guard let stored = known.storedID?.position, stored.ordinal > 0 else { return false }
+        return stored.commitLSN == next.commitLSN
+    }
+
+    /// What is held back is not waited for when the streamer stops: it was never sent, and is read again.
+    private func setHeldBack(_ count: UInt64) {
+        guard heldBackCount.load(ordering: .relaxed) != count else { return }
+        heldBackCount.store(count, ordering: .releasing)
+        if isDraining.load(ordering: .acquiring) { wakeSource() }
+    }
+
+    private func publishBatch(through end: UInt64) throws(StreamerError) {
+        batchNumber &+= 1
+        isBatchInFlight = true
+        batchEventCount = Int(end - nextIndex)
+        let expected = chain.nextToken - 1
+        let token = expected + UInt64(batchEventCount)
+        let now = Instant.now
+        for ordinal in 1...batchEventCount {
+            let member = BatchMember(batch: batchNumber, ordinal: ordinal, isLast: ordinal == batchEventCount)
+            do throws(JetStreamError) {
+                try window.withEvent(at: nextIndex) { subject, messageID, payload throws(JetStreamError) in
+                    try link.connection.publish(
+                        subject: subject, messageID: messageID, payload: payload, expectedLastSequence: expected,
+                        token: token, epoch: epoch, batch: member)
+                }
+            } catch {
+                try publishFailed(error)
+                return
+            }
+            published(at: now)
+        }
+        // Nothing comes after it until it is answered.
+        link.connection.sendBuffered()
+    }
+
+    /// A batch was refused for what it is: the next one is another.
+    func learnFromRefusal(errCode: Int) {
+        switch errCode {
+        case JetStreamErrorCode.batchTooLarge where isBatchInFlight && batchEventLimit > 1:
+            batchEventLimit = max(1, min(batchEventCount, batchEventLimit) / 2)
+            logger.notice(
+                "nats-server takes smaller batches only", metadata: ["events": "\(batchEventLimit)"])
+        case JetStreamErrorCode.batchesDisabled where isAtomic:
+            isAtomic = false
+            setHeldBack(0)
+            logger.warning(
+                "the stream takes no atomic batches any more: transactions go out as chained messages",
+                metadata: ["stream": "\(configuration.stream.name)"])
+        // As if staged: where it is, a new leader forgets it.
+        case JetStreamErrorCode.batchDuplicate: isIDStaged = true
+        default: break
+        }
+    }
+}
