@@ -1,59 +1,361 @@
-"""How fast a backlog is gone: one transaction of 500,000 rows, and 200,000 single-row transactions.
+"""How fast a backlog is gone, beside what the two servers can do at once.
 
-Made while the streamer is down, then timed from its start until the last event is stored; CPU seconds and peak memory are
-the kernel's figures of the streamer's process. Orders of magnitude: machines are noisy, so no figure fails anything.
+The backlog is made once, while a slot holds it; every contender then gets a copy of that slot and, if it publishes, a stream,
+bucket and consumer that `slotstream setup` has made for it, which are deleted after its turn. In turns, several rounds long:
 
-    cd Tests/Benchmarks
-    SLOTSTREAM_BINARY=… SLOTSTREAM_TOOLS=… $SLOTSTREAM_TOOLS/bin/python backlog.py [15 2.9.10]
+    streamer        from its process's start until the stream holds the last event
+    limit           limit.c: drains, and publishes what the streamer's first round stored, at once
+    pg_recvlogical  PostgreSQL's own reader, to /dev/null
+    drain, publish  the two parts of the limit, each alone
+
+Each timed round ends with the stream's count and last id checked. That id is known by another way than through the streamer:
+an untimed drain before the rounds, which also warms the caches for all, reads the last commit's LSN. A limit whose drain is
+slower than pg_recvlogical would be none: the case is void.
 """
 
+import asyncio
+import json
+import os
+import re
+import select
+import shutil
+import statistics
+import struct
+import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "EndToEnd"))
 
-from deployment import Deployment, Pair, demo_schema  # noqa: E402
+import stream  # noqa: E402
+from administrator import BUCKET, Administrator  # noqa: E402
+from cases import Case  # noqa: E402
+from compiled import compile_c  # noqa: E402
+from deployment import Pair  # noqa: E402
+from latency import VoidMeasurement  # noqa: E402
+from servers.nats import Nats  # noqa: E402
+from servers.postgres import Postgres  # noqa: E402
+from servers.tools import dying_with_us, wait_until  # noqa: E402
+from streamer import Streamer  # noqa: E402
 
-ROWS = 500_000
-TRANSACTIONS = 200_000
+CONTENDERS = ["streamer", "limit", "pg_recvlogical", "drain", "publish"]
+# What needs the events of the streamer's first round.
+_PUBLISHERS = {"limit", "publish"}
 
-_ROW = "('order ' || {n}, ARRAY['sku-1'], '1 Main Street', 'pending')"
-_COLUMNS = "tb_order (identifier, items, shipping_address, status)"
+# The streamer's default names; the slot is copied from `_SOURCE`.
+NAME = "fraiseql_events"
+_SOURCE = "benchmark"
 
-
-def _bulk(deployment: Deployment) -> int:
-    deployment.postgres.run(f"INSERT INTO {_COLUMNS} SELECT v.* FROM generate_series(1, {ROWS}) AS n, "
-                            f"LATERAL (VALUES {_ROW.format(n='n')}) AS v")
-    return ROWS
-
-
-def _single_rows(deployment: Deployment) -> int:
-    # One transaction a row, without a round trip for each.
-    deployment.postgres.run(f"CREATE PROCEDURE fill() LANGUAGE plpgsql AS $$ BEGIN "
-                            f"PERFORM set_config('synchronous_commit', 'off', false); FOR n IN 1..{TRANSACTIONS} LOOP "
-                            f"INSERT INTO {_COLUMNS} VALUES {_ROW.format(n='n')}; COMMIT; END LOOP; END $$")
-    deployment.postgres.run("CALL fill()")
-    return TRANSACTIONS
+# Between two looks at the stream and at the processes.
+_EVERY_SECONDS = 0.02
+# Without a further event, or for a whole turn of another contender.
+_SILENCE_SECONDS, _TURN_SECONDS = 120, 1800
 
 
-def measure(pair: Pair, name: str, make) -> None:
-    deployment = Deployment(pair, prepare=demo_schema)
+class _StreamEnd:
+    """How far the stream has come, asked again and again over one connection."""
+
+    def __init__(self, url: str):
+        self._loop = asyncio.new_event_loop()
+        self._connection = self._loop.run_until_complete(stream.connect(url))
+
+    def last_sequence(self) -> int:
+        answer = self._loop.run_until_complete(self._connection.request(f"$JS.API.STREAM.INFO.{NAME}", timeout=30))
+        return json.loads(answer.data)["state"]["last_seq"]
+
+    def close(self) -> None:
+        self._loop.run_until_complete(self._connection.close())
+        self._loop.close()
+
+
+class _ServerWork:
+    """CPU seconds of the nats-servers since it was made, and of the slot's walsender as last seen: it ends with its client."""
+
+    def __init__(self, postgres: Postgres, nats: Nats):
+        self._sql = postgres.connect()
+        self._pids = [int((server.folder / "pid").read_text()) for server in nats.servers]
+        self._before = self._nats_servers()
+        self._walsender_pid: int | None = None
+        self._walsender = 0.0
+
+    def look(self) -> None:
+        if self._walsender_pid is None:
+            query = "SELECT active_pid FROM pg_replication_slots WHERE slot_name = %s"
+            self._walsender_pid = self._sql.execute(query, (NAME,)).fetchone()[0]
+        else:
+            self._walsender = _cpu_seconds(self._walsender_pid) or self._walsender
+
+    def figures(self) -> dict[str, float]:
+        return {"walsender_cpu": self._walsender, "nats_cpu": self._nats_servers() - self._before}
+
+    def close(self) -> None:
+        self._sql.close()
+
+    def _nats_servers(self) -> float:
+        return sum(_cpu_seconds(pid) for pid in self._pids)
+
+
+def _cpu_seconds(pid: int) -> float:
+    """User and system time of a process; 0 when it is gone."""
     try:
-        count = make(deployment)
-        began = time.monotonic()
-        deployment.streamer.start()
-        deployment.wait_confirmed(600)
-        took = time.monotonic() - began
-        cpu, peak = deployment.streamer.cpu_seconds(), deployment.streamer.peak_memory()
-        print(f"{pair}: {name}: {count / took:,.0f} events/s ({took:.1f} s), "
-              f"{cpu / count * 1e6:.1f} µs CPU an event ({cpu:.1f} s), peak memory {peak / 2**20:.1f} MB", flush=True)
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class Backlog:
+    """Private servers, one of whose slots holds a case's backlog; `rounds` measures, `close` removes everything."""
+
+    def __init__(self, pair: Pair, case: Case):
+        self.case = case
+        self.folder = Path(tempfile.mkdtemp(prefix="slotstream-benchmark-"))
+        self.folder.chmod(0o755)
+        # So that nothing else works while something is timed.
+        self.postgres = Postgres(pair.postgres, self.folder / "postgres", {"autovacuum": "off"})
+        self.nats = Nats(pair.nats, self.folder / "nats")
+        self.administrator = Administrator(self.nats.url)
+        # What the streamer's first round stored, for the limit to publish.
+        self.messages = self.folder / "messages"
+        self._turns = 0
+        try:
+            self.program = compile_c("limit", self.folder)
+            self.postgres.create()
+            self.nats.start()
+            case.create(self.postgres)
+            self.postgres.run(f"SELECT pg_create_logical_replication_slot('{_SOURCE}', 'pgoutput')")
+            self.last_transaction, self.stop_lsn = self._fill()
+            self.last_id = self._last_id()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Ends the servers and deletes what they stored."""
+        self.nats.close()
+        self.postgres.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _fill(self) -> tuple[str, str]:
+        """Makes the backlog. Returns its last transaction's id, and an LSN that is before that one's commit record and behind
+        all others."""
+        with self.postgres.connect() as session:
+            session.execute("SET synchronous_commit TO off")
+            session.execute(f"CALL fill({self.case.transactions - 1})")
+            session.execute("SET synchronous_commit TO on")
+            with session.transaction():
+                session.execute(f"SELECT one({self.case.transactions})")
+                last = session.execute("SELECT pg_current_xact_id()::text, pg_current_wal_insert_lsn()::text").fetchone()
+            session.execute("CHECKPOINT")
+        return last
+
+    def _last_id(self) -> str:
+        """The id that the last event must have: the commit's LSN is what a drain reads."""
+        system = self.postgres.value("SELECT system_identifier FROM pg_control_system()")
+        database = self.postgres.value("SELECT oid FROM pg_database WHERE datname = current_database()")
+        commit_lsn = self.drain()["commit_lsn"]
+        return f"{system}.{database}.1.{self.last_transaction}.{commit_lsn:016X}.{self.case.rows}"
+
+    # The contenders: each has a turn, and returns its figures. `seconds` is what it is judged by.
+
+    def streamer(self, keeps_messages: bool = False) -> dict:
+        """The streamer, with its CPU seconds, its peak memory, and the seconds until it was streaming."""
+        with self._place() as streamer, closing(self._server_work()) as work, closing(_StreamEnd(self.nats.url)) as end:
+            began_at, began = time.time(), time.monotonic()
+            streamer.start(wait=False)
+            stored, stored_at = 0, began
+            while stored < self.case.events:
+                time.sleep(_EVERY_SECONDS)
+                last, now = end.last_sequence(), time.monotonic()
+                if last > stored:
+                    stored, stored_at = last, now
+                if not streamer.running or now - stored_at > _SILENCE_SECONDS:
+                    raise VoidMeasurement(f"the streamer has stored {stored} events: {streamer.last_words()}")
+                work.look()
+            figures = {"seconds": stored_at - began, "cpu": streamer.cpu_seconds(), "peak_memory": streamer.peak_memory(),
+                       "ready": _streaming_at(streamer) - began_at} | work.figures()
+            code = streamer.terminate()
+            if code != 0:
+                raise VoidMeasurement(f"the streamer ended with {code}: {streamer.last_words()}")
+            self._require_stored("the streamer")
+            if keeps_messages:
+                self._write_messages()
+            return figures
+
+    def limit(self) -> dict:
+        """Drain and publish at once."""
+        with self._place(), closing(self._server_work()) as work:
+            figures = self._run_limit(*self._drain_arguments(), *self._publish_arguments(), work=work) | work.figures()
+            self._require_stored("the limit")
+            return figures
+
+    def pg_recvlogical(self) -> dict:
+        """PostgreSQL's own reader."""
+        options = {"proto_version": "1", "publication_names": f'"{NAME}"', "messages": "true"}
+        with self._slot():
+            began = time.monotonic()
+            self._run([self.postgres.bin / "pg_recvlogical", "--start", "--slot", NAME, "--endpos", self.stop_lsn,
+                       "--dbname", self.postgres.conninfo, "--file", "/dev/null", "--no-loop",
+                       *(part for name, value in options.items() for part in ("--option", f"{name}={value}"))])
+            return {"seconds": time.monotonic() - began}
+
+    def drain(self) -> dict:
+        """The limit's one part alone."""
+        with self._slot():
+            return self._run_limit(*self._drain_arguments())
+
+    def publish(self) -> dict:
+        """The limit's other part alone."""
+        with self._place():
+            figures = self._run_limit(*self._publish_arguments())
+            self._require_stored("the publish alone")
+            return figures
+
+    def rounds(self, count: int, contenders: list[str], tell: Callable[[str], None]) -> dict[str, list[dict]]:
+        """Every contender's figures of every round. Each begins a round in turn; the first the streamer, since it stores what
+        others publish."""
+        figures: dict[str, list[dict]] = {name: [] for name in contenders}
+        for index in range(count):
+            first = index % len(contenders)
+            for name in contenders[first:] + contenders[:first]:
+                if name == "streamer":
+                    took = self.streamer(keeps_messages=index == 0 and bool(_PUBLISHERS & set(contenders)))
+                else:
+                    took = getattr(self, name)()
+                figures[name].append(took)
+                tell(f"round {index + 1} of {count}: {name} {took['seconds']:.2f} s, "
+                     f"{self.case.changes / took['seconds']:,.0f}/s")
+        return figures
+
+    # What stands around a turn.
+
+    @contextmanager
+    def _slot(self) -> Iterator[None]:
+        """A slot that stands before the backlog."""
+        self.postgres.run(f"SELECT pg_copy_logical_replication_slot('{_SOURCE}', '{NAME}')")
+        yield
+        free = f"SELECT NOT active FROM pg_replication_slots WHERE slot_name = '{NAME}'"
+        wait_until(lambda: self.postgres.value(free), 60, "the slot is free")
+        self.postgres.run(f"SELECT pg_drop_replication_slot('{NAME}')")
+
+    @contextmanager
+    def _place(self) -> Iterator[Streamer]:
+        """Such a slot with an empty stream, its consumer and bucket, and a streamer that is configured for them."""
+        self._turns += 1
+        overrides = {"transport.nats.jetstream": {"replicas": self.nats.replicas}, "log": {"level": "info"}}
+        streamer = Streamer(self.folder / f"streamer-{self._turns}", self.postgres.conninfo, self.nats.url,
+                            overrides | self.case.overrides)
+        try:
+            with self._slot():
+                streamer.command("setup", "--adopt-slot")
+                self._lead_from_the_first_server()
+                yield streamer
+                streamer.close()
+                self.administrator.delete(NAME)
+                self.administrator.delete(f"KV_{BUCKET}")
+        finally:
+            streamer.close()
+
+    def _lead_from_the_first_server(self) -> None:
+        """Clients connect to the first server: none has its stream's leader elsewhere by chance."""
+        if self.nats.replicas == 1:
+            return
+        wanted = self.nats.servers[0].folder.name
+
+        def leads() -> bool:
+            if self.administrator.info(NAME)["cluster"].get("leader") == wanted:
+                return True
+            self.administrator.api(f"STREAM.LEADER.STEPDOWN.{NAME}", placement={"preferred": wanted})
+            return False
+
+        wait_until(leads, 60, f"{wanted} leads the stream", 0.5)
+
+    def _server_work(self) -> _ServerWork:
+        return _ServerWork(self.postgres, self.nats)
+
+    def _drain_arguments(self) -> list[str]:
+        return [self.postgres.conninfo, NAME, NAME, self.stop_lsn]
+
+    def _publish_arguments(self) -> list[str]:
+        return [self.nats.url.split(",")[0], str(self.messages)]
+
+    def _run_limit(self, *arguments: str, work: _ServerWork | None = None) -> dict:
+        return json.loads(self._run([self.program, *arguments], work))
+
+    def _run(self, command: list, work: _ServerWork | None = None) -> str:
+        """Runs a program to its end, and returns what it printed."""
+        deadline = time.monotonic() + _TURN_SECONDS
+        process = subprocess.Popen([*dying_with_us(), *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        ended = os.pidfd_open(process.pid)
+        try:
+            while not select.select([ended], [], [], _EVERY_SECONDS)[0]:
+                if time.monotonic() > deadline:
+                    process.kill()
+                if work:
+                    work.look()
+        finally:
+            os.close(ended)
+        printed, said = process.communicate()
+        if process.returncode != 0:
+            raise VoidMeasurement(f"{Path(command[0]).name} ended with {process.returncode}: {said.strip()[-2000:]}")
+        return printed
+
+    def _require_stored(self, who: str) -> None:
+        """Fails unless the stream holds every event and ends with the last."""
+        state = self.administrator.state(NAME)
+        if not state["messages"] == state["last_seq"] == self.case.events:
+            raise VoidMeasurement(f"{who} must have stored {self.case.events} messages: {state}")
+        headers = self.administrator.message(NAME, state["last_seq"])["headers"]
+        found = re.search(r"\r\nNats-Msg-Id: *(\S+)\r\n", headers)
+        if not found or found[1] != self.last_id:
+            raise VoidMeasurement(f"{who}: the last message must have the id {self.last_id}: {headers!r}")
+
+    def _write_messages(self) -> None:
+        """What the stream holds, as limit.c reads it."""
+        with self.messages.open("wb") as file:
+            for event in stream.read(self.nats.url, NAME):
+                subject, identifier = event.subject.encode(), event.id.encode()
+                file.write(struct.pack("<III", len(subject), len(identifier), len(event.body)))
+                file.write(subject + b"\0" + identifier + b"\0" + event.body)
+
+
+def _streaming_at(streamer: Streamer) -> float:
+    """When its log says that it streams."""
+    return next(datetime.fromisoformat(entry["time"]).timestamp() for entry in streamer.log_entries()
+                if entry["message"] == "streaming")
+
+
+def measure(pair: Pair, case: Case, rounds: int, contenders: list[str], tell: Callable[[str], None]) -> dict:
+    """A case between one pair of servers: all figures of all rounds, and what follows from their medians."""
+    began = time.monotonic()
+    backlog = Backlog(pair, case)
+    try:
+        tell(f"{case.changes:,} changes made in {time.monotonic() - began:.1f} s")
+        figures = backlog.rounds(rounds, contenders, tell)
     finally:
-        deployment.close()
-        deployment.remove()
+        backlog.close()
+    return {"case": case.name, "what": case.what, "postgres": pair.postgres, "nats": pair.nats,
+            "transactions": case.transactions, "changes": case.changes, "events": case.events,
+            "rounds": figures} | _summary(case, figures)
 
 
-if __name__ == "__main__":
-    chosen = Pair(*sys.argv[1:3]) if len(sys.argv) > 2 else Pair("15", "2.9.10")
-    measure(chosen, f"one transaction of {ROWS:,} rows", _bulk)
-    measure(chosen, f"{TRANSACTIONS:,} single-row transactions", _single_rows)
+def _summary(case: Case, figures: dict[str, list[dict]]) -> dict:
+    """Changes a second by the median seconds of each contender; the streamer's costs by their medians."""
+
+    def median(name: str, figure: str) -> float:
+        return statistics.median(took[figure] for took in figures[name])
+
+    summary = {"per_second": {name: round(case.changes / median(name, "seconds")) for name in figures}}
+    for figure in ("cpu", "walsender_cpu", "nats_cpu"):
+        summary[f"{figure}_us"] = round(median("streamer", figure) / case.changes * 1e6, 2)
+    summary["peak_memory"] = max(took["peak_memory"] for took in figures["streamer"])
+    summary["ready"] = round(median("streamer", "ready"), 3)
+    if "limit" in figures:
+        summary["ratio"] = round(median("limit", "seconds") / median("streamer", "seconds"), 3)
+        summary["void"] = median("drain", "seconds") > median("pg_recvlogical", "seconds")
+    return summary

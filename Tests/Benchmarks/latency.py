@@ -23,6 +23,7 @@ from hdrh.histogram import HdrHistogram
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "EndToEnd"))
 
 from administrator import Administrator  # noqa: E402
+from compiled import compile_c  # noqa: E402
 from deployment import Deployment, Pair, demo_schema  # noqa: E402
 from servers.tools import MissingTool, dying_with_us, nats_binary, slotstream_binary  # noqa: E402
 
@@ -56,7 +57,7 @@ class Latency:
         self.stored = {STREAM: 0, BARE_STREAM: 0}
         self.runs = 0
         try:
-            self.program = _compile(self.deployment.folder)
+            self.program = compile_c("latency", self.deployment.folder)
             config = self.administrator.config(STREAM)
             self.administrator.add(**config | {"name": BARE_STREAM, "subjects": [f"{BARE_PREFIX}.>"]})
             self.deployment.streamer.start()
@@ -102,20 +103,6 @@ class Latency:
             raise VoidMeasurement(f"{where}: {stream_name} must hold {self.stored[stream_name]} messages: {state}")
         return {"pair": str(self.pair), "rate": rate, "kind": kind, "achieved": round(len(samples) / seconds, 1),
                 "samples": len(samples), "lost": summary["lost"]} | _figures(samples), summary["payload_bytes"]
-
-
-def _compile(folder: Path) -> Path:
-    """`latency.c`, as a program in `folder`."""
-    program = folder / "latency"
-    flags = subprocess.run(["pkg-config", "--cflags", "--libs", "libpq", "libnats"], capture_output=True, text=True)
-    if flags.returncode != 0:
-        raise MissingTool(f"needs Debian's libpq-dev and libnats-dev: {flags.stderr.strip()}")
-    source = Path(__file__).with_suffix(".c")
-    command = ["cc", "-O2", "-Wall", "-Wextra", "-Werror", source, "-o", program, *flags.stdout.split(), "-pthread"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode != 0:
-        raise MissingTool(f"{source.name} does not compile: {done.stderr}")
-    return program
 
 
 def _figures(samples: array) -> dict:

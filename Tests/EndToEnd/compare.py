@@ -22,7 +22,8 @@ class Difference:
     `missing` committed and not stored · `doubled` stored a second time · `reordered` stored at another place than its
     own · `torn` its transaction's events are not adjacent: others lie right before it · `altered` subject or body are not
     what they must be · `last` only `transaction.last` is not · `foreign` nothing like it was committed · `unchained` its
-    Nats-Expected-Last-Sequence is not the sequence before it. `sequence` is None for what is not stored.
+    Nats-Expected-Last-Sequence is not the sequence before it, or its place in its batch not the next. `sequence` is None for what
+    is not stored.
     """
 
     kind: str
@@ -75,18 +76,25 @@ def compare(stored: Iterable[Event], truth: Iterable[Expected]) -> Comparison:
 
 
 class _Chain:
-    """Each message must have been stored on condition that the one before it was the last."""
+    """Each message must have been stored on condition that the one before it was the last; of an atomic batch its first message,
+    and the others right after it."""
 
     def __init__(self, differences: list[Difference]):
         self._differences = differences
         self._sequence = 0
+        self._batch: tuple[str, int] | None = None
 
     def follow(self, event: Event) -> None:
         """The next stored message, whatever it is."""
-        if event.expected_last != self._sequence or event.sequence <= self._sequence:
-            detail = f"expects {event.expected_last} before it, {self._sequence} is"
+        if event.batch and event.batch[1] > 1:
+            is_chained = (self._batch == (event.batch[0], event.batch[1] - 1) and event.expected_last is None
+                          and event.sequence == self._sequence + 1)
+        else:
+            is_chained = event.expected_last == self._sequence and event.sequence > self._sequence
+        if not is_chained:
+            detail = f"expects {event.expected_last} before it, {self._sequence} is; batch {event.batch} after {self._batch}"
             self._differences.append(Difference("unchained", event.id or "", event.sequence, detail))
-        self._sequence = event.sequence
+        self._sequence, self._batch = event.sequence, event.batch
 
 
 def _sort_out(stored: Iterator[Event], truth: Iterator[Expected], seen: set[str], transaction: str | None,

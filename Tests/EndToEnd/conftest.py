@@ -13,11 +13,13 @@ from deployment import Deployment, Pair
 
 # What is tested without --all: the oldest servers supported, and the newest. Tests with `pair` run on both (of the rules each on
 # one of the two), tests with `one_pair` on the newest. With --all, `pair` is every pair and `one_pair` both. Tests with
-# `single_pair` concern a single store, and never run with replicas.
+# `single_pair` concern a single store, and never run with replicas; those with `atomic_pair` need atomic batches.
 PAIRS = [Pair("15", "2.9.10"), Pair("18", "2.15.1")]
 # What concerns PostgreSQL's side only: each version once.
 POSTGRES_PAIRS = [Pair("15", "2.9.10"), Pair("16", "2.15.1"), Pair("18", "2.15.1")]
 ALL_PAIRS = [Pair(postgres, nats) for postgres in ("15", "16", "18") for nats in ("2.9.10", "2.15.1", "2.15.1-R3")]
+# With a nats-server that takes atomic batches.
+ATOMIC_PAIRS = [pair for pair in ALL_PAIRS if not pair.nats.startswith("2.9") and pair.postgres != "16"]
 # Replicated servers that call messages duplicates which were never stored.
 FALSE_DUPLICATES = [Pair("15", "2.10.26-R3"), Pair("15", "2.11.9-R3")]
 
@@ -61,7 +63,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if module in ("test_faults", "test_events_columns", "test_events_messages"):
         default = PAIRS[1:]
     single = default if module.startswith("test_rules") else PAIRS
-    chosen_pairs = (("pair", default, every_pair), ("single_pair", single, PAIRS), ("one_pair", PAIRS[1:], PAIRS))
+    newest = PAIRS[1:]
+    chosen_pairs = (("pair", default, every_pair), ("single_pair", single, PAIRS), ("oldest_pair", PAIRS[:1], PAIRS[:1]),
+                    ("one_pair", newest, newest if module == "test_atomic" else PAIRS), ("atomic_pair", newest, ATOMIC_PAIRS))
     for name, pairs, all_pairs in chosen_pairs:
         if name in metafunc.fixturenames:
             chosen = all_pairs if everything else pairs

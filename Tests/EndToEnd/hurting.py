@@ -66,7 +66,7 @@ def _inside(name: str, choice: random.Random) -> tuple[str, int] | None:
 class Hurting:
     """Carries out a schedule on a deployment whose streamer reaches both servers through proxies."""
 
-    def __init__(self, deployment: Deployment):
+    def __init__(self, deployment: Deployment, overrides: dict[str, dict] | None = None):
         self.deployment = deployment
         if deployment.nats.replicas > 1:
             deployment.nats.put_proxies_between()
@@ -80,7 +80,8 @@ class Hurting:
         conninfo = deployment.postgres.conninfo.replace(f"port={deployment.postgres.port}", f"port={self.postgres.port}")
         url = ",".join(f"nats://127.0.0.1:{proxy.port}" for proxy in self.nats)
         self.streamer = deployment.streamer = Streamer(
-            deployment.folder / "hurt", conninfo, url, {"transport.nats.jetstream": {"replicas": deployment.nats.replicas}})
+            deployment.folder / "hurt", conninfo, url,
+            {"transport.nats.jetstream": {"replicas": deployment.nats.replicas}} | (overrides or {}))
 
     def close(self) -> None:
         """Ends the proxies."""

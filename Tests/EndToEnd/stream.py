@@ -21,13 +21,15 @@ class StreamError(Exception):
 
 @dataclass(slots=True)
 class Event:
-    """One stored message: its place, its subject, the two headers that matter, its body."""
+    """One stored message: its place, its subject, the headers that matter, its body. `batch`: id and place of a message that came
+    in an atomic batch."""
 
     sequence: int
     subject: str
     id: str | None
     expected_last: int | None
     body: bytes
+    batch: tuple[str, int] | None = None
 
     @property
     def json(self) -> dict:
@@ -36,7 +38,7 @@ class Event:
 
     def with_sequence(self, sequence: int, previous: int) -> "Event":
         """The same message, stored elsewhere in the chain."""
-        return replace(self, sequence=sequence, expected_last=previous)
+        return replace(self, sequence=sequence, expected_last=previous, batch=None)
 
 
 async def _quiet(_error) -> None:
@@ -125,9 +127,10 @@ async def _batches(url: str, stream: str, first: int):
                 if delivered % (_BATCH // 2) == 0:
                     await connection.publish(next_messages, request, reply=inbox)
                 headers = message.headers or {}
-                last = headers.get("Nats-Expected-Last-Sequence")
+                last, place = headers.get("Nats-Expected-Last-Sequence"), headers.get("Nats-Batch-Sequence")
                 batch.append(Event(int(tokens[-4]), message.subject, headers.get("Nats-Msg-Id"),
-                                   None if last is None else int(last), message.data))
+                                   None if last is None else int(last), message.data,
+                                   None if place is None else (headers["Nats-Batch-Id"], int(place))))
             if batch and batch[-1].sequence >= state.last_seq:
                 yield [event for event in batch if event.sequence <= state.last_seq]
                 return
@@ -163,13 +166,19 @@ def position(message_id: str) -> tuple[int, int]:
     return int(found[2], 16), int(found[3])
 
 
-async def last_position(connection: nats.NATS, stream: str = "fraiseql_events") -> tuple[int, int]:
-    """The position of the stream's last message, asked of its leader; (0, 0) when it is empty."""
+async def last_message(connection: nats.NATS, stream: str = "fraiseql_events") -> tuple[str, bytes] | None:
+    """Id and body of the stream's last message, asked of its leader; None when it is empty."""
     answer = await connection.request(f"$JS.API.STREAM.MSG.GET.{stream}", b'{"last_by_subj":">"}', timeout=2)
     said = json.loads(answer.data)
     if "error" in said:
         if said["error"]["code"] == 404:
-            return 0, 0
+            return None
         raise StreamError(str(said["error"]))
     headers = base64.b64decode(said["message"]["hdrs"]).decode()
-    return position(re.search(r"\r\nNats-Msg-Id: *(\S+)\r\n", headers)[1])
+    return re.search(r"\r\nNats-Msg-Id: *(\S+)\r\n", headers)[1], base64.b64decode(said["message"].get("data", ""))
+
+
+async def last_position(connection: nats.NATS, stream: str = "fraiseql_events") -> tuple[int, int]:
+    """The position of the stream's last message; (0, 0) when it is empty."""
+    last = await last_message(connection, stream)
+    return position(last[0]) if last else (0, 0)

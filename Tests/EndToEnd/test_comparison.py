@@ -141,6 +141,17 @@ def test_finds_a_message_that_was_notchained():
     assert _places(good) == [("unchained", good[7].id, 8), ("unchained", good[9].id, 10)]
 
 
+def test_finds_a_batch_that_is_not_whole():
+    good = _stored(TRUTH)
+    for place in range(3, 7):
+        good[place].batch = ("b", place - 2)
+        if place > 3:
+            good[place].expected_last = None
+    assert _places(good) == []
+    good[5].batch = ("another", 3)
+    assert _places(good) == [("unchained", good[5].id, 6), ("unchained", good[6].id, 7)]
+
+
 def test_finds_a_tail_that_is_missing():
     good = _stored(TRUTH)
     assert _places(good[:-3]) == [("missing", item.id, None) for item in TRUTH[-3:]]

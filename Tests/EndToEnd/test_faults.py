@@ -20,7 +20,11 @@ def seconds(request) -> float:
 
 def test_the_stream_is_equal_whatever_breaks(pair, deploy, seed, seconds, report):
     deployment = deploy(pair)
-    hurting = Hurting(deployment)
+    report(f"{pair}: {hurt_and_compare(deployment, Hurting(deployment), seed, seconds)}")
+
+
+def hurt_and_compare(deployment, hurting: Hurting, seed: int, seconds: float) -> str:
+    """A load, all faults of a schedule, and the comparison; says what was done and found."""
     steps = schedule(seed, seconds, deployment.nats.replicas > 1)
     began = time.monotonic()
     try:
@@ -41,10 +45,10 @@ def test_the_stream_is_equal_whatever_breaks(pair, deploy, seed, seconds, report
     finally:
         hurting.close()
     kinds = Counter(difference.kind for difference in result.differences)
-    report(f"{pair}: seed {seed}: {sum(hurting.done.values())} faults in {took:.0f} s {json.dumps(hurting.done)}; "
-           f"{hurting.restarts} restarts after exit code 70; {result.transactions} transactions, {result.compared} events; "
-           + ", ".join(f"{kinds[kind]} {kind}" for kind in ("missing", "doubled", "reordered", "torn", "altered", "last", "foreign", "unchained"))
-           + f"; {positions} confirmed positions sampled, none early; quiet {drained:.1f} s after the load's end")
+    return (f"seed {seed}: {sum(hurting.done.values())} faults in {took:.0f} s {json.dumps(hurting.done)}; "
+            f"{hurting.restarts} restarts after exit code 70; {result.transactions} transactions, {result.compared} events; "
+            + ", ".join(f"{kinds[kind]} {kind}" for kind in ("missing", "doubled", "reordered", "torn", "altered", "last", "foreign", "unchained"))
+            + f"; {positions} confirmed positions sampled, none early; quiet {drained:.1f} s after the load's end")
 
 
 @pytest.mark.parametrize("replicated", [False, True])
