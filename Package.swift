@@ -108,12 +108,12 @@ let package = Package(
             swiftSettings: strict),
         // Nanoseconds and allocations a row, and the fuzzing of what reads values; in release, as it is shipped.
         .executableTarget(
-            name: "capture-benchmark",
+            name: "stage-benchmark",
             dependencies: [
-                "Capture", "PGOutput", "WAL", "CMallocCounter", "WireMessages",
+                "Capture", "JetStreamPublishing", "PGOutput", "WAL", "CMallocCounter", "WireMessages",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
-            path: "Tests/Benchmarks/Capture", swiftSettings: strict),
+            path: "Tests/Benchmarks/Stages", swiftSettings: strict),
         .testTarget(
             name: "PostgresReplicationTests", dependencies: ["PostgresReplication", "WAL"], swiftSettings: strict),
         .testTarget(name: "JetStreamPublishingTests", dependencies: ["JetStreamPublishing"], swiftSettings: strict),

@@ -108,7 +108,7 @@ extension ReplicationConnection {
         case ended(commandTag: String)
     }
 
-    /// A fast server over TLS could keep one call for ever, and its caller's status updates waiting.
+    /// A fast server could keep one call for ever, and its caller's status updates waiting.
     private static var readLimit: Int { 64 }
 
     @usableFromInline
@@ -131,13 +131,11 @@ extension ReplicationConnection {
                     stream.phase = .over
                     throw .connectionLost(message: failure)
                 }
-                // One read empties a plain socket's share; poll(2) tells of more. Over TLS the rest of a record may lie in the
-                // library, of which poll(2) knows nothing: a record is 16 KiB at most and libpq reads at least 8 KiB at a time, so
-                // that two reads without a message leave nothing behind.
+                // Until nothing more arrives: libpq reads 16 KiB at a time, of a plain socket and of TLS records alike. Over TLS the rest of
+                // a record may lie in the library, of which poll(2) knows nothing: a record is 16 KiB at most and libpq reads at least 8 KiB
+                // at a time, so that two reads without a message leave nothing behind.
                 if turn.readCountSinceMessage >= (connection.isEncrypted ? 2 : 1) { return .nothing }
-                if turn.readCount >= (connection.isEncrypted ? Self.readLimit : 1) {
-                    return connection.isEncrypted ? .turnOver : .nothing
-                }
+                if turn.readCount >= Self.readLimit { return .turnOver }
                 turn.readCount += 1
                 turn.readCountSinceMessage += 1
                 if PQconsumeInput(connection.handle) == 0 {

@@ -29,6 +29,9 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import BinaryIO
+
+from nats.js.api import AckPolicy, ConsumerConfig
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "EndToEnd"))
 
@@ -53,6 +56,8 @@ _SOURCE = "benchmark"
 
 # Between two looks at the stream and at the processes.
 _EVERY_SECONDS = 0.02
+# Asked for at a time when the stream is copied.
+_FETCHED_MESSAGES, _FETCHED_BYTES = 2000, 16 << 20
 # Without a further event, or for a whole turn of another contender.
 _SILENCE_SECONDS, _TURN_SECONDS = 120, 1800
 
@@ -318,10 +323,29 @@ class Backlog:
     def _write_messages(self) -> None:
         """What the stream holds, as limit.c reads it."""
         with self.messages.open("wb") as file:
-            for event in stream.read(self.nats.url, NAME):
-                subject, identifier = event.subject.encode(), event.id.encode()
-                file.write(struct.pack("<III", len(subject), len(identifier), len(event.body)))
-                file.write(subject + b"\0" + identifier + b"\0" + event.body)
+            asyncio.run(_copy(self.nats.url, file))
+
+
+async def _copy(url: str, file: BinaryIO) -> None:
+    """Reads the stream through a pull consumer, as many bytes at a time as the server sends without waiting."""
+    connection = await stream.connect(url)
+    try:
+        context = connection.jetstream(timeout=30)
+        state = (await context.stream_info(NAME)).state
+        batch = max(1, min(_FETCHED_MESSAGES, _FETCHED_BYTES * state.messages // state.bytes))
+        subscription = await context.pull_subscribe(">", stream=NAME, config=ConsumerConfig(
+            ack_policy=AckPolicy.NONE, mem_storage=True, inactive_threshold=60))
+        sequence = 0
+        while sequence < state.last_seq:
+            for message in await subscription.fetch(min(batch, state.last_seq - sequence), timeout=30):
+                sequence += 1
+                if message.metadata.sequence.stream != sequence:
+                    raise VoidMeasurement(f"message {sequence} of the stream was not read: {message.metadata}")
+                subject, identifier = message.subject.encode(), message.headers["Nats-Msg-Id"].encode()
+                file.write(struct.pack("<III", len(subject), len(identifier), len(message.data)))
+                file.write(subject + b"\0" + identifier + b"\0" + message.data)
+    finally:
+        await connection.close()
 
 
 def _streaming_at(streamer: Streamer) -> float:

@@ -19,7 +19,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -27,20 +29,19 @@ enum {
     WINDOW_MESSAGES = 4096,   /* delivery.in_flight_messages */
     WINDOW_BYTES = 8 << 20,   /* delivery.in_flight_bytes: of subjects, ids and payloads */
     WRITE_BUFFER_BYTES = 256 << 10,
-    GULP_MICROSECONDS = 1000, /* for which an emptied socket is left alone */
+    GULP_MILLISECONDS = 1,    /* for which an emptied socket is left alone, */
+    GULP_BYTES = 256 << 10,   /* unless so much comes before that the walsender might have to wait */
     ROOM_MICROSECONDS = 250,  /* between two looks at a full window */
     SILENCE_SECONDS = 60,     /* after which an ack counts as lost */
 };
 
 typedef unsigned long long u64;
 
-typedef struct {
+static struct {
     const char *subject, *id, *payload;
     int payload_bytes;
     u64 bytes_before; /* of all messages before it */
-} message_t;
-
-static message_t *messages;
+} *messages;
 static u64 message_count, frame_count, frame_bytes, last_commit_lsn;
 static _Atomic u64 acked;
 static double drained, published;
@@ -84,10 +85,11 @@ static void drain(const char *conninfo, const char *slot, const char *publicatio
     PGresult *result = PQexec(connection, command);
     REQUIRE(PQresultStatus(result) == PGRES_COPY_BOTH, "%s", PQerrorMessage(connection));
     PQclear(result);
-    struct pollfd socket = {.fd = PQsocket(connection), .events = POLLIN};
+    struct pollfd gulp = {.fd = PQsocket(connection), .events = POLLIN};
+    setsockopt(gulp.fd, SOL_SOCKET, SO_RCVLOWAT, &(int){GULP_BYTES}, sizeof(int));
     double confirmed_at = seconds(CLOCK_MONOTONIC);
     while (confirmed <= stop) {
-        int length;
+        int length, queued;
         while ((length = PQgetCopyData(connection, &frame, 1)) > 0) {
             frame_count++, frame_bytes += length;
             /* 'w', start, end, time; then pgoutput's 'C', flags, the commit record's LSN, its end. */
@@ -101,8 +103,7 @@ static void drain(const char *conninfo, const char *slot, const char *publicatio
         drained = seconds(CLOCK_MONOTONIC);
         if (drained - confirmed_at > 1) confirm(connection, confirmed), confirmed_at = drained;
         if (confirmed > stop) break;
-        /* The read before emptied the socket: let it fill. */
-        if (poll(&socket, 1, 0) == 0 && usleep(GULP_MICROSECONDS) == 0) poll(&socket, 1, 1000);
+        if (ioctl(gulp.fd, FIONREAD, &queued) == 0 && queued == 0) poll(&gulp, 1, GULP_MILLISECONDS);
         REQUIRE(PQconsumeInput(connection), "%s", PQerrorMessage(connection));
     }
     confirm(connection, confirmed);
@@ -123,7 +124,7 @@ static void read_messages(const char *path) {
         unsigned lengths[3];
         memcpy(lengths, next, sizeof lengths);
         const char *subject = next + sizeof lengths, *id = subject + lengths[0] + 1, *payload = id + lengths[1] + 1;
-        messages[message_count] = (message_t){subject, id, payload, lengths[2], bytes};
+        messages[message_count] = (typeof(*messages)){subject, id, payload, lengths[2], bytes};
         messages[message_count + 1].bytes_before = bytes += lengths[0] + lengths[1] + lengths[2];
         next = payload + lengths[2];
     }

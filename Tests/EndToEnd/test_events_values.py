@@ -191,8 +191,8 @@ def test_the_extension_types_of_debian_are_among_them(name):
 
 
 def _benchmark(*arguments: str) -> str:
-    """What capture-benchmark, which deploy/test builds beside the program, prints."""
-    done = subprocess.run([slotstream_binary().with_name("capture-benchmark"), *arguments], capture_output=True, text=True, timeout=900)
+    """What stage-benchmark, which deploy/test builds beside the program, prints."""
+    done = subprocess.run([slotstream_binary().with_name("stage-benchmark"), *arguments], capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 

@@ -7,7 +7,7 @@ import WireMessages
 struct FuzzCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "fuzz", abstract: "Feeds damaged texts of structured values; a trap ends it.",
-        discussion: "Example:\n  capture-benchmark fuzz --mutations 10000000 --seed 7")
+        discussion: "Example:\n  stage-benchmark fuzz --mutations 10000000 --seed 7")
 
     @Option(help: "How many damaged texts.")
     var mutations = 10_000_000

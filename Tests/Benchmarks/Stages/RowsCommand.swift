@@ -1,12 +1,11 @@
 import ArgumentParser
-import CMallocCounter
 import WireMessages
 
 /// Decode, assemble and encode INSERTs of scalar columns: nanoseconds, bytes and allocations a row.
 struct RowsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "rows", abstract: "Nanoseconds and allocations a row of 5, 20 and 100 scalar columns.",
-        discussion: "Example:\n  capture-benchmark rows --cells 20000000 --rounds 5")
+        discussion: "Example:\n  stage-benchmark rows --cells 20000000 --rounds 5")
 
     @Option(help: "Cells to encode in each round, whatever the number of columns.")
     var cells = 10_000_000
@@ -33,23 +32,13 @@ struct RowsCommand: ParsableCommand {
             for _ in 0..<1000 { try feed.receive(row) }
 
             let rowCount = max(1, cells / columnCount)
-            var nanoseconds: [Double] = []
-            var allocationCount: UInt64 = 0
             let byteCountBefore = feed.sink.byteCount
-            for _ in 0..<rounds {
-                malloc_counter_start()
-                let began = ContinuousClock.now
+            let measured = try Measured(rounds: rounds, count: rowCount) {
                 for _ in 0..<rowCount { try feed.receive(row) }
-                let took = ContinuousClock.now - began
-                allocationCount += malloc_counter_stop()
-                nanoseconds.append(
-                    (Double(took.components.seconds) * 1e9 + Double(took.components.attoseconds) / 1e9)
-                        / Double(rowCount))
             }
-            nanoseconds.sort()
             let byteCount = (feed.sink.byteCount - byteCountBefore) / (rowCount * rounds)
             print(
-                "\(columnCount) columns: \(Int(nanoseconds[rounds / 2])) ns a row (\(Int(nanoseconds[0])) to \(Int(nanoseconds[rounds - 1]))), \(byteCount) bytes an event, \(allocationCount) allocations for \(rowCount * rounds) rows"
+                "\(columnCount) columns: \(measured.text), \(byteCount) bytes an event, \(measured.allocationCount) allocations for \(measured.totalCount) rows"
             )
         }
     }
