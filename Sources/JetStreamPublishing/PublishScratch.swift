@@ -49,12 +49,8 @@ struct PublishScratch: ~Copyable {
         guard bytes.count > 0, bytes.count <= Self.subjectByteCountLimit else {
             throw .invalidMessage("a subject of \(bytes.count) bytes (limit \(Self.subjectByteCountLimit))")
         }
-        for index in 0..<bytes.count {
-            let byte = bytes[index]
-            guard byte > 0x20, byte != 0x7F else {
-                throw .invalidMessage("white space or a control character in the subject")
-            }
-            subject[index] = CChar(bitPattern: byte)
+        guard Self.copy(bytes, to: subject, isAllowed: { $0 > 0x20 && $0 != 0x7F }) else {
+            throw .invalidMessage("white space or a control character in the subject")
         }
         subject[bytes.count] = 0
     }
@@ -81,12 +77,8 @@ struct PublishScratch: ~Copyable {
         headersByteCount = 0
         append(Self.headersStart)
         append("Nats-Msg-Id: ")
-        for index in 0..<messageID.count {
-            let byte = messageID[index]
-            guard byte > 0x20, byte < 0x7F else {
-                throw .invalidMessage("a message id that is not printable ASCII")
-            }
-            headers[headersByteCount + index] = CChar(bitPattern: byte)
+        guard Self.copy(messageID, to: headers + headersByteCount, isAllowed: { $0 > 0x20 && $0 < 0x7F }) else {
+            throw .invalidMessage("a message id that is not printable ASCII")
         }
         headersByteCount += messageID.count
         append(Self.lineEnd)
@@ -133,6 +125,21 @@ struct PublishScratch: ~Copyable {
             name = end + Self.lineEnd.utf8CodeUnitCount
         }
         headersByteCount = 0
+    }
+
+    /// Copies all of `bytes`; false if one of them is not allowed.
+    @inline(__always)
+    private static func copy(
+        _ bytes: Span<UInt8>, to target: UnsafeMutablePointer<CChar>, isAllowed: (UInt8) -> Bool
+    ) -> Bool {
+        bytes.withUnsafeBufferPointer { bytes in
+            guard let start = bytes.baseAddress else { return true }
+            // Without a way out in the middle the compiler takes many bytes at a time.
+            var refused: UInt8 = 0
+            for byte in bytes { refused |= isAllowed(byte) ? 0 : 1 }
+            UnsafeMutableRawPointer(target).copyMemory(from: start, byteCount: bytes.count)
+            return refused == 0
+        }
     }
 
     private mutating func append(_ text: StaticString) {

@@ -1,14 +1,13 @@
 /* The limit: a reader that looks at nothing drains a slot while another thread publishes what a streamer would make of it.
- * What PostgreSQL and JetStream can do at once, with nothing in between.
  *
  *     limit CONNINFO SLOT PUBLICATION LSN                    drain, up to the first COMMIT that ends behind LSN
  *     limit URL MESSAGES                                     publish
  *     limit CONNINFO SLOT PUBLICATION LSN URL MESSAGES       both at once
  *
  * Shares no code with the streamer and has its terms: pgoutput's options, a status update a second, the same subjects, ids,
- * payloads and headers, reply subjects as long, its window, its write buffer. MESSAGES holds what is published: three 32-bit
- * lengths (subject, message id, payload), the first two with a NUL behind each, the third. Every ack has to carry the next
- * sequence. Prints one JSON object; its seconds count from when the messages are in memory. */
+ * payloads and headers, reply subjects as long, its window, its write buffer. Every ack has to carry the next sequence.
+ * MESSAGES holds what is published: three 32-bit lengths (subject, message id, payload), the first two with a NUL behind each,
+ * the third. Prints one JSON object; its seconds count from when the messages are in memory. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <libpq-fe.h>

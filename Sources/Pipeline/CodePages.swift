@@ -1,0 +1,38 @@
+import Glibc
+
+/// The resident pages of our own code and of the libraries'.
+///
+/// Starting touches nearly all of it once, and for each page that is touched the kernel maps sixteen: some 25 MB, of which a stream at work needs less than five.
+public enum CodePages {
+    private static let mapsByteCountLimit = 256 * 1024
+
+    /// Gives back what is resident: what is touched again is mapped again, from the file's cached pages. Costs less than a millisecond; does nothing where /proc is not mounted.
+    public static func giveBack() {
+        let descriptor = open("/proc/self/maps", O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return }
+        defer { close(descriptor) }
+        var text: [UInt8] = []
+        var part = [UInt8](repeating: 0, count: 16 * 1024)
+        while text.count < mapsByteCountLimit {
+            let count = read(descriptor, &part, part.count)
+            guard count > 0 else { break }
+            text += part[..<count]
+        }
+        for line in text.split(separator: UInt8(ascii: "\n")) {
+            guard let range = codeRange(line), let start = UnsafeMutableRawPointer(bitPattern: range.lowerBound) else {
+                continue
+            }
+            // Code is never written to: there is nothing in these pages that is not in the file.
+            madvise(start, Int(range.upperBound - range.lowerBound), MADV_DONTNEED)
+        }
+    }
+
+    /// The addresses of a mapping that is a file's code: `55d0c8a00000-55d0ca28f000 r-xp 00449000 fe:00 1234 /usr/bin/slotstream`.
+    private static func codeRange(_ line: ArraySlice<UInt8>) -> Range<UInt>? {
+        let fields = line.split(separator: UInt8(ascii: " "), maxSplits: 5, omittingEmptySubsequences: true)
+        guard fields.count == 6, fields[1].elementsEqual("r-xp".utf8), fields[5].first == UInt8(ascii: "/") else { return nil }
+        let ends = fields[0].split(separator: UInt8(ascii: "-")).compactMap { UInt(String(decoding: $0, as: UTF8.self), radix: 16) }
+        guard ends.count == 2, ends[0] < ends[1] else { return nil }
+        return ends[0]..<ends[1]
+    }
+}
