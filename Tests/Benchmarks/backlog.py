@@ -7,6 +7,7 @@ bucket and consumer that `slotstream setup` has made for it, which are deleted a
     limit           limit.c: drains, and publishes what the streamer's first round stored, at once
     pg_recvlogical  PostgreSQL's own reader, to /dev/null
     drain, publish  the two parts of the limit, each alone
+    atomic          the streamer with `delivery.atomic = "auto"`, where nats-server takes atomic batches
 
 Each timed round ends with the stream's count and last id checked. That id is known by another way than through the streamer:
 an untimed drain before the rounds, which also warms the caches for all, reads the last commit's LSN. A limit whose drain is
@@ -46,7 +47,7 @@ from servers.postgres import Postgres  # noqa: E402
 from servers.tools import dying_with_us, wait_until  # noqa: E402
 from streamer import Streamer  # noqa: E402
 
-CONTENDERS = ["streamer", "limit", "pg_recvlogical", "drain", "publish"]
+_CONTENDERS = ["streamer", "limit", "pg_recvlogical", "drain", "publish"]
 # What needs the events of the streamer's first round.
 _PUBLISHERS = {"limit", "publish"}
 
@@ -60,6 +61,11 @@ _EVERY_SECONDS = 0.02
 _FETCHED_MESSAGES, _FETCHED_BYTES = 2000, 16 << 20
 # Without a further event, or for a whole turn of another contender.
 _SILENCE_SECONDS, _TURN_SECONDS = 120, 1800
+
+
+def contenders(pair: Pair) -> list[str]:
+    """Who is measured between these servers."""
+    return [*_CONTENDERS, *([] if pair.nats.startswith("2.9") else ["atomic"])]
 
 
 class _StreamEnd:
@@ -168,9 +174,9 @@ class Backlog:
 
     # The contenders: each has a turn, and returns its figures. `seconds` is what it is judged by.
 
-    def streamer(self, keeps_messages: bool = False) -> dict:
+    def streamer(self, keeps_messages: bool = False, overrides: dict[str, dict] | None = None) -> dict:
         """The streamer, with its CPU seconds, its peak memory, and the seconds until it was streaming."""
-        with self._place() as streamer, closing(self._server_work()) as work, closing(_StreamEnd(self.nats.url)) as end:
+        with self._place(overrides) as streamer, closing(self._server_work()) as work, closing(_StreamEnd(self.nats.url)) as end:
             began_at, began = time.time(), time.monotonic()
             streamer.start(wait=False)
             stored, stored_at = 0, began
@@ -191,6 +197,10 @@ class Backlog:
             if keeps_messages:
                 self._write_messages()
             return figures
+
+    def atomic(self) -> dict:
+        """The streamer, which sends what a batch can hold as atomic batches."""
+        return self.streamer(overrides={"delivery": {"atomic": "auto"}})
 
     def limit(self) -> dict:
         """Drain and publish at once."""
@@ -249,12 +259,12 @@ class Backlog:
         self.postgres.run(f"SELECT pg_drop_replication_slot('{NAME}')")
 
     @contextmanager
-    def _place(self) -> Iterator[Streamer]:
+    def _place(self, overrides: dict[str, dict] | None = None) -> Iterator[Streamer]:
         """Such a slot with an empty stream, its consumer and bucket, and a streamer that is configured for them."""
         self._turns += 1
-        overrides = {"transport.nats.jetstream": {"replicas": self.nats.replicas}, "log": {"level": "info"}}
+        configured = {"transport.nats.jetstream": {"replicas": self.nats.replicas}, "log": {"level": "info"}}
         streamer = Streamer(self.folder / f"streamer-{self._turns}", self.postgres.conninfo, self.nats.url,
-                            overrides | self.case.overrides)
+                            configured | self.case.overrides | (overrides or {}))
         try:
             with self._slot():
                 streamer.command("setup", "--adopt-slot")

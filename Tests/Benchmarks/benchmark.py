@@ -51,7 +51,7 @@ class Run:
         """The cases of the plan, as a table."""
         results = self.results["backlog"] = []
         for case, pair in plan:
-            result = self._measure(case, pair, backlog.CONTENDERS)
+            result = self._measure(case, pair, backlog.contenders(pair))
             if result:
                 results.append(result)
                 if result["void"]:
@@ -126,14 +126,14 @@ def _aligned(rows: list[list[str]], left: int) -> str:
 
 
 def _backlog_table(results: list[dict]) -> str:
-    rows = [["case", "servers", "limit", "streamer", "ratio", "pg_recvlogical", "drain", "publish", "streamer µs",
+    rows = [["case", "servers", "limit", "streamer", "ratio", "atomic", "pg_recvlogical", "drain", "publish", "streamer µs",
              "walsender µs", "nats-server µs", "peak MB", "ready s"]]
     for result in results:
         rates = result["per_second"]
         rows.append([
             result["case"], f"{result['postgres']} × {result['nats']}", f"{rates['limit']:,}", f"{rates['streamer']:,}",
             f"{result['ratio']:.2f}" + (" void" if result["void"] else ""),
-            *(f"{rates[name]:,}" for name in ("pg_recvlogical", "drain", "publish")),
+            *(f"{rates[name]:,}" if name in rates else "-" for name in ("atomic", "pg_recvlogical", "drain", "publish")),
             *(f"{result[name]:.1f}" for name in ("cpu_us", "walsender_cpu_us", "nats_cpu_us")),
             _megabytes(result["peak_memory"]), f"{result['ready']:.2f}"])
     cases = {result["case"]: result["what"] for result in results}

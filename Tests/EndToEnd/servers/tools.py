@@ -67,19 +67,28 @@ def dying_with_us(signal: str = "KILL") -> list[str]:
     return ["setpriv", "--pdeathsig", signal, "--"]
 
 
+# What says that a port is ours, from when it is chosen until this process ends: names in the kernel, of which nothing stays behind.
+_chosen_ports: list[socket.socket] = []
+
+
 def free_port() -> int:
     """A port on the loopback that nothing uses, below the range from which the kernel gives ports to clients.
 
-    A server that is killed must find its port free when it is started again.
+    A server that is killed must find its port free when it is started again, and no other test run on this machine may choose it
+    before it is started.
     """
     for _ in range(500):
         port = random.SystemRandom().randrange(20000, 32000)
+        ours = socket.socket(socket.AF_UNIX)
         with socket.socket() as probe:
             try:
+                ours.bind(f"\0slotstream-test-port-{port}")
                 probe.bind(("127.0.0.1", port))
-                return port
             except OSError:
+                ours.close()
                 continue
+        _chosen_ports.append(ours)
+        return port
     raise MissingTool("no free port on 127.0.0.1 between 20000 and 32000")
 
 
