@@ -67,8 +67,10 @@ def dying_with_us(signal: str = "KILL") -> list[str]:
     return ["setpriv", "--pdeathsig", signal, "--"]
 
 
-# What says that a port is ours, from when it is chosen until this process ends: names in the kernel, of which nothing stays behind.
+# What says that a port is ours: names in the kernel, of which nothing stays behind. So many of the latest are kept: whoever asked
+# for an older one has bound it long since.
 _chosen_ports: list[socket.socket] = []
+_KEPT_PORTS = 100
 
 
 def free_port() -> int:
@@ -88,6 +90,8 @@ def free_port() -> int:
                 ours.close()
                 continue
         _chosen_ports.append(ours)
+        if len(_chosen_ports) > _KEPT_PORTS:
+            _chosen_ports.pop(0).close()
         return port
     raise MissingTool("no free port on 127.0.0.1 between 20000 and 32000")
 
