@@ -29,8 +29,9 @@ public enum CodePages {
 
     /// The addresses of a mapping that is a file's code: `55d0c8a00000-55d0ca28f000 r-xp 00449000 fe:00 1234 /usr/bin/slotstream`.
     private static func codeRange(_ line: ArraySlice<UInt8>) -> Range<UInt>? {
-        let fields = line.split(separator: UInt8(ascii: " "), maxSplits: 5, omittingEmptySubsequences: true)
-        guard fields.count == 6, fields[1].elementsEqual("r-xp".utf8), fields[5].first == UInt8(ascii: "/") else { return nil }
+        let fields = line.split(separator: UInt8(ascii: " "))
+        // A path may have spaces in it.
+        guard fields.count >= 6, fields[1].elementsEqual("r-xp".utf8), fields[5].first == UInt8(ascii: "/") else { return nil }
         let ends = fields[0].split(separator: UInt8(ascii: "-")).compactMap { UInt(String(decoding: $0, as: UTF8.self), radix: 16) }
         guard ends.count == 2, ends[0] < ends[1] else { return nil }
         return ends[0]..<ends[1]
