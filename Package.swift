@@ -89,7 +89,9 @@ let package = Package(
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
-            swiftSettings: strict),
+            swiftSettings: strict,
+            // Nothing is loaded into it that would look for its symbols: a tenth of what is resident after the start.
+            linkerSettings: [.unsafeFlags(["-Xlinker", "--no-export-dynamic"])]),
 
         // Tests. What needs the whole program and both servers is in Tests/EndToEnd (Python, nats-py as the consumer).
         .testTarget(name: "WALTests", dependencies: ["WAL"], swiftSettings: strict),

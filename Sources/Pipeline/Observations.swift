@@ -40,6 +40,8 @@ public final class Observations: Sendable {
     let resynchronisationCount = Atomic<UInt64>(0)
     let reconnectCount = Atomic<UInt64>(0)
     private let lastTurn: Atomic<UInt64>
+    /// When somebody last asked over HTTP, and nobody has cleaned up after it; 0: nothing is to be cleaned up.
+    private let lastAsked = Atomic<UInt64>(0)
     let texts: Mutex<Texts>
     let slot: String
     private let readyMaxLagBytes: UInt64
@@ -58,13 +60,24 @@ public final class Observations: Sendable {
         lastTurn.store(Instant.now.nanoseconds, ordering: .relaxed)
     }
 
+    /// Whether the last answer over HTTP was given a while ago; true once an answer.
+    func hasAnswered(at now: Instant) -> Bool {
+        let asked = lastAsked.load(ordering: .relaxed)
+        guard asked > 0, now.duration(since: Instant(nanoseconds: asked)) > .milliseconds(200) else { return false }
+        return lastAsked.compareExchange(expected: asked, desired: 0, ordering: .relaxed).exchanged
+    }
+
     func failed(_ reason: String, _ message: String) {
         let at = PostgresTimestamp.now.description
         texts.withLock { $0.lastError = StreamerStatus.LastError(reason: reason, at: at, message: message) }
     }
 
     /// The object of `/status`.
-    public func status() -> StreamerStatus { status(at: .now) }
+    public func status() -> StreamerStatus {
+        let now = Instant.now
+        lastAsked.store(now.nanoseconds, ordering: .relaxed)
+        return status(at: now)
+    }
 
     /// As `status()`, with liveness judged at `now`.
     func status(at now: Instant) -> StreamerStatus {
@@ -117,6 +130,7 @@ public final class Observations: Sendable {
 
     /// Sets every gauge to what it is now; called before the metrics are rendered.
     public func refreshMetrics() {
+        lastAsked.store(Instant.now.nanoseconds, ordering: .relaxed)
         let texts = texts.withLock { $0 }
         meters.lagBytes.record(Int64(clamping: lagByteCount(texts)))
         meters.lagSeconds.record(lagSeconds)

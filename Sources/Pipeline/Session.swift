@@ -109,7 +109,9 @@ final class Session {
         }
         try confirm()
         observations.retainedByteCount.store(window.byteCount, ordering: .relaxed)
-        if Instant.now.duration(since: lastInspectionAt) >= Self.inspectionInterval { inspect() }
+        let now = Instant.now
+        if now.duration(since: lastInspectionAt) >= Self.inspectionInterval { inspect() }
+        if observations.hasAnswered(at: now) { CodePages.giveBack() }
         if isReading, !hasRoom {
             if isServerShuttingDown() { throw .serverShuttingDown }
             // The checkpointer ends the walsender and waits for it; one that writes into a full socket does not hear that.
@@ -326,7 +328,11 @@ final class Session {
     /// Reads how PostgreSQL sees the slot. What cannot be read now stays as it was; a server from which nothing has come meanwhile either is not connected to.
     private func inspect() {
         lastInspectionAt = .now
-        defer { hasHeard = false }
+        defer {
+            hasHeard = false
+            // The first time, all of the start's.
+            CodePages.giveBack()
+        }
         do throws(PostgresError) {
             if isSQLLost { try reconnectSQL() }
             guard let slot = try sql.slot(named: configuration.source.slot) else { return }

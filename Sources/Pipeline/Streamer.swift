@@ -208,7 +208,6 @@ public final class Streamer: Sendable {
             texts.isNATSConnected = link.connection.isConnected
         }
 
-        CodePages.giveBack()
         let window = RetainedWindow(byteLimit: configuration.delivery.inFlightBytes)
         let delivery = Delivery(
             Delivery.Start(
