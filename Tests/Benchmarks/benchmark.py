@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "EndToEnd"))
 import backlog  # noqa: E402
 import chart  # noqa: E402
 import latency  # noqa: E402
+import memory  # noqa: E402
 from administrator import Refused  # noqa: E402
 from cases import CASES, GROWTH, Case  # noqa: E402
 from deployment import Pair  # noqa: E402
@@ -63,6 +64,14 @@ class Run:
         measured = [self._measure(case.scaled(self.options.scale), pair, ["streamer"]) for case in GROWTH]
         results = self.results["growth"] = [result for result in measured if result]
         print(_growth_table(results, pair), flush=True)
+
+    def memory(self, pair: Pair) -> None:
+        """Peak memory as time goes by, and while nats-server is paused, as a table."""
+        try:
+            results = self.results["memory"] = memory.measure(pair, self.options.scale, self._tell)
+        except _FAILURES as error:
+            return self._complain(f"memory, {pair}", error)
+        print(memory.table(results) + "\n", flush=True)
 
     def latency(self, pairs: list[Pair]) -> None:
         """COMMIT returned → received, as a table."""
@@ -197,6 +206,7 @@ examples: deploy/benchmark --json results.json --svg backlog.svg
     parser.add_argument("--latency-seconds", type=_number(int), default=latency.SECONDS, metavar="N",
                         help=f"of each rate (default: {latency.SECONDS})")
     parser.add_argument("--growth", action="store_true", help="how cost grows with the backlog, with tables, with columns")
+    parser.add_argument("--memory", action="store_true", help="peak memory after 2 and 20 million events, and with nats-server paused")
     parser.add_argument("--json", type=Path, metavar="FILE", help="all figures of all rounds")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="a chart of the cases")
     options = parser.parse_args()
@@ -236,6 +246,8 @@ def main() -> None:
             run.latency(list(dict.fromkeys(pair for _, pair in plan)))
         if options.growth:
             run.growth((options.pairs or [NEWEST])[0])
+        if options.memory:
+            run.memory((options.pairs or [NEWEST])[0])
     finally:
         run.write()
     if run.complaints:

@@ -36,6 +36,17 @@ import WAL
         }
     }
 
+    @Test func anAnswerIsCleanedUpAfterOnceAndNotAtOnce() {
+        let observations = connected()
+        #expect(!observations.hasAnswered(at: .now + .seconds(9)))
+        _ = observations.status()
+        #expect(!observations.hasAnswered(at: .now))
+        #expect(observations.hasAnswered(at: .now + .seconds(9)))
+        #expect(!observations.hasAnswered(at: .now + .seconds(9)))
+        observations.refreshMetrics()
+        #expect(observations.hasAnswered(at: .now + .seconds(9)))
+    }
+
     @Test func aStandbyIsReadyAndAStoppedOneIsNot() {
         let observations = observations()
         observations.texts.withLock { $0.role = .standby }
