@@ -21,7 +21,7 @@ import Testing
             max_age_day = 3
 
             [delivery]
-            atomic = "auto"
+            atomic = "on"
 
             [events]
             columns = 3
@@ -43,7 +43,7 @@ import Testing
                       slotstream.toml:10: transport.transport = "postgres": must be "nats"
                       slotstream.toml:13: transport.nats.jetstream.dedup_window_minutes = 61: must be an integer from 1 to 60
                       slotstream.toml:14: transport.nats.jetstream.max_age_day: unknown key; did you mean transport.nats.jetstream.max_age_days?
-                      slotstream.toml:17: delivery.atomic = "auto": not in this version, which takes "off" only
+                      slotstream.toml:17: delivery.atomic = "on": must be one of "off", "auto"
                       slotstream.toml:20: events.columns: must be a table
                       slotstream.toml:21: events."odd.key": unknown key
                       env SLOTSTREAM_LOG_LEVEL: log.level = "loud": must be one of "trace", "debug", "info", "notice", "warning", "error"

@@ -28,6 +28,7 @@ import Testing
         + Line.all("events.exclude", "[\"a.b\"]", "[\"*.*:*\"]", "[\"a.b:TRUNCATE\"]", "[\"a.b.c:INSERT\"]")
         + Line.all("replay.window", "0", "\"0\"", "\"0s\"", "\"14d\"")
         + Line.all("http.listen", "\"\"", "\"0.0.0.0:80\"", "\"localhost:0\"", "\"[::]:65535\"")
+        + Line.all("delivery.atomic", "\"off\"", "\"auto\"")
         + Line.all("delivery.in_flight_bytes", "1", "\"1\"", "\"2GiB\"")
 
     static let refused: [Line] =
@@ -90,6 +91,7 @@ import Testing
             "events.columns.mask", "{ \"tb_user\" = { a = \"hmac\" } }", "{ \"public.tb_user\" = \"hmac\" }",
             "{ \"public.tb_user\" = {} }", "{ \"public.tb_user\" = { a = \"HMAC\" } }",
             "{ \"public.tb_user\" = { a = \"***\" } }", "{ \"public.tb_user\" = { a = 1 } }")
+        + Line.all("delivery.atomic", "\"on\"", "true", "\"\"")
         + Line.all("delivery.in_flight_messages", "0", "-1", "1000001")
         + Line.all("delivery.in_flight_bytes", "0", "-1", "\"1TiB\"", "\"1 MiB\"")
         + Line.all("delivery.ack_timeout", "\"0\"", "\"99ms\"", "\"2h\"")
@@ -115,10 +117,7 @@ import Testing
         #expect(complaint.contains(": must be "))
     }
 
-    @Test(
-        arguments: [
-            Line.all("source.streaming", "\"on\"", "\"parallel\""), Line.all("delivery.atomic", "\"auto\""),
-        ].flatMap { $0 })
+    @Test(arguments: Line.all("source.streaming", "\"on\"", "\"parallel\""))
     func saysThatThisVersionDoesNotHave(_ line: Line) {
         #expect(
             Loading("\(line)\n").complaints == [
