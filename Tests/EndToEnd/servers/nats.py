@@ -94,12 +94,15 @@ class Nats:
         return ",".join(f"nats://127.0.0.1:{asked.port}" for asked in self._askers or self.servers)
 
     def start(self) -> None:
-        """Starts what does not run and waits until JetStream answers."""
+        """Starts what does not run and waits until JetStream answers; a new cluster, until it has a place for three replicas."""
+        is_new = not any((server.folder / "jetstream").exists() for server in self.servers)
         for server in self.servers:
             if not server.running:
                 server.launch()
         if self._outside:
             self.wait_ready()
+            if is_new and self.replicas > 1:
+                wait_until(lambda: asyncio.run(self._places()), 60, f"{self.label} places replicas", 0.1)
         else:
             log = self.servers[0].log
             wait_until(lambda: "Server is ready" in log.read_text(), 30, f"nats-server is ready: {log}")
@@ -118,6 +121,17 @@ class Nats:
             finally:
                 await connection.close()
         return True
+
+    async def _places(self) -> bool:
+        """A leader answers before it has heard of every server: until then it finds no place for a stream's replicas."""
+        connection = await nats.connect(f"nats://127.0.0.1:{self.servers[0].port}", allow_reconnect=False, connect_timeout=2,
+                                        error_cb=_ignore)
+        try:
+            context = connection.jetstream(timeout=5)
+            await context.add_stream(name="placed", subjects=["placed"], num_replicas=self.replicas, storage="memory")
+            return await context.delete_stream("placed")
+        finally:
+            await connection.close()
 
     def put_proxies_between(self) -> None:
         """Restarts a cluster with its routes through proxies, so that they can be cut; clients still reach every server at its
