@@ -44,7 +44,8 @@ public struct AckBatch: Sendable {
     }
 
     /// Adds a stored run, merged with the one before where they touch.
-    mutating func appendStored(_ first: UInt64, _ last: UInt64, limit: Int) {
+    /// - Returns: Whether the last run now ends with it; if not, it found no room.
+    mutating func appendStored(_ first: UInt64, _ last: UInt64, limit: Int) -> Bool {
         let end = stored.count - 1
         if end >= 0, stored[end].last < first, stored[end].last + 1 == first {
             stored[end].last = last
@@ -52,6 +53,14 @@ public struct AckBatch: Sendable {
             stored.append(StoredRange(first: first, last: last))
         } else {
             droppedCount += 1
+            return false
         }
+        return true
+    }
+
+    /// Moves the last run's end on.
+    mutating func extendLastStored(to last: UInt64) {
+        guard !stored.isEmpty else { return }
+        stored[stored.count - 1].last = last
     }
 }

@@ -2,12 +2,12 @@ import Synchronization
 
 /// Where the acks of a connection are collected until the delivery thread drains them.
 ///
-/// Tokens are the sequence numbers that the messages must get. The good case costs one short lock: an ack from the
-/// configured stream, with `sequence == token` and no `duplicate`, extends the last ``StoredRange``. Everything else is
-/// kept as a ``PublishOutcome``. Tokens with ``controlBit`` are control publishes (the checkpoint record): they are
+/// Tokens are the sequence numbers that the messages must get. The good case, an ack from the configured stream with
+/// `sequence == token` and no `duplicate`, extends the last ``StoredRange``; but for the first after each drain that is
+/// one atomic exchange, without the lock. Everything else is kept as a ``PublishOutcome``. Tokens with ``controlBit`` are control publishes (the checkpoint record): they are
 /// always delivered one by one, whatever epoch it is.
 ///
-/// Filled on libnats' delivery thread, drained on any other.
+/// Filled on one thread (libnats' delivery thread of the inbox), drained on any other.
 public final class AckMailbox: Sendable {
     /// The bit that marks a token as one of a control publish.
     public static let controlBit: UInt64 = 1 << 63
@@ -28,6 +28,11 @@ public final class AckMailbox: Sendable {
     private let controlStream: StreamNameMatch?
     private let wake: @Sendable () -> Void
     private let state = Mutex(State())
+    /// The end of the last stored range as long as it may be extended without the lock, 0 otherwise. Who holds the lock
+    /// opens and closes it; who fills the mailbox moves it on, from the very value it read, so that after a close it fails.
+    private let openEnd = Atomic<UInt64>(0)
+    /// The epoch that the open range belongs to. Written and read by who fills the mailbox.
+    private let openEpoch = Atomic<UInt32>(0)
 
     /// A mailbox for acks of `stream` and, for control publishes, of `controlStream` (nil: any).
     ///
@@ -44,6 +49,7 @@ public final class AckMailbox: Sendable {
     public func beginEpoch(_ epoch: UInt32) {
         state.withLock { state in
             guard state.epoch != epoch else { return }
+            closeRange(&state)
             state.epoch = epoch
             let control = state.batch.outcomes.filter(\.isControl)
             let staleCount = state.batch.stored.count + state.batch.outcomes.count - control.count
@@ -58,6 +64,7 @@ public final class AckMailbox: Sendable {
     public func drain(into batch: inout AckBatch) {
         batch.removeAll()
         state.withLock { state in
+            closeRange(&state)
             swap(&state.batch, &batch)
             state.controlOutcomeCount = 0
             state.isWakeDue = true
@@ -122,9 +129,14 @@ public final class AckMailbox: Sendable {
     }
 
     private func postStored(_ epoch: UInt32, first: UInt64, last: UInt64) {
+        if extendRange(epoch, first: first, last: last) { return }
         let isFirst = state.withLock { state in
             if epoch == state.epoch {
-                state.batch.appendStored(first, last, limit: Self.outcomeLimit)
+                closeRange(&state)
+                if state.batch.appendStored(first, last, limit: Self.outcomeLimit) {
+                    openEpoch.store(epoch, ordering: .relaxed)
+                    openEnd.store(last, ordering: .releasing)
+                }
             } else {
                 state.batch.staleAckCount += 1
             }
@@ -132,5 +144,19 @@ public final class AckMailbox: Sendable {
             return state.isWakeDue
         }
         if isFirst { wake() }
+    }
+
+    /// Whether the open range was one that ends before `first`, and now ends with `last`. Nobody needs to be woken: that
+    /// was done when it was opened, and a drain since would have closed it.
+    private func extendRange(_ epoch: UInt32, first: UInt64, last: UInt64) -> Bool {
+        let end = openEnd.load(ordering: .acquiring)
+        guard end != 0, end < first, end + 1 == first, openEpoch.load(ordering: .relaxed) == epoch else { return false }
+        return openEnd.compareExchange(expected: end, desired: last, ordering: .acquiringAndReleasing).exchanged
+    }
+
+    /// Takes the open range's end into the batch. With the lock held.
+    private func closeRange(_ state: inout State) {
+        let end = openEnd.exchange(0, ordering: .acquiringAndReleasing)
+        if end != 0 { state.batch.extendLastStored(to: end) }
     }
 }

@@ -7,6 +7,9 @@ import Synchronization
 /// nothing once the connection was closed. That holds no C call to a promise about its last callback: in 3.4.1 neither
 /// `natsConnection_Destroy` nor the closed callback is the end, because a read loop that closed the connection itself
 /// goes on parsing what it has read and may post an error after "closed". Numbers are not used twice.
+///
+/// The inbox is the exception, because a lookup for each ack would take a lock for each: its subscription is given the
+/// state itself, and gives it back in the one callback that libnats promises to be a subscription's last.
 enum CallbackRegistry {
     private struct Entries {
         var last: UInt = 0
@@ -40,12 +43,24 @@ enum CallbackRegistry {
 
     // The C entry points. Each copies what it needs, hands it on and returns.
 
-    /// An ack, or the answer to a request. On the inbox's delivery thread.
+    /// An ack, or the answer to a request. On the inbox's delivery thread, with a ``retained(_:)`` state.
     static let received: natsMsgHandler = { _, _, message, closure in
         guard let message else { return }
         let handle = MessageHandle(message)
-        CallbackRegistry.state(closure)?.received(handle)
+        guard let closure else { return }
+        Unmanaged<ConnectionState>.fromOpaque(closure).takeUnretainedValue().received(handle)
     }
+
+    /// The inbox's delivery thread is done: nothing is received any more.
+    static let inboxEnded: natsOnCompleteCB = { closure in
+        if let closure { release(closure) }
+    }
+
+    /// `state` for the inbox's callbacks, alive until ``release(_:)``.
+    static func retained(_ state: ConnectionState) -> UnsafeMutableRawPointer { Unmanaged.passRetained(state).toOpaque() }
+
+    /// Takes back what ``retained(_:)`` gave.
+    static func release(_ closure: UnsafeMutableRawPointer) { Unmanaged<ConnectionState>.fromOpaque(closure).release() }
 
     /// The connection broke. On libnats' callback thread, like those below.
     static let disconnected: natsConnectionHandler = { _, closure in

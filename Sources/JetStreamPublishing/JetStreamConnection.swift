@@ -36,7 +36,7 @@ public final class JetStreamConnection: Sendable {
         do throws(JetStreamError) {
             let setup = try OptionsHandle.make(options, registration: registration)
             let pointer = try Self.connected(setup, options)
-            handle = try Self.subscribed(pointer, registration, options)
+            handle = try Self.subscribed(pointer, state, options)
             guard let scratch = PublishScratch(inbox: handle.inbox) else {
                 throw JetStreamError.client(status: "no memory", operation: "connect")
             }
@@ -191,17 +191,21 @@ public final class JetStreamConnection: Sendable {
 
     /// Subscribes the inbox and waits until the server has agreed to it.
     private static func subscribed(
-        _ connection: OpaquePointer, _ registration: UInt, _ options: JetStreamConnectionOptions
+        _ connection: OpaquePointer, _ state: ConnectionState, _ options: JetStreamConnectionOptions
     ) throws(JetStreamError) -> ConnectionHandle {
         var subscription: OpaquePointer?
         do throws(JetStreamError) {
             let inbox = try Inbox.make()
+            let closure = CallbackRegistry.retained(state)
+            let status = natsConnection_Subscribe(
+                &subscription, connection, inbox + ".*", CallbackRegistry.received, closure)
+            guard status == NATS_OK, let open = subscription else {
+                CallbackRegistry.release(closure)
+                throw NatsStatus.error(status, "subscribe the inbox")
+            }
+            // Fails only if the connection has been given up meanwhile; a callback may be running, so the state stays.
             try NatsStatus.check(
-                natsConnection_Subscribe(
-                    &subscription, connection, inbox + ".*", CallbackRegistry.received,
-                    CallbackRegistry.closure(registration)),
-                "subscribe the inbox")
-            guard let open = subscription else { throw .client(status: "no subscription", operation: "connect") }
+                natsSubscription_SetOnCompleteCB(open, CallbackRegistry.inboxEnded, closure), "subscribe the inbox")
             // An ack that libnats threw away because we were slow would look like one that never came.
             try NatsStatus.check(natsSubscription_SetPendingLimits(open, -1, -1), "subscribe the inbox")
             try NatsStatus.check(

@@ -101,6 +101,11 @@ enum FailurePolicy {
         case .api(_, JetStreamErrorCode.accountResourcesExceeded, _, let operation)
         where !operation.hasPrefix("$JS.API.STREAM.CREATE"):
             .retry(hint: "The account's JetStream storage is full: raise its limit")
+        // A cluster that comes up says so until its last server has.
+        case .api(_, JetStreamErrorCode.noSuitablePeers, _, _):
+            .retry(
+                hint:
+                    "The cluster has fewer servers ready than transport.nats.jetstream.replicas: bring them up, or lower it")
         case .api(_, JetStreamErrorCode.replicasNotSupported, _, _):
             .stop(.configuration, remedy: "The server is no cluster: set transport.nats.jetstream.replicas = 1")
         case .api(let code, _, _, _):

@@ -79,6 +79,49 @@ struct AckMailboxTests {
         #expect(batch.staleAckCount == 3)
     }
 
+    @Test func whatWasOpenWhenTheEpochEndedIsNotExtended() {
+        stored(1)
+        stored(2)
+        mailbox.beginEpoch(4)
+        stored(3)
+        stored(3, epoch: 4)
+        stored(4)
+        stored(4, epoch: 4)
+        let batch = drained()
+        #expect(batch.stored == [StoredRange(first: 3, last: 4)])
+        // Of epoch 3: the range, and two acks.
+        #expect(batch.staleAckCount == 3)
+    }
+
+    /// One fills, one drains, as libnats' thread and ours do: everything arrives once, in order, each time after one wake.
+    @Test func drainingWhileAcksComeLosesNone() async {
+        let last: UInt64 = 200_000
+        let mailbox = self.mailbox
+        let filling = Task.detached {
+            for token in UInt64(1)...last {
+                let bytes = Array(#"{"stream":"events","seq":\#(token)}"#.utf8)
+                bytes.withUnsafeBufferPointer { mailbox.receive(AckReply(epoch: 3, token: token), body: $0) }
+                if token % 1_000 == 0 { await Task.yield() }
+            }
+        }
+        var next: UInt64 = 1
+        var drainCount = 0
+        var batch = AckBatch()
+        while next <= last {
+            mailbox.drain(into: &batch)
+            drainCount += batch.isEmpty ? 0 : 1
+            for range in batch.stored {
+                #expect(range.first == next)
+                next = range.last + 1
+            }
+            await Task.yield()
+        }
+        await filling.value
+        #expect(next == last + 1)
+        #expect(drained().isEmpty)
+        #expect(drainCount == wakeCount.value)
+    }
+
     @Test func controlPublishesAreDeliveredOneByOneInAnyEpoch() {
         let token = AckMailbox.controlBit | 9
         receive(token, epoch: 0, #"{"stream":"KV_state","seq":41}"#)

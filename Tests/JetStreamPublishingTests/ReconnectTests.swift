@@ -29,6 +29,29 @@ struct ReconnectTests {
         #expect(info?.state.lastSequence == 1_500)
     }
 
+    /// Through a reconnect and with acks under way, so that libnats' threads are busy with it when it goes.
+    @Test(arguments: NatsServer.Version.allCases)
+    func nothingOfAConnectionIsLeftWhenItsOwnerIs(_ version: NatsServer.Version) throws {
+        let server = try NatsServer(version)
+        weak var mailbox: AckMailbox?
+        func live(_ first: UInt64) throws {
+            let client = try TestClient(server, stream: first == 1)
+            mailbox = client.mailbox
+            if first == 1 {
+                server.kill()
+                try client.awaitEvent("disconnected") { $0.isDisconnected }
+                try server.start()
+                try client.awaitEvent("reconnected") { $0.isReconnected }
+                try eventually("a leader") { (try? client.connection.streamInfo(TestClient.stream)) != nil }
+            }
+            try client.publish(first...(first + 999))
+        }
+        for round in UInt64(0)..<5 {
+            try live(round * 1_000 + 1)
+            try eventually("released") { mailbox == nil }
+        }
+    }
+
     @Test func aRequestUnderWayFailsWhenTheLinkBreaks() throws {
         let server = try NatsServer(.oldest)
         let client = try TestClient(server)

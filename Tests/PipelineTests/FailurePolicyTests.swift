@@ -106,6 +106,7 @@ import WAL
             (.api(code: 500, errCode: 0, description: "d", operation: "o"), .retry),
             (.api(code: 429, errCode: 10_167, description: "d", operation: "o"), .retry),
             (.api(code: 408, errCode: 0, description: "d", operation: "o"), .retry),
+            (.api(code: 400, errCode: 10_005, description: "no suitable peers", operation: "o"), .retry),
             (.api(code: 400, errCode: 10_052, description: "d", operation: "o"), .stop(.configuration)),
             (.payloadTooLarge(byteCount: 2, limit: 1), .stop(.poisonEvent)),
             (.invalidMessage("i"), .stop(.poisonEvent)), (.malformedResponse(operation: "o"), .retry),
