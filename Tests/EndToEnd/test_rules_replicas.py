@@ -1,5 +1,6 @@
 """Streams with three replicas: leaders that die, that wake, and what is believed only when it is read again."""
 
+import json
 import signal
 import time
 
@@ -8,7 +9,7 @@ import pytest
 from administrator import Administrator
 from deployment import Pair
 from servers.tools import wait_until
-from tenants import record_entries, stopped, tenant_maker, tenants  # noqa: F401
+from tenants import record_entries, refused, stopped, tenant_maker, tenants  # noqa: F401
 
 SUSPICION_SECONDS = 15
 
@@ -109,6 +110,21 @@ def test_a_deleted_stream_is_believed_lost_only_after_it_was_read_again(tenant):
     tenant.streamer.start(wait=False)
     stopped(tenant.streamer, 73, "stream_missing", seconds=60)
     assert time.monotonic() - began >= SUSPICION_SECONDS
+
+
+def test_a_cluster_with_too_few_servers_is_waited_for(one_pair, tenants):
+    """What a cluster of five says until the fourth and the fifth have come up."""
+    tenant = tenants(Pair(one_pair.postgres, "2.15.1-R3"), setup=False)
+    wanting = tenant.another({"transport.nats.jetstream": {"replicas": 5}})
+    refused(wanting, 69, "unreachable", "setup")
+    wanting.start(wait=False)
+    wait_until(lambda: len([entry for entry in record_entries(wanting, "interrupted, trying again")
+                            if "lower it" in json.dumps(entry)]) > 1, 60, "it says why, and tries again")
+    assert wanting.terminate() == 0
+    tenant.streamer.start()
+    tenant.commit(1)
+    tenant.wait_confirmed()
+    tenant.require_exact(1)
 
 
 def test_nothing_is_declared_lost_without_a_majority(tenant):
