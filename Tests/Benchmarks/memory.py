@@ -9,9 +9,9 @@ minute while rows were committed. No figure fails anything; a stream that does n
 
 import argparse
 import sys
-import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "EndToEnd"))
@@ -28,60 +28,71 @@ _FIRST_EVENTS, _LAST_EVENTS = 2_000_000, 20_000_000
 _PAUSE_SECONDS = 60
 _PAUSED_EVENTS = 600_000
 
-
-def _filler(deployment: Deployment, events: int) -> threading.Thread:
-    """Commits so many rows, in transactions of some thousands; not yet started."""
-    procedure = (f"CREATE OR REPLACE PROCEDURE fill(count INT) LANGUAGE plpgsql AS $$ BEGIN FOR n IN 1..count LOOP "
-                 "INSERT INTO tb_order (identifier, items, shipping_address, status) "
-                 "SELECT gen_random_uuid(), ARRAY['sku-1'], '1 Main Street', 'pending' "
-                 f"FROM generate_series(1, {_TRANSACTION_ROWS}); COMMIT; END LOOP; END $$")
-    deployment.postgres.run(procedure)
-    count = max(1, events // _TRANSACTION_ROWS)
-    return threading.Thread(target=deployment.postgres.run, args=(f"CALL fill({count})",), daemon=True)
+_FILL = f"""
+CREATE PROCEDURE fill(count INT) LANGUAGE plpgsql AS $$ BEGIN FOR n IN 1..count LOOP
+    INSERT INTO tb_order (identifier, items, shipping_address, status)
+        SELECT gen_random_uuid(), ARRAY['sku-1'], '1 Main Street', 'pending' FROM generate_series(1, {_TRANSACTION_ROWS});
+    COMMIT;
+END LOOP; END $$"""
 
 
-def _wait_stored(deployment: Deployment, events: int) -> None:
+def _scaled(events: int, scale: float) -> int:
+    """So many times the events, in whole transactions."""
+    return max(1, round(events * scale / _TRANSACTION_ROWS)) * _TRANSACTION_ROWS
+
+
+def _wait_stored(deployment: Deployment, events: int, filled: Future) -> None:
+    """Waits until the stream ends with this event; fails as soon as it never will."""
     administrator = Administrator(deployment.nats.url)
-    wait_until(lambda: administrator.state(NAME)["last_seq"] >= events, 3600, f"{events} events are stored", 0.2)
+
+    def stored() -> bool:
+        assert deployment.streamer.running, f"the streamer ended: {deployment.streamer.last_words()}"
+        assert not filled.done() or not filled.exception(), f"no more rows are committed: {filled.exception()}"
+        return administrator.state(NAME)["last_seq"] >= events
+
+    wait_until(stored, 3600, f"{events:,} events are stored", 0.2)
 
 
 def measure(pair: Pair, scale: float, tell: Callable[[str], None]) -> list[dict]:
     """One dict a figure: `what`, `events` so far, `peak_memory` in bytes."""
     results = []
-    deployment = Deployment(pair, prepare=demo_schema, overrides={"log": {"level": "info"}})
+    overrides = {"log": {"level": "info"}, "transport.nats.jetstream": {"max_bytes": -1}}
+    deployment = Deployment(pair, prepare=demo_schema, overrides=overrides)
+
+    def note(what: str, events: int) -> None:
+        peak = deployment.streamer.peak_memory()
+        results.append({"what": what, "events": events, "peak_memory": peak, "postgres": pair.postgres, "nats": pair.nats})
+        tell(f"memory, {pair}: {what}: {peak / 2**20:.1f} MB")
+
+    first, last, paused = (_scaled(events, scale) for events in (_FIRST_EVENTS, _LAST_EVENTS, _PAUSED_EVENTS))
+    pause_seconds = max(5, _PAUSE_SECONDS * scale)
+    pool = ThreadPoolExecutor()
+
+    def fill(events: int) -> Future:
+        return pool.submit(deployment.postgres.run, f"CALL fill({events // _TRANSACTION_ROWS})")
+
     try:
+        deployment.postgres.run(_FILL)
         deployment.streamer.start()
-
-        def note(what: str, events: int) -> None:
-            peak = deployment.streamer.peak_memory()
-            results.append({"what": what, "events": events, "peak_memory": peak, "postgres": pair.postgres, "nats": pair.nats})
-            tell(f"memory, {pair}: {what}: {peak / 2**20:.1f} MB")
-
         note("started", 0)
-        first, last = (max(_TRANSACTION_ROWS, int(events * scale) // _TRANSACTION_ROWS * _TRANSACTION_ROWS)
-                       for events in (_FIRST_EVENTS, _LAST_EVENTS))
-        filler = _filler(deployment, last)
-        filler.start()
-        _wait_stored(deployment, first)
-        note(f"{first:,} events", first)
-        _wait_stored(deployment, last)
-        filler.join()
-        note(f"{last:,} events", last)
-        paused = max(_TRANSACTION_ROWS, int(_PAUSED_EVENTS * scale) // _TRANSACTION_ROWS * _TRANSACTION_ROWS)
-        filler = _filler(deployment, paused)
+        filled = fill(last)
+        for events in (first, last):
+            _wait_stored(deployment, events, filled)
+            note(f"{events:,} events", events)
         deployment.nats.pause()
         try:
-            filler.start()
-            time.sleep(max(5, _PAUSE_SECONDS * scale))
+            filled = fill(paused)
+            time.sleep(pause_seconds)
         finally:
             deployment.nats.resume()
-        filler.join()
-        _wait_stored(deployment, last + paused)
-        note(f"nats-server paused for {max(5, _PAUSE_SECONDS * scale):.0f} s, {paused:,} events more", last + paused)
-        if not deployment.streamer.running:
-            raise VoidMeasurement(f"the streamer ended: {deployment.streamer.last_words()}")
+        _wait_stored(deployment, last + paused, filled)
+        note(f"nats-server paused for {pause_seconds:.0f} s, {paused:,} events more", last + paused)
+        state = Administrator(deployment.nats.url).state(NAME)
+        if not state["messages"] == state["last_seq"] == last + paused:
+            raise VoidMeasurement(f"the stream must hold {last + paused:,} messages: {state}")
     finally:
         deployment.close()
+        pool.shutdown()
         deployment.remove()
     return results
 
