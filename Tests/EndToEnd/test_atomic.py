@@ -21,6 +21,15 @@ def _batched(events) -> int:
     return sum(event.batch is not None and event.batch[1] > 1 for event in events)
 
 
+def _events(tenant, count: int, seconds: float = 60):
+    """What is stored, once the rows 1 to `count` are, each once and in order, and confirmed."""
+    tenant.wait_stored(count, seconds)
+    tenant.wait_confirmed()
+    events = tenant.read()
+    assert [event.json["entity"]["n"] for event in events] == list(range(1, count + 1))
+    return events
+
+
 def test_the_stream_is_equal_and_never_torn_whatever_breaks(atomic_pair, deploy, seed, seconds, report):  # noqa: F811
     deployment = deploy(atomic_pair, overrides=ATOMIC)
     with EndWatcher(deployment.nats.url) as watcher:
@@ -51,10 +60,7 @@ def test_what_a_batch_can_hold_is_never_seen_in_part(one_pair, tenants):  # noqa
             tenant.run(f"INSERT INTO tb_item SELECT n, 'row' FROM generate_series({start + 1}, {start + 600}) AS n")
         tenant.wait_stored(60_000, 120)
     watcher.require_whole(20)
-    tenant.wait_confirmed()
-    events = tenant.read()
-    assert [event.json["entity"]["n"] for event in events] == list(range(1, 60_001))
-    assert all(event.batch for event in events)
+    assert all(event.batch for event in _events(tenant, 60_000))
 
 
 def test_a_transaction_that_no_batch_holds_is_chained_and_marked_by_last(one_pair, tenants):  # noqa: F811
@@ -62,10 +68,7 @@ def test_a_transaction_that_no_batch_holds_is_chained_and_marked_by_last(one_pai
     tenant.streamer.start()
     tenant.run("INSERT INTO tb_item SELECT n, 'row' FROM generate_series(1, 3000) AS n")
     tenant.run("INSERT INTO tb_item VALUES (3001, 'a'), (3002, 'b')")
-    tenant.wait_stored(3002)
-    tenant.wait_confirmed()
-    events = tenant.read()
-    assert [event.json["entity"]["n"] for event in events] == list(range(1, 3003))
+    events = _events(tenant, 3002)
     assert [event.sequence for event in events if event.json["transaction"]["last"]] == [3000, 3002]
     assert [event.batch is not None for event in events] == [False] * 3000 + [True] * 2
 
@@ -84,8 +87,7 @@ def test_a_batch_that_is_given_up_in_the_middle_is_sent_again(one_pair, tenants)
         streamer.process.send_signal(signal.SIGCONT)
         tenant.wait_stored(600, 60)
     assert not watcher.torn
-    tenant.wait_confirmed()
-    assert [event.json["entity"]["n"] for event in tenant.read()] == list(range(1, 601))
+    _events(tenant, 600)
 
 
 def test_a_batch_whose_sender_dies_leaves_nothing(one_pair, tenants):  # noqa: F811
@@ -95,10 +97,7 @@ def test_a_batch_whose_sender_dies_leaves_nothing(one_pair, tenants):  # noqa: F
     streamer.wait_ready()
     tenant.run("INSERT INTO tb_item SELECT n, repeat('x', 2000) FROM generate_series(1, 600) AS n")
     failpoints.recover(streamer, "kill")
-    tenant.wait_stored(600)
-    tenant.wait_confirmed()
-    events = tenant.read()
-    assert [event.json["entity"]["n"] for event in events] == list(range(1, 601))
+    events = _events(tenant, 600)
     assert {event.batch[0] for event in events} == {events[0].batch[0]}
 
 
@@ -112,9 +111,7 @@ def test_an_ack_that_is_lost_is_settled_by_the_stream(one_pair, tenants):  # noq
     failpoints.recover(streamer, "kill")
     streamer.wait_ready()
     tenant.run("INSERT INTO tb_item VALUES (11, 'a'), (12, 'b')")
-    tenant.wait_stored(12)
-    tenant.wait_confirmed()
-    assert [event.json["entity"]["n"] for event in tenant.read()] == list(range(1, 13))
+    _events(tenant, 12)
 
 
 def test_where_the_stream_takes_no_batches_messages_are_chained_and_it_is_said(one_pair, tenants):  # noqa: F811
@@ -135,10 +132,7 @@ def test_a_stream_that_takes_no_batches_any_more_is_gone_on_with(one_pair, tenan
     tenant.wait_stored(2)
     tenant.administrator.update(tenant.name, allow_atomic=False)
     tenant.run("INSERT INTO tb_item VALUES (3, 'a'), (4, 'b')")
-    tenant.wait_stored(4)
-    tenant.wait_confirmed()
-    events = tenant.read()
-    assert [(event.json["entity"]["n"], event.batch is not None) for event in events] == [(1, True), (2, True), (3, False), (4, False)]
+    assert [event.batch is not None for event in _events(tenant, 4)] == [True, True, False, False]
 
 
 def test_an_older_server_gets_chained_messages(oldest_pair, tenants):  # noqa: F811
@@ -157,11 +151,7 @@ def test_the_beginning_of_a_transaction_does_not_hold_up_the_stop(one_pair, tena
     failpoints.start(streamer, "reading", "terminate", 200)
     streamer.wait_ready()
     tenant.run("INSERT INTO tb_item SELECT n, 'row' FROM generate_series(1, 600) AS n")
-    began = time.monotonic()
     assert streamer.wait(60) == 0
-    assert time.monotonic() - began < 60
     assert tenant.last_sequence() in (0, 600)
     streamer.start()
-    tenant.wait_stored(600)
-    tenant.wait_confirmed()
-    assert [event.json["entity"]["n"] for event in tenant.read()] == list(range(1, 601))
+    _events(tenant, 600)

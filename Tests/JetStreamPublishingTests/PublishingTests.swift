@@ -205,10 +205,25 @@ struct PublishingTests {
         try client.awaitStored(1...9)
     }
 
-    private func publishBatch(_ client: TestClient, batch: UInt64, sequences: ClosedRange<UInt64>) throws {
+    @Test func aBatchWithAnIDThatTheStreamKnowsIsRefusedWhole() throws {
+        let server = try NatsServer(.newest)
+        let client = try TestClient(server, stream: false)
+        try client.createStream(atomic: true)
+        try client.publish(1)
+        try publishBatch(client, batch: 1, sequences: 2...6, ids: [2, 3, 1, 5, 6])
+        try eventually("a refusal") { client.outcomes.count == 1 }
+        guard case .refused(token: 6, errCode: JetStreamErrorCode.batchDuplicate, _, _) = client.outcomes.first else {
+            throw TestFailure("\(client.outcomes)")
+        }
+        #expect(try client.connection.streamInfo(TestClient.stream)?.state.lastSequence == 1)
+    }
+
+    private func publishBatch(
+        _ client: TestClient, batch: UInt64, sequences: ClosedRange<UInt64>, ids: [UInt64]? = nil
+    ) throws {
         for (index, sequence) in sequences.enumerated() {
             let subject = Array("shop.Order.INSERT".utf8)
-            let id = Array("id-\(sequence)".utf8)
+            let id = Array("id-\(ids?[index] ?? sequence)".utf8)
             try client.connection.publish(
                 subject: subject.span, messageID: id.span, payload: id.span,
                 expectedLastSequence: sequences.lowerBound - 1, token: sequences.upperBound, epoch: TestClient.epoch,

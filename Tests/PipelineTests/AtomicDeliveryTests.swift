@@ -123,12 +123,7 @@ import WAL
         // A predecessor without batches got as far as the first event of three.
         let other = try server.connect()
         defer { other.connection.close() }
-        let id = Array(RecoveryFacts.id(LSN(0x1001), 1, xid: 7).description.utf8)
-        let payload: [UInt8] = []
-        try other.connection.publish(
-            subject: Array("p.x".utf8).span, messageID: id.span, payload: payload.span, expectedLastSequence: 0,
-            token: 1, epoch: 0)
-        try other.connection.flush(timeout: .seconds(5))
+        try publish(1, ordinal: 1, at: 1, over: other)
         try append(1, of: 3, to: rig)
         try append(2, of: 2, to: rig)
         try rig.start()
@@ -136,6 +131,55 @@ import WAL
         let stored = try self.stored()
         #expect(stored.map(\.transaction) == [1, 1, 1, 2, 2])
         #expect(stored.map { $0.batch != nil } == [false, false, false, true, true])
+    }
+
+    /// The stream knows the id until its duplicate window is over, and refuses the whole batch (10201) until then.
+    @Test func aBatchWithAnIDThatTheStreamKnowsIsStoredOnceItHasForgottenIt() throws {
+        let rig = try DeliveryRig(server, isAtomic: true, duplicateWindow: .seconds(2))
+        let other = try server.connect()
+        defer { other.connection.close() }
+        try publish(2, ordinal: 2, at: 1, over: other)
+        try publish(1, ordinal: 1, at: 2, over: other)
+        try append(1, of: 1, to: rig)
+        try append(2, of: 3, to: rig)
+        try rig.start()
+        try eventually("all is stored") { rig.window.retainedCount == 0 }
+        let stored = try self.stored()
+        #expect(stored.map(\.transaction) == [2, 1, 2, 2, 2])
+        #expect(stored.map(\.ordinal) == [2, 1, 1, 2, 3])
+        #expect(rig.observations.resynchronisationCount.load(ordering: .relaxed) > 1)
+        #expect(rig.failure == nil)
+    }
+
+    /// Batches that were begun and never ended hold a place each, until the server gives them up.
+    @Test func aBatchThatFindsNoPlaceIsSentUntilItDoes() throws {
+        let narrow = try NatsServer(
+            isNewest: true, limits: "limits { batch { max_inflight_per_stream: 1, timeout: \"2s\" } }")
+        let rig = try DeliveryRig(narrow, isAtomic: true)
+        let other = try narrow.connect()
+        defer { other.connection.close() }
+        let text = Array("nobody's".utf8)
+        try other.connection.publish(
+            subject: Array("p.x".utf8).span, messageID: text.span, payload: text.span, expectedLastSequence: 0, token: 1,
+            epoch: 0, batch: BatchMember(batch: 77, ordinal: 1, isLast: false))
+        try other.connection.flush(timeout: .seconds(5))
+        try append(1, of: 3, to: rig)
+        try append(2, of: 2, to: rig)
+        try rig.start()
+        try eventually("all is stored") { rig.window.retainedCount == 0 }
+        #expect(try rig.storedNumbers() == [1, 1, 1, 2, 2])
+        #expect(rig.observations.resynchronisationCount.load(ordering: .relaxed) > 0)
+        #expect(rig.failure == nil)
+    }
+
+    /// Publishes an event as another writer would, to be stored at `sequence`; returns when the server has it.
+    private func publish(_ transaction: UInt64, ordinal: UInt64, at sequence: UInt64, over link: NATSLink) throws {
+        let id = Array(RecoveryFacts.id(LSN(0x1000 + transaction), ordinal, xid: 7).description.utf8)
+        let payload: [UInt8] = []
+        try link.connection.publish(
+            subject: Array("p.x".utf8).span, messageID: id.span, payload: payload.span, expectedLastSequence: sequence - 1,
+            token: sequence, epoch: 0)
+        try link.connection.flush(timeout: .seconds(5))
     }
 
     @Test func aServerThatTakesSmallerBatchesGetsSmallerOnes() throws {

@@ -25,7 +25,7 @@ final class DeliveryRig: @unchecked Sendable {
 
     init(
         _ server: NatsServer, checkpointInterval: Duration = .milliseconds(20), ackTimeout: Duration = .seconds(2),
-        byteLimit: Int = 1 << 20, isAtomic: Bool = false
+        byteLimit: Int = 1 << 20, isAtomic: Bool = false, duplicateWindow: Duration = .seconds(60)
     ) throws {
         self.server = server
         configuration = StreamerConfiguration(
@@ -35,7 +35,7 @@ final class DeliveryRig: @unchecked Sendable {
                 walSenderTimeoutMilliseconds: 3000),
             nats: server.options,
             stream: StreamConfiguration(
-                name: "S", subjectPrefix: "p", duplicateWindow: .seconds(60), allowAtomic: isAtomic), consumer: nil,
+                name: "S", subjectPrefix: "p", duplicateWindow: duplicateWindow, allowAtomic: isAtomic), consumer: nil,
             capture: CaptureConfiguration(),
             captureFunctions: CaptureFunctions(hmacSHA256: nil) { _, _ in },
             delivery: StreamerConfiguration.Delivery(
