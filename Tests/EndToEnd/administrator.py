@@ -5,11 +5,15 @@ import base64
 import json
 from dataclasses import dataclass
 
+import nats.errors
 import nats.js.errors
 
 import stream
 
 BUCKET = "slotstream"
+
+_REPEATABLE = ("STREAM.INFO.", "STREAM.MSG.GET.", "STREAM.NAMES", "STREAM.UPDATE.")
+_ATTEMPTS = 3
 
 
 class Refused(Exception):
@@ -45,8 +49,17 @@ class Administrator:
         return said
 
     def api(self, subject: str, **request) -> dict:
-        """A request to `$JS.API.<subject>`, by the server's own names; raises what it refuses."""
-        return self._request(f"$JS.API.{subject}", json.dumps(request).encode())
+        """A request to `$JS.API.<subject>`, by the server's own names; raises what it refuses.
+
+        A cluster that elects a leader leaves requests without an answer: those that may be repeated are."""
+        attempts = _ATTEMPTS if "," in self.url and subject.startswith(_REPEATABLE) else 1
+        while True:
+            attempts -= 1
+            try:
+                return self._request(f"$JS.API.{subject}", json.dumps(request).encode())
+            except nats.errors.TimeoutError:
+                if attempts == 0:
+                    raise
 
     # Streams
 

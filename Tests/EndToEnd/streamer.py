@@ -5,11 +5,15 @@ import os
 import re
 import signal
 import subprocess
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 from servers.tools import dying_with_us, free_port, slotstream_binary, wait_until
+
+# A server did not answer: "restarting is useful".
+_UNREACHABLE = 69
 
 
 def toml(tables: dict[str, dict]) -> str:
@@ -30,6 +34,8 @@ class Streamer:
         self.folder = folder
         folder.mkdir(parents=True)
         self.http = f"127.0.0.1:{free_port()}"
+        # More than one URL stands for a cluster.
+        self.is_clustered = "," in nats_url
         self.config = folder / "slotstream.toml"
         self.log = folder / "slotstream.log"
         self.prefix = prefix or []
@@ -50,9 +56,17 @@ class Streamer:
         self.config.write_text(toml(tables))
 
     def command(self, *arguments: str, expect: int | None = 0, seconds: float = 60) -> subprocess.CompletedProcess:
-        """Runs another command of the program to its end; fails unless it exits with `expect` (None: any)."""
-        done = subprocess.run([*self.prefix, str(self.binary), *arguments, "--config", str(self.config)],
-                              capture_output=True, text=True, cwd=self.folder, env=self.environment, timeout=seconds)
+        """Runs another command of the program to its end; fails unless it exits with `expect` (None: any).
+
+        A cluster that elects a leader leaves requests without an answer: then 69 says to try again, as is done here for a minute.
+        """
+        may_be_electing = self.is_clustered and expect not in (None, _UNREACHABLE)
+        deadline = time.monotonic() + 60
+        while True:
+            done = subprocess.run([*self.prefix, str(self.binary), *arguments, "--config", str(self.config)],
+                                  capture_output=True, text=True, cwd=self.folder, env=self.environment, timeout=seconds)
+            if done.returncode != _UNREACHABLE or not may_be_electing or time.monotonic() > deadline:
+                break
         said = f"slotstream {' '.join(arguments)} exited with {done.returncode}: {done.stderr[-3000:]}"
         assert expect is None or done.returncode == expect, said
         return done
