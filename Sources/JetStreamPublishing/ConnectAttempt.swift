@@ -13,7 +13,7 @@ final class ConnectAttempt: Sendable {
     }
 
     private let state = Mutex(State.running)
-    private let isFinished = DispatchSemaphore(value: 0)
+    private let isFinished = Latch()
 
     /// Connects with `setup`.
     /// - Returns: A `natsConnection` that the caller owns.
@@ -23,7 +23,7 @@ final class ConnectAttempt: Sendable {
         let attempt = ConnectAttempt()
         let limit = options.connectTimeout * (2 * options.urls.count) + options.wedgedAfter
         attempt.start(setup)
-        _ = attempt.isFinished.wait(timeout: limit.fromNow)
+        _ = attempt.isFinished.wait(limit)
         let result = attempt.state.withLock { state -> Result<UInt, JetStreamError>? in
             if case .finished(let result) = state { return result }
             state = .abandoned
@@ -66,7 +66,7 @@ final class ConnectAttempt: Sendable {
         if isAbandoned, case .success(let address) = result {
             natsConnection_Destroy(OpaquePointer(bitPattern: address))
         }
-        isFinished.signal()
+        isFinished.open()
     }
 }
 

@@ -1,5 +1,3 @@
-import Dispatch
-
 extension Duration {
     /// Whole milliseconds, rounded up, at least 0: the unit of libnats.
     var wholeMilliseconds: Int64 {
@@ -16,7 +14,4 @@ extension Duration {
         let (seconds, attoseconds) = bounded.components
         return UInt64(seconds) * 1_000_000_000 + UInt64(attoseconds / 1_000_000_000)
     }
-
-    /// This long from now.
-    var fromNow: DispatchTime { .now() + .nanoseconds(Int(nanoseconds)) }
 }

@@ -30,9 +30,9 @@ final class LockProbe: Sendable {
     /// Ends probing; when it returns no probe is under way, unless libnats is wedged.
     func stop() {
         isStopped.store(true, ordering: .releasing)
-        let isIdle = DispatchSemaphore(value: 0)
-        queue.async { isIdle.signal() }
-        while isIdle.wait(timeout: .now() + .milliseconds(100)) == .timedOut {
+        let isIdle = Latch()
+        queue.async { isIdle.open() }
+        while !isIdle.wait(.milliseconds(100)) {
             if isWedged { return }
         }
     }

@@ -1,4 +1,3 @@
-import Dispatch
 import Synchronization
 
 /// The requests that wait for their one answer, by the number in their reply subject.
@@ -12,19 +11,19 @@ final class PendingReplies: Sendable {
     final class Waiter: Sendable {
         fileprivate let subject: String
         fileprivate let answer = Mutex<Result<[UInt8], JetStreamError>?>(nil)
-        private let isAnswered = DispatchSemaphore(value: 0)
+        private let isAnswered = Latch()
 
         fileprivate init(subject: String) { self.subject = subject }
 
         /// Blocks until the answer is there or the time is over; nil in the latter case.
         func wait(_ timeout: Duration) -> Result<[UInt8], JetStreamError>? {
-            _ = isAnswered.wait(timeout: timeout.fromNow)
+            _ = isAnswered.wait(timeout)
             return answer.withLock { $0 }
         }
 
         fileprivate func set(_ result: Result<[UInt8], JetStreamError>) {
             answer.withLock { if $0 == nil { $0 = result } }
-            isAnswered.signal()
+            isAnswered.open()
         }
     }
 

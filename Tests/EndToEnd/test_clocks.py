@@ -197,13 +197,17 @@ def test_the_stream_is_in_commit_order_with_postgres_own_timestamps_while_its_wa
 
 # A deadline on CLOCK_REALTIME that a thread waits for moves when the clock is set: the kernel sees to it. libfaketime makes a
 # distance of it when the wait begins, so that its jumps touch no wait under way. This stand-in for the kernel looks at the
-# clock again and again while it waits; the clock is the machine's plus the nanoseconds in a file.
+# clock again and again while it waits; the clock is the machine's plus the nanoseconds in a file. A wait in slices is deaf
+# between two of them, so it counts what was signalled meanwhile.
 _KERNEL = r"""
 #define _GNU_SOURCE
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdatomic.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -253,14 +257,36 @@ static struct timespec next_look(long long left) {
     return at(kernel() + (left < 0 ? 0 : left < slice ? left : slice));
 }
 
+/* How often conditions were signalled; those that share a place wake each other's waiters, which may happen. */
+static atomic_ulong *signals(pthread_cond_t *condition) {
+    static atomic_ulong counts[1024];
+    return &counts[(uintptr_t)condition / 16 % 1024];
+}
+
+int pthread_cond_signal(pthread_cond_t *condition) {
+    static int (*_Atomic next)(pthread_cond_t *);
+    if (!next) next = dlsym(RTLD_NEXT, "pthread_cond_signal");
+    atomic_fetch_add(signals(condition), 1);
+    return next(condition);
+}
+
+int pthread_cond_broadcast(pthread_cond_t *condition) {
+    static int (*_Atomic next)(pthread_cond_t *);
+    if (!next) next = dlsym(RTLD_NEXT, "pthread_cond_broadcast");
+    atomic_fetch_add(signals(condition), 1);
+    return next(condition);
+}
+
 int pthread_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *mutex, const struct timespec *deadline) {
     long long end = deadline->tv_sec * second + deadline->tv_nsec;
     /* Too early for a date: the condition was made for the other clock. */
     if (end < kernel() / 2) return pthread_cond_clockwait(condition, mutex, CLOCK_MONOTONIC, deadline);
+    unsigned long before = atomic_load(signals(condition));
     for (;;) {
         struct timespec look = next_look(end - wall());
         int result = pthread_cond_clockwait(condition, mutex, CLOCK_REALTIME, &look);
         if (result != ETIMEDOUT || wall() >= end) return result;
+        if (atomic_load(signals(condition)) != before) return 0;
     }
 }
 
