@@ -3,11 +3,11 @@ import Synchronization
 /// Where the acks of a connection are collected until the delivery thread drains them.
 ///
 /// Tokens are the sequence numbers that the messages must get. The good case, an ack from the configured stream with
-/// `sequence == token` and no `duplicate`, extends the last ``StoredRange``; but for the first after each drain that is
-/// one atomic exchange, without the lock. Everything else is kept as a ``PublishOutcome``. Tokens with ``controlBit`` are control publishes (the checkpoint record): they are
-/// always delivered one by one, whatever epoch it is.
+/// `sequence == token` and no `duplicate`, extends the last ``StoredRange``: but for the first of a range, and the first
+/// after a drain, by one atomic exchange, without the lock. Everything else is kept as a ``PublishOutcome``. Tokens with
+/// ``controlBit`` are control publishes (the checkpoint record): they are always delivered one by one, whatever epoch it is.
 ///
-/// Filled on one thread (libnats' delivery thread of the inbox), drained on any other.
+/// Of one connection, and filled on one thread (libnats' delivery thread of its inbox); drained on any other.
 public final class AckMailbox: Sendable {
     /// The bit that marks a token as one of a control publish.
     public static let controlBit: UInt64 = 1 << 63

@@ -3,13 +3,14 @@ import Synchronization
 
 /// What stands between libnats' callbacks and our objects.
 ///
-/// libnats is given a number, never a pointer. A callback looks its number up and finds the connection's state, or
+/// libnats is given a number, not a pointer. A callback looks its number up and finds the connection's state, or
 /// nothing once the connection was closed. That holds no C call to a promise about its last callback: in 3.4.1 neither
 /// `natsConnection_Destroy` nor the closed callback is the end, because a read loop that closed the connection itself
 /// goes on parsing what it has read and may post an error after "closed". Numbers are not used twice.
 ///
 /// The inbox is the exception, because a lookup for each ack would take a lock for each: its subscription is given the
-/// state itself, and gives it back in the one callback that libnats promises to be a subscription's last.
+/// state itself, and gives it back in the one callback that libnats promises to be a subscription's last. So acks may come
+/// until then, after the connection was closed.
 enum CallbackRegistry {
     private struct Entries {
         var last: UInt = 0

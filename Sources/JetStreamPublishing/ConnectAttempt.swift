@@ -15,14 +15,14 @@ final class ConnectAttempt: Sendable {
     private let state = Mutex(State.running)
     private let isFinished = Latch()
 
-    /// Connects with `setup`.
+    /// Connects with `setup`. `connectionState` lives as long as the attempt, abandoned or not: libnats reads the token from it.
     /// - Returns: A `natsConnection` that the caller owns.
     static func run(
-        _ setup: consuming OptionsHandle, _ options: JetStreamConnectionOptions
+        _ setup: consuming OptionsHandle, _ connectionState: ConnectionState, _ options: JetStreamConnectionOptions
     ) throws(JetStreamError) -> OpaquePointer {
         let attempt = ConnectAttempt()
         let limit = options.connectTimeout * (2 * options.urls.count) + options.wedgedAfter
-        attempt.start(setup)
+        attempt.start(setup, connectionState)
         _ = attempt.isFinished.wait(limit)
         let result = attempt.state.withLock { state -> Result<UInt, JetStreamError>? in
             if case .finished(let result) = state { return result }
@@ -43,12 +43,12 @@ final class ConnectAttempt: Sendable {
         }
     }
 
-    private func start(_ setup: consuming OptionsHandle) {
+    private func start(_ setup: consuming OptionsHandle, _ connectionState: ConnectionState) {
         let queue = DispatchQueue(label: "slotstream.nats.connect")
         let box = OptionsBox(setup)
         queue.async {
             var connection: OpaquePointer?
-            let status = natsConnection_Connect(&connection, box.options.pointer)
+            let status = withExtendedLifetime(connectionState) { natsConnection_Connect(&connection, box.options.pointer) }
             if status == NATS_OK, let connection {
                 self.finish(.success(UInt(bitPattern: connection)))
             } else {

@@ -25,7 +25,7 @@ public final class JetStreamConnection: Sendable {
 
     /// Connects to the first server that takes us, and subscribes the inbox that acks come to.
     ///
-    /// Blocks for `connectTimeout` a server at most, name resolution apart. Acks go to `mailbox`, everything else to
+    /// Blocks for `connectTimeout` a server at most, name resolution apart. Acks go to `mailbox`, which is this connection's alone, everything else to
     /// `onEvent`, on libnats' threads; `onEvent` must not keep the connection alive.
     public init(
         _ options: JetStreamConnectionOptions, mailbox: AckMailbox,
@@ -35,7 +35,7 @@ public final class JetStreamConnection: Sendable {
         let registration = CallbackRegistry.register(state)
         do throws(JetStreamError) {
             let setup = try OptionsHandle.make(options, registration: registration)
-            let pointer = try Self.connected(setup, options)
+            let pointer = try Self.connected(setup, state, options)
             handle = try Self.subscribed(pointer, state, options)
             guard let scratch = PublishScratch(inbox: handle.inbox) else {
                 throw JetStreamError.client(status: "no memory", operation: "connect")
@@ -109,7 +109,8 @@ public final class JetStreamConnection: Sendable {
         try request(subject, payload, headers: [], timeout: timeout)
     }
 
-    /// Closes for good; what is buffered is pushed out first, 500 ms at most. No event comes for it. Safe to call again.
+    /// Closes for good; what is buffered is pushed out first, 500 ms at most. No event comes for it, though acks that were
+    /// received may still be filed. Safe to call again.
     public func close() {
         CallbackRegistry.remove(registration)
         state.end("closed by us")
@@ -159,10 +160,10 @@ public final class JetStreamConnection: Sendable {
 
     /// Connects. Since TLS 1.3 a server refuses a client's certificate after the handshake: what libnats makes of that is told for what it is.
     private static func connected(
-        _ setup: consuming OptionsHandle, _ options: JetStreamConnectionOptions
+        _ setup: consuming OptionsHandle, _ state: ConnectionState, _ options: JetStreamConnectionOptions
     ) throws(JetStreamError) -> OpaquePointer {
         do throws(JetStreamError) {
-            return try ConnectAttempt.run(setup, options)
+            return try ConnectAttempt.run(setup, state, options)
         } catch {
             throw certificateRefusal(behind: error, options) ?? error
         }

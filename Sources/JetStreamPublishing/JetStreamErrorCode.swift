@@ -2,7 +2,7 @@
 public enum JetStreamErrorCode {
     /// The account's storage is used up, or would be by what is to be made.
     public static let accountResourcesExceeded = 10_002
-    /// "no suitable peers for placement": the cluster has fewer servers that can take a replica than there are to be.
+    /// "no suitable peers for placement": the cluster has fewer servers that are ready, and have the storage, than there are to be replicas.
     public static let noSuitablePeers = 10_005
     /// No such consumer.
     public static let consumerNotFound = 10_014

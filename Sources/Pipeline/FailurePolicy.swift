@@ -101,11 +101,12 @@ enum FailurePolicy {
         case .api(_, JetStreamErrorCode.accountResourcesExceeded, _, let operation)
         where !operation.hasPrefix("$JS.API.STREAM.CREATE"):
             .retry(hint: "The account's JetStream storage is full: raise its limit")
-        // A cluster that comes up says so until its last server has.
+        // A cluster that comes up says so until its last server has; one whose servers are full, until there is room.
         case .api(_, JetStreamErrorCode.noSuitablePeers, _, _):
             .retry(
                 hint:
-                    "The cluster has fewer servers ready than transport.nats.jetstream.replicas: bring them up, or lower it")
+                    "Too few servers of the cluster are ready and have room for it: bring them up, or lower transport.nats.jetstream.replicas or max_bytes"
+            )
         case .api(_, JetStreamErrorCode.replicasNotSupported, _, _):
             .stop(.configuration, remedy: "The server is no cluster: set transport.nats.jetstream.replicas = 1")
         case .api(let code, _, _, _):

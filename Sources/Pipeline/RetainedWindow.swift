@@ -1,4 +1,5 @@
 import Capture
+import Glibc
 import Synchronization
 
 /// The events that are not known to be stored, oldest first: a ring of bytes between the thread that makes them and the one that publishes them.
@@ -8,7 +9,7 @@ import Synchronization
 /// Sendable because the two threads touch disjoint parts: entries from `releasedCount` up to `appendedCount` are read by the publishing thread only, the rest is written by the appending thread only, and both counts are atomics stored after the bytes they stand for. A chunk of entries is made by the appending thread before its first entry counts, and freed by the publishing thread before its last one is released.
 final class RetainedWindow: @unchecked Sendable, EventSink {
     /// Retained events at most, whatever their size: what one entry costs is not counted in bytes.
-    static let entryLimit = 16_384
+    static let entryLimit = 8_192
     /// Entries are made and freed this many at a time.
     static let chunkEntryCount = 4_096
     /// One TRUNCATE names as many tables as it likes after there was room for one event. This many chunks hold more than a message of PostgreSQL's (1 GiB, 4 bytes a table) can name, beside a full window.
@@ -44,8 +45,11 @@ final class RetainedWindow: @unchecked Sendable, EventSink {
     init(byteLimit: Int) {
         self.byteLimit = byteLimit
         ring = .allocate(byteCount: byteLimit, alignment: 16)
-        chunks = .allocate(capacity: Self.chunkCount)
-        chunks.initialize(repeating: nil, count: Self.chunkCount)
+        // Zero, that is nil, without being touched: half a megabyte of which a chunk after the other is needed.
+        guard let zeroed = calloc(Self.chunkCount, MemoryLayout<UnsafeMutablePointer<Entry>?>.stride) else {
+            preconditionFailure("no memory for the window of retained events")
+        }
+        chunks = zeroed.bindMemory(to: UnsafeMutablePointer<Entry>?.self, capacity: Self.chunkCount)
     }
 
     deinit {
@@ -55,7 +59,7 @@ final class RetainedWindow: @unchecked Sendable, EventSink {
         }
         ring.deallocate()
         for index in 0..<Self.chunkCount { chunks[index]?.deallocate() }
-        chunks.deallocate()
+        free(chunks)
     }
 
     // MARK: - The appending thread

@@ -328,9 +328,10 @@ final class Session {
     /// Reads how PostgreSQL sees the slot. What cannot be read now stays as it was; a server from which nothing has come meanwhile either is not connected to.
     private func inspect() {
         lastInspectionAt = .now
+        // Before, so that what it needs does not come on top of what has gathered since the last; the first time, all of the start's.
+        CodePages.giveBack()
         defer {
             hasHeard = false
-            // The first time, all of the start's.
             CodePages.giveBack()
         }
         do throws(PostgresError) {

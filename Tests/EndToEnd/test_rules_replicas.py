@@ -119,7 +119,7 @@ def test_a_cluster_with_too_few_servers_is_waited_for(one_pair, tenants):
     refused(wanting, 69, "unreachable", "setup")
     wanting.start(wait=False)
     wait_until(lambda: len([entry for entry in record_entries(wanting, "interrupted, trying again")
-                            if "lower it" in json.dumps(entry)]) > 1, 60, "it says why, and tries again")
+                            if "jetstream.replicas" in json.dumps(entry)]) > 1, 60, "it says why, and tries again")
     assert wanting.terminate() == 0
     tenant.streamer.start()
     tenant.commit(1)

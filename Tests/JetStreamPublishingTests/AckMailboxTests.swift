@@ -107,7 +107,8 @@ struct AckMailboxTests {
         var next: UInt64 = 1
         var drainCount = 0
         var batch = AckBatch()
-        while next <= last {
+        let deadline = ContinuousClock.now + .seconds(60)
+        while next <= last, ContinuousClock.now < deadline {
             mailbox.drain(into: &batch)
             drainCount += batch.isEmpty ? 0 : 1
             for range in batch.stored {

@@ -147,7 +147,7 @@ import WAL
         let stored = try self.stored()
         #expect(stored.map(\.transaction) == [2, 1, 2, 2, 2])
         #expect(stored.map(\.ordinal) == [2, 1, 1, 2, 3])
-        #expect(rig.observations.resynchronisationCount.load(ordering: .relaxed) > 1)
+        #expect(rig.observations.resynchronisationCount.load(ordering: .relaxed) > 0)
         #expect(rig.failure == nil)
     }
 

@@ -81,7 +81,7 @@ import WAL
     func aTruncateOfVeryManyTablesNeverWaitsForTheOtherThread() {
         // Nobody releases anything: NATS is away, or the delivery thread has ended.
         let window = RetainedWindow(byteLimit: 1 << 20)
-        let count = UInt64(3 * RetainedWindow.entryLimit + 5)
+        let count = UInt64(6 * RetainedWindow.entryLimit + 5)
         for index in 0..<count { Self.append(index, 3, to: window) }
         #expect(window.retainedCount == Int(count))
         for index in [0, 1, 4095, 4096, 32_767, 32_768, count - 1] { #expect(Self.check(index, in: window) == 3) }
