@@ -1,5 +1,4 @@
 import CNats
-import Dispatch
 import Synchronization
 
 /// One connection to a NATS server or cluster.
