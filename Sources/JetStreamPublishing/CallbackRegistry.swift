@@ -42,6 +42,12 @@ enum CallbackRegistry {
     /// `number` as the `void *` that libnats carries about and never reads.
     static func closure(_ number: UInt) -> UnsafeMutableRawPointer? { UnsafeMutableRawPointer(bitPattern: number) }
 
+    /// `state` for the inbox's callbacks, alive until ``release(_:)``.
+    static func retained(_ state: ConnectionState) -> UnsafeMutableRawPointer { Unmanaged.passRetained(state).toOpaque() }
+
+    /// Takes back what ``retained(_:)`` gave.
+    static func release(_ closure: UnsafeMutableRawPointer) { Unmanaged<ConnectionState>.fromOpaque(closure).release() }
+
     // The C entry points. Each copies what it needs, hands it on and returns.
 
     /// An ack, or the answer to a request. On the inbox's delivery thread, with a ``retained(_:)`` state.
@@ -56,12 +62,6 @@ enum CallbackRegistry {
     static let inboxEnded: natsOnCompleteCB = { closure in
         if let closure { release(closure) }
     }
-
-    /// `state` for the inbox's callbacks, alive until ``release(_:)``.
-    static func retained(_ state: ConnectionState) -> UnsafeMutableRawPointer { Unmanaged.passRetained(state).toOpaque() }
-
-    /// Takes back what ``retained(_:)`` gave.
-    static func release(_ closure: UnsafeMutableRawPointer) { Unmanaged<ConnectionState>.fromOpaque(closure).release() }
 
     /// The connection broke. On libnats' callback thread, like those below.
     static let disconnected: natsConnectionHandler = { _, closure in
