@@ -6,8 +6,8 @@ public enum CaptureError: Error, Sendable, Equatable {
     case protocolViolation(String, commitLSN: LSN)
     /// The change at `position` cannot be published as it is.
     case poison(PoisonReason, at: Position, relation: String)
-    /// The first transaction after a restart is not the one that the stream ends with: the server's history is another one.
-    case historyDiverged(expected: Position, expectedXID: TransactionID, foundLSN: LSN, foundXID: TransactionID)
+    /// What comes first after a restart is not what the stream ends with: the server's history is another one.
+    case historyDiverged(HistoryProof, found: HistoryProof.Evidence)
     /// The transaction that the stream ends with has fewer changes than were stored of it.
     case transactionShrank(stored: Position, changeCount: UInt64)
     /// What the catalogue says of a type was needed for a change of `relation` and could not be had. Nothing of the change was handed on; the assembler is of no use any more.
@@ -59,11 +59,10 @@ extension CaptureError: CustomStringConvertible {
             "\(what) (in the transaction that commits at \(commitLSN))"
         case .poison(let reason, let position, let relation):
             "\(relation) at \(position): \(reason)"
-        case .historyDiverged(let expected, let expectedXID, let foundLSN, let foundXID)
-        where foundLSN == expected.commitLSN && foundXID == expectedXID:
-            "the stream ends with transaction \(expectedXID) at \(expected), the server sent one of the same id and position that committed at another time"
-        case .historyDiverged(let expected, let expectedXID, let foundLSN, let foundXID):
-            "the stream ends with transaction \(expectedXID) at \(expected), the server sent transaction \(foundXID) at \(foundLSN) instead"
+        case .historyDiverged(.transaction(let position, let transactionID, _), .transaction(let foundLSN, let foundID))
+        where foundLSN == position.commitLSN && foundID == transactionID:
+            "the stream ends with transaction \(transactionID) at \(position), the server sent one of the same id and position that committed at another time"
+        case .historyDiverged(let proof, let found): "\(proof), but \(found)"
         case .transactionShrank(let stored, let changeCount):
             "the stream holds \(stored), the server's transaction has only \(changeCount) changes"
         case .catalogueUnavailable(let relation, let commitLSN):

@@ -14,10 +14,9 @@ extension TransactionAssembler {
             position = next
         } else {
             guard current == nil else { throw violation("a non-transactional message inside a transaction") }
+            try receivedMessage(at: message.lsn)
             position = Position(commitLSN: message.lsn, ordinal: 0)
             if let watermark, position <= watermark { return }
-            // Beyond the transaction that had to come first: that one is not in this history.
-            if let expected { throw expected.diverged(foundLSN: message.lsn, foundXID: .none) }
         }
         // Other prefixes are other programs' messages; they have been counted.
         let prefix = bytes.withUnsafeBytes { all in

@@ -13,26 +13,6 @@ public struct TransactionAssembler: ~Copyable {
         case transactionEnded(endLSN: LSN)
     }
 
-    /// The transaction with which the stream ends, when the server is asked from its commit on.
-    public struct ExpectedTransaction: Sendable, Equatable {
-        public var position: Position
-        public var transactionID: TransactionID
-        /// A server that was restored can give xid and LSN again, to another transaction; nil: not known.
-        public var commitTimestamp: PostgresTimestamp?
-
-        public init(position: Position, transactionID: TransactionID, commitTimestamp: PostgresTimestamp? = nil) {
-            self.position = position
-            self.transactionID = transactionID
-            self.commitTimestamp = commitTimestamp
-        }
-
-        /// The error for what came in its place.
-        func diverged(foundLSN: LSN, foundXID: TransactionID) -> CaptureError {
-            .historyDiverged(
-                expected: position, expectedXID: transactionID, foundLSN: foundLSN, foundXID: foundXID)
-        }
-    }
-
     /// More entities than this share the kind `other`: label sets stay bounded.
     public static let entityLimit = 1000
 
@@ -64,7 +44,7 @@ public struct TransactionAssembler: ~Copyable {
     /// nil between transactions.
     private(set) var current: Current?
     /// nil once it has come.
-    private(set) var expected: ExpectedTransaction?
+    private var proof: HistoryProof?
 
     /// The types of columns, as far as they were needed; filled by the caller before a Relation is received.
     public var types = TypeCatalogue()
@@ -87,11 +67,11 @@ public struct TransactionAssembler: ~Copyable {
     /// - Parameters:
     ///   - functions: What masks and the format fraiseql need.
     ///   - payloadLimit: Bytes of payload that the server takes.
-    ///   - expected: Checked against the first transaction that comes.
+    ///   - proof: What has to come before anything else is believed; nil: the slot is beyond all that is stored.
     /// - Throws: `.subjectTemplate`.
     public init(
         configuration: CaptureConfiguration, functions: CaptureFunctions, identity: SourceIdentity,
-        timelines: TimelineHistory, payloadLimit: Int, watermark: Position?, expected: ExpectedTransaction?
+        timelines: TimelineHistory, payloadLimit: Int, watermark: Position?, proof: HistoryProof?
     ) throws(CaptureError) {
         template = try SubjectTemplate(configuration.subjectTemplate)
         self.configuration = configuration
@@ -100,7 +80,7 @@ public struct TransactionAssembler: ~Copyable {
         self.timelines = timelines
         encoder = EventEncoder(format: configuration.format, functions: functions, payloadLimit: payloadLimit)
         self.watermark = watermark
-        self.expected = expected
+        self.proof = proof
     }
 
     /// Asked what only the database knows of rare types; without one their text goes out, and is counted. Not retained.
@@ -120,6 +100,20 @@ public struct TransactionAssembler: ~Copyable {
 
     /// Whether a transaction has begun and not ended.
     public var isInTransaction: Bool { current != nil }
+
+    /// Whether the server has shown that its history is the stream's. Nothing may be confirmed before.
+    public var isHistoryProven: Bool { proof == nil }
+
+    /// The server has decoded everything up to `end`, and sent what there is of it.
+    /// - Throws: `.historyDiverged`.
+    public mutating func decoded(upTo end: LSN) throws(CaptureError) {
+        if let proof { self.proof = try proof.after(decodingUpTo: end) }
+    }
+
+    /// A message of no transaction has come.
+    mutating func receivedMessage(at lsn: LSN) throws(CaptureError) {
+        if let proof { self.proof = try proof.after(messageAt: lsn) }
+    }
 
     /// A predecessor's late publishes were found in the stream: what is at or below `position` is stored.
     public mutating func raiseWatermark(to position: Position) {
@@ -176,14 +170,7 @@ public struct TransactionAssembler: ~Copyable {
 
     private mutating func began(_ begin: Begin) throws(CaptureError) -> Action {
         guard current == nil else { throw violation("a Begin inside a transaction") }
-        if let expected {
-            self.expected = nil
-            guard begin.finalLSN == expected.position.commitLSN, begin.xid == expected.transactionID,
-                expected.commitTimestamp.map({ $0 == begin.commitTimestamp }) ?? true
-            else {
-                throw expected.diverged(foundLSN: begin.finalLSN, foundXID: begin.xid)
-            }
-        }
+        if let proof { self.proof = try proof.after(begin) }
         current = Current(
             transactionID: begin.xid, commitLSN: begin.finalLSN, commitTimestamp: begin.commitTimestamp)
         encoder.beginTransaction(

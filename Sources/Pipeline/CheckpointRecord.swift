@@ -13,7 +13,7 @@ import WAL
 struct CheckpointRecord: Codable, Equatable, Sendable {
     /// What made the first record.
     struct Genesis: Codable, Equatable, Sendable {
-        /// `claimed`: setup is under way; `created`: with the slot; `adopted`: for a slot that was there.
+        /// `claimed`: setup is under way; `created`: with the slot; `adopted`: for a slot that was there; `gap`: behind a gap.
         var kind: String
         var lsn: String
         var at: String
@@ -44,6 +44,11 @@ struct CheckpointRecord: Codable, Equatable, Sendable {
     var isClaim: Bool { genesis.kind == Self.claimKind }
 
     static let claimKind = "claimed"
+
+    static let gapKind = "gap"
+
+    /// Where the last gap ends that was accepted; nil: none was.
+    var gapLSN: LSN? { genesis.kind == Self.gapKind ? LSN(genesis.lsn) : nil }
 
     var confirmedLSN: LSN { LSN(confirmedLsn) ?? .invalid }
 

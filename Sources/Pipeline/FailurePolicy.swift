@@ -136,7 +136,20 @@ enum FailurePolicy {
                 remedy:
                     "Nothing was skipped. Name a uuid column of the table in [events.identity] (and see that its replica identity carries it), exclude the table or the operation in events.exclude, or choose another events.format; a logical message needs a UUID from whoever emits it"
             )
-        case .poison:
+        case .poison(.subjectTooLong, _, _):
+            .stop(
+                .poisonEvent,
+                remedy:
+                    "Nothing was skipped. A reference has the same subject, so that events.on_poison does not help: take the {column:…} with the long values out of events.subject, or exclude the table or the operation in events.exclude; a logical message needs a shorter entity_type and operation from whoever emits it"
+            )
+        // Under either policy: what was too large may be the reference itself.
+        case .poison(.payloadTooLarge, _, _):
+            .stop(
+                .poisonEvent,
+                remedy:
+                    "Nothing was skipped. Raise max_payload of nats-server, or set events.on_poison = \"reference\" to publish such events without their data. If that is set already, the reference itself is too large: choose shorter columns in [events.identity], or exclude the table or the operation in events.exclude; of a logical message all members but entity, before and changes stay, so that whoever emits it has to send less"
+            )
+        case .poison(.notUTF8, _, _), .poison(.malformedValue, _, _):
             .stop(
                 .poisonEvent,
                 remedy:

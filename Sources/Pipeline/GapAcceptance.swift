@@ -83,28 +83,29 @@ public enum GapAcceptance {
     private static func lostHistory(
         _ configuration: StreamerConfiguration, _ servers: borrowing ServerConnections
     ) throws(StreamerError) -> (facts: Recovery.Facts, refusal: Refusal)? {
-        var suspicion = Suspicion<Recovery.Doubt>()
-        while true {
-            let (facts, _) = try gather(configuration, servers)
-            let outcome = Recovery.assess(facts)
-            switch outcome {
-            case .proceed: return nil
-            case .firstStart:
-                throw .stop(
-                    .configuration,
-                    what:
-                        "nothing is set up yet for slot \(configuration.source.slot) and stream \(configuration.stream.name): there is no gap",
-                    remedy: "Run `slotstream setup`")
-            case .refuse(let reason, let what, let remedy, let isConfirmedByTime):
-                if let slot = facts.slot, slot.isActive { throw .slotActive(pid: slot.activePID) }
-                guard isConfirmedByTime, facts.hasReplicas(configured: configuration.stream.replicas),
-                    !suspicion.isBelievable(
-                        Recovery.Doubt(outcome: outcome, stream: facts.stream),
-                        isMajorityCurrent: facts.stream?.isMajorityCurrent != false)
-                else { return (facts, Refusal(reason: reason, what: what, remedy: remedy)) }
-                sleep(1)
-            }
+        let (facts, _, outcome) = try ServerFacts.assess(
+            configuration, replication: servers.replication, sql: servers.sql, nats: servers.nats
+        ) { (facts, _) throws(StreamerError) in
+            try requireFree(facts.slot)
+            sleep(1)
         }
+        switch outcome {
+        case .proceed: return nil
+        case .firstStart:
+            throw .stop(
+                .configuration,
+                what:
+                    "nothing is set up yet for slot \(configuration.source.slot) and stream \(configuration.stream.name): there is no gap",
+                remedy: "Run `slotstream setup`")
+        case .refuse(let reason, let what, let remedy, _):
+            try requireFree(facts.slot)
+            return (facts, Refusal(reason: reason, what: what, remedy: remedy))
+        }
+    }
+
+    /// - Throws: `.slotActive` while a streamer holds it.
+    private static func requireFree(_ slot: SlotState?) throws(StreamerError) {
+        if let slot, slot.isActive { throw .slotActive(pid: slot.activePID) }
     }
 
     private static func gather(
@@ -192,7 +193,7 @@ public enum GapAcceptance {
     ) throws(StreamerError) -> UInt64 {
         let nats = servers.nats
         let (facts, revision) = try gather(configuration, servers)
-        if let slot = facts.slot, slot.isActive { throw .slotActive(pid: slot.activePID) }
+        try requireFree(facts.slot)
         guard let slotLSN = usableSlotLSN(facts.slot), let tail = facts.stream else {
             throw .checkpointConflict(
                 "slot \(configuration.source.slot) or stream \(configuration.stream.name) was removed meanwhile: run the command again")
@@ -210,7 +211,7 @@ public enum GapAcceptance {
             options: (plan.position.position.ordinal > 0 ? facts.record?.options : nil)
                 ?? configuration.source.optionsFingerprint,
             genesis: CheckpointRecord.Genesis(
-                kind: "gap", lsn: plan.toLSN.description, at: PostgresTimestamp.now.description))
+                kind: CheckpointRecord.gapKind, lsn: plan.toLSN.description, at: PostgresTimestamp.now.description))
         _ = try Setup.put(record, expecting: revision, nats)
         return sequence
     }

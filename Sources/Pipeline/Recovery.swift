@@ -32,12 +32,12 @@ enum Recovery {
         var startLSN: LSN
         /// At or below it everything is stored.
         var watermark: Position?
-        /// The transaction that the server must deliver first.
-        var expected: TransactionAssembler.ExpectedTransaction?
+        /// What the server must send before it is believed; nil: the slot is beyond all that is stored.
+        var proof: HistoryProof?
         var storedID: MessageID?
         var lastSequence: UInt64
-        /// What may be confirmed from the start: the record's position, as far as it holds for this server and this stream.
-        var confirmedLSN: LSN
+        /// Where the slot may stand at most: the record's position, as far as it holds for this server and this stream.
+        var provenLSN: LSN
     }
 
     enum Outcome: Equatable {
@@ -56,7 +56,7 @@ enum Recovery {
                 ? .firstStart
                 : lost(
                     .slotMissing,
-                    "stream \(facts.streamName) holds events, but there is neither slot \(facts.configuredSlot) nor a checkpoint record"
+                    "stream \(facts.streamName) holds events\(lastEvent(facts)), but there is neither slot \(facts.configuredSlot) nor a checkpoint record: what was committed after them cannot be read any more"
                 )
         case (nil, let record?):
             // Setup was interrupted between the claim and the slot: nothing was ever streamed.
@@ -90,6 +90,12 @@ enum Recovery {
         }
     }
 
+    /// Which event the stream ends with, where it tells.
+    private static func lastEvent(_ facts: Facts) -> String {
+        guard case .event(let id, _)? = facts.stream?.message else { return "" }
+        return " up to \(id.position)"
+    }
+
     // MARK: - What cannot be joined
 
     static func refusal(ofSlot slot: SlotState, _ facts: Facts) -> Outcome? {
@@ -102,7 +108,9 @@ enum Recovery {
         }
         guard slot.confirmedFlushLSN != nil else {
             return lost(
-                .slotUnconfirmed, "slot \(slot.name) has no confirmed_flush_lsn: its creation was never finished")
+                .slotUnconfirmed,
+                "slot \(slot.name) has no confirmed_flush_lsn: its creation was never finished; what was committed after \(facts.record?.confirmedLsn ?? "the stream's end") cannot be read from it"
+            )
         }
         return nil
     }
@@ -175,7 +183,7 @@ enum Recovery {
         guard stream.created == record.streamCreated else {
             return lost(
                 .streamRecreated,
-                "stream \(facts.streamName) was created at \(stream.created), the checkpoint record is of the one created at \(record.streamCreated)"
+                "stream \(facts.streamName) was created at \(stream.created), the checkpoint record is of the one created at \(record.streamCreated), in which everything up to \(record.confirmedLsn) was stored"
             )
         }
         let confirmed = slot.confirmedFlushLSN ?? .invalid
@@ -187,7 +195,7 @@ enum Recovery {
             if stream.lastSequence > record.lastSequence {
                 return lost(
                     .streamPurged,
-                    "the messages of stream \(facts.streamName) after sequence \(record.lastSequence) are gone (its last is \(stream.lastSequence)): what they were is not known",
+                    "the messages of stream \(facts.streamName) after sequence \(record.lastSequence) are gone (its last is \(stream.lastSequence)): what they were is not known, nor what was stored after \(record.confirmedLsn)",
                     isConfirmedByTime: true)
             }
             if stream.lastSequence < record.lastSequence {
@@ -205,7 +213,7 @@ enum Recovery {
             if let refusal = refusal(ofLast: last.id, facts) { return refusal }
             if stream.lastSequence < record.lastSequence {
                 if confirmed > last.id.position.commitLSN { return tailLost(stream, record, confirmed, last.id) }
-                // The lost tail is sent again. Until it is stored the record's position holds no longer: confirmed at once, a crash would lose the tail for good.
+                // The lost tail is sent again: until it is stored the record's position holds no longer.
                 provenLSN = min(provenLSN, confirmed)
             }
         }
@@ -215,17 +223,26 @@ enum Recovery {
                 "slot \(slot.name) is at \(confirmed), but only what lies before \(provenLSN) is known to be stored: what was committed between the two is missing",
                 isConfirmedByTime: true)
         }
+        let plan = plan(after: last?.id, record, stream, confirmed: confirmed, proven: provenLSN)
+        guard record.options != facts.optionsFingerprint, let last else { return .proceed(plan) }
         // A position beyond the commit proves that the transaction is whole, where the message cannot tell any more.
-        let isWhole = last.map { $0.isLastOfTransaction ?? (provenLSN > $0.id.position.commitLSN) } ?? true
-        if record.options != facts.optionsFingerprint, !isWhole {
-            return .refuse(
-                .optionsChanged,
-                what:
-                    "the options of START_REPLICATION changed from \"\(record.options)\" to \"\(facts.optionsFingerprint)\" while the stream ends inside a transaction (\(last?.id.description ?? ""))",
-                remedy: "Start once with the old options until that transaction is stored, then change them",
-                isConfirmedByTime: false)
+        if !(last.isLastOfTransaction ?? (provenLSN > last.id.position.commitLSN)) {
+            return optionsChanged(record, facts, "the stream ends inside a transaction (\(last.id))")
         }
-        return .proceed(plan(after: last?.id, stream, confirmed: confirmed, proven: provenLSN))
+        // With other options what proves the history need not be sent again.
+        guard plan.proof == nil else {
+            return optionsChanged(record, facts, "the slot has not passed what the stream ends with (\(last.id))")
+        }
+        return .proceed(plan)
+    }
+
+    private static func optionsChanged(_ record: CheckpointRecord, _ facts: Facts, _ state: String) -> Outcome {
+        .refuse(
+            .optionsChanged,
+            what:
+                "the options of START_REPLICATION changed from \"\(record.options)\" to \"\(facts.optionsFingerprint)\" while \(state)",
+            remedy: "Start once with the old options until that is stored and confirmed, then change them",
+            isConfirmedByTime: false)
     }
 
     /// The refusal of a message that another writer stored.
@@ -271,23 +288,40 @@ enum Recovery {
     }
 
     private static func plan(
-        after last: MessageID?, _ stream: StreamTail, confirmed: LSN, proven provenLSN: LSN
+        after last: MessageID?, _ record: CheckpointRecord, _ stream: StreamTail, confirmed: LSN, proven provenLSN: LSN
     ) -> Plan {
         guard let last else {
+            // Nothing is stored that could prove the history: not begun beyond where the slot stands.
             return Plan(
-                startLSN: provenLSN, watermark: nil, expected: nil, storedID: nil, lastSequence: stream.lastSequence,
-                confirmedLSN: provenLSN)
+                startLSN: confirmed, watermark: nil, proof: nil, storedID: nil, lastSequence: stream.lastSequence,
+                provenLSN: provenLSN)
         }
-        // Delivered again from the commit on, the transaction itself comes first: the proof that it is the same history. A gap marker that names a transaction stands behind its event.
-        let isDeliveredAgain = confirmed <= last.position.commitLSN && last.position.ordinal > 0
+        let proof = proof(of: last, record, stream, confirmed: confirmed)
+        let startLSN =
+            switch proof {
+            case .transaction, nil: last.position.commitLSN
+            // It would not be sent from its own LSN on.
+            case .message, .nothingBefore: confirmed
+            }
         return Plan(
-            startLSN: last.position.commitLSN, watermark: last.position,
-            expected: isDeliveredAgain
-                ? TransactionAssembler.ExpectedTransaction(
-                    position: last.position, transactionID: last.transactionID,
-                    commitTimestamp: stream.commitTimestamp)
-                : nil,
-            storedID: last, lastSequence: stream.lastSequence, confirmedLSN: provenLSN)
+            startLSN: startLSN, watermark: last.position, proof: proof, storedID: last,
+            lastSequence: stream.lastSequence, provenLSN: provenLSN)
+    }
+
+    /// What the server sends again of what is stored; nil: the slot is beyond it, and the server can skip nothing.
+    private static func proof(
+        of last: MessageID, _ record: CheckpointRecord, _ stream: StreamTail, confirmed: LSN
+    ) -> HistoryProof? {
+        let lsn = last.position.commitLSN
+        // A gap marker behind an event carries its id: the transaction comes again.
+        if last.position.ordinal > 0 {
+            return confirmed <= lsn
+                ? .transaction(last.position, last.transactionID, commitTimestamp: stream.commitTimestamp) : nil
+        }
+        guard confirmed < lsn else { return nil }
+        // The marker itself may be gone: the record still tells that it was one.
+        let isMarker = last.isGapMarker || record.gapLSN.map { lsn <= $0 } ?? false
+        return isMarker ? .nothingBefore(lsn) : .message(lsn)
     }
 
     private static func lost(

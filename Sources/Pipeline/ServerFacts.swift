@@ -46,6 +46,27 @@ enum ServerFacts {
         return (facts, revision)
     }
 
+    /// Reads both servers and judges. What a woken old leader could feign is read again until it may be believed.
+    /// - Parameter pause: Waits before it is read again; given what was read, and what it would mean.
+    static func assess(
+        _ configuration: StreamerConfiguration, replication: borrowing ReplicationConnection,
+        sql: borrowing SQLConnection, nats: JetStreamConnection,
+        pause: (Recovery.Facts, String) throws(StreamerError) -> Void
+    ) throws(StreamerError) -> (facts: Recovery.Facts, revision: UInt64, outcome: Recovery.Outcome) {
+        var suspicion = Suspicion<Recovery.Doubt>()
+        while true {
+            let (facts, revision) = try gather(configuration, replication: replication, sql: sql, nats: nats)
+            let outcome = Recovery.assess(facts)
+            guard case .refuse(_, let what, _, isConfirmedByTime: true) = outcome,
+                facts.hasReplicas(configured: configuration.stream.replicas),
+                !suspicion.isBelievable(
+                    Recovery.Doubt(outcome: outcome, stream: facts.stream),
+                    isMajorityCurrent: facts.stream?.isMajorityCurrent != false)
+            else { return (facts, revision, outcome) }
+            try pause(facts, what)
+        }
+    }
+
     /// The record and its revision; (nil, 0) where there is none, or no bucket.
     static func checkpointRecord(
         of stream: String, _ nats: JetStreamConnection

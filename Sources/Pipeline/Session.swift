@@ -93,7 +93,7 @@ final class Session {
     }
 
     private func turn(isReading: Bool) throws(StreamerError) {
-        observations.turned()
+        observations.turned(.source)
         if let failure = delivery.failure.withLock({ $0 }) { throw failure }
         try requireLiveClient()
         // Looked at in every turn: what arrives unasked would otherwise keep the socket readable, and `wait` from waiting.
@@ -159,7 +159,7 @@ final class Session {
                 },
                 onKeepalive: { (walEnd, _, isReplyRequested) throws(StreamerError) in
                     self.schedule.received(walEnd)
-                    self.tracker.keepalive(walEnd: walEnd)
+                    try self.decoded(upTo: walEnd)
                     if isReplyRequested { self.schedule.replyRequested() }
                     return .proceed
                 })
@@ -189,6 +189,15 @@ final class Session {
         }
     }
 
+    private func decoded(upTo walEnd: LSN) throws(StreamerError) {
+        do throws(CaptureError) {
+            try assembler.decoded(upTo: walEnd)
+        } catch {
+            throw .capture(error)
+        }
+        if assembler.isHistoryProven { tracker.keepalive(walEnd: walEnd) }
+    }
+
     private func received(
         _ payload: borrowing RawSpan, at walStart: LSN, walEnd: LSN, sendTime: PostgresTimestamp
     ) throws(StreamerError) -> FrameContinuation {
@@ -216,7 +225,9 @@ final class Session {
         case .none: tracker.appended(count: appendedCount)
         case .transactionBegan: tracker.transactionBegan()
         case .transactionEnded(let endLSN):
-            tracker.transactionEnded(endLSN: endLSN, appendedCount: appendedCount)
+            // What comes before the proof is skipped, and was perhaps never stored.
+            tracker.transactionEnded(
+                endLSN: assembler.isHistoryProven ? endLSN : .invalid, appendedCount: appendedCount)
             transactionCount += 1
             schedule.received(endLSN)
         }
@@ -354,7 +365,8 @@ final class Session {
     }
 
     private func reconnectSQL() throws(PostgresError) {
-        sql = try SQLConnection(configuration.source.connection, timeout: CatalogueReader.timeout)
+        sql = try SQLConnection(
+            configuration.source.connection, timeout: CatalogueReader.timeout, onNotice: Streamer.noticeHandler(logger))
         isSQLLost = false
     }
 

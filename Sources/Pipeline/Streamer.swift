@@ -144,22 +144,18 @@ public final class Streamer: Sendable {
 
     private func runSession(isFirst: Bool) throws(StreamerError) {
         let source = configuration.source
-        let noticeLogger = logger
+        let logNotice = Self.noticeHandler(logger)
         let sql = try StreamerError.ofPostgres { () throws(PostgresError) in
-            try SQLConnection(source.connection, timeout: Self.connectTimeout)
+            try SQLConnection(source.connection, timeout: Self.connectTimeout, onNotice: logNotice)
         }
         let holder = try StreamerError.ofPostgres { () throws(PostgresError) in try sql.slot(named: source.slot) }
-        observations.turned()
+        observations.turned(.source)
         // Held by another streamer: looked at over this connection only, without a walsender of our own.
         if let holder, holder.isActive { throw .slotActive(pid: holder.activePID) }
         var replication = try StreamerError.ofPostgres { () throws(PostgresError) in
             try ReplicationConnection(
                 source.connection, walSenderTimeoutMilliseconds: source.walSenderTimeoutMilliseconds,
-                timeout: Self.connectTimeout,
-                onNotice: { notice in
-                    noticeLogger.notice(
-                        "PostgreSQL says", metadata: ["sqlstate": "\(notice.sqlState)", "message": "\(notice.message)"])
-                })
+                timeout: Self.connectTimeout, onNotice: logNotice)
         }
         logger.info(
             "connected to PostgreSQL",
@@ -189,7 +185,7 @@ public final class Streamer: Sendable {
             throw error.isObjectInUse ? .slotActive(pid: nil) : .postgres(error)
         }
         // Before the first publish: the slot is held, so the stream is ours.
-        let (record, revision) = try takeOwnership(joined, link.connection)
+        let (record, revision) = try takeOwnership(joined, confirmedLSN: try heldLSN(plan, sql: sql), link.connection)
         failpoints.reached(.afterOwnership)
         logger.notice(
             "streaming",
@@ -234,7 +230,16 @@ public final class Streamer: Sendable {
         link.connection.close()
         // A thread inside a libnats that is stuck never comes back: it is left to the end of the process.
         if !link.connection.isWedged { thread.join() }
+        observations.deliveryEnded()
         try result.get()
+    }
+
+    /// Logs what PostgreSQL says beside its answers.
+    static func noticeHandler(_ logger: Logger) -> NoticeHandler {
+        { notice in
+            logger.notice(
+                "PostgreSQL says", metadata: ["sqlstate": "\(notice.sqlState)", "notice": "\(notice)"])
+        }
     }
 
     private func makeAssembler(_ joined: Joined, payloadLimit: Int) throws(StreamerError) -> TransactionAssembler {
@@ -243,7 +248,7 @@ public final class Streamer: Sendable {
                 configuration: configuration.capture, functions: configuration.captureFunctions,
                 identity: joined.facts.identity, timelines: joined.facts.timelines, payloadLimit: payloadLimit,
                 watermark: joined.plan.watermark,
-                expected: joined.plan.expected)
+                proof: joined.plan.proof)
         } catch {
             throw .capture(error)
         }
@@ -269,21 +274,27 @@ public final class Streamer: Sendable {
     private func join(
         replication: borrowing ReplicationConnection, sql: borrowing SQLConnection, link: NATSLink
     ) throws(StreamerError) -> Joined {
-        var suspicion = Suspicion<Recovery.Doubt>()
         var hasSetUp = false
         while true {
             guard !control.isRequested else { throw .cancelled }
-            let (facts, revision) = try ServerFacts.gather(
-                configuration, replication: replication, sql: sql, nats: link.connection)
+            let (facts, revision, outcome) = try ServerFacts.assess(
+                configuration, replication: replication, sql: sql, nats: link.connection
+            ) { (_, what) throws(StreamerError) in
+                logger.warning("reading the stream again before this is believed", metadata: ["what": "\(what)"])
+                control.wait(.seconds(1), observations)
+                guard !control.isRequested else { throw .cancelled }
+            }
             failpoints.reached(.recovering)
-            let outcome = Recovery.assess(facts)
             switch outcome {
             case .proceed(let plan):
                 guard let record = facts.record else {
                     throw .checkpointConflict("the checkpoint record has just gone")
                 }
                 try Setup.requireAccount(link.connection)
-                for difference in try Setup.compareStream(configuration, link.connection) {
+                let differences =
+                    try Setup.compareStream(configuration, link.connection)
+                    + Setup.bucketNotes(configuration, link.connection)
+                for difference in differences {
                     logger.warning("not as configured", metadata: ["difference": "\(difference)"])
                 }
                 let isAtomic = try takesBatches(link.connection)
@@ -301,17 +312,15 @@ public final class Streamer: Sendable {
                 guard !hasSetUp else { throw .checkpointConflict("what setup made is not there") }
                 hasSetUp = true
                 let outcome = try Setup.perform(
-                    configuration, options: Setup.Options(), replication: replication, sql: sql, nats: link.connection)
+                    configuration, options: Setup.Options(), replication: replication, sql: sql, nats: link.connection,
+                    isWanted: {
+                        // The slot is made when the transactions that run now have ended.
+                        self.observations.turned(.source)
+                        return !self.control.isRequested
+                    })
                 for object in outcome.created { logger.notice("created", metadata: ["object": "\(object)"]) }
                 for note in outcome.notes { logger.notice("setup", metadata: ["note": "\(note)"]) }
-            case .refuse(let reason, let what, let remedy, let isConfirmedByTime):
-                guard isConfirmedByTime, facts.hasReplicas(configured: configuration.stream.replicas),
-                    !suspicion.isBelievable(
-                        Recovery.Doubt(outcome: outcome, stream: facts.stream),
-                        isMajorityCurrent: facts.stream?.isMajorityCurrent != false)
-                else { throw .stop(reason, what: what, remedy: remedy) }
-                logger.warning("reading the stream again before this is believed", metadata: ["what": "\(what)"])
-                control.wait(.seconds(1), observations)
+            case .refuse(let reason, let what, let remedy, _): throw .stop(reason, what: what, remedy: remedy)
             }
         }
     }
@@ -334,14 +343,29 @@ public final class Streamer: Sendable {
         return false
     }
 
+    /// Where the slot stands now that nobody else can move it: what is confirmed from the start, and no more.
+    ///
+    /// The record may say more, of a history that this server was restored without.
+    private func heldLSN(
+        _ plan: Recovery.Plan, sql: borrowing SQLConnection
+    ) throws(StreamerError) -> LSN {
+        let slot = try StreamerError.ofPostgres { () throws(PostgresError) in
+            try sql.slot(named: configuration.source.slot)
+        }
+        guard let lsn = slot?.confirmedFlushLSN, lsn <= plan.provenLSN else {
+            throw .checkpointConflict("slot \(configuration.source.slot) was moved while recovering")
+        }
+        return lsn
+    }
+
     /// Puts the record with our name in it, by compare-and-set on what recovery read.
     private func takeOwnership(
-        _ joined: Joined, _ connection: JetStreamConnection
+        _ joined: Joined, confirmedLSN: LSN, _ connection: JetStreamConnection
     ) throws(StreamerError) -> (CheckpointRecord, UInt64) {
         var record = joined.record
         record.owner = owner
         record.timeline = joined.facts.timelines.currentTimeline
-        record.confirmedLsn = joined.plan.confirmedLSN.description
+        record.confirmedLsn = confirmedLSN.description
         record.options = configuration.source.optionsFingerprint
         record.lastId = joined.plan.storedID?.description ?? record.lastId
         record.lastSequence = joined.plan.lastSequence

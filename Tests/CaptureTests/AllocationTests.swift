@@ -64,7 +64,7 @@ import WireMessages
         var assembler = try TransactionAssembler(
             configuration: configuration, functions: .cryptographic, identity: Rig.identity,
             timelines: TimelineHistory(currentTimeline: 1),
-            payloadLimit: 1_048_576, watermark: nil, expected: nil)
+            payloadLimit: 1_048_576, watermark: nil, proof: nil)
         var decoder = PGOutputDecoder()
         var sink = CountingSink()
 

@@ -101,11 +101,11 @@ struct CapturedChanges {
     /// What a configuration makes of the messages.
     func outcome(
         _ configuration: CaptureConfiguration = CaptureConfiguration(), payloadLimit: Int = 1_048_576,
-        watermark: Position? = nil, expected: TransactionAssembler.ExpectedTransaction? = nil
+        watermark: Position? = nil, proof: HistoryProof? = nil
     ) throws -> Outcome {
         try Outcome(
             of: messages, configuration, catalogue: catalogue, payloadLimit: payloadLimit, watermark: watermark,
-            expected: expected)
+            proof: proof)
     }
 
     /// The events; an error fails the test.

@@ -43,8 +43,8 @@ import WireMessages
                 == "a change of relation 16400, which was never described (in the transaction that commits at 0/100)")
     }
 
-    private static let expected = TransactionAssembler.ExpectedTransaction(
-        position: Position(commitLSN: LSN(0x100), ordinal: 2), transactionID: TransactionID(735))
+    private static let stored = Position(commitLSN: LSN(0x100), ordinal: 2)
+    private static let proof = HistoryProof.transaction(stored, TransactionID(735), commitTimestamp: nil)
 
     private static func transaction(_ commitLSN: UInt64, xid: UInt32 = 735, rowCount: Int = 3) -> [[UInt8]] {
         [WireMessage.begin(commitLSN, xid: xid), relation] + Array(repeating: row, count: rowCount)
@@ -52,7 +52,7 @@ import WireMessages
     }
 
     private static func outcome(_ messages: [[UInt8]]) throws -> Outcome {
-        try Outcome(of: messages, watermark: expected.position, expected: expected)
+        try Outcome(of: messages, watermark: stored, proof: proof)
     }
 
     @Test func goesOnInTheTransactionThatWasExpected() throws {
@@ -67,9 +67,7 @@ import WireMessages
         #expect(outcome.events.isEmpty)
         #expect(
             outcome.error
-                == .historyDiverged(
-                    expected: Self.expected.position, expectedXID: TransactionID(735), foundLSN: LSN(commitLSN),
-                    foundXID: TransactionID(xid)))
+                == .historyDiverged(Self.proof, found: .transaction(LSN(commitLSN), TransactionID(xid))))
     }
 
     @Test func refusesAMessageFromBeyondTheTransactionThatWasExpected() throws {
@@ -77,16 +75,13 @@ import WireMessages
         let before = WireMessage.message(body, isTransactional: false, lsn: 0x100)
         #expect(try Self.outcome([before] + Self.transaction(0x100)).events.map(\.header.position.ordinal) == [3])
         let beyond = try Self.outcome([WireMessage.message(body, isTransactional: false, lsn: 0x101)])
-        guard case .historyDiverged(_, _, LSN(0x101), .none)? = beyond.error else {
-            Issue.record("\(String(describing: beyond.error))")
-            return
-        }
+        #expect(beyond.error == .historyDiverged(Self.proof, found: .message(LSN(0x101))))
     }
 
     @Test func refusesATransactionThatShrank() throws {
         #expect(try Self.outcome(Self.transaction(0x100, rowCount: 2)).error == nil)
         #expect(
             try Self.outcome(Self.transaction(0x100, rowCount: 1)).error
-                == .transactionShrank(stored: Self.expected.position, changeCount: 1))
+                == .transactionShrank(stored: Self.stored, changeCount: 1))
     }
 }

@@ -16,12 +16,12 @@ struct Rig: ~Copyable {
     init(
         _ configuration: CaptureConfiguration = CaptureConfiguration(), catalogue: Catalogue = Catalogue(),
         timelines: TimelineHistory = TimelineHistory(currentTimeline: 1), payloadLimit: Int = 1_048_576,
-        watermark: Position? = nil, expected: TransactionAssembler.ExpectedTransaction? = nil
+        watermark: Position? = nil, proof: HistoryProof? = nil
     ) throws {
         assembler = try TransactionAssembler(
             configuration: configuration, functions: .cryptographic, identity: Self.identity, timelines: timelines,
             payloadLimit: payloadLimit,
-            watermark: watermark, expected: expected)
+            watermark: watermark, proof: proof)
         authority = StubAuthority(catalogue)
         assembler.authority = authority
     }
@@ -90,10 +90,10 @@ struct Outcome {
     init(
         of messages: [[UInt8]], _ configuration: CaptureConfiguration = CaptureConfiguration(),
         catalogue: Catalogue = Catalogue(), payloadLimit: Int = 1_048_576, watermark: Position? = nil,
-        expected: TransactionAssembler.ExpectedTransaction? = nil
+        proof: HistoryProof? = nil
     ) throws {
         var rig = try Rig(
-            configuration, catalogue: catalogue, payloadLimit: payloadLimit, watermark: watermark, expected: expected)
+            configuration, catalogue: catalogue, payloadLimit: payloadLimit, watermark: watermark, proof: proof)
         do {
             try rig.receive(messages)
         } catch let error as CaptureError {

@@ -1,8 +1,10 @@
 """What cannot be joined to the position stops with 73 and its own reason, for `setup` too; none is passed over."""
 
+import json
 import shutil
 import subprocess
 
+import failpoints
 import stream
 from administrator import BUCKET
 from servers.tools import wait_until
@@ -76,6 +78,20 @@ def test_a_slot_that_was_dropped_is_lost_history_for_setup_too(pair, tenants):
     streamed(tenant)
     tenant.run(f"SELECT pg_drop_replication_slot('{tenant.name}')")
     refused_everywhere(tenant, 73, "slot_missing")
+
+
+def test_status_says_why_a_streamer_has_stopped_when_it_is_there_no_more(pair, tenants):
+    tenant = tenants(pair)
+    streamed(tenant)
+    assert "last_error" not in json.loads(tenant.streamer.command("status", "--json").stdout)
+    tenant.administrator.delete_record(tenant.name)
+    tenant.streamer.start(wait=False)
+    said = stopped(tenant.streamer, 73, "bucket_missing")
+    status = json.loads(tenant.streamer.command("status", "--json").stdout)
+    assert status["role"] == "stopped"
+    assert status["last_error"]["reason"] == "bucket_missing" and status["last_error"]["message"] in said
+    assert any("--accept-gap" in reason for reason in status["reasons"]), status["reasons"]
+    assert "bucket_missing" in tenant.streamer.command("status").stdout
 
 
 def test_a_written_stream_without_slot_and_record_is_lost_history(pair, tenants):
@@ -263,6 +279,115 @@ def test_a_restored_server_that_gives_xid_and_lsn_again_is_told_by_the_commits_t
     said = stopped(streamer, 73, "history_diverged")
     assert "another time" in said
     assert deployment.last_stored() == stored
+
+
+_MESSAGE = """SELECT pg_logical_emit_message(false, 'fraiseql_events', '{"entity_type":"Note","operation":"MADE","entity_id":"1"}')"""
+
+
+def _grow(postgres, beyond: int) -> None:
+    """WAL of which nothing is published, beyond this position."""
+    while postgres.flushed() <= beyond:
+        postgres.run("SELECT pg_logical_emit_message(false, 'other', repeat('x', 10000))")
+
+
+def _restored(deployment, snapshot) -> int:
+    """The stream goes on beyond the snapshot without the server: where the server that was restored stands."""
+    deployment.streamer.kill()
+    _put_back(deployment.postgres, snapshot)
+    deployment.postgres.start()
+    return deployment.confirmed()
+
+
+def _refused_unconfirmed(deployment, slot: int, stored) -> str:
+    """The streamer stops, has stored nothing and confirmed nothing: its last words."""
+    deployment.streamer.start(wait=False)
+    said = stopped(deployment.streamer, 73, "history_diverged")
+    assert deployment.last_stored() == stored
+    assert deployment.confirmed() == slot, "what was skipped is still there"
+    return said
+
+
+def test_a_restored_server_that_has_nothing_where_the_stream_ends_is_refused(pair, deploy):
+    """Nothing follows that could be another transaction: what the server has decoded in vain tells."""
+    deployment = deploy(pair)
+    postgres = deployment.postgres
+    snapshot = _snapshotted(deployment)
+    postgres.start()
+    deployment.streamer.start()
+    _grow(postgres, postgres.flushed() + 10_000)
+    postgres.run(ORDER_LINE.format("in one history"))
+    deployment.wait_confirmed()
+    stored = deployment.last_stored()
+    slot = _restored(deployment, snapshot)
+    postgres.run(ORDER_LINE.format("in another"))
+    assert postgres.flushed() < stored[0], "before the position at which the stream ends"
+    # WAL of which nothing is sent.
+    postgres.run("SELECT pg_switch_wal()")
+    postgres.run("CHECKPOINT")
+    assert postgres.flushed() > stored[0]
+    said = _refused_unconfirmed(deployment, slot, stored)
+    assert "has nothing of it" in said, said
+
+
+def test_a_restored_server_is_told_by_the_message_with_which_the_stream_ends(pair, deploy):
+    """A message outside transactions is sent again like a transaction is: what was skipped before it must not be lost."""
+    deployment = deploy(pair)
+    postgres = deployment.postgres
+    snapshot = _snapshotted(deployment)
+    postgres.start()
+    deployment.streamer.start()
+    _grow(postgres, postgres.flushed() + 10_000)
+    postgres.run(_MESSAGE)
+    wait_until(lambda: deployment.last_stored()[1] == 0, 30, "the message is stored")
+    stored = deployment.last_stored()
+    slot = _restored(deployment, snapshot)
+    postgres.run(ORDER_LINE.format("in another history"))
+    assert postgres.flushed() < stored[0]
+    _grow(postgres, stored[0] + 10_000)
+    postgres.run(ORDER_LINE.format("later"))
+    said = _refused_unconfirmed(deployment, slot, stored)
+    assert "with a message outside transactions" in said, said
+
+
+def test_a_stream_that_ends_with_a_message_outside_transactions_goes_on(pair, tenants):
+    """Killed before it was confirmed, the message comes again and is known."""
+    tenant = tenants(pair, overrides=UNRECORDED)
+    tenant.streamer.start()
+    tenant.commit(1)
+    tenant.run(_MESSAGE)
+    wait_until(lambda: tenant.administrator.state(tenant.name)["last_seq"] == 2, 20, "both are stored")
+    tenant.streamer.kill()
+    tenant.wait_free()
+    tenant.commit(2)
+    tenant.streamer.start()
+    wait_until(lambda: tenant.administrator.state(tenant.name)["last_seq"] == 3, 20, "it goes on")
+    assert tenant.streamer.terminate() == 0
+    assert [event.sequence for event in tenant.events()] == [1, 2, 3]
+
+
+def test_what_a_restored_server_got_anew_is_not_confirmed_by_the_record_of_the_old_history(pair, deploy):
+    """The stream's last event is in both histories, and keepalives had moved the record beyond what the snapshot has."""
+    deployment = deploy(pair)
+    postgres, streamer = deployment.postgres, deployment.streamer
+    snapshot = _snapshotted(deployment)
+    postgres.start()
+    streamer.start()
+    _grow(postgres, postgres.flushed() + 200_000)
+    deployment.wait_confirmed()
+    record = deployment.confirmed()
+    slot = _restored(deployment, snapshot)
+    assert slot < record
+    postgres.run(ORDER_LINE.format("in the new history"))
+    assert postgres.flushed() < record, "where the record says that all is stored"
+    _grow(postgres, record + 10_000)
+    # Dies as soon as it has confirmed anything: what it may confirm then is what PostgreSQL had.
+    failpoints.start(streamer, "after_status", "kill")
+    wait_until(lambda: not streamer.running, 30, "it has ended")
+    deployment.wait_slot_free()
+    assert deployment.confirmed() <= slot
+    streamer.start()
+    deployment.wait_confirmed()
+    assert len(list(stream.read(deployment.nats.url))) == 2, "the row of the new history is stored"
 
 
 def test_another_cluster_at_the_same_address_is_refused(pair, tenants, deploy):

@@ -121,11 +121,32 @@ import WAL
         #expect(Self.kind(.poison(.entityIDNotUUID, at: position, relation: "r")) == .stop(.poisonEvent))
         #expect(Self.kind(.catalogueUnavailable(relation: "r", commitLSN: LSN(1))) == .retry)
         #expect(
-            Self.kind(.historyDiverged(expected: position, expectedXID: .none, foundLSN: LSN(2), foundXID: .none))
+            Self.kind(.historyDiverged(.message(LSN(1)), found: .nothing(upTo: LSN(2))))
                 == .stop(.historyDiverged))
         #expect(Self.kind(.transactionShrank(stored: position, changeCount: 0)) == .stop(.historyDiverged))
         #expect(Self.kind(.protocolViolation("v", commitLSN: LSN(1))) == .stop(.unexpected))
         #expect(Self.kind(CaptureError.subjectTemplate("t")) == .stop(.configuration))
+    }
+
+    /// What is advised helps: a reference where it can be published, and something else where it is poison itself.
+    @Test func theRemedyOfAPoisonEventIsOneThatHelps() throws {
+        func remedy(_ reason: PoisonReason) throws -> String {
+            let error = CaptureError.poison(reason, at: Position(commitLSN: LSN(1), ordinal: 1), relation: "r")
+            guard case .stop(.poisonEvent, let remedy) = FailurePolicy.verdict(on: .capture(error)) else {
+                throw StreamerError.system("\(reason) does not stop as poison")
+            }
+            return remedy
+        }
+        let advice = "events.on_poison = \"reference\""
+        for reason in [PoisonReason.notUTF8(column: "c"), .malformedValue(column: "c", type: "bool")] {
+            #expect(try remedy(reason).contains(advice))
+        }
+        let tooLarge = try remedy(.payloadTooLarge(byteCount: 2, limit: 1))
+        #expect(tooLarge.contains(advice) && tooLarge.contains("the reference itself") && tooLarge.contains("max_payload"))
+        for reason in [PoisonReason.subjectTooLong(byteCount: 2, limit: 1), .messageBody("m"), .entityIDNotUUID] {
+            #expect(try !remedy(reason).contains(advice), "\(reason)")
+        }
+        #expect(try remedy(.subjectTooLong(byteCount: 2, limit: 1)).contains("events.subject"))
     }
 
     @Test func aClosedConnectionIsNotAskedAgainAndASlowOneIs() {

@@ -108,12 +108,12 @@ import WAL
         #expect(facts.reason == .positionAheadOfWAL)
     }
 
-    @Test func whatAKeepaliveConfirmedOnTheOldTimelineIsNotConfirmedOnTheNew() throws {
+    @Test func whatAKeepaliveConfirmedOnTheOldTimelineIsNotProvenOnTheNew() throws {
         // The record is at 0/5000 by keepalives; the server was promoted at 0/2000 and has written its own WAL since.
         let promoted = try #require(TimelineHistory(currentTimeline: 2, text: "1\t0/2000\tpromoted"))
         let facts = RecoveryFacts(timelines: promoted, record: RecoveryFacts.record(confirmed: LSN(0x5000)))
         let plan = try #require(facts.plan)
-        #expect(plan.confirmedLSN == LSN(0x2000))
+        #expect(plan.provenLSN == LSN(0x2000))
         #expect(plan.startLSN == RecoveryFacts.commitLSN)
         // Nor is the record ahead of a server whose WAL has not reached it again.
         #expect(RecoveryFacts(timelines: promoted, serverFlushLSN: LSN(0x2500), record: facts.record).plan != nil)
@@ -162,7 +162,7 @@ import WAL
         #expect(facts.isConfirmedByTime == true)
     }
 
-    @Test func aLostTailThatTheSlotStillHasIsSentAgainAndNotConfirmedBefore() throws {
+    @Test func aLostTailThatTheSlotStillHasIsSentAgainAndNotProvenBefore() throws {
         let last = RecoveryFacts.id(LSN(0xF00), 1, xid: 69)
         var slot = try #require(RecoveryFacts().slot)
         slot.confirmedFlushLSN = LSN(0xF00)
@@ -171,14 +171,19 @@ import WAL
         let plan = try #require(facts.plan)
         #expect(plan.startLSN == LSN(0xF00))
         #expect(plan.lastSequence == 98)
-        #expect(plan.expected?.transactionID == TransactionID(69))
-        // The record says 0/1040: told to PostgreSQL now, a crash before the tail is stored again would lose it.
-        #expect(plan.confirmedLSN == LSN(0xF00))
+        #expect(plan.proof == .transaction(last.position, TransactionID(69), commitTimestamp: nil))
+        // The record says 0/1040: believed now, a crash before the tail is stored again would lose it.
+        #expect(plan.provenLSN == LSN(0xF00))
     }
 
     @Test func aSlotAheadOfTheRecordIsRefused() {
         #expect(RecoveryFacts(record: RecoveryFacts.record(confirmed: LSN(0x103F))).reason == .slotAhead)
         #expect(RecoveryFacts(record: RecoveryFacts.record(confirmed: LSN(0x1041))).reason == nil)
+    }
+
+    @Test func theRemedyNamesWhatRebuildsTheStream() {
+        let rebuilt = StopReason.allCases.filter { LostHistory.remedy(for: $0).contains("`slotstream rewind`") }
+        #expect(rebuilt == [.streamMissing, .streamRecreated, .streamTailLost, .bucketMissing])
     }
 
     // MARK: - Options
@@ -210,13 +215,15 @@ import WAL
 
     // MARK: - The plan
 
-    @Test func beforeTheFirstEventItStartsAtTheRecord() {
-        let facts = RecoveryFacts(
+    @Test func beforeTheFirstEventItStartsWhereTheSlotStands() throws {
+        var facts = RecoveryFacts(
             record: RecoveryFacts.record(lastID: nil, lastSequence: 0),
             stream: RecoveryFacts.tail(.never, lastSequence: 0))
+        // A server that was restored would skip what it was given between the slot and the record.
+        facts.slot?.confirmedFlushLSN = LSN(0xF00)
         let expected = Recovery.Plan(
-            startLSN: RecoveryFacts.endLSN, watermark: nil, expected: nil, storedID: nil, lastSequence: 0,
-            confirmedLSN: RecoveryFacts.endLSN)
+            startLSN: LSN(0xF00), watermark: nil, proof: nil, storedID: nil, lastSequence: 0,
+            provenLSN: RecoveryFacts.endLSN)
         #expect(facts.outcome == .proceed(expected))
     }
 
@@ -225,34 +232,71 @@ import WAL
         let facts = RecoveryFacts(stream: RecoveryFacts.tail(.event(last, isLast: false), lastSequence: 130))
         let expected = Recovery.Plan(
             startLSN: LSN(0x2000), watermark: last.position,
-            expected: TransactionAssembler.ExpectedTransaction(
-                position: last.position, transactionID: last.transactionID),
-            storedID: last, lastSequence: 130, confirmedLSN: RecoveryFacts.endLSN)
+            proof: .transaction(last.position, last.transactionID, commitTimestamp: nil),
+            storedID: last, lastSequence: 130, provenLSN: RecoveryFacts.endLSN)
         #expect(facts.outcome == .proceed(expected))
     }
 
+    private static func plan(after id: MessageID, slotAt confirmed: LSN) throws -> Recovery.Plan {
+        var facts = RecoveryFacts(stream: RecoveryFacts.tail(.event(id, isLast: true), lastSequence: 101))
+        facts.record = RecoveryFacts.record(confirmed: LSN(0x8000))
+        facts.slot?.confirmedFlushLSN = confirmed
+        return try #require(facts.plan)
+    }
+
     @Test func theLastTransactionIsExpectedFirstExactlyWhenItIsDeliveredAgain() throws {
-        func expected(_ id: MessageID, slotAt confirmed: LSN) throws -> TransactionAssembler.ExpectedTransaction? {
-            var facts = RecoveryFacts(stream: RecoveryFacts.tail(.event(id, isLast: true), lastSequence: 101))
-            facts.record = RecoveryFacts.record(confirmed: LSN(0x8000))
-            facts.slot?.confirmedFlushLSN = confirmed
-            return try #require(facts.plan).expected
-        }
         let commitLSN = RecoveryFacts.commitLSN
-        #expect(try expected(RecoveryFacts.id(), slotAt: commitLSN)?.transactionID == TransactionID(70))
-        #expect(try expected(RecoveryFacts.id(), slotAt: LSN(commitLSN.rawValue - 1)) != nil)
-        #expect(try expected(RecoveryFacts.id(), slotAt: LSN(commitLSN.rawValue + 1)) == nil)
-        // A message outside a transaction, and a gap marker where a slot stands, belong to no transaction; one behind an event does.
-        #expect(try expected(RecoveryFacts.id(commitLSN, 0, xid: 0), slotAt: commitLSN) == nil)
-        #expect(try expected(RecoveryFacts.id(commitLSN, 0, xid: 0, isGapMarker: true), slotAt: commitLSN) == nil)
-        #expect(try expected(RecoveryFacts.id(commitLSN, 1, isGapMarker: true), slotAt: commitLSN) != nil)
+        for id in [RecoveryFacts.id(), RecoveryFacts.id(commitLSN, 1, isGapMarker: true)] {
+            let proof = HistoryProof.transaction(id.position, TransactionID(70), commitTimestamp: nil)
+            #expect(try Self.plan(after: id, slotAt: commitLSN).proof == proof)
+            #expect(try Self.plan(after: id, slotAt: LSN(commitLSN.rawValue - 1)).proof == proof)
+            #expect(try Self.plan(after: id, slotAt: LSN(commitLSN.rawValue + 1)).proof == nil)
+        }
+    }
+
+    @Test func aMessageOutsideTransactionsIsExpectedFromWhereTheSlotStands() throws {
+        let message = RecoveryFacts.id(RecoveryFacts.commitLSN, 0, xid: 0)
+        let behind = try Self.plan(after: message, slotAt: LSN(0xF00))
+        #expect(behind.proof == .message(RecoveryFacts.commitLSN))
+        // From its own LSN on it would not be sent.
+        #expect(behind.startLSN == LSN(0xF00))
+        #expect(behind.watermark == message.position)
+        #expect(try Self.plan(after: message, slotAt: RecoveryFacts.commitLSN).proof == nil)
+    }
+
+    @Test func behindAGapMarkerNothingFromBeforeItIsBelieved() throws {
+        let marker = RecoveryFacts.id(RecoveryFacts.commitLSN, 0, xid: 0, isGapMarker: true)
+        let behind = try Self.plan(after: marker, slotAt: LSN(0xF00))
+        #expect(behind.proof == .nothingBefore(RecoveryFacts.commitLSN))
+        #expect(behind.startLSN == LSN(0xF00))
+        #expect(try Self.plan(after: marker, slotAt: RecoveryFacts.commitLSN).proof == nil)
+        // The marker was deleted: the record knows that it was one.
+        var facts = RecoveryFacts(stream: RecoveryFacts.tail(.gone))
+        facts.record = RecoveryFacts.record(lastID: RecoveryFacts.id(RecoveryFacts.commitLSN, 0, xid: 0))
+        facts.slot?.confirmedFlushLSN = LSN(0xF00)
+        #expect(facts.plan?.proof == .message(RecoveryFacts.commitLSN))
+        facts.record?.genesis = CheckpointRecord.Genesis(
+            kind: CheckpointRecord.gapKind, lsn: RecoveryFacts.commitLSN.description, at: "")
+        #expect(facts.plan?.proof == .nothingBefore(RecoveryFacts.commitLSN))
+    }
+
+    @Test(arguments: [RecoveryFacts.id(), RecoveryFacts.id(RecoveryFacts.commitLSN, 0, xid: 0)])
+    func changedOptionsBeforeTheLastEventIsConfirmedAreRefused(_ last: MessageID) {
+        var facts = RecoveryFacts(
+            options: "publications=q", stream: RecoveryFacts.tail(.event(last, isLast: true), lastSequence: 101))
+        #expect(facts.plan != nil)
+        // With these it need not be sent again, and would be missed.
+        facts.slot?.confirmedFlushLSN = LSN(0xF00)
+        #expect(facts.reason == .optionsChanged)
+        facts.options = RecoveryFacts.options
+        #expect(facts.plan != nil)
     }
 
     // MARK: - All facts at once
 
-    /// Whatever the servers say: what is confirmed from the start was confirmed before or is stored, nothing is started beyond what is stored, and the stream is trusted only as far as it goes.
+    /// Whatever the servers say: the slot stands within what is proven, nothing is started beyond what is stored, or skipped without a proof, and the stream is trusted only as far as it goes.
     @Test(arguments: [1, 2, 3] as [UInt64])
-    func noPlanEverConfirmsOrStartsBeyondWhatIsProven(seed: UInt64) {
+    func noPlanEverStartsBeyondWhatIsProven(seed: UInt64) {
         var random = SplitMix64(seed: seed)
         var planCount = 0
         for _ in 0..<20_000 {
@@ -278,12 +322,14 @@ import WAL
                 continue
             }
             planCount += 1
-            #expect(slot <= plan.confirmedLSN && plan.confirmedLSN <= record.confirmedLSN, "seed \(seed): \(facts)")
-            if let switchPoint = facts.timelines.switchPoint(of: 1) { #expect(plan.confirmedLSN <= switchPoint) }
+            #expect(slot <= plan.provenLSN && plan.provenLSN <= record.confirmedLSN, "seed \(seed): \(facts)")
+            if let switchPoint = facts.timelines.switchPoint(of: 1) { #expect(plan.provenLSN <= switchPoint) }
             if plan.lastSequence < record.lastSequence {
-                #expect(plan.confirmedLSN <= plan.startLSN, "seed \(seed): \(facts)")
+                #expect(plan.provenLSN <= plan.startLSN, "seed \(seed): \(facts)")
             }
-            #expect(plan.startLSN == plan.watermark?.commitLSN)
+            // Begun beyond the slot only where the server has to prove that it skips what is stored.
+            if plan.startLSN > slot { #expect(plan.proof != nil, "seed \(seed): \(facts)") }
+            #expect(plan.startLSN <= plan.watermark?.commitLSN ?? slot)
         }
         #expect(planCount > 500)
     }

@@ -28,7 +28,7 @@ struct Feed: ~Copyable {
         assembler = try TransactionAssembler(
             configuration: configuration, functions: CaptureFunctions(hmacSHA256: nil) { _, _ in },
             identity: SourceIdentity(systemID: 7_439_120_938_471_029_384, databaseOID: 5, databaseName: "shop"),
-            timelines: TimelineHistory(currentTimeline: 1), payloadLimit: 1_048_576, watermark: nil, expected: nil)
+            timelines: TimelineHistory(currentTimeline: 1), payloadLimit: 1_048_576, watermark: nil, proof: nil)
     }
 
     mutating func receive(_ message: [UInt8]) throws {
