@@ -35,22 +35,23 @@ extension PrometheusRegistry {
         "fraiseql_observer_events_retried_total": "Events sent again after a resynchronisation.",
         "fraiseql_observer_processing_duration_seconds":
             "Time from a transaction's commit to its event's acknowledgement.",
-        "slotstream_source_lag_bytes": "WAL written by the server and not yet confirmed by the streamer.",
+        "slotstream_source_lag_bytes": "WAL that the server has and that is not yet known to be stored in the stream.",
         "slotstream_source_lag_seconds":
             "Age of the oldest committed change not yet stored; 0 when there is none.",
         "slotstream_slot_retained_bytes": "WAL that the server keeps because of the slot.",
         "slotstream_slot_safe_bytes": "WAL that can still be written before the server invalidates the slot.",
-        "slotstream_slot_active": "1 when the slot is in use on the server, else 0.",
+        "slotstream_slot_active": "1 when this streamer is connected to the slot, else 0, also while another one is.",
         "slotstream_confirmed_lsn": "Position confirmed to the server, as a number.",
         "slotstream_received_lsn": "Position received from the server, as a number.",
-        "slotstream_transactions_total": "Transactions wholly stored.",
+        "slotstream_transactions_total": "Transactions received whole; those that come again after a reconnect count again.",
         "slotstream_unknown_type_values_total":
             "Values published as text because the catalogue no longer knows their type.",
         "slotstream_events_total": "Events stored, by entity and operation.",
         "slotstream_inflight_messages": "Events handed to the NATS client and not yet acknowledged.",
         "slotstream_inflight_bytes": "Bytes of all events held until they are known to be stored.",
         "slotstream_resynchronisations_total": "Times that publishing stopped to read the stream's end, by cause.",
-        "slotstream_reconnects_total": "Connections made again after a loss, by peer.",
+        "slotstream_reconnects_total":
+            "Connections made again, by peer: to postgres each session after one that failed, ended or found the slot taken; to nats each reconnection within a session.",
         "slotstream_replay_window_seconds": "How far back the anchor slot reaches.",
         "slotstream_up": "1 when both servers are connected, else 0.",
         "slotstream_build_info": "Always 1; the program's version is a label.",

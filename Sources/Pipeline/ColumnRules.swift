@@ -7,8 +7,17 @@ import WAL
 /// Whatever could be a ruled column under another name stops the streamer before a row of it is written: a table that is described
 /// without a column that has a rule, and a table without rules that is, was or belongs to one that has some. What the operator
 /// marked with `?` may be absent. Names are compared by their bytes, as PostgreSQL does.
+///
+/// The rules of `[events.identity]` and `[events.entities]` hide nothing: that they name what is there is looked at once, at the start.
 struct ColumnRules {
     private typealias Name = [UInt8]
+
+    /// One of the tables that have a name.
+    private struct Found {
+        var relationID: RelationID
+        /// With quotes where they are needed: two tables may share the name without them.
+        var quotedName: String
+    }
 
     private struct Table {
         var rule: RuledTable
@@ -30,33 +39,42 @@ struct ColumnRules {
     }
 
     private let publication: String
+    /// Those of `[events.columns]`.
     private var tables: [Name: Table] = [:]
 
     /// Looks at the tables that have rules.
-    /// - Throws: `.stop(.configuration)` where a table or a column that a rule names is not there, or a rule's table is not published under its own name.
+    /// - Throws: `.stop(.configuration)` where a table or a column that a rule names is not there, where two tables have the name, or a rule's table is not published under its own name.
     init(_ ruled: [RuledTable], publication: String, sql: borrowing SQLConnection) throws(StreamerError) {
         self.publication = publication
         for rule in ruled {
-            let relationID: RelationID?
+            let found: [Found]
             var known = Known()
             do throws(PostgresError) {
-                relationID = try Self.relation(named: rule.name, sql: sql)
-                if let relationID { known = try Self.known(of: relationID, publication: publication, sql: sql) }
+                found = try Self.relations(named: rule.name, sql: sql)
+                if let first = found.first {
+                    known = try Self.known(of: first.relationID, publication: publication, sql: sql)
+                }
             } catch {
                 throw .postgres(error)
             }
-            guard relationID != nil || rule.mayBeAbsent else {
-                throw Self.refused(
-                    "[events.columns] names the table \(rule.name), which does not exist", Self.tableRemedy)
+            guard found.count < 2 else {
+                let names = found.map(\.quotedName).joined(separator: " and ")
+                throw Self.refused("\(rule.section) names \(rule.name), which is \(names)", Self.nameRemedy)
             }
-            tables[Array(rule.name.utf8)] = Table(rule: rule, relationID: relationID)
+            guard !found.isEmpty || rule.mayBeAbsent else {
+                throw Self.refused(
+                    "\(rule.section) names the table \(rule.name), which does not exist", Self.tableRemedy)
+            }
+            if rule.section == .columns {
+                tables[Array(rule.name.utf8)] = Table(rule: rule, relationID: found.first?.relationID)
+            }
             let absent = rule.columns.filter { !$0.mayBeAbsent && !known.columns.contains(Array($0.name.utf8)) }
-            guard relationID == nil || absent.isEmpty else {
+            guard found.isEmpty || absent.isEmpty else {
                 let names = absent.map(\.name).sorted().joined(separator: ", ")
                 throw Self.refused(
-                    "[events.columns] names \(names) of \(rule.name), which has no such column", Self.columnRemedy)
+                    "\(rule.section) names \(names) of \(rule.name), which has no such column", Self.columnRemedy)
             }
-            try requireOwnName(rule.name, known)
+            try requireOwnName(rule, known)
         }
     }
 
@@ -101,28 +119,37 @@ struct ColumnRules {
     private static let tableRemedy =
         "Nothing of it was published. Name the table as it is published (a partitioned table needs publish_via_partition_root, or a rule for each partition); one that was renamed or is not yet made is marked with ? (\"public.tb_user?\"), with its other name beside it"
 
+    private static let nameRemedy =
+        "Nothing of it was published. A rule's table is its schema and its name joined with a dot, which two tables share here: rename one of them"
+
     private static func refused(_ what: String, _ remedy: String) -> StreamerError {
         .stop(.configuration, what: what, remedy: remedy)
     }
 
     /// A partitioned table that is published by its partitions, or a partition that is published by its root, has its rows under a name that the rule is not for.
-    private func requireOwnName(_ name: String, _ known: Known) throws(StreamerError) {
-        guard !known.publishedNames.isEmpty, !known.publishedNames.contains(name) else { return }
+    private func requireOwnName(_ rule: RuledTable, _ known: Known) throws(StreamerError) {
+        let isOwn = known.publishedNames.contains { $0.utf8.elementsEqual(rule.name.utf8) }
+        guard !known.publishedNames.isEmpty, !isOwn else { return }
         throw Self.refused(
-            "publication \(publication) publishes the rows of \(name) as \(known.publishedNames.sorted().joined(separator: ", ")), for which [events.columns] has no rules of that table's",
+            "publication \(publication) publishes the rows of \(rule.name) as \(known.publishedNames.sorted().joined(separator: ", ")), for which \(rule.section) has no rules of that table's",
             Self.tableRemedy)
     }
 
-    private static func relation(
+    private static func relations(
         named name: String, sql: borrowing SQLConnection
-    ) throws(PostgresError) -> RelationID? {
+    ) throws(PostgresError) -> [Found] {
         let rows = try sql.query(
             """
-            SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+            SELECT c.oid, pg_catalog.concat(pg_catalog.quote_ident(n.nspname), '.', pg_catalog.quote_ident(c.relname))
+            FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
             WHERE pg_catalog.concat(n.nspname, '.', c.relname) OPERATOR(pg_catalog.=) $1::pg_catalog.text
                 AND c.relkind IN ('r', 'p')
+            ORDER BY c.oid
             """, [name], timeout: CatalogueReader.timeout)
-        return rows.first?.first.flatMap { $0 }.flatMap { UInt32($0) }.map { RelationID($0) }
+        return rows.compactMap { row in
+            guard row.count == 2, let oid = row[0].flatMap({ UInt32($0) }), let quotedName = row[1] else { return nil }
+            return Found(relationID: RelationID(oid), quotedName: quotedName)
+        }
     }
 
     private static func known(

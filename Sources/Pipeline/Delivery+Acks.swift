@@ -34,9 +34,9 @@ extension Delivery {
         }
     }
 
-    /// Whether what is not permitted is to ask a leader to step down, or for the account's limits.
+    /// Whether what is not permitted is to ask a leader to step down, for the account's limits, or how the bucket was made.
     private static func isHelp(_ violation: String) -> Bool {
-        violation.contains("LEADER.STEPDOWN") || violation.contains("$JS.API.INFO")
+        ["LEADER.STEPDOWN", "$JS.API.INFO", "STREAM.INFO.KV_"].contains { violation.contains($0) }
     }
 
     /// For `/readyz`: while resynchronising there is no connection to speak of.

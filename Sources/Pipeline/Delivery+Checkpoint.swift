@@ -94,10 +94,8 @@ extension Delivery {
             return
         }
         guard case .value(let json, let revision) = found, let there = try? CheckpointRecord(json: json) else {
-            throw .stop(
-                .bucketMissing,
-                what: "the checkpoint record \(key) in the bucket \(StreamerConfiguration.bucket) is gone while the streamer runs",
-                remedy: LostHistory.remedy(for: .bucketMissing))
+            // Recovery tells whether it is gone, or a woken old leader answered.
+            throw .streamMoved("the checkpoint record \(key) is not in the bucket \(StreamerConfiguration.bucket) any more")
         }
         guard revision >= self.revision else {
             // A woken old leader's answer.

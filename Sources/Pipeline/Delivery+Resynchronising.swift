@@ -75,7 +75,7 @@ extension Delivery {
             if isQuiet, trouble == nil { break }
             answeredCount = chain.inFlightCount
             trouble = nil
-            observations.turned()
+            observations.turned(.delivery)
             link.wake.wait(timeout: .milliseconds(100))
             takeEvents()
         }
@@ -85,7 +85,7 @@ extension Delivery {
     private func readTail() throws(StreamerError) -> (value: StreamTail?, Void)? {
         try requireSteadyClock()
         takeEvents()
-        observations.turned()
+        observations.turned(.delivery)
         guard link.connection.isConnected else {
             link.wake.wait(timeout: .milliseconds(250))
             try lookForWayBack()
@@ -94,7 +94,7 @@ extension Delivery {
         lastAttemptBeside = nil
         do throws(JetStreamError) {
             // What libnats kept while it was reconnecting goes out before the end is read.
-            try link.connection.flush(timeout: configuration.delivery.ackTimeout)
+            try link.connection.flush(timeout: min(configuration.delivery.ackTimeout, JetStreamConnection.apiTimeout))
             return (try StreamTail.read(configuration.stream.name, over: link.connection), ())
         } catch {
             guard FailurePolicy.isWorthAsking(again: error) else { throw .jetStream(error) }
@@ -147,7 +147,7 @@ extension Delivery {
     func pause(_ duration: Duration) {
         let end = Instant.now + duration
         while !isStopRequested.load(ordering: .acquiring), Instant.now < end {
-            observations.turned()
+            observations.turned(.delivery)
             link.wake.wait(timeout: min(end.duration(since: .now), .milliseconds(250)))
             takeEvents()
         }

@@ -144,6 +144,7 @@ final class Delivery: @unchecked Sendable {
     func wakeSource() { sourceWake.signal() }
 
     private func turn() throws(StreamerError) {
+        observations.turned(.delivery)
         try requireSteadyClock()
         takeEvents()
         try takeAcks()

@@ -7,8 +7,14 @@ import WAL
 ///
 /// Written by the two data threads with atomics, read by the HTTP server's. Counters are swift-metrics' own.
 public final class Observations: Sendable {
-    /// Without a turn of the loop for this long the streamer is not live.
+    /// Without a turn of one of its loops for this long the streamer is not live.
     static let livenessLimit = Duration.seconds(30)
+
+    /// What has to turn as long as it runs; each is a thread's.
+    enum Loop: String, CaseIterable {
+        case source = "the loop that reads from PostgreSQL"
+        case delivery = "the loop that publishes to NATS"
+    }
 
     struct Texts: Sendable {
         var role = StreamerStatus.Role.active
@@ -39,7 +45,9 @@ public final class Observations: Sendable {
     let eventCount = Atomic<UInt64>(0)
     let resynchronisationCount = Atomic<UInt64>(0)
     let reconnectCount = Atomic<UInt64>(0)
-    private let lastTurn: Atomic<UInt64>
+    private let lastSourceTurn: Atomic<UInt64>
+    /// 0: it does not run.
+    private let lastDeliveryTurn = Atomic<UInt64>(0)
     /// When somebody last asked over HTTP, and nobody has cleaned up after it; 0: nothing is to be cleaned up.
     private let lastAsked = Atomic<UInt64>(0)
     let texts: Mutex<Texts>
@@ -48,7 +56,7 @@ public final class Observations: Sendable {
     let meters: Meters
 
     public init(slot: String, stream: String, readyMaxLagBytes: UInt64, metrics: any MetricsFactory) {
-        lastTurn = Atomic(Instant.now.nanoseconds)
+        lastSourceTurn = Atomic(Instant.now.nanoseconds)
         texts = Mutex(Texts(stream: StreamerStatus.Stream(name: stream)))
         self.slot = slot
         self.readyMaxLagBytes = readyMaxLagBytes
@@ -56,8 +64,25 @@ public final class Observations: Sendable {
     }
 
     /// The loop has turned: it read, wrote or waited as it should.
-    func turned() {
-        lastTurn.store(Instant.now.nanoseconds, ordering: .relaxed)
+    func turned(_ loop: Loop) {
+        let now = Instant.now.nanoseconds
+        switch loop {
+        case .source: lastSourceTurn.store(now, ordering: .relaxed)
+        case .delivery: lastDeliveryTurn.store(now, ordering: .relaxed)
+        }
+    }
+
+    /// The session is over, and its delivery thread with it.
+    func deliveryEnded() { lastDeliveryTurn.store(0, ordering: .relaxed) }
+
+    /// How long the loop has not turned; nil: it does not run.
+    private func quietTime(of loop: Loop, at now: Instant) -> Duration? {
+        let last =
+            switch loop {
+            case .source: lastSourceTurn.load(ordering: .relaxed)
+            case .delivery: lastDeliveryTurn.load(ordering: .relaxed)
+            }
+        return last == 0 ? nil : now.duration(since: Instant(nanoseconds: last))
     }
 
     /// Whether the last answer over HTTP was given a while ago; true once an answer.
@@ -83,9 +108,11 @@ public final class Observations: Sendable {
     func status(at now: Instant) -> StreamerStatus {
         let texts = texts.withLock { $0 }
         var reasons: [String] = []
-        let quiet = now.duration(since: Instant(nanoseconds: lastTurn.load(ordering: .relaxed)))
-        let isLive = quiet < Self.livenessLimit
-        if !isLive { reasons.append("the loop has not turned for \(Int(quiet.seconds)) s") }
+        for loop in Loop.allCases {
+            guard let quiet = quietTime(of: loop, at: now), quiet >= Self.livenessLimit else { continue }
+            reasons.append("\(loop.rawValue) has not turned for \(Int(quiet.seconds)) s")
+        }
+        let isLive = reasons.isEmpty
         let lagBytes = lagByteCount(texts)
         var isReady = isLive
         switch texts.role {

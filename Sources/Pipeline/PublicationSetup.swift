@@ -8,8 +8,8 @@ enum PublicationSetup {
         var quotedName: String
     }
 
-    /// For counting rows: a table that takes longer is estimated.
-    private static let countTimeout = Duration.seconds(5)
+    /// For counting rows, all tables together: what is not counted by then is estimated. Below the time that each command has, and the liveness limit.
+    private static let countTime = Duration.seconds(5)
 
     /// The statements that make the publication publish what `tables` names; empty when it does.
     static func statements(
@@ -18,14 +18,14 @@ enum PublicationSetup {
         let name = quoteIdentifier(source.publication)
         let existing = try connection.query(
             "SELECT puballtables FROM pg_catalog.pg_publication WHERE pubname = $1", [source.publication])
-        let isForAllTables = source.tables.contains("*")
         guard let publication = existing.first else {
-            if isForAllTables { return ["CREATE PUBLICATION \(name) FOR ALL TABLES"] }
+            if source.tables.contains("*") { return ["CREATE PUBLICATION \(name) FOR ALL TABLES"] }
             let tables = try matching(source.tables, over: connection)
             let list = tables.map(\.quotedName).joined(separator: ", ")
             return ["CREATE PUBLICATION \(name)" + (tables.isEmpty ? "" : " FOR TABLE \(list)")]
         }
-        if publication.first == "t" || isForAllTables { return [] }
+        // What FOR ALL TABLES publishes cannot be added to. In any other `*` is a pattern that every table matches.
+        if publication.first == "t" { return [] }
         let published = Set(
             try connection.query(
                 """
@@ -90,25 +90,30 @@ enum PublicationSetup {
         _ source: StreamerConfiguration.Source, over connection: borrowing SQLConnection, before start: LSN
     ) -> String {
         let about = "rows that were committed before \(start) are not published"
+        let end = Instant.now + countTime
         do throws(PostgresError) {
-            let tables = try connection.query(
+            let tables = try query(
                 """
                 SELECT quote_ident(t.schemaname) || '.' || quote_ident(t.tablename), c.reltuples::bigint
                 FROM pg_catalog.pg_publication_tables t
                 JOIN pg_catalog.pg_namespace n ON n.nspname = t.schemaname
                 JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = t.tablename
                 WHERE t.pubname = $1
-                """, [source.publication])
+                ORDER BY 1
+                """, [source.publication], until: end, over: connection)
             var count: Int64 = 0
             var isExact = true
             for table in tables {
                 guard table.count == 2, let name = table[0] else { continue }
-                if let exact = exactCount(of: name, over: connection) {
+                if let exact = exactCount(of: name, until: end, over: connection) {
                     count += exact
                 } else {
                     // -1: never analysed.
                     let estimate = table[1].flatMap { Int64($0) } ?? -1
-                    if estimate < 0 { return "\(about); they were not counted: \(name) may not be read, and was never analysed" }
+                    if estimate < 0 {
+                        return
+                            "\(about); they were not counted: \(name) may not be read or takes too long, and was never analysed"
+                    }
                     count += estimate
                     isExact = false
                 }
@@ -120,13 +125,34 @@ enum PublicationSetup {
         }
     }
 
-    /// nil where it may not be read, or takes too long.
-    private static func exactCount(of quotedName: String, over connection: borrowing SQLConnection) -> Int64? {
+    /// nil where it may not be read, or where the time is over.
+    private static func exactCount(
+        of quotedName: String, until end: Instant, over connection: borrowing SQLConnection
+    ) -> Int64? {
+        guard Instant.now < end else { return nil }
         do throws(PostgresError) {
-            let rows = try connection.query("SELECT count(*) FROM \(quotedName)", timeout: countTimeout)
+            let rows = try query("SELECT count(*) FROM \(quotedName)", until: end, over: connection)
             return rows.first?.first.flatMap { $0 }.flatMap { Int64($0) }
         } catch {
             return nil
         }
+    }
+
+    /// Runs a query that the server itself ends when its time is over. Given up on our side it would still be under way on the connection, which then takes no other command.
+    private static func query(
+        _ sql: String, _ parameters: [String?] = [], until end: Instant, over connection: borrowing SQLConnection
+    ) throws(PostgresError) -> [[String?]] {
+        // 0 would be no limit. LOCAL: it ends with the transaction, whatever the role or the user's options set.
+        let milliseconds = max(1, end.duration(since: .now).milliseconds)
+        try connection.execute("BEGIN READ ONLY; SET LOCAL statement_timeout = \(milliseconds)")
+        let rows: [[String?]]
+        do throws(PostgresError) {
+            rows = try connection.query(sql, parameters)
+        } catch {
+            try connection.execute("ROLLBACK")
+            throw error
+        }
+        try connection.execute("ROLLBACK")
+        return rows
     }
 }

@@ -8,12 +8,15 @@ struct ServerConnections: ~Copyable {
     let nats: JetStreamConnection
 
     /// Connects, waiting for it.
-    init(_ configuration: StreamerConfiguration) throws(StreamerError) {
+    /// - Parameter onNotice: Called with what PostgreSQL says beside its answers.
+    init(_ configuration: StreamerConfiguration, onNotice: NoticeHandler? = nil) throws(StreamerError) {
         let parameters = configuration.source.connection
         let replication = try StreamerError.ofPostgres { () throws(PostgresError) in
-            try ReplicationConnection(parameters)
+            try ReplicationConnection(parameters, onNotice: onNotice)
         }
-        let sql = try StreamerError.ofPostgres { () throws(PostgresError) in try SQLConnection(parameters) }
+        let sql = try StreamerError.ofPostgres { () throws(PostgresError) in
+            try SQLConnection(parameters, onNotice: onNotice)
+        }
         let link = try NATSLink.connected(configuration.nats, stream: configuration.stream.name)
         self.replication = replication
         self.sql = sql

@@ -1,6 +1,8 @@
 import Capture
+import Glibc
 import JetStreamPublishing
 import PostgresReplication
+import Synchronization
 import WAL
 
 /// Makes what a first start needs, in an order that can be repeated after any interruption: publication, stream, bucket, a claim in it, slot, first record, consumer.
@@ -36,9 +38,14 @@ public enum Setup {
     public static func run(
         _ configuration: StreamerConfiguration, options: Options
     ) throws(StreamerError) -> Outcome {
-        let servers = try ServerConnections(configuration)
-        return try perform(
+        let notices = Mutex<[String]>([])
+        let servers = try ServerConnections(configuration) { notice in
+            notices.withLock { $0.append("PostgreSQL says (\(notice.sqlState)) \(notice)") }
+        }
+        var outcome = try perform(
             configuration, options: options, replication: servers.replication, sql: servers.sql, nats: servers.nats)
+        outcome.notes += notices.withLock { $0 }
+        return outcome
     }
 
     /// The SQL that a DBA runs instead of `setup`: publication and slot.
@@ -58,15 +65,17 @@ public enum Setup {
         }
     }
 
+    /// - Parameter isWanted: Asked once a second while the server makes the slot; false gives it up.
     static func perform(
         _ configuration: StreamerConfiguration, options: Options, replication: borrowing ReplicationConnection,
-        sql: borrowing SQLConnection, nats: JetStreamConnection
+        sql: borrowing SQLConnection, nats: JetStreamConnection, isWanted: () -> Bool = { true }
     ) throws(StreamerError) -> Outcome {
         try requireAccount(nats)
-        let (facts, revision) = try ServerFacts.gather(
-            configuration, replication: replication, sql: sql, nats: nats)
+        let (facts, revision, assessed) = try ServerFacts.assess(
+            configuration, replication: replication, sql: sql, nats: nats
+        ) { (_, _) throws(StreamerError) in sleep(1) }
         let isSlotToBeMade: Bool
-        switch Recovery.assess(facts) {
+        switch assessed {
         case .proceed: isSlotToBeMade = false
         case .firstStart: isSlotToBeMade = true
         case .refuse(let reason, let what, let remedy, _):
@@ -79,7 +88,8 @@ public enum Setup {
         outcome = outcome + (try setUpStream(configuration, options, found: facts.stream != nil, nats: nats))
         if isSlotToBeMade {
             let slot = try setUpSlot(
-                configuration, options, facts: facts, revision: revision, replication: replication, sql: sql, nats: nats)
+                configuration, options, facts: facts, revision: revision, replication: replication, sql: sql, nats: nats,
+                isWanted: isWanted)
             outcome = outcome + slot
         }
         return outcome + (try setUpConsumer(configuration, options, nats: nats))
@@ -108,9 +118,9 @@ public enum Setup {
     static func setUpStream(
         _ configuration: StreamerConfiguration, _ options: Options, found: Bool, nats: JetStreamConnection
     ) throws(StreamerError) -> Outcome {
-        var outcome = Outcome()
+        var outcome = Outcome(notes: try bucketNotes(configuration, nats))
         if found {
-            outcome.notes = try compareStream(configuration, nats)
+            outcome.notes += try compareStream(configuration, nats)
         } else {
             outcome.created.append("stream \(configuration.stream.name) with the subjects \(configuration.stream.subject)")
         }
@@ -131,7 +141,8 @@ public enum Setup {
 
     private static func setUpSlot(
         _ configuration: StreamerConfiguration, _ options: Options, facts: Recovery.Facts, revision: UInt64,
-        replication: borrowing ReplicationConnection, sql: borrowing SQLConnection, nats: JetStreamConnection
+        replication: borrowing ReplicationConnection, sql: borrowing SQLConnection, nats: JetStreamConnection,
+        isWanted: () -> Bool
     ) throws(StreamerError) -> Outcome {
         let name = configuration.source.slot
         let isAdopting = facts.slot != nil && facts.record == nil
@@ -164,7 +175,7 @@ public enum Setup {
         } else {
             do throws(PostgresError) {
                 start = try replication.createLogicalSlot(
-                    name, failover: configuration.source.failover, timeout: slotTimeout
+                    name, failover: configuration.source.failover, timeout: slotTimeout, isWanted: isWanted
                 ).consistentPoint
             } catch {
                 throw .postgres(error)

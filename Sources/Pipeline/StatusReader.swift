@@ -21,8 +21,29 @@ public enum StatusReader {
         } catch {
             failures.append(error)
         }
+        if failures.isEmpty, status.role != .active {
+            do throws(StreamerError) {
+                try judge(configuration, &status)
+            } catch {
+                // Both have answered: no failure to read them.
+                status.reasons.append("\(error)")
+            }
+        }
         status.reasons += failures.map { "\($0)" }
         return (status, failures.first)
+    }
+
+    /// Adds why a streamer would stop at its start, if it would: what ended the last one can be read here after its log is gone.
+    private static func judge(
+        _ configuration: StreamerConfiguration, _ status: inout StreamerStatus
+    ) throws(StreamerError) {
+        let servers = try ServerConnections(configuration)
+        let (facts, _) = try ServerFacts.gather(
+            configuration, replication: servers.replication, sql: servers.sql, nats: servers.nats)
+        guard case .refuse(let reason, let what, let remedy, _) = Recovery.assess(facts) else { return }
+        status.reasons.append("a streamer would stop here: \(what). \(remedy)")
+        status.lastError = StreamerStatus.LastError(
+            reason: reason.rawValue, at: PostgresTimestamp.now.description, message: what)
     }
 
     private static func readSource(

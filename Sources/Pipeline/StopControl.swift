@@ -18,7 +18,7 @@ final class StopControl: Sendable {
     func wait(_ duration: Duration, _ observations: Observations) {
         let end = Instant.now + duration
         while !isRequested, Instant.now < end {
-            observations.turned()
+            observations.turned(.source)
             wake.wait(timeout: min(end.duration(since: .now), .seconds(1)))
         }
     }

@@ -7,6 +7,9 @@ extension StreamerError {
         if case .postgres(let error) = self, error.isUndefinedObject {
             return (.configuration, "`slotstream slot list` shows the slots, \\dRp in psql the publications")
         }
+        if case .checkpointConflict = self {
+            return (.slotActive, "Something else sets up or streams at the same time: run the command again when it has ended")
+        }
         return switch FailurePolicy.verdict(on: self) {
         case .retry(let hint): (.unreachable, hint)
         case .standBy: (.slotActive, "Another streamer holds the slot")

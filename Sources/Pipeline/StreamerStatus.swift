@@ -66,7 +66,7 @@ public struct StreamerStatus: Codable, Sendable, Equatable {
 
     public var schema = "slotstream.status/1"
     public var role: Role
-    /// The loop turned within the last 30 s.
+    /// Each of its loops turned within the last 30 s.
     public var live: Bool
     /// Connected to both servers and not behind the configured limit; a standby is ready.
     public var ready: Bool

@@ -11,12 +11,15 @@ extension LibPQConnection {
 
     /// Sends `sql` by the simple protocol, which is the only one that a walsender speaks, and waits for the whole answer.
     ///
+    /// - Parameter isWanted: Asked once a second while the answer is waited for; false gives it up, as if the time were over.
     /// - Returns: The last result, when `sql` holds several statements.
     /// - Throws: `PostgresError`; errors show `sql` cut to 200 characters, so it must hold no secret.
-    func run(_ sql: String, deadline: Deadline) throws(PostgresError) -> Answer {
+    func run(
+        _ sql: String, deadline: Deadline, isWanted: () -> Bool = { true }
+    ) throws(PostgresError) -> Answer {
         try prepareToSend([sql])
         guard PQsendQuery(handle, sql) == 1 else { throw .connectionLost(message: Self.lossMessage(errorMessage)) }
-        return try answer(to: sql, deadline: deadline)
+        return try answer(to: sql, deadline: deadline, isWanted: isWanted)
     }
 
     /// Sends `sql` by the extended protocol with `parameters` as text, and waits for the whole answer.
@@ -26,12 +29,14 @@ extension LibPQConnection {
             PQsendQueryParams(handle, sql, Int32(parameters.count), nil, values, nil, nil, 0)
         }
         guard sent == 1 else { throw .connectionLost(message: Self.lossMessage(errorMessage)) }
-        return try answer(to: sql, deadline: deadline)
+        return try answer(to: sql, deadline: deadline, isWanted: { true })
     }
 
     /// `run` for a command that must not begin to stream.
-    func rows(_ sql: String, deadline: Deadline) throws(PostgresError) -> LibPQResult {
-        switch try run(sql, deadline: deadline) {
+    func rows(
+        _ sql: String, deadline: Deadline, isWanted: () -> Bool = { true }
+    ) throws(PostgresError) -> LibPQResult {
+        switch try run(sql, deadline: deadline, isWanted: isWanted) {
         case .result(let result): return result
         case .copyBoth: throw .protocolViolation(message: "the server streams in answer to: " + Self.shown(sql))
         }
@@ -54,12 +59,14 @@ extension LibPQConnection {
         }
     }
 
-    private func answer(to sql: String, deadline: Deadline) throws(PostgresError) -> Answer {
+    private func answer(
+        to sql: String, deadline: Deadline, isWanted: () -> Bool
+    ) throws(PostgresError) -> Answer {
         let command = Self.shown(sql)
         try sendAll(command: command, deadline: deadline)
         var refusal: PostgresError?
         var last: LibPQResult?
-        while let result = try nextResult(command: command, deadline: deadline) {
+        while let result = try nextResult(command: command, deadline: deadline, isWanted: isWanted) {
             switch result.status {
             case PGRES_COPY_BOTH:
                 return .copyBoth
@@ -92,9 +99,14 @@ extension LibPQConnection {
         }
     }
 
-    private func nextResult(command: String, deadline: Deadline) throws(PostgresError) -> LibPQResult? {
+    private func nextResult(
+        command: String, deadline: Deadline, isWanted: () -> Bool
+    ) throws(PostgresError) -> LibPQResult? {
         while PQisBusy(handle) == 1 {
-            guard deadline.wait(for: socket, events: POLLIN) != 0 else { throw .timedOut(command: command) }
+            guard deadline.limited(to: .seconds(1)).wait(for: socket, events: POLLIN) != 0 else {
+                guard !deadline.hasPassed, isWanted() else { throw .timedOut(command: command) }
+                continue
+            }
             // When this fails PQgetResult has the server's last words.
             if PQconsumeInput(handle) == 0 { break }
         }

@@ -17,6 +17,12 @@ public struct PostgresNotice: Sendable, Equatable {
     }
 }
 
+extension PostgresNotice: CustomStringConvertible {
+    public var description: String {
+        "\(severity): \(message)" + (detail.map { " (\($0))" } ?? "") + (hint.map { ". \($0)" } ?? "")
+    }
+}
+
 /// What is called with each notice, on the thread that owns the connection, from inside a call on that connection: it must
 /// not use the connection, and must not wait.
 public typealias NoticeHandler = @Sendable (PostgresNotice) -> Void

@@ -81,7 +81,8 @@ public struct ReplicationConnection: ~Copyable {
     /// - Throws: `PostgresError.server` 42710 (exists), 53400 (`max_replication_slots`), 55000 (`wal_level`), 42501;
     ///   `.timedOut`.
     public func createLogicalSlot(
-        _ name: String, temporary: Bool = false, failover: Bool = false, timeout: Duration? = nil
+        _ name: String, temporary: Bool = false, failover: Bool = false, timeout: Duration? = nil,
+        isWanted: () -> Bool = { true }
     ) throws(PostgresError) -> CreatedSlot {
         var command = "CREATE_REPLICATION_SLOT " + quoteIdentifier(name)
         if temporary { command += " TEMPORARY" }
@@ -93,7 +94,8 @@ public struct ReplicationConnection: ~Copyable {
         } else {
             command += " NOEXPORT_SNAPSHOT"
         }
-        let rows = try connection.rows(command, deadline: Deadline(after: timeout ?? commandTimeout)).rows()
+        let deadline = Deadline(after: timeout ?? commandTimeout)
+        let rows = try connection.rows(command, deadline: deadline, isWanted: isWanted).rows()
         guard let row = rows.first, row.count >= 2, let name = row[0], let consistentPoint = row[1].flatMap({ LSN($0) })
         else { throw .protocolViolation(message: "cannot read the answer to " + command) }
         return CreatedSlot(name: name, consistentPoint: consistentPoint)

@@ -14,7 +14,7 @@ struct RunCommand: AsyncParsableCommand {
         commandName: "run", abstract: "Stream until told to stop.",
         discussion: """
             On a first start it sets up what is missing, as `slotstream setup` does. SIGTERM and SIGINT: it stops reading, waits \
-            for acks, confirms and exits 0; a second signal ends it at once.
+            for acks, 75 s at most, confirms and exits 0. What is not confirmed then is sent again at the next start.
 
             Example:
               slotstream run --config slotstream.toml

@@ -5,9 +5,10 @@ import random
 import urllib.error
 
 import failpoints
+import pytest
 from hurting import Hurting
 from servers.tools import wait_until
-from tenants import tenant_maker, tenants  # noqa: F401
+from tenants import record_entries, tenant_maker, tenants  # noqa: F401
 
 # Transactions a second, and seconds that a failpoint takes at most on average.
 _RATE = 200
@@ -37,11 +38,13 @@ def test_the_stream_is_equal_after_an_end_at_each_failpoint(pair, deploy, seed, 
            f"{result.compared} events compared, 0 differences; {positions} confirmed positions sampled, none early")
 
 
-def test_a_streamer_that_is_stuck_is_not_live(one_pair, tenants):  # noqa: F811
-    # Pitfall 39: the process is there, its connections are, and its HTTP server answers.
+@pytest.mark.parametrize(("point", "loop"), [("reading", "reads from PostgreSQL"), ("after_send", "publishes to NATS"),
+                                             ("before_ack", "publishes to NATS")])
+def test_a_streamer_that_is_stuck_is_not_live(one_pair, tenants, point, loop):  # noqa: F811
+    # Pitfall 39: the process is there, its connections are, and its HTTP server answers. Each thread can be the one that is stuck.
     tenant = tenants(one_pair)
     streamer = tenant.streamer
-    failpoints.start(streamer, "reading", "hang")
+    failpoints.start(streamer, point, "hang")
     streamer.wait_ready()
     tenant.commit(1)
 
@@ -53,7 +56,8 @@ def test_a_streamer_that_is_stuck_is_not_live(one_pair, tenants):  # noqa: F811
         return 200
 
     wait_until(lambda: status_of("/livez") == 503, 60, "it is found stuck", 0.5)
-    assert not json.loads(streamer.get("/status"))["live"]
+    status = json.loads(streamer.get("/status"))
+    assert not status["live"] and [loop in reason for reason in status["reasons"]] == [True], status
     assert streamer.running
     streamer.command("health", expect=1)
     streamer.kill()
@@ -61,6 +65,28 @@ def test_a_streamer_that_is_stuck_is_not_live(one_pair, tenants):  # noqa: F811
     streamer.start()
     tenant.wait_stored(1)
     tenant.require_exact(1)
+
+
+def test_a_record_that_changes_while_the_streamer_recovers_is_read_again(one_pair, tenants):  # noqa: F811
+    """A predecessor's last put may arrive between our reading and our taking it over: whoever has not read it does not overwrite it."""
+    tenant = tenants(one_pair)
+    streamer = tenant.streamer
+    streamer.start()
+    tenant.commit(1)
+    tenant.wait_confirmed()
+    streamer.kill()
+    tenant.wait_free()
+    failpoints.start(streamer, "recovering", "stop")
+    wait_until(lambda: failpoints.reached(streamer, "stop"), 30, "it has read both servers")
+    tenant.administrator.put_record(tenant.name, tenant.administrator.record(tenant.name) | {"owner": "a predecessor"})
+    changed = tenant.administrator.revision(tenant.name)
+    failpoints.recover(streamer, "stop")
+    tenant.commit(2)
+    tenant.wait_stored(2)
+    tenant.wait_confirmed()
+    tenant.require_exact(1, 2)
+    assert tenant.administrator.revision(tenant.name) > changed
+    assert record_entries(streamer, "interrupted, trying again"), "its put was refused"
 
 
 def test_a_failpoint_that_is_none_is_refused(one_pair, tenants):  # noqa: F811

@@ -126,6 +126,9 @@ def test_the_commands_and_the_endpoints_tell_of_what_was_stored(pair, deploy):
     assert streamer.metric("fraiseql_observer_events_processed_total") == 5
     assert streamer.metric("fraiseql_observer_processing_duration_seconds_count") == 5
     assert streamer.metric("slotstream_transactions_total") == 5
+    assert streamer.metric('slotstream_events_total{entity="Order",operation="INSERT"}') == 5
+    assert streamer.metric("slotstream_slot_active") == 1
+    assert streamer.metric("slotstream_confirmed_lsn") <= streamer.metric("slotstream_received_lsn")
     assert streamer.metric("slotstream_up") == 1
     for name in ("fraiseql_observer_events_failed_total", "fraiseql_observer_events_retried_total",
                  "slotstream_source_lag_seconds", "slotstream_inflight_messages"):

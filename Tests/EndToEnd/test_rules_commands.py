@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import subprocess
 import time
 from datetime import datetime, timedelta, timezone
@@ -192,6 +193,23 @@ def test_status_tells_of_both_servers_whether_or_not_a_streamer_runs(pair, tenan
     assert json.loads(other.command("status", "--json").stdout)["role"] == "stopped"
 
 
+def test_status_is_shown_again_until_it_is_interrupted(pair, tenants):
+    tenant = tenants(pair)
+    streamer = tenant.streamer
+    process = subprocess.Popen([str(streamer.binary), "status", "--watch", "--json", "--config", str(streamer.config)],
+                               env=streamer.environment, stdout=subprocess.PIPE, text=True)
+    try:
+        first = json.loads(process.stdout.readline())
+        tenant.streamer.start()
+        tenant.commit(1)
+        tenant.wait_stored(1)
+        later = next(status for status in map(json.loads, process.stdout) if status["role"] == "active")
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(10)
+    assert (first["role"], later["stream"]["messages"]) == ("stopped", 1)
+
+
 def test_status_of_what_is_not_set_up_says_so(pair, tenants):
     tenant = tenants(pair, setup=False)
     said = json.loads(tenant.streamer.command("status", "--json").stdout)
@@ -248,6 +266,23 @@ def test_a_port_that_is_taken_stops_with_78(one_pair, tenants):
     assert tenant.streamer.http in done.stderr
     tenant.commit(1)
     tenant.wait_stored(1)
+
+
+def test_the_text_log_has_a_line_for_each_thing_with_its_fields(pair, tenants):
+    tenant = tenants(pair, overrides={"log": {"format": "text", "level": "info"}})
+    tenant.streamer.start()
+    tenant.commit(1)
+    tenant.wait_confirmed()
+    assert tenant.streamer.terminate() == 0
+    lines = tenant.streamer.log.read_text().splitlines()
+    pattern = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (info|notice|warning) ([^=]+?)((?: [a-z_]+=(?:\S+|\"[^\n]*\"))*)")
+    told = [pattern.fullmatch(line) for line in lines]
+    assert all(told), [line for line, match in zip(lines, told) if not match]
+    messages = [match[2] for match in told]
+    for message in ("starting", "connected to PostgreSQL", "connected to NATS", "streaming", "stopping: waiting for acks"):
+        assert message in messages, messages
+    streaming = next(match[3] for match in told if match[2] == "streaming")
+    assert f" slot={tenant.name}" in streaming and " start_lsn=" in streaming
 
 
 def test_logs_are_structured_and_hold_nothing_per_row(pair, tenants):

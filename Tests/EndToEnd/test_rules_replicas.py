@@ -7,6 +7,7 @@ import time
 import pytest
 
 from administrator import Administrator
+from conftest import FALSE_DUPLICATES
 from deployment import Pair
 from servers.tools import wait_until
 from tenants import record_entries, refused, stopped, tenant_maker, tenants  # noqa: F401
@@ -110,6 +111,21 @@ def test_a_deleted_stream_is_believed_lost_only_after_it_was_read_again(tenant):
     tenant.streamer.start(wait=False)
     stopped(tenant.streamer, 73, "stream_missing", seconds=60)
     assert time.monotonic() - began >= SUSPICION_SECONDS
+    # An init container's may be the first to ask the woken one.
+    began = time.monotonic()
+    refused(tenant.streamer, 73, "stream_missing", "setup")
+    assert time.monotonic() - began >= SUSPICION_SECONDS
+
+
+def test_a_record_that_is_deleted_while_the_streamer_runs_is_believed_gone_only_after_it_was_read_again(tenant):
+    tenant.streamer.start()
+    tenant.commit(1)
+    tenant.wait_confirmed()
+    tenant.administrator.delete_record(tenant.name)
+    began = time.monotonic()
+    tenant.commit(2)
+    stopped(tenant.streamer, 73, "bucket_missing", seconds=120)
+    assert time.monotonic() - began >= SUSPICION_SECONDS
 
 
 def test_a_cluster_with_too_few_servers_is_waited_for(one_pair, tenants):
@@ -150,9 +166,12 @@ def test_nothing_is_declared_lost_without_a_majority(tenant):
     tenant.require_exact(*range(1, 21))
 
 
-def test_a_refused_id_is_stored_in_the_end_on_every_replica(tenant):
-    """A chain that breaks again and again under the same ids: none stays refused, none is stored twice."""
-    tenant.administrator.update(tenant.name, max_msgs=5, discard="new")
+def test_a_refused_id_is_stored_in_the_end_on_every_replica(refusing_pair, tenants):
+    """A chain that breaks again and again under the same ids: none stays refused, none is stored twice. 2.10 and 2.11 call
+    such ids duplicates until the stream has another leader; on 2.10, once each server has led and refused them, for as long as
+    it remembers ids."""
+    tenant = tenants(refusing_pair)
+    tenant.administrator.update(tenant.name, max_msgs=5, discard="new", duplicate_window=10 * 10**9)
     tenant.streamer.start()
     tenant.commit_each(1, 40)
     tenant.wait_stored(5)
@@ -163,3 +182,6 @@ def test_a_refused_id_is_stored_in_the_end_on_every_replica(tenant):
         tenant.wait_stored(limit if limit > 0 else 40, seconds=60)
     tenant.wait_confirmed()
     tenant.require_exact(*range(1, 41))
+    if refusing_pair in FALSE_DUPLICATES:
+        # Only for what was called a duplicate without being stored.
+        assert record_entries(tenant.streamer, "asked the stream's leader to step down")

@@ -188,6 +188,29 @@ def test_a_setup_that_still_waits_in_the_server_is_waited_for(pair, tenants):
     tenant.require_exact(2)
 
 
+def test_a_first_start_that_waits_for_a_transaction_is_live_and_stops_when_it_is_told_to(pair, tenants):
+    """PostgreSQL makes a slot when the transactions that run have ended; longer than the loop may stand still."""
+    tenant = tenants(pair, setup=False)
+    making = "SELECT active FROM pg_replication_slots WHERE slot_name = %s"
+    with tenant.connect() as connection:
+        connection.execute("BEGIN")
+        connection.execute("INSERT INTO tb_item VALUES (1)")
+        tenant.streamer.start(wait=False)
+        wait_until(lambda: tenant.value(making, (tenant.name,)), 20, "the slot is being made")
+        began = time.monotonic()
+        while time.monotonic() < began + 32:
+            status = tenant.streamer.status()
+            assert status["live"], status["reasons"]
+            time.sleep(1)
+        began = time.monotonic()
+        assert tenant.streamer.terminate() == 0
+        assert time.monotonic() - began < 5, "nothing was to be waited for"
+        connection.execute("COMMIT")
+    tenant.streamer.start()
+    tenant.commit(2)
+    tenant.wait_stored(1)
+
+
 @pytest.mark.parametrize("command", ["setup", "setup --adopt-slot", "run"])
 def test_a_slot_with_two_phase_is_refused(pair, tenants, command):
     # Pitfall 48c.

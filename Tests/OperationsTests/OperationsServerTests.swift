@@ -11,9 +11,9 @@ import Testing
             fixture.status.ready = false
             try await expectAnswer(.live, at: address, #"200 {"live":true}"#)
             fixture.status.live = false
-            fixture.status.reasons = ["the loop has not turned for 31 s"]
+            fixture.status.reasons = ["the loop that publishes to NATS has not turned for 31 s"]
             try await expectAnswer(
-                .live, at: address, #"503 {"live":false,"reasons":["the loop has not turned for 31 s"]}"#)
+                .live, at: address, #"503 {"live":false,"reasons":["the loop that publishes to NATS has not turned for 31 s"]}"#)
         }
     }
 
