@@ -1,4 +1,6 @@
 /// What the operator chose about events; fixed for a run.
+///
+/// `schema.table` is both names joined with a dot, as they are; it stands for every table of which that is the name. Names are equal if their bytes are.
 public struct CaptureConfiguration: Sendable, Equatable {
     /// What happens with a change that cannot be an event (see `CaptureError.poison`).
     public enum PoisonPolicy: Sendable, Equatable {
@@ -35,8 +37,10 @@ public struct CaptureConfiguration: Sendable, Equatable {
     public var tablePrefixes: [String]
     /// `schema.table` → entity.
     public var entities: [String: String]
-    /// `schema.table` → the columns of `entity_id`.
+    /// `schema.table` → the columns of `entity_id`. A table without one of them has none.
     public var identities: [String: [String]]
+    /// `schema.table` → columns that are part of `entity_id` too, where the table has them.
+    public var optionalIdentities: [String: [String]]
     /// `schema.table` → columns that are written nowhere: as if they were not published.
     public var excludedColumns: [String: [String]]
     /// `schema.table` → column → what stands for its values, wherever they would.
@@ -51,6 +55,7 @@ public struct CaptureConfiguration: Sendable, Equatable {
         format: Format = .slotstream, subjectPrefix: String = "fraiseql.mutation",
         subjectTemplate: String = "{prefix}.{entity}.{operation}", tablePrefixes: [String] = ["tb_"],
         entities: [String: String] = [:], identities: [String: [String]] = [:],
+        optionalIdentities: [String: [String]] = [:],
         excludedColumns: [String: [String]] = [:], masks: [String: [String: Mask]] = [:], exclusions: [String] = [],
         messagePrefixes: [String] = ["fraiseql_events"], poisonPolicy: PoisonPolicy = .stop
     ) {
@@ -60,6 +65,7 @@ public struct CaptureConfiguration: Sendable, Equatable {
         self.tablePrefixes = tablePrefixes
         self.entities = entities
         self.identities = identities
+        self.optionalIdentities = optionalIdentities
         self.excludedColumns = excludedColumns
         self.masks = masks
         self.exclusions = exclusions

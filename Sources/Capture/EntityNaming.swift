@@ -43,11 +43,17 @@ enum EntityNaming {
             if isPlain(byte) {
                 append(byte)
             } else {
-                append(UInt8(ascii: "%"))
-                append(upperHexadecimalDigits[Int(byte >> 4)])
-                append(upperHexadecimalDigits[Int(byte & 15)])
+                percentEncode(byte, append)
             }
         }
+    }
+
+    /// `%XX`.
+    @inline(__always)
+    static func percentEncode(_ byte: UInt8, _ append: (UInt8) -> Void) {
+        append(UInt8(ascii: "%"))
+        append(upperHexadecimalDigits[Int(byte >> 4)])
+        append(upperHexadecimalDigits[Int(byte & 15)])
     }
 
     /// What stands for a value that was not sent, or that there is none of.

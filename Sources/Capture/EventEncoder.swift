@@ -127,7 +127,7 @@ struct EventEncoder: ~Copyable {
             // CloudEvents has no empty subject.
             if entityID.count > 2 {
                 payload.append(",\"subject\":")
-                payload.append(entityID.bytes)
+                payload.appendAttribute(entityID.bytes)
             }
             payload.append(",\"time\":")
             payload.append(UnsafeRawBufferPointer(rebasing: timestamp.bytes[Self.timestampKeyByteCount...]))

@@ -22,7 +22,7 @@ enum EventText {
             "/slotstream/\(identity.systemID)/"
             + String(decoding: EntityNaming.token(identity.databaseName), as: UTF8.self)
         return Array("\",\"source\":".utf8) + JSONText.string(source) + Array(",\"type\":".utf8)
-            + JSONText.string("\(entity).\(operation)")
+            + JSONText.attribute("\(entity).\(operation)")
     }
 
     /// What closes an event, after `last` where the format has it. A logical message has neither schema nor table: nil.
@@ -55,6 +55,13 @@ enum JSONText {
         var text = text
         // A Swift string is UTF-8 always: nothing to refuse.
         _ = text.withUTF8 { buffer.appendJSONString(UnsafeRawBufferPointer($0)) }
+        return Array(buffer.bytes)
+    }
+
+    /// As `string`, but as CloudEvents lets an attribute be.
+    static func attribute(_ text: String) -> [UInt8] {
+        var buffer = OutputBuffer()
+        string(text).withUnsafeBytes { buffer.appendAttribute($0) }
         return Array(buffer.bytes)
     }
 }

@@ -53,7 +53,7 @@ final class RelationPlan {
     let id: RelationID
     /// None of its rows may be handed on.
     let isRefused: Bool
-    /// `schema.table`, for rules and errors.
+    /// `schema.table`, for rules and errors. Rules for it are rules for every table whose name it is: one of them has a dot inside its own, or its schema's.
     let qualifiedName: String
     let columns: [Column]
     let columnNames: [String]
@@ -80,21 +80,21 @@ final class RelationPlan {
         let qualifiedName = "\(relation.namespace).\(relation.name)"
         self.qualifiedName = qualifiedName
         let entity =
-            configuration.entities[qualifiedName]
+            configuration.entities.value(bytesOf: qualifiedName)
             ?? EntityNaming.entity(forTable: relation.name, prefixes: configuration.tablePrefixes)
 
         var keys: [UInt8] = []
         var columns: [Column] = []
         var fixedTexts: [[UInt8]] = []
-        let excluded = configuration.excludedColumns[qualifiedName] ?? []
-        let masks = configuration.masks[qualifiedName] ?? [:]
+        let excluded = configuration.excludedColumns.value(bytesOf: qualifiedName) ?? []
+        let masks = configuration.masks.value(bytesOf: qualifiedName) ?? [:]
         let forms = relation.columns.map { types.form(of: $0.typeOID) }
         for (index, column) in relation.columns.enumerated() {
             let key = Array(",".utf8) + JSONText.string(column.name) + Array(":".utf8)
             var treatment = Treatment.plain
             if excluded.contains(bytesOf: column.name) {
                 treatment = .excluded
-            } else if let mask = masks.first(where: { $0.key.utf8.elementsEqual(column.name.utf8) })?.value {
+            } else if let mask = masks.value(bytesOf: column.name) {
                 switch mask {
                 case .hmac: treatment = .hmac
                 case .text(let text):
@@ -119,7 +119,8 @@ final class RelationPlan {
         let columnNames = relation.columns.map(\.name)
         self.columnNames = columnNames
         let identityColumns = Self.identityColumns(
-            of: relation, chosen: configuration.identities[qualifiedName], primaryKey: primaryKey)
+            of: relation, required: configuration.identities.value(bytesOf: qualifiedName),
+            optional: configuration.optionalIdentities.value(bytesOf: qualifiedName), primaryKey: primaryKey)
         // What is written nowhere is no part of an identity either; the rest of one would be another.
         self.identityColumns = identityColumns.contains { columns[$0].treatment == .excluded } ? [] : identityColumns
 
@@ -154,12 +155,18 @@ final class RelationPlan {
     }
 
     /// The configured columns, else `id`, else the primary key, else the replica identity's index; never FULL's all columns.
-    private static func identityColumns(of relation: Relation, chosen: [String]?, primaryKey: [String]) -> [Int] {
-        func indices(of names: [String]) -> [Int] {
-            let found = relation.columns.indices.filter { names.contains(bytesOf: relation.columns[$0].name) }
-            return found.count == names.count ? found : []
+    private static func identityColumns(
+        of relation: Relation, required: [String]?, optional: [String]?, primaryKey: [String]
+    ) -> [Int] {
+        let described = relation.columns.map(\.name)
+        /// None unless all of `names` are there; in column order.
+        func indices(of names: [String], and others: [String] = []) -> [Int] {
+            guard names.allSatisfy({ described.contains(bytesOf: $0) }) else { return [] }
+            return described.indices.filter {
+                names.contains(bytesOf: described[$0]) || others.contains(bytesOf: described[$0])
+            }
         }
-        if let chosen { return indices(of: chosen) }
+        if required != nil || optional != nil { return indices(of: required ?? [], and: optional ?? []) }
         let id = indices(of: ["id"])
         if !id.isEmpty { return id }
         let key = indices(of: primaryKey)
@@ -173,8 +180,10 @@ final class RelationPlan {
     /// Whether the primary key has to be asked of the catalogue to choose the columns of `entity_id`.
     static func needsPrimaryKey(_ relation: Relation, configuration: CaptureConfiguration) -> Bool {
         // With the default identity the key flags are the primary key itself.
-        configuration.identities["\(relation.namespace).\(relation.name)"] == nil
-            && !relation.columns.contains { $0.name == "id" } && relation.replicaIdentity != .default
+        let qualifiedName = "\(relation.namespace).\(relation.name)"
+        return configuration.identities.value(bytesOf: qualifiedName) == nil
+            && configuration.optionalIdentities.value(bytesOf: qualifiedName) == nil
+            && !relation.columns.map(\.name).contains(bytesOf: "id") && relation.replicaIdentity != .default
     }
 }
 
@@ -182,5 +191,12 @@ extension [String] {
     /// Whether it holds `name` byte for byte, as PostgreSQL tells names apart: `==` takes two spellings of é for one.
     fileprivate func contains(bytesOf name: String) -> Bool {
         contains { $0.utf8.elementsEqual(name.utf8) }
+    }
+}
+
+extension Dictionary where Key == String {
+    /// The value of the key that is `name` byte for byte. Once a relation: tables with rules are few.
+    fileprivate func value(bytesOf name: String) -> Value? {
+        first { $0.key.utf8.elementsEqual(name.utf8) }?.value
     }
 }

@@ -8,7 +8,7 @@ import WAL
 /// without a column that has a rule, and a table without rules that is, was or belongs to one that has some. What the operator
 /// marked with `?` may be absent. Names are compared by their bytes, as PostgreSQL does.
 ///
-/// The rules of `[events.identity]` and `[events.entities]` hide nothing: that they name what is there is looked at once, at the start.
+/// The rules of `[events.identity]` and `[events.entities]` hide nothing: at the start it is told where they name what is not there.
 struct ColumnRules {
     private typealias Name = [UInt8]
 
@@ -42,8 +42,11 @@ struct ColumnRules {
     /// Those of `[events.columns]`.
     private var tables: [Name: Table] = [:]
 
+    /// What `[events.identity]` and `[events.entities]` name that is not there, a sentence each.
+    private(set) var notes: [String] = []
+
     /// Looks at the tables that have rules.
-    /// - Throws: `.stop(.configuration)` where a table or a column that a rule names is not there, where two tables have the name, or a rule's table is not published under its own name.
+    /// - Throws: `.stop(.configuration)` where a table or a column that `[events.columns]` names is not there, where two tables have the name, or the table is not published under its own name.
     init(_ ruled: [RuledTable], publication: String, sql: borrowing SQLConnection) throws(StreamerError) {
         self.publication = publication
         for rule in ruled {
@@ -57,25 +60,49 @@ struct ColumnRules {
             } catch {
                 throw .postgres(error)
             }
-            guard found.count < 2 else {
-                let names = found.map(\.quotedName).joined(separator: " and ")
-                throw Self.refused("\(rule.section) names \(rule.name), which is \(names)", Self.nameRemedy)
+            let fault = fault(in: rule, found, known)
+            guard rule.section == .columns else {
+                if let fault { notes.append("\(fault.what): correct the name, or mark it with ? where it may be absent") }
+                continue
             }
-            guard !found.isEmpty || rule.mayBeAbsent else {
-                throw Self.refused(
-                    "\(rule.section) names the table \(rule.name), which does not exist", Self.tableRemedy)
-            }
-            if rule.section == .columns {
-                tables[Array(rule.name.utf8)] = Table(rule: rule, relationID: found.first?.relationID)
-            }
-            let absent = rule.columns.filter { !$0.mayBeAbsent && !known.columns.contains(Array($0.name.utf8)) }
-            guard found.isEmpty || absent.isEmpty else {
-                let names = absent.map(\.name).sorted().joined(separator: ", ")
-                throw Self.refused(
-                    "\(rule.section) names \(names) of \(rule.name), which has no such column", Self.columnRemedy)
-            }
-            try requireOwnName(rule, known)
+            if let fault { throw Self.refused(fault.what, fault.remedy) }
+            tables[Array(rule.name.utf8)] = Table(rule: rule, relationID: found.first?.relationID)
         }
+    }
+
+    /// In what a rule is not for what it names; nil: it is.
+    private func fault(in rule: RuledTable, _ found: [Found], _ known: Known) -> (what: String, remedy: String)? {
+        if found.count > 1 {
+            let names = found.map(\.quotedName).joined(separator: " and ")
+            return ("\(rule.section) names \(rule.name), which is \(names)", Self.nameRemedy)
+        }
+        if found.isEmpty {
+            return rule.mayBeAbsent
+                ? nil : ("\(rule.section) names the table \(rule.name), which does not exist", Self.tableRemedy)
+        }
+        let absent = rule.columns.filter { !$0.mayBeAbsent && !known.columns.contains(Array($0.name.utf8)) }
+        guard absent.isEmpty else {
+            let names = absent.map(\.name).sorted().joined(separator: ", ")
+            return ("\(rule.section) names \(names) of \(rule.name), which has no such column", Self.columnRemedy)
+        }
+        // One that is called so itself: its mark would be taken for the operator's.
+        let own = rule.columns.first { column in
+            let name = Array(column.name.utf8)
+            return column.mayBeAbsent && !known.columns.contains(name) && known.columns.contains(name + [UInt8(ascii: "?")])
+        }
+        if let own {
+            return (
+                "\(rule.section) names \(own.name) of \(rule.name), which may be absent, and is; the table has a column \(own.name)?",
+                "Nothing of it was published. If that is meant, name it with a second mark: \"\(own.name)??\""
+            )
+        }
+        // A partitioned table that is published by its partitions, or a partition that is published by its root, has its rows under a name that the rule is not for.
+        let isOwn = known.publishedNames.contains { $0.utf8.elementsEqual(rule.name.utf8) }
+        if known.publishedNames.isEmpty || isOwn { return nil }
+        return (
+            "publication \(publication) publishes the rows of \(rule.name) as \(known.publishedNames.sorted().joined(separator: ", ")), for which \(rule.section) has no rules of that table's",
+            Self.tableRemedy
+        )
     }
 
     /// Why no row of `relation` may be written, if none may: a ruled column may have another name.
@@ -124,15 +151,6 @@ struct ColumnRules {
 
     private static func refused(_ what: String, _ remedy: String) -> StreamerError {
         .stop(.configuration, what: what, remedy: remedy)
-    }
-
-    /// A partitioned table that is published by its partitions, or a partition that is published by its root, has its rows under a name that the rule is not for.
-    private func requireOwnName(_ rule: RuledTable, _ known: Known) throws(StreamerError) {
-        let isOwn = known.publishedNames.contains { $0.utf8.elementsEqual(rule.name.utf8) }
-        guard !known.publishedNames.isEmpty, !isOwn else { return }
-        throw Self.refused(
-            "publication \(publication) publishes the rows of \(rule.name) as \(known.publishedNames.sorted().joined(separator: ", ")), for which \(rule.section) has no rules of that table's",
-            Self.tableRemedy)
     }
 
     private static func relations(

@@ -3,11 +3,6 @@ import WAL
 
 /// What the publication needs: a look at the catalogue, and statements.
 enum PublicationSetup {
-    private struct Table {
-        var qualifiedName: String
-        var quotedName: String
-    }
-
     /// For counting rows, all tables together: what is not counted by then is estimated. Below the time that each command has, and the liveness limit.
     private static let countTime = Duration.seconds(5)
 
@@ -21,7 +16,7 @@ enum PublicationSetup {
         guard let publication = existing.first else {
             if source.tables.contains("*") { return ["CREATE PUBLICATION \(name) FOR ALL TABLES"] }
             let tables = try matching(source.tables, over: connection)
-            let list = tables.map(\.quotedName).joined(separator: ", ")
+            let list = tables.joined(separator: ", ")
             return ["CREATE PUBLICATION \(name)" + (tables.isEmpty ? "" : " FOR TABLE \(list)")]
         }
         // What FOR ALL TABLES publishes cannot be added to. In any other `*` is a pattern that every table matches.
@@ -29,7 +24,7 @@ enum PublicationSetup {
         let published = Set(
             try connection.query(
                 """
-                SELECT n.nspname || '.' || c.relname
+                SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname)
                 FROM pg_catalog.pg_publication p
                 JOIN pg_catalog.pg_class c ON true JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
                 WHERE p.pubname = $1
@@ -37,32 +32,32 @@ enum PublicationSetup {
                        OR EXISTS (SELECT FROM pg_catalog.pg_publication_namespace s
                                   WHERE s.pnpubid = p.oid AND s.pnnspid = c.relnamespace))
                 """, [source.publication]
-            ).compactMap { $0.first.flatMap { $0 } })
-        let missing = try matching(source.tables, over: connection).filter { !published.contains($0.qualifiedName) }
+            ).compactMap { $0.first.flatMap { $0 } }.map { Array($0.utf8) })
+        let missing = try matching(source.tables, over: connection).filter { !published.contains(Array($0.utf8)) }
         if missing.isEmpty { return [] }
-        return ["ALTER PUBLICATION \(name) ADD TABLE \(missing.map(\.quotedName).joined(separator: ", "))"]
+        return ["ALTER PUBLICATION \(name) ADD TABLE \(missing.joined(separator: ", "))"]
     }
 
-    /// Permanent tables whose `schema.table` matches one of the patterns; partitions come with their root.
+    /// Permanent tables whose `schema.table` matches one of the patterns, quoted; partitions come with their root.
     private static func matching(
         _ patterns: [String], over connection: borrowing SQLConnection
-    ) throws(PostgresError) -> [Table] {
-        var tables: [Table] = []
+    ) throws(PostgresError) -> [String] {
+        var tables: [String] = []
+        // By bytes, as PostgreSQL compares names: to Swift two spellings of é are one.
+        var seen: Set<[UInt8]> = []
         for pattern in patterns {
             let rows = try connection.query(
                 """
-                SELECT n.nspname || '.' || c.relname, quote_ident(n.nspname) || '.' || quote_ident(c.relname)
+                SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname)
                 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
                 WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND NOT c.relispartition
                   AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
                   AND n.nspname || '.' || c.relname LIKE $1
-                ORDER BY 1
+                ORDER BY n.nspname, c.relname
                 """, [likePattern(pattern)])
             for row in rows {
-                guard row.count == 2, let qualified = row[0], let quoted = row[1],
-                    !tables.contains(where: { $0.qualifiedName == qualified })
-                else { continue }
-                tables.append(Table(qualifiedName: qualified, quotedName: quoted))
+                guard let name = row.first.flatMap({ $0 }), seen.insert(Array(name.utf8)).inserted else { continue }
+                tables.append(name)
             }
         }
         return tables

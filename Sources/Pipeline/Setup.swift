@@ -322,8 +322,8 @@ public enum Setup {
                 WHERE t.pubname = $1
                 """, [configuration.source.publication])
         }
-        let columns = Set(found.compactMap { $0.first.flatMap { $0 } })
-        guard let missing = names.first(where: { !columns.contains($0) }) else { return }
+        let columns = Set(found.compactMap { $0.first.flatMap { $0 } }.map { Array($0.utf8) })
+        guard let missing = names.first(where: { !columns.contains(Array($0.utf8)) }) else { return }
         throw .stop(
             .configuration,
             what: "events.subject names {column:\(missing)}, which no table of publication \(configuration.source.publication) has",

@@ -176,6 +176,7 @@ public final class Streamer: Sendable {
         let plan = joined.plan
         let identity = joined.facts.identity
         let columnRules = try ColumnRules(configuration.ruledTables, publication: source.publication, sql: sql)
+        for note in columnRules.notes { logger.warning("not as configured", metadata: ["difference": "\(note)"]) }
         let assembler = try makeAssembler(joined, payloadLimit: payloadLimit(link.connection))
         do throws(PostgresError) {
             try replication.startReplication(

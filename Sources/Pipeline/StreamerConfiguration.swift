@@ -84,7 +84,7 @@ public struct StreamerConfiguration: Sendable {
     /// The durable consumer that `setup` creates; nil: none.
     public var consumer: Consumer?
     public var capture: CaptureConfiguration
-    /// The tables of `capture.excludedColumns` and `capture.masks`, with what may be absent of them.
+    /// The tables of `capture.excludedColumns`, `masks`, `identities` and `entities`, with what may be absent of them.
     public var ruledTables: [RuledTable]
     /// The cryptography that `capture` may need, with the operator's key in it.
     public var captureFunctions: CaptureFunctions

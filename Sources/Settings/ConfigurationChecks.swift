@@ -43,7 +43,8 @@ struct ConfigurationChecks {
         for (table, columns) in events.excludedNames.sorted(by: { $0.key < $1.key }) {
             for column in columns {
                 // An identity that is written nowhere is none.
-                if events.identity[table]?.contains(column) == true {
+                let identity = [true, false].flatMap { events.identityNames(mayBeAbsent: $0)[table] ?? [] }
+                if identity.contains(column) {
                     complaints.append(contradiction("events.identity", table, column))
                 }
                 if events.maskedNames[table]?[column] != nil {

@@ -96,7 +96,12 @@ struct ConfigurationFile {
             var members: [String: RawValue] = [:]
             guard let table = value.table else { return .unsupported("a table") }
             for name in table.keys {
-                if let member = table[name] { members[name] = rawValue(member, depth: depth + 1) }
+                guard let member = table[name] else { continue }
+                // TOML refuses a name that stands twice. This is one in another spelling of Unicode: two to PostgreSQL, which compares
+                // bytes, and one to a dictionary, which would keep one rule and lose the other.
+                guard members.updateValue(rawValue(member, depth: depth + 1), forKey: name) == nil else {
+                    return .unsupported("a table with \(ShownValue.quoted(name)) in two spellings")
+                }
             }
             return .table(members)
         }

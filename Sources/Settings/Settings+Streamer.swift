@@ -13,7 +13,7 @@ extension Configuration {
                 publication: source.publication, tables: source.tables, failover: source.failover,
                 walSenderTimeoutMilliseconds: Int(source.walSenderTimeout / .milliseconds(1))),
             nats: connectionOptions, stream: streamConfiguration, consumer: consumer, capture: captureConfiguration,
-            ruledTables: ruledTables, captureFunctions: CaptureFunctions(maskKey: events.maskKey),
+            ruledTables: events.ruledTables, captureFunctions: CaptureFunctions(maskKey: events.maskKey),
             delivery: StreamerConfiguration.Delivery(
                 isAtomic: delivery.atomic == .auto, inFlightMessages: delivery.inFlightMessages, inFlightBytes: delivery.inFlightBytes,
                 ackTimeout: delivery.ackTimeout, checkpointInterval: delivery.checkpointInterval),
@@ -60,22 +60,12 @@ extension Configuration {
     private var captureConfiguration: CaptureConfiguration {
         CaptureConfiguration(
             format: format, subjectPrefix: nats.subjectPrefix, subjectTemplate: events.subject,
-            tablePrefixes: events.tablePrefixes, entities: events.entities, identities: events.identity,
+            tablePrefixes: events.tablePrefixes, entities: events.entityNames,
+            identities: events.identityNames(mayBeAbsent: false),
+            optionalIdentities: events.identityNames(mayBeAbsent: true),
             excludedColumns: events.excludedNames, masks: events.maskedNames.mapValues { $0.mapValues(Self.mask) },
             exclusions: events.exclude, messagePrefixes: events.messagePrefixes,
             poisonPolicy: events.onPoison == .stop ? .stop : .reference)
-    }
-
-    private var ruledTables: [RuledTable] {
-        let columns = events.excludedColumns.merging(events.masks.mapValues { Array($0.keys) }, uniquingKeysWith: +)
-        // A table that is named with and without the mark is one, and not marked.
-        return Dictionary(grouping: columns) { RuleName($0.key).name }.sorted { $0.key < $1.key }.map { name, entries in
-            RuledTable(
-                name: name, mayBeAbsent: entries.allSatisfy { RuleName($0.key).mayBeAbsent },
-                columns: entries.flatMap(\.value).map(RuleName.init).map {
-                    .init(name: $0.name, mayBeAbsent: $0.mayBeAbsent)
-                })
-        }
     }
 
     private var format: CaptureConfiguration.Format {

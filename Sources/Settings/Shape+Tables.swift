@@ -34,7 +34,7 @@ extension Shape where Value == [String: String] {
     /// `"schema.table" = "text"`.
     static var textOfTable: Shape {
         Shape(
-            allowed: "\"schema.table\" = \"text\", the table's name in quotes",
+            allowed: "\"schema.table\" = \"text\", the table's name in quotes\(oneSpelling)",
             isChosenByUser: true,
             read: { raw in
                 table(raw) { value in
@@ -50,12 +50,13 @@ extension Shape where Value == [String: [String]] {
     /// `"schema.table" = ["column"]`.
     static var columnsOfTable: Shape {
         Shape(
-            allowed: "\"schema.table\" = [\"column\"], the table's name in quotes",
+            allowed: "\"schema.table\" = [\"column\"], the table's name in quotes, no column twice\(oneSpelling)",
             isChosenByUser: true,
             read: { raw in
                 table(raw) { value in
                     guard let columns = texts(value), !columns.isEmpty, !columns.contains("") else { return nil }
-                    return columns
+                    let isEachOnce = Set(columns.map { Array($0.utf8) }).count == columns.count
+                    return isEachOnce ? columns : nil
                 }
             },
             show: { .lists($0) })
@@ -68,11 +69,14 @@ extension Shape where Value == [String: [String: Configuration.ColumnMask]] {
     /// `"schema.table" = { column = "hmac", column = "text:***" }`.
     static var masksOfTable: Shape {
         Shape(
-            allowed: "\"schema.table\" = { column = \"hmac\" or \"text:…\" }, the table's name in quotes",
+            allowed:
+                "\"schema.table\" = { column = \"hmac\" or \"text:…\" }, the table's name in quotes\(oneSpelling)",
             isChosenByUser: true,
             read: { raw in
                 table(raw) { value in
-                    guard case .table(let columns) = value, !columns.isEmpty else { return nil }
+                    guard case .table(let columns) = value, !columns.isEmpty, areToldApart(columns.keys) else {
+                        return nil
+                    }
                     var masks: [String: Configuration.ColumnMask] = [:]
                     for (name, value) in columns {
                         guard !name.isEmpty, let text = value.string else { return nil }
@@ -116,12 +120,23 @@ extension Shape {
         }
     }
 
+    /// What `areToldApart` demands, for people.
+    private static var oneSpelling: String { ", and no name in two spellings that Unicode takes for one" }
+
+    /// Whether no two of the names, taken without their `?`, are one to Swift and two to PostgreSQL, which compares bytes: of two spellings of é a dictionary keeps one,
+    /// and the other's rule would be lost.
+    private static func areToldApart(_ names: some Sequence<String>) -> Bool {
+        Dictionary(grouping: names.map { RuleName($0).name }) { $0 }.values.allSatisfy { same in
+            same.allSatisfy { $0.utf8.elementsEqual(same[0].utf8) }
+        }
+    }
+
     /// A table with `schema.table` keys; nil where a key is none or `read` refuses a value.
     private static func table<Element>(_ raw: RawValue, _ read: (RawValue) -> Element?) -> [String: Element]? {
-        guard case .table(let values) = raw else { return nil }
+        guard case .table(let values) = raw, areToldApart(values.keys) else { return nil }
         var table: [String: Element] = [:]
         for (name, value) in values {
-            guard isTable(name), let element = read(value) else { return nil }
+            guard isTable(RuleName(name).name), let element = read(value) else { return nil }
             table[name] = element
         }
         return table
@@ -129,8 +144,8 @@ extension Shape {
 
     /// `schema.table`: something on either side of the first dot.
     private static func isTable(_ text: some StringProtocol) -> Bool {
-        guard let dot = text.firstIndex(of: ".") else { return false }
-        return dot > text.startIndex && text.index(after: dot) < text.endIndex
+        guard let dot = text.utf8.firstIndex(of: UInt8(ascii: ".")) else { return false }
+        return dot > text.utf8.startIndex && text.utf8.index(after: dot) < text.utf8.endIndex
             && !text.unicodeScalars.contains(where: isControl)
     }
 }

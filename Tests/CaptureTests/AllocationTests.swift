@@ -19,6 +19,13 @@ import WireMessages
         await #expect(processExitsWith: .success) { Self.exit(by: try Self.allocationCount(rowsPerTransaction: 1)) }
     }
 
+    /// Identities have characters in them that a CloudEvent's subject must not have.
+    @Test func allocatesNothingPerRowOfACloudEvent() async {
+        await #expect(processExitsWith: .success) {
+            Self.exit(by: try Self.allocationCount(rowsPerTransaction: .max, format: .cloudevents))
+        }
+    }
+
     @Test func seesAnAllocationThatIsPlantedInEveryRow() async {
         await #expect(processExitsWith: .exitCode(Self.foundExitCode)) {
             Self.exit(by: try Self.allocationCount(rowsPerTransaction: .max, plant: malloc_counter_allocate_once))
@@ -55,9 +62,9 @@ import WireMessages
     }
 
     private static func allocationCount(
-        rowsPerTransaction: Int, plant: () -> Void = {}
+        rowsPerTransaction: Int, format: CaptureConfiguration.Format = .slotstream, plant: () -> Void = {}
     ) throws -> UInt64 {
-        var configuration = CaptureConfiguration()
+        var configuration = CaptureConfiguration(format: format)
         configuration.subjectTemplate = "{prefix}.{entity}.{column:status}.{operation}"
         configuration.exclusions = ["public.tb_hidden"]
         configuration.identities = ["public.tb_order": ["id", "status"]]

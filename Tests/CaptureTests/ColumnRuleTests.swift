@@ -1,6 +1,7 @@
 import Crypto
 import Foundation
 import Testing
+import WireMessages
 
 @testable import Capture
 
@@ -49,6 +50,10 @@ import Testing
         let masked = Self.hmac("a@b").dropFirst().dropLast()
         #expect(events[0].subject == "fraiseql.mutation.User.%unknown.\(masked).INSERT")
         #expect(events[1].subject == "fraiseql.mutation.User.%unknown.%null.INSERT")
+        // Of an UPDATE with its old row the new row's text, of a DELETE the old row's.
+        let maskedNew = Self.hmac("c@d").dropFirst().dropLast()
+        #expect(events[2].subject == "fraiseql.mutation.User.%unknown.\(maskedNew).UPDATE")
+        #expect(events[3].subject == "fraiseql.mutation.User.%unknown.\(maskedNew).DELETE")
     }
 
     @Test func doNotShiftOrdinals() throws {
@@ -70,6 +75,54 @@ import Testing
                 == "\"" + Self.hmac("1,").dropFirst().dropLast() + ",2\"")
         // The rest of an identity would be another's.
         #expect(try identity(CaptureConfiguration(excludedColumns: ["public.tb_x": ["a"]])) == nil)
+    }
+
+    /// One row of a table with a key and one other column, under rules.
+    private static func event(
+        _ configuration: CaptureConfiguration, schema: String = "public", table: String, column: String
+    ) throws -> RecordedEvent {
+        let columns: [WireMessage.Column] = [.init(name: "id", isKey: true), .init(name: column)]
+        let outcome = try Outcome(
+            of: [
+                WireMessage.begin(0x100), WireMessage.relation(schema: schema, name: table, columns: columns),
+                WireMessage.insert([.text("1"), .text("s3cret")]), WireMessage.commit(0x100),
+            ], configuration)
+        return try #require(outcome.events.first)
+    }
+
+    /// Swift takes the two for one, PostgreSQL does not.
+    private static let spellings = ["\u{E9}", "e\u{301}"]
+
+    @Test func goByTheBytesOfATablesAndAColumnsName() throws {
+        for (place, spelling) in Self.spellings.enumerated() {
+            let table = "public.tb_\(spelling)"
+            for rules in [
+                CaptureConfiguration(
+                    entities: [table: "Chosen"], identities: [table: [spelling]], excludedColumns: [:],
+                    masks: [table: [spelling: .text("***")]]),
+                CaptureConfiguration(
+                    entities: [table: "Chosen"], identities: [table: ["id"]], excludedColumns: [table: [spelling]]),
+            ] {
+                let ruled = try Self.event(rules, table: "tb_\(spelling)", column: spelling)
+                #expect(!ruled.text.contains("s3cret"))
+                #expect(try ruled.value("entity_type") == #""Chosen""#)
+                let otherSpelling = Self.spellings[1 - place]
+                let otherColumn = try Self.event(rules, table: "tb_\(spelling)", column: otherSpelling)
+                #expect(otherColumn.text.contains("s3cret"))
+                let otherTable = try Self.event(rules, table: "tb_\(otherSpelling)", column: spelling)
+                #expect(otherTable.text.contains("s3cret"))
+                #expect(try otherTable.value("entity_id") == #""1""# && otherTable.value("entity_type") != #""Chosen""#)
+            }
+        }
+    }
+
+    @Test func holdForEveryTableWhoseJoinedNameTheyGive() throws {
+        let rules = CaptureConfiguration(excludedColumns: ["a.b.c": ["secret"]])
+        for (schema, table) in [("a.b", "c"), ("a", "b.c")] {
+            #expect(
+                try !Self.event(rules, schema: schema, table: table, column: "secret").text.contains("s3cret"),
+                "\(schema) \(table)")
+        }
     }
 
     @Test func untouchedToastStaysUnsaidWhereTheColumnIsLeftOut() throws {

@@ -10,12 +10,13 @@ import WireMessages
     ]
 
     private static func entityID(
-        identity: Unicode.Scalar = "d", chosen: [String]? = nil, primaryKey: [String] = [],
+        identity: Unicode.Scalar = "d", chosen: [String]? = nil, optional: [String]? = nil, primaryKey: [String] = [],
         columns: [WireMessage.Column] = columns,
         cells: [WireMessage.Cell] = [.text("B"), .text("I"), .text("A"), .text("E")]
     ) throws -> String? {
         var configuration = CaptureConfiguration()
         if let chosen { configuration.identities["public.tb_order"] = chosen }
+        if let optional { configuration.optionalIdentities["public.tb_order"] = optional }
         let outcome = try Outcome(
             of: [
                 WireMessage.begin(100), WireMessage.relation(identity: identity, columns: columns),
@@ -38,6 +39,14 @@ import WireMessages
         // One that the table has not: no other is guessed, and the other spelling of é is another name.
         #expect(try Self.entityID(chosen: ["gone"]) == nil)
         #expect(try Self.entityID(chosen: ["e\u{301}"]) == nil)
+    }
+
+    @Test func takesColumnsThatMayBeAbsentWhereTheyAreThere() throws {
+        #expect(try Self.entityID(chosen: [], optional: ["was", "a"]) == #""A""#)
+        #expect(try Self.entityID(chosen: ["a"], optional: ["was", "b"]) == #""B,A""#)
+        #expect(try Self.entityID(chosen: ["gone"], optional: ["a"]) == nil)
+        // None of them is there: no other is guessed.
+        #expect(try Self.entityID(identity: "f", optional: ["was"], primaryKey: ["a"]) == nil)
     }
 
     @Test func takesTheColumnIDNext() throws {

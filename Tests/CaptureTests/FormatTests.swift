@@ -102,4 +102,28 @@ import Testing
         #expect(try events[0].value("subject") == "\"\(Self.id)\"" && events[3].value("subject") == nil)
         #expect(try events[1].value("data", "transaction", "last") == "true")
     }
+
+    /// CloudEvents 1.0, "Type System": what no attribute may have goes out as `%XX` there, and as it is in `data`.
+    @Test func cloudEventsAttributesHaveNoControlCharacters() throws {
+        let captured = try CapturedChanges(
+            setup: """
+                CREATE TABLE "tb_a\tb\u{7F}\u{85}%09" (id text PRIMARY KEY);
+                """,
+            changes: """
+                INSERT INTO "tb_a\tb\u{7F}\u{85}%09" VALUES (E'a\\tb\\r\\n"\\\\%41\u{9F}é\\uFDD0\\U0010FFFF'), (E'\\t');
+                SELECT pg_logical_emit_message(true, 'fraiseql_events',
+                    '{"entity_type":"\\u0041\\u0001","operation":"B\\u007f","entity_id":"\\ufffe\\ud83f\\udfff\\ud83d\\ude00\\/\\u0009"}');
+                """)
+        let own = try captured.events()
+        let events = try captured.events(CaptureConfiguration(format: .cloudevents))
+        try #require(events.count == 3 && own.count == 3)
+        #expect(try events[0].value("type") == #""A%09b%7F%C2%85%09.INSERT""#)
+        #expect(
+            try events[0].value("subject") == #""a%09b%0D%0A\"\\%41%C2%9Fé%EF%B7%90%F4%8F%BF%BF""#)
+        #expect(try events[1].value("subject") == #""%09""#)
+        #expect(try events[2].value("type") == #""A%01.B%7F""#)
+        #expect(
+            try events[2].value("subject") == #""%EF%BF%BE%F0%9F%BF%BF\ud83d\ude00\/%09""#)
+        for (event, own) in zip(events, own) { #expect(try event.value("data") == own.text) }
+    }
 }

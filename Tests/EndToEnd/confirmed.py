@@ -4,8 +4,10 @@ import asyncio
 import threading
 import time
 from bisect import bisect_left, bisect_right
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
+import nats
 import psycopg
 
 import stream
@@ -43,15 +45,27 @@ class ConfirmedSampler:
         self._patience = _ELECTION_SECONDS if nats.replicas > 1 else 0
         self._slot = slot
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="sampler", daemon=True)
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._sample, name="sampler", daemon=True)
 
     def __enter__(self) -> "ConfirmedSampler":
         self._thread.start()
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_) -> None:
         self._stop.set()
         self._thread.join(60)
+        # A test that has failed already says why itself.
+        if kind is None:
+            if self._failure:
+                raise self._failure
+            assert not self._thread.is_alive(), "the sampler does not stop"
+
+    def _sample(self) -> None:
+        try:
+            asyncio.run(self._run())
+        except BaseException as failure:  # noqa: BLE001 - handed to the thread that waits in __exit__
+            self._failure = failure
 
     async def _run(self) -> None:
         database = connection = None
@@ -74,12 +88,10 @@ class ConfirmedSampler:
                     self.samples += [Sample(confirmed, stored, time.monotonic()) for confirmed in waiting]
                     waiting.clear()
             except Exception:  # noqa: BLE001 - a server that was killed or paused answers in many ways, or not
-                if connection:
-                    await connection.close()
-                connection = None
+                broken, connection = connection, None
+                await _close(broken)
             await asyncio.sleep(_PAUSE_SECONDS)
-        if connection:
-            await connection.close()
+        await _close(connection)
         if database:
             database.close()
 
@@ -124,3 +136,10 @@ class ConfirmedSampler:
         ends = [transaction.end_lsn for transaction in transactions]
         return len({sample.confirmed for sample in self.samples
                     if bisect_right(ends, sample.confirmed) > bisect_left(ends, sample.confirmed)})
+
+
+async def _close(connection: nats.NATS | None) -> None:
+    """Closes it; the end of a connection that is broken may fail too."""
+    if connection:
+        with suppress(Exception):
+            await connection.close()

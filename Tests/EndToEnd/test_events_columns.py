@@ -3,7 +3,9 @@
 import hashlib
 import hmac
 
-from tenants import stopped, tenant_maker, tenants  # noqa: F401
+import pytest
+
+from tenants import record_entries, stopped, tenant_maker, tenants  # noqa: F401
 
 KEY = b"not\nfor\0text\xff"
 
@@ -268,8 +270,108 @@ def test_a_masked_column_in_subject_and_identity_is_masked_there_too(pair, tenan
     assert event.json["entity_id"] == digest("ann@example.org")
 
 
+def _differences(streamer) -> list[str]:
+    """What the streamer found otherwise than configured, and goes on with."""
+    return [entry["difference"] for entry in record_entries(streamer, "not as configured")]
+
+
+@pytest.mark.parametrize("identity", [{"public.tb_item": ["n", "nn"]}, {"public.tb_items": ["n"]}, {"public.tb_item": ["N"]}])
+def test_an_identity_of_what_is_not_there_is_told(identity, pair, tenants):
+    tenant = tenants(pair, overrides={"events.identity": identity})
+    tenant.streamer.start()
+    tenant.commit(1)
+    tenant.wait_stored(1)
+    (table,) = identity
+    assert any("[events.identity] names" in said and table in said for said in _differences(tenant.streamer))
+
+
+def test_an_identity_with_a_column_twice_is_a_configuration_error(one_pair, tenants):
+    tenant = tenants(one_pair)
+    tenant.overrides["events.identity"] = {"public.tb_item": ["n", "n"]}
+    other = tenant.another()
+    other.start(wait=False)
+    assert other.wait(30) == 78 and "no column twice" in other.last_words()
+
+
+def test_an_identity_survives_a_rename_when_both_names_are_marked(pair, tenants):
+    tenant = tenants(pair, setup=False, overrides={"events.identity": {"public.tb_item": ["was?", "code?"], "public.tb_later?": ["a"]}})
+    tenant.run("ALTER TABLE tb_item ADD was TEXT")
+    tenant.streamer.setup()
+    tenant.run("INSERT INTO tb_item VALUES (1, NULL, 'x'); ALTER TABLE tb_item RENAME was TO code; INSERT INTO tb_item VALUES (2, NULL, 'y')")
+    tenant.streamer.start()
+    tenant.wait_stored(2)
+    assert [event.json["entity_id"] for event in tenant.events()] == ["x", "y"]
+
+
+def test_an_entity_for_a_table_that_is_not_there_is_told_unless_it_is_marked(pair, tenants):
+    tenant = tenants(pair, setup=False, overrides={"source": {"tables": ["*"]}, "events.entities": {"public.tb_later": "Chosen"}})
+    tenant.streamer.start()
+    assert any("[events.entities] names the table public.tb_later" in said for said in _differences(tenant.streamer))
+    assert tenant.streamer.terminate() == 0
+    tenant.wait_free()
+    tenant.overrides["events.entities"] = {"public.tb_later?": "Chosen"}
+    marked = tenant.another()
+    marked.start()
+    tenant.run("CREATE TABLE tb_later (id INT PRIMARY KEY); INSERT INTO tb_later VALUES (1)")
+    tenant.wait_stored(1)
+    assert tenant.events()[0].json["entity_type"] == "Chosen"
+    assert not _differences(marked)
+
+
+@pytest.mark.parametrize("section", ["events.columns.exclude", "events.identity", "events.entities"])
+def test_a_rule_whose_table_is_two_by_its_joined_name_is_a_configuration_error(section, pair, tenants):
+    tenant = tenants(pair, setup=False, overrides={"source": {"tables": ["*"]}, section: {
+        "a.b.c": "Chosen" if section == "events.entities" else ["secret"]}})
+    tenant.run('CREATE SCHEMA "a.b"; CREATE SCHEMA a; CREATE TABLE "a.b".c (id INT PRIMARY KEY, secret TEXT)')
+    tenant.streamer.setup()
+    # One table alone is meant; another that comes later falls under its rule: too much is hidden, never too little.
+    tenant.streamer.start()
+    tenant.run('INSERT INTO "a.b".c VALUES (1, \'s\')')
+    tenant.run('CREATE TABLE a."b.c" (id INT PRIMARY KEY, secret TEXT)')
+    tenant.run('INSERT INTO a."b.c" VALUES (2, \'s\')')
+    tenant.wait_stored(2)
+    for event in tenant.events():
+        said = event.json
+        assert {"events.columns.exclude": "secret" not in said["entity"], "events.identity": said.get("entity_id") == "s",
+                "events.entities": said["entity_type"] == "Chosen"}[section], said
+    assert tenant.streamer.terminate() == 0
+    tenant.wait_free()
+    # A rule that hides stops; what the others choose wrong is told.
+    tenant.streamer.start(wait=False)
+    if section == "events.columns.exclude":
+        said = stopped(tenant.streamer, 78, "configuration")
+    else:
+        tenant.streamer.wait_ready()
+        (said,) = _differences(tenant.streamer)[-1:]
+    assert f"[{section.removesuffix('.exclude')}]" in said and '"a.b".c' in said and 'a."b.c"' in said
+
+
+def test_a_column_whose_name_ends_in_the_mark_is_named_with_two(pair, tenants):
+    tenant = tenants(pair, setup=False, overrides={"events.columns.exclude": {"public.tb_odd??": ["sure??"]}})
+    tenant.run('CREATE TABLE "tb_odd?" (id INT PRIMARY KEY, "sure?" TEXT)')
+    tenant.streamer.setup()
+    tenant.streamer.start()
+    tenant.run("INSERT INTO \"tb_odd?\" VALUES (1, 's')")
+    tenant.wait_stored(1)
+    assert tenant.events()[0].json["entity"] == {"id": 1}
+
+
 def test_masks_without_a_key_and_contradictions_are_complaints(pair, tenants):
     tenant = tenants(pair, setup=False, overrides={
         'events.columns.mask."public.tb_user"': {"email": "hmac"}, "events.columns.exclude": {"public.tb_user": ["email"]}})
     done = tenant.streamer.command("config", expect=78)
     assert "events.columns.mask needs events.mask_key_file" in done.stderr and "written nowhere" in done.stderr
+
+
+def test_a_hidden_column_whose_own_name_ends_with_the_mark_needs_a_second_one(pair, tenants):
+    tenant = tenants(pair, setup=False, overrides={"events.columns.exclude": {"public.tb_sure": ["sure?"]}})
+    tenant.run('CREATE TABLE tb_sure (id INT PRIMARY KEY, "sure?" TEXT)')
+    tenant.streamer.setup()
+    tenant.streamer.start(wait=False)
+    assert "the table has a column sure?" in stopped(tenant.streamer, 78, "configuration")
+    tenant.overrides["events.columns.exclude"] = {"public.tb_sure": ["sure??"]}
+    tenant.streamer = tenant.another()
+    tenant.streamer.start()
+    tenant.run("INSERT INTO tb_sure VALUES (1, 'secret')")
+    tenant.wait_stored(1)
+    assert tenant.events()[0].json["entity"] == {"id": 1}

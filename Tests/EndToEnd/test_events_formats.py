@@ -1,6 +1,7 @@
 """The three formats, each kind of event of each against its JSON Schema in deploy/schemas."""
 
 import json
+import re
 import uuid
 
 import jsonschema
@@ -17,6 +18,15 @@ _REGISTRY = Registry().with_resources([(schema["$id"], Resource.from_contents(sc
 
 IDENTITY = "2f1c0d6e-8f0b-4d0e-9a5e-0f6c1f0a7b11"
 
+# What the statements find: rows that are not published, because they are there before the slot.
+_TABLES = f"""
+    CREATE TABLE tb_order (id UUID PRIMARY KEY, status TEXT, big TEXT); ALTER TABLE tb_order ALTER big SET STORAGE EXTERNAL;
+    CREATE TABLE tb_full (id UUID PRIMARY KEY, note TEXT); ALTER TABLE tb_full REPLICA IDENTITY FULL;
+    INSERT INTO tb_full VALUES ('{IDENTITY}', 'n');
+    CREATE TABLE tb_parent (id UUID PRIMARY KEY); CREATE TABLE tb_child (id UUID PRIMARY KEY REFERENCES tb_parent);
+    CREATE TABLE tb_keyless (a INT);
+"""
+
 # One statement of each kind that there is.
 STATEMENTS = {
     "insert": f"INSERT INTO tb_order VALUES ('{IDENTITY}', 'pending', NULL)",
@@ -26,12 +36,31 @@ STATEMENTS = {
     "untouched": "ALTER TABLE tb_order REPLICA IDENTITY DEFAULT; UPDATE tb_order SET status = 'back'",
     "too large": "UPDATE tb_order SET big = repeat('x', 3000000)",
     "delete": "DELETE FROM tb_order",
+    "delete under full identity": "DELETE FROM tb_full",
     "truncate": "TRUNCATE tb_order",
+    "truncate with cascade": "TRUNCATE tb_parent CASCADE",
+    # By the same statement.
+    "truncate by cascade": None,
     "message": f"""SELECT pg_logical_emit_message(true, 'fraiseql_events', '{{"entity_type": "Order", "operation": "SHIPPED",
         "entity_id": "{IDENTITY}", "entity": [1.50], "more": true, "timestamp": "2026-11-23T07:09:12Z"}}')""",
     "message of its own": f"""SELECT pg_logical_emit_message(false, 'fraiseql_events', '{{"entity_type": "Order",
         "operation": "INSERT", "entity_id": "{IDENTITY}", "changes": {{"a": 1}}}}')""",
+    "message that is too large": f"""SELECT pg_logical_emit_message(true, 'fraiseql_events', json_build_object('entity_type', 'Order',
+        'operation', 'PACKED', 'entity_id', '{IDENTITY}', 'entity', repeat('x', 3000000), 'kept', 1)::text)""",
 }
+
+# Kinds that FraiseQL's format has no event for: it wants a UUID.
+WITHOUT_UUID = {
+    "without entity_id": "INSERT INTO tb_keyless VALUES (1)",
+    "message with a number": """SELECT pg_logical_emit_message(true, 'fraiseql_events',
+        '{"entity_type": "Order", "operation": "COUNTED", "entity_id": 7}')""",
+    "message with null": """SELECT pg_logical_emit_message(true, 'fraiseql_events',
+        '{"entity_type": "Order", "operation": "CLOSED", "entity_id": null}')""",
+}
+
+# The last token of each kind's subject.
+OPERATIONS = dict(zip([*STATEMENTS, *WITHOUT_UUID], [
+    "INSERT", *["UPDATE"] * 5, *["DELETE"] * 2, *["TRUNCATE"] * 3, "SHIPPED", "INSERT", "PACKED", "INSERT", "COUNTED", "CLOSED"], strict=True))
 
 
 def validate(name: str, event: dict) -> None:
@@ -45,17 +74,17 @@ def validate(name: str, event: dict) -> None:
 def told(request, one_pair, tenants):
     """The format, and each kind's event in it: (message, parsed body)."""
     tenant = tenants(one_pair, setup=False, overrides={"events": {"format": request.param, "on_poison": "reference"}})
-    tenant.run("DROP TABLE tb_item; CREATE TABLE tb_order (id UUID PRIMARY KEY, status TEXT, big TEXT); "
-               "ALTER TABLE tb_order ALTER big SET STORAGE EXTERNAL")
+    tenant.run(f"DROP TABLE tb_item; {_TABLES}")
     tenant.streamer.setup()
     tenant.streamer.start()
-    for statement in STATEMENTS.values():
-        tenant.run(statement)
-    tenant.wait_stored(len(STATEMENTS))
+    statements = STATEMENTS if request.param == "fraiseql" else STATEMENTS | WITHOUT_UUID
+    for statement in statements.values():
+        if statement:
+            tenant.run(statement)
+    tenant.wait_stored(len(statements))
     tenant.wait_confirmed()
     events = tenant.events()
-    assert len(events) == len(STATEMENTS)
-    kinds = {kind: (event, event.json) for kind, event in zip(STATEMENTS, events)}
+    kinds = {kind: (event, event.json) for kind, event in zip(statements, events, strict=True)}
     done = tenant.streamer.command("tail", "--from", "first", "--count", "2", "--entity", "Order", "--operation", "UPDATE", "--json")
     assert len(done.stdout.splitlines()) == 2, "tail knows entity and operation in every format"
     return request.param, kinds
@@ -81,14 +110,26 @@ def test_each_member_says_what_the_contract_says(told):
         assert events["update of the key"]["changes"]["id"]["old"] == IDENTITY
         assert events["full identity"]["before"]["status"] == "paid" and events["untouched"]["unchanged"] == ["big"]
         assert "omitted" in events["too large"] and events["truncate"]["truncate"] == {"cascade": False, "restart_identity": False}
+        assert events["delete under full identity"]["entity"] == {"id": IDENTITY, "note": "n"}
+        cascade = [events[kind] for kind in ("truncate with cascade", "truncate by cascade")]
+        assert sorted(event["entity_type"] for event in cascade) == ["Child", "Parent"]
+        assert all(event["truncate"] == {"cascade": True, "restart_identity": False} for event in cascade)
+        large = events["message that is too large"]
+        assert "omitted" in large and "entity" not in large and large["kept"] == 1
+        assert "entity_id" not in events["without entity_id"]
+        assert events["message with a number"]["entity_id"] == 7 and events["message with null"]["entity_id"] is None
         assert events["message"]["more"] is True and events["message"]["entity"] == [1.5] and "schema" not in events["message"]["source"]
         assert all(event["id"] == message.id for (message, _), event in zip(kinds.values(), events.values()))
     if name == "cloudevents":
-        for message, event in kinds.values():
-            assert event["id"] == message.id and event["time"] == event["data"]["timestamp"] or "SHIPPED" in event["type"]
+        for kind, (message, event) in kinds.items():
+            assert event["id"] == message.id
+            # A message may say a time of its own; the envelope's is the commit's.
+            said = "2026-11-23T07:09:12Z" if kind == "message" else event["time"]
+            assert event["data"]["timestamp"] == said and re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00", event["time"])
             assert event["source"] == f"/slotstream/{message.id.split('.')[0]}/{event['data']['source']['database']}"
             assert event["type"] == f"{event['data']['entity_type']}.{event['data']['operation']}"
-            assert event.get("subject") == event["data"].get("entity_id")
+            identity = event["data"].get("entity_id")
+            assert event.get("subject") == (None if identity is None else str(identity))
     if name == "fraiseql":
         for message, event in kinds.values():
             # FraiseQL's consumers read UUIDs: the same for the same message, computed by Python's own hands.
@@ -96,11 +137,16 @@ def test_each_member_says_what_the_contract_says(told):
             assert list(event) == [key for key in SCHEMAS[name]["required"][:6] + ["omitted"] + SCHEMAS[name]["required"][6:]
                                    if key != "omitted" or "omitted" in event]
         events = {kind: event for kind, (_, event) in kinds.items()}
-        assert [event["event_type"] for event in events.values()] == ["INSERT"] + ["UPDATE"] * 5 + ["DELETE", "CUSTOM", "CUSTOM", "INSERT"]
+        assert {kind: event["event_type"] for kind, event in events.items()} == {
+            kind: OPERATIONS[kind] if OPERATIONS[kind] in ("INSERT", "UPDATE", "DELETE") else "CUSTOM" for kind in STATEMENTS}
         assert events["insert"]["data"] == {"id": IDENTITY, "status": "pending", "big": None} and events["insert"]["changes"] is None
         assert events["update of the key"]["changes"]["id"]["old"] == IDENTITY
         assert events["delete"]["data"] == {"id": events["delete"]["entity_id"]} and events["too large"]["data"] is None
-        assert events["truncate"]["entity_id"] == str(uuid.UUID(int=0)) and events["truncate"]["data"] is None
+        assert events["delete under full identity"]["data"] == {"id": IDENTITY, "note": "n"}
+        for kind in ("truncate", "truncate with cascade", "truncate by cascade"):
+            assert events[kind]["entity_id"] == str(uuid.UUID(int=0)) and events[kind]["data"] is None
+        large = events["message that is too large"]
+        assert large["data"] is None and large["omitted"] and large["entity_id"] == IDENTITY
         assert events["message"]["data"] == [1.5] and events["message"]["timestamp"] == "2026-11-23T07:09:12Z"
         # What is no such object would break FraiseQL's reader.
         assert events["message of its own"]["changes"] is None
@@ -108,8 +154,32 @@ def test_each_member_says_what_the_contract_says(told):
 
 def test_the_subjects_are_the_same_in_every_format(told):
     _, kinds = told
-    assert [message.subject.split(".")[-1] for message, _ in kinds.values()] == [
-        "INSERT"] + ["UPDATE"] * 5 + ["DELETE", "TRUNCATE", "SHIPPED", "INSERT"]
+    assert {kind: message.subject.split(".")[-1] for kind, (message, _) in kinds.items()} == {kind: OPERATIONS[kind] for kind in kinds}
+
+
+def test_attributes_of_cloudevents_hold_no_control_characters(one_pair, tenants):
+    # CloudEvents 1.0 forbids U+0000 to U+001F, U+007F to U+009F and noncharacters in the string of an attribute; data may have them.
+    tenant = tenants(one_pair, setup=False, overrides={"events": {"format": "cloudevents"}})
+    tenant.run('CREATE TABLE "tb_a\tb\x7f\x85\r\n%09" (id TEXT PRIMARY KEY)')
+    tenant.streamer.setup()
+    tenant.streamer.start()
+    keys = ["k\tey", "\x01\x1f\x7f\x80\x9f", "\ufdd0\uffff\U0001ffff", 'é 😀 "%09" \\ \u00a0']
+    with tenant.connect() as connection:
+        for key in keys:
+            connection.execute('INSERT INTO "tb_a\tb\x7f\x85\r\n%%09" VALUES (%s)', (key,))
+        connection.execute("SELECT pg_logical_emit_message(true, 'fraiseql_events', %s)", (
+            '{"entity_type": "A\\u0009", "operation": "B\\u0085", "entity_id": "\\u0000\\uffff\\ud83d\\ude00"}',))
+    tenant.wait_stored(len(keys) + 1)
+    events = [event.json for event in tenant.events()]
+    for event in events:
+        validate("cloudevents", event)
+    assert {event["type"] for event in events[:-1]} == {"A%09b%7F%C2%85%0D%0A%09.INSERT"}
+    assert [event["subject"] for event in events[:-1]] == [
+        "k%09ey", "%01%1F%7F%C2%80%C2%9F", "%EF%B7%90%EF%BF%BF%F0%9F%BF%BF", keys[3]]
+    assert [event["data"]["entity_id"] for event in events[:-1]] == keys
+    assert events[0]["data"]["source"]["table"] == "tb_a\tb\x7f\x85\r\n%09"
+    assert (events[-1]["type"], events[-1]["subject"]) == ("A%09.B%C2%85", "%00%EF%BF%BF😀")
+    assert events[-1]["data"]["entity_id"] == "\0\uffff😀"
 
 
 def test_an_entity_id_that_is_no_uuid_is_poison_in_fraiseqls_format(one_pair, tenants):

@@ -9,7 +9,7 @@ from tenants import tenant_maker, tenants  # noqa: F401
 
 NAMES = {
     "dots": "a.b", "a_space": "a b", "a_star": "a*b", "a_greater_than": "a>b", "quotes": 'a"b\'c', "a_newline": "a\nb",
-    "a_carriage_return_and_a_header": "a\r\nNats-Msg-Id: forged", "an_emoji": "😀", "63_bytes_of_multibyte_text": "ä" * 31,
+    "a_carriage_return_and_a_header": "a\r\nNats-Msg-Id: forged", "an_emoji": "😀", "63_bytes_of_multibyte_text": "漢" * 21,
     "braces": "{prefix}", "a_percent_sign": "100%", "an_encoding_of_its_own": "%41", "the_word_for_empty": "%empty", "a_dollar": "$JS",
     "a_backslash": "a\\b", "a_tab": "a\tb", "capitals": "ORDER", "a_combining_mark": "e\u0301", "a_control_character": "a\x01b",
     "only_underscores": "___", "a_comma": "a,b", "wildcards_only": ">", "a_dash": "a-b",
@@ -65,6 +65,42 @@ def test_names_that_differ_by_case_only_do_not_collide(pair, tenants):
     assert upper.subject != lower.subject and upper.subject.casefold() == lower.subject.casefold().replace(".a.", ".tba.")
 
 
+def test_schemas_that_differ_by_case_only_do_not_collide(pair, tenants):
+    tenant = tenants(pair, setup=False, overrides={
+        "source": {"tables": ["*"]}, "events": {"subject": "{prefix}.{schema}.{table}.{operation}"},
+        "events.entities": {"App.tb_a": "Upper", "app.tb_a": "Lower"}, "events.columns.exclude": {"App.tb_a": ["secret"]}})
+    schemas = ["app", "App", "APP"]
+    for schema in schemas:
+        tenant.run(f'CREATE SCHEMA "{schema}"; CREATE TABLE "{schema}".tb_a (id INT PRIMARY KEY, secret TEXT)')
+    tenant.streamer.setup()
+    tenant.streamer.start()
+    for number, schema in enumerate(schemas):
+        tenant.run(f"INSERT INTO \"{schema}\".tb_a VALUES ({number}, 's')")
+    tenant.wait_stored(3)
+    events = tenant.events()
+    assert [event.subject for event in events] == [f"{tenant.prefix}.{schema}.tb_a.INSERT" for schema in schemas]
+    assert [event.json["source"]["schema"] for event in events] == schemas
+    assert [event.json["entity_type"] for event in events] == ["Lower", "Upper", "A"]
+    assert [event.json["entity"] for event in events] == [{"id": 0, "secret": "s"}, {"id": 1}, {"id": 2, "secret": "s"}]
+
+
+def test_a_name_in_two_spellings_of_unicode_is_two_names(pair, tenants):
+    # One é as one character and as two: PostgreSQL compares bytes.
+    one, two = "tb_\u00e9", "tb_e\u0301"
+    tenant = tenants(pair, setup=False, overrides={
+        "source": {"tables": ["*"]}, "events": {"subject": _TEMPLATE}, "events.entities": {f"public.{one}": "One"}, "events.columns.exclude": {f"public.{one}": ["secret"]}})
+    for name in (one, two):
+        tenant.run(f"CREATE TABLE {_quoted(name)} (id INT PRIMARY KEY, secret TEXT)")
+    tenant.streamer.setup()
+    tenant.streamer.start()
+    tenant.run(f"INSERT INTO {_quoted(one)} VALUES (1, 's')")
+    tenant.run(f"INSERT INTO {_quoted(two)} VALUES (2, 's')")
+    tenant.wait_stored(2)
+    first, second = (event.json for event in tenant.events())
+    assert (first["source"]["table"], first["entity_type"], first["entity"]) == (one, "One", {"id": 1})
+    assert (second["source"]["table"], second["entity_type"], second["entity"]) == (two, "E\u0301", {"id": 2, "secret": "s"})
+
+
 def test_all_these_names_beside_one_another_do_not_collide(pair, tenants):
     tenant = tenants(pair, setup=False, overrides={"source": {"tables": ["*"]}, "events": {"subject": _TEMPLATE}})
     columns = ", ".join(f"{_quoted(name)} INT" for name in NAMES.values())
@@ -85,17 +121,21 @@ def test_all_these_names_beside_one_another_do_not_collide(pair, tenants):
 def test_values_in_subjects_are_encoded_and_null_and_untouched_are_told(pair, tenants):
     tenant = tenants(pair, setup=False, overrides={"events": {"subject": "{prefix}.{entity}.{column:t}.{operation}"}})
     tenant.run("DROP TABLE tb_item; CREATE TABLE tb_x (id INT PRIMARY KEY, t TEXT, a INT); ALTER TABLE tb_x ALTER t SET STORAGE EXTERNAL; "
-               "CREATE TABLE tb_y (id INT PRIMARY KEY)")
+               "CREATE TABLE tb_y (id INT PRIMARY KEY); CREATE TABLE tb_z (id INT PRIMARY KEY, t TEXT); ALTER TABLE tb_z REPLICA IDENTITY FULL")
     tenant.streamer.setup()
     tenant.streamer.start()
     for statement in ("INSERT INTO tb_x VALUES (1, 'eu.west *>')", "INSERT INTO tb_x VALUES (2, '')", "INSERT INTO tb_x VALUES (3, NULL)",
-                      "INSERT INTO tb_x VALUES (4, '%null')", "DELETE FROM tb_x WHERE id = 1", "INSERT INTO tb_y VALUES (1)", "TRUNCATE tb_x"):
+                      "INSERT INTO tb_x VALUES (4, '%null')", "DELETE FROM tb_x WHERE id = 1", "INSERT INTO tb_y VALUES (1)", "TRUNCATE tb_x",
+                      "INSERT INTO tb_z VALUES (1, 'old')", "UPDATE tb_z SET t = 'new'", "UPDATE tb_z SET t = NULL", "UPDATE tb_z SET t = 'last'",
+                      "DELETE FROM tb_z"):
         tenant.run(statement)
-    tenant.wait_stored(7)
+    tenant.wait_stored(12)
     assert [event.subject.removeprefix(tenant.prefix + ".") for event in tenant.events()] == [
         "X.eu%2Ewest%20%2A%3E.INSERT", "X.%empty.INSERT", "X.%null.INSERT", "X.%25null.INSERT",
         # The old row of a DELETE has its key only; another table has no such column; a TRUNCATE has no row.
-        "X.%unknown.DELETE", "Y.%unknown.INSERT", "X.%unknown.TRUNCATE"]
+        "X.%unknown.DELETE", "Y.%unknown.INSERT", "X.%unknown.TRUNCATE",
+        # With the whole old row beside it an UPDATE still takes the new row's text; a DELETE takes the old row's.
+        "Z.old.INSERT", "Z.new.UPDATE", "Z.%null.UPDATE", "Z.last.UPDATE", "Z.last.DELETE"]
 
 
 def test_a_value_in_the_subject_that_is_untouched_toast_is_unknown(pair, tenants):

@@ -143,6 +143,27 @@ def test_stored_generated_columns_are_published_when_the_publication_says_so(pai
     assert second["changes"] == {"a": {"old": 1, "new": 2}, "twice": {"old": 2, "new": 4}} and first["entity"]["twice"] == 2
 
 
+def test_virtual_generated_columns_are_never_published(pair, tenants):
+    setup = "CREATE TABLE tb_x (id INT PRIMARY KEY, a INT, twice INT GENERATED ALWAYS AS (a * 2) VIRTUAL, b TEXT)"
+    if int(pair.postgres) < 18:
+        # They came with 18.
+        with pytest.raises(psycopg.errors.SyntaxError):
+            Table(tenants, pair, setup)
+        return
+    table = Table(tenants, pair, setup, "FOR TABLE tb_x WITH (publish_generated_columns = stored)")
+    first, second = table.events(2, "INSERT INTO tb_x (id, a, b) VALUES (1, 1, 'b')", "UPDATE tb_x SET a = 2")
+    # PostgreSQL computes them when they are read, also for to_json(row); they are in no WAL, whatever the publication says.
+    assert table.to_json() == '{"id":1,"a":2,"twice":4,"b":"b"}'
+    assert [text["entity"] for text in table.texts] == ['{"id":1,"a":1,"b":"b"}', '{"id":1,"a":2,"b":"b"}']
+    assert "unchanged" not in first and "unchanged" not in second
+    with pytest.raises(psycopg.errors.InvalidColumnReference):
+        table.tenant.run(f"ALTER PUBLICATION {table.tenant.name} SET TABLE tb_x (id, twice)")
+    # With the whole row as identity PostgreSQL refuses changes that it cannot log whole.
+    table.tenant.run("ALTER TABLE tb_x REPLICA IDENTITY FULL")
+    with pytest.raises(psycopg.errors.InvalidColumnReference):
+        table.tenant.run("UPDATE tb_x SET a = 3")
+
+
 def test_a_column_list_of_the_publication_holds(pair, tenants):
     table = Table(tenants, pair, "CREATE TABLE tb_x (id INT PRIMARY KEY, secret TEXT, a INT)", "FOR TABLE tb_x (id, a)")
     events = table.events(2, "INSERT INTO tb_x VALUES (1, 's', 2)", "UPDATE tb_x SET secret = 't'")
@@ -192,6 +213,20 @@ def test_partitions_are_attached_and_detached_in_mid_stream(pair, tenants):
         "INSERT INTO tb_x VALUES (21, 'attached')", "ALTER TABLE tb_x DETACH PARTITION tb_x1", "INSERT INTO tb_x1 VALUES ('detached', 5)",
         "INSERT INTO tb_x VALUES (12, 'last')")
     assert [(event["entity"]["id"], event["source"]["table"]) for event in events] == [(1, "tb_x"), (21, "tb_x"), (12, "tb_x")]
+
+
+def test_partitions_are_attached_and_detached_in_mid_stream_under_their_own_names(pair, tenants):
+    table = Table(tenants, pair, PARTITIONS, "FOR TABLE tb_x")
+    events = table.events(
+        5, "INSERT INTO tb_x VALUES (1, 'x')", "CREATE TABLE tb_x3 (note INT, a TEXT, id INT NOT NULL); ALTER TABLE tb_x3 DROP note",
+        "INSERT INTO tb_x3 VALUES ('before it belongs', 25)", "ALTER TABLE tb_x ATTACH PARTITION tb_x3 FOR VALUES FROM (20) TO (30)",
+        "INSERT INTO tb_x VALUES (21, 'attached')", "UPDATE tb_x SET a = 'changed' WHERE id = 25", "DELETE FROM tb_x WHERE id = 25",
+        "ALTER TABLE tb_x DETACH PARTITION tb_x1", "INSERT INTO tb_x1 VALUES ('detached', 5)", "INSERT INTO tb_x VALUES (12, 'last')")
+    assert [(event["operation"], event["entity"]["id"], event["source"]["table"]) for event in events] == [
+        ("INSERT", 1, "tb_x1"), ("INSERT", 21, "tb_x3"), ("UPDATE", 25, "tb_x3"), ("DELETE", 25, "tb_x3"), ("INSERT", 12, "tb_x2")]
+    # Each partition's own order of columns.
+    assert [text["entity"] for text in table.texts] == [
+        '{"a":"x","id":1}', '{"a":"attached","id":21}', '{"a":"changed","id":25}', '{"id":25}', '{"id":12,"a":"last"}']
 
 
 def test_a_truncate_of_a_partition_is_its_own_and_under_the_root_none(pair, tenants):

@@ -30,12 +30,14 @@ class Storm:
         self.random = random
         self.tables = {"tb_a": {}, "tb_b": {}}
         self.names = {table: table for table in self.tables}
+        # Whether the whole old row is the replica identity.
+        self.is_full = dict.fromkeys(self.tables, False)
         self.count = 0
         self.keys = 0
         self.labels = 1
         self.done = dict.fromkeys(_COUNTERS, 0)
-        # One an event: (operation, table's name, to_json of the row, None for a DELETE's).
-        self.expected: list[tuple[str, str, str | None]] = []
+        # One an event: (operation, table's name, entity, before), the rows as to_json says them; before is None where there is none.
+        self.expected: list[tuple[str, str, str, str | None]] = []
         for table in self.tables:
             connection.execute(f"CREATE TABLE {table} (id INT PRIMARY KEY)")
 
@@ -54,7 +56,8 @@ class Storm:
             self.names[table] = f"{table}_{self.count}"
             statement = f"ALTER TABLE {name} RENAME TO {self.names[table]}"
         elif choice == "REPLICA IDENTITY":
-            statement = f"ALTER TABLE {name} REPLICA IDENTITY {random.choice(['FULL', 'DEFAULT'])}"
+            self.is_full[table] = random.random() < 0.5
+            statement = f"ALTER TABLE {name} REPLICA IDENTITY {'FULL' if self.is_full[table] else 'DEFAULT'}"
         elif choice == "ADD VALUE":
             self.labels += 1
             statement = f"ALTER TYPE mood ADD VALUE 'label {self.labels}'"
@@ -81,13 +84,14 @@ class Storm:
         self.done[choice] += 1
 
     def write(self) -> None:
-        """One row inserted, changed or deleted, and what to_json says of it."""
+        """One row inserted, changed or deleted, and what to_json says of it, and of what it was."""
         random = self.random
         table = random.choice(list(self.tables))
         columns, name = self.tables[table], self.names[table]
         values = {column: _TYPES[kind].format(n=random.randrange(100_000)) if random.random() < 0.8 else "NULL" for column, kind in columns.items()}
         operation = random.choice(["INSERT", "INSERT", "UPDATE", "UPDATE", "DELETE"])
-        there = self.connection.execute(f"SELECT id FROM {name} ORDER BY random() LIMIT 1").fetchone()
+        there = self.connection.execute(f"SELECT id, to_json(t)::text FROM {name} AS t ORDER BY random() LIMIT 1").fetchone()
+        before = None
         if there is None or operation == "INSERT":
             operation = "INSERT"
             self.keys += 1
@@ -95,12 +99,13 @@ class Storm:
         elif operation == "UPDATE":
             changes = ", ".join(f"{column} = {value}" for column, value in values.items()) or "id = id"
             sql = f"UPDATE {name} SET {changes} WHERE id = {there[0]}"
+            before = there[1] if self.is_full[table] else None
         else:
             sql = f"DELETE FROM {name} WHERE id = {there[0]}"
         said = self.connection.execute(f"{sql} RETURNING to_json({name})::text").fetchone()[0]
-        self.expected.append((operation, name, None if operation == "DELETE" else said))
-        if operation == "DELETE":
-            self.expected[-1] = (operation, name, str(there[0]))
+        if operation == "DELETE" and not self.is_full[table]:
+            said = f'{{"id":{there[0]}}}'
+        self.expected.append((operation, name, said, before))
 
 
 def test_every_event_agrees_with_the_row_as_it_was_through_500_alters_and_kills(pair, tenants, seed, report):
@@ -137,15 +142,15 @@ def test_every_event_agrees_with_the_row_as_it_was_through_500_alters_and_kills(
     tenant.wait_confirmed()
     events = tenant.read()
     assert len(events) == len(storm.expected)
-    for event, (operation, table, said) in zip(events, storm.expected):
+    for event, (operation, table, said, before) in zip(events, storm.expected):
         told = event.json
         assert (told["operation"], told["source"]["table"]) == (operation, table), event.body
-        if operation == "DELETE":
-            assert told["entity"]["id"] == int(said)
-        else:
-            entity = members(event.body)["entity"]
-            assert entity == said, f"{event.id}: to_json said {said}, stored is {entity}"
+        found = members(event.body)
+        assert found["entity"] == said, f"{event.id}: to_json said {said}, stored is {found['entity']}"
+        assert found.get("before") == before, f"{event.id}: to_json said {before}, before is {found.get('before')}"
+    whole = sum(1 for operation, _, said, before in storm.expected if before or operation == "DELETE" and "," in said)
     alters = sum(storm.done.values())
-    assert alters >= ALTERS and kills == KILLS and all(storm.done.values()), storm.done
-    report(f"{pair}: {alters} ALTERs {json.dumps(storm.done)}, {kills} kills, {len(events)} events as to_json said at their commit")
+    assert alters >= ALTERS and kills == KILLS and all(storm.done.values()) and whole >= ALTERS / 10, (storm.done, whole)
+    report(f"{pair}: {alters} ALTERs {json.dumps(storm.done)}, {kills} kills, {len(events)} events, {whole} of them with the whole old row, "
+           "as to_json said at their commit")
     assert tenant.streamer.metric("slotstream_unknown_type_values_total") == 0

@@ -1,8 +1,9 @@
-"""nats-server is killed, or answers nothing."""
+"""nats-server is killed, restarted in order, or answers nothing."""
 
 import random
 import time
 
+from servers.nats import NatsServer
 from servers.tools import wait_until
 from test_load import rate, transactions
 
@@ -23,6 +24,29 @@ def test_the_stream_is_equal_after_nats_server_was_killed_three_times(pair, depl
     result = deployment.compare_load(workload)
     positions = sampler.require_truth(deployment.truth.transactions)
     report(f"{pair}: nats-server killed 3 times; {result.compared} events compared, "
+           f"{len(result.differences)} differences; {positions} confirmed positions sampled, none early")
+
+
+def test_the_stream_is_equal_after_nats_server_was_restarted_in_order(pair, deploy, seed, report):
+    """By SIGTERM and by lame duck mode, which shuts JetStream down under connections that live on; of a cluster, each server in
+    turn."""
+    deployment = deploy(pair)
+    nats, choice = deployment.nats, random.Random(seed)
+    with deployment.sampler() as sampler:
+        deployment.streamer.start()
+        # An end in order takes seconds, and the next one is to come under load too.
+        workload = deployment.workload(transactions(pair) // 2, seed, rate(pair) // 2).start()
+        for number, in_order in enumerate((NatsServer.stop, NatsServer.drain) * 2):
+            workload.wait_for((number + choice.uniform(0.2, 0.9)) / 4.5)
+            assert workload.running, "the server is to end under load"
+            in_order(nats.servers[number % len(nats.servers)])
+            assert deployment.streamer.running, deployment.streamer.last_words()
+            nats.start()
+        workload.finish()
+        deployment.wait_confirmed()
+    result = deployment.compare_load(workload)
+    positions = sampler.require_truth(deployment.truth.transactions)
+    report(f"{pair}: nats-server restarted in order 4 times; {result.compared} events compared, "
            f"{len(result.differences)} differences; {positions} confirmed positions sampled, none early")
 
 

@@ -166,7 +166,7 @@ def test_names_that_would_break_a_subject_or_json_are_encoded(pair, tenants):
     # Pitfalls 20 and 50.
     tenant = tenants(pair, overrides={"source": {"tables": ["*.*"]}, "events": {
         "subject": "{prefix}.{schema}.{table}.{operation}"}})
-    names = ["a.b", "a*b", "a>b", "a b", "a\r\nb", 'a"b', "a{b}", "ä" * 31, "A", "%41", "$JS"]
+    names = ["a.b", "a*b", "a>b", "a b", "a\r\nb", 'a"b', "a{b}", "漢" * 21, "A", "%41", "$JS"]
     with tenant.connect() as connection:
         for name in names:
             quoted = '"' + name.replace('"', '""') + '"'

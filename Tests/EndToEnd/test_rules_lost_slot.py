@@ -1,6 +1,7 @@
 """Slots that cannot be read any more, JetStream emptied, streams made smaller: what is lost history stops with 73 and its
 reason, under a running streamer, at a start and in `setup`; what only looks like it goes on exactly."""
 
+import json
 import re
 import shutil
 import struct
@@ -11,10 +12,11 @@ import pytest
 
 from administrator import BUCKET
 from conftest import PAIRS, POSTGRES_PAIRS
+from oracles.changes import lsn_number
 from promotion import Standby
 from servers.tools import wait_until
 from tenants import (UNRECORDED, TenantMaker, begin_anew, killed_unrecorded, record_entries, refused,  # noqa: F401
-                     refused_everywhere, stopped, streamed, tenant_maker, tenants)
+                     refused_everywhere, remedy, stopped, streamed, tenant_maker, tenants)
 
 NEWEST = PAIRS[-1]
 
@@ -288,9 +290,27 @@ def test_a_slot_that_was_never_confirmed_is_lost_history_for_setup_too(versions,
     said = stopped(tenant.streamer, 73, "slot_unconfirmed", seconds=60)
     assert (_slot(tenant, "confirmed_flush_lsn"), _slot(tenant, "plugin")) == (None, "pgoutput")
     assert tenant.name in said, said
+    before = tenant.lsn("pg_current_wal_flush_lsn()")
     tenant.commit(4)
+    after = tenant.lsn("pg_current_wal_flush_lsn()")
     _lost(tenant, "slot_unconfirmed", tenant.name, "confirmed_flush_lsn")
     assert tenant.stored() == [1, 2, 3]
+
+    # As the remedy says: the slot is made anew, and row 4 lies in the gap.
+    assert "slotstream slot advance --accept-gap" in remedy(tenant.streamer)
+    gap = json.loads(tenant.streamer.command("slot", "advance", "--accept-gap", "--json").stdout)
+    assert gap["reason"] == "slot_unconfirmed"
+    assert lsn_number(gap["from_lsn"]) <= before and after <= lsn_number(gap["to_lsn"])
+    tenant.streamer.start()
+    tenant.commit(5)
+    tenant.wait_stored(5)
+    tenant.wait_confirmed()
+    *_, third, marker, fifth = tenant.events()
+    assert marker.subject == f"{tenant.prefix}._slotstream.GAP"
+    assert {name: marker.json["gap"][name] for name in ("from_lsn", "to_lsn", "reason")} == {
+        name: gap[name] for name in ("from_lsn", "to_lsn", "reason")}
+    assert [event.json["entity"]["n"] for event in (third, fifth)] == [3, 5]
+    assert (marker.expected_last, fifth.expected_last) == (3, 4), "chained like any other"
 
 
 # In a slot's state file: magic, CRC, version and length; then the slot's name, four numbers of 32 bits, restart_lsn,

@@ -2,7 +2,9 @@
 
 import pytest
 
+import stream
 from administrator import Administrator
+from oracles.changes import lsn_number
 from promotion import Cluster
 from servers.tools import wait_until
 from tenants import begin_anew, record_entries, refused, stopped
@@ -71,8 +73,12 @@ def test_what_was_published_and_lost_by_a_failover_is_refused(cluster):
         cluster.commit(standby, *range(100, 200))
         standby.run("SELECT pg_switch_wal()")
     cluster.after.start(wait=False)
-    stopped(cluster.after, 73, "history_diverged")
-    refused(cluster.after, 73, "history_diverged", "setup")
+    # Named by position: what the stream ends with, and where the histories part. The standby's own file says the latter.
+    last = list(stream.read(cluster.deployment.nats.url))[-1].id
+    switch = standby.value(r"SELECT split_part(pg_read_file('pg_wal/00000002.history'), E'\t', 2)")
+    assert f".{lost:016X}." in last and lsn_number(switch) < lost
+    for said in (stopped(cluster.after, 73, "history_diverged"), refused(cluster.after, 73, "history_diverged", "setup")):
+        assert f"the stream ends with {last}, but the server left timeline 1 at {switch}:" in said, said
     assert cluster.stored() == [(1, 1), (2, 1), (3, 1), (4, 1)]
     anew = begin_anew(cluster.after, "fraiseql_events")
     cluster.after.start()

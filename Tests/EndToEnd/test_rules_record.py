@@ -5,7 +5,7 @@ import threading
 from administrator import Administrator
 from oracles.changes import lsn_text
 from servers.tools import wait_until
-from tenants import stopped, tenant_maker, tenants  # noqa: F401
+from tenants import remedy, stopped, tenant_maker, tenants  # noqa: F401
 
 
 def test_an_owner_that_changed_is_another_writer_and_the_record_is_not_moved_back(pair, tenants):
@@ -18,7 +18,9 @@ def test_an_owner_that_changed_is_another_writer_and_the_record_is_not_moved_bac
     theirs = record | {"owner": "another-streamer"}
     tenant.administrator.put_record(tenant.name, theirs)
     tenant.commit(2)
-    stopped(tenant.streamer, 76, "other_writer")
+    said = stopped(tenant.streamer, 76, "other_writer")
+    assert f"owner another-streamer) has taken over stream {tenant.name} and slot {tenant.name} at {theirs['confirmed_lsn']}" in said
+    assert "Stop one of the two" in remedy(tenant.streamer)
     assert tenant.administrator.record(tenant.name) == theirs
     # Nothing is confirmed that is not in its own record.
     assert tenant.confirmed() <= _lsn(theirs["confirmed_lsn"])

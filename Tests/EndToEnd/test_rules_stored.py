@@ -5,8 +5,9 @@ import threading
 
 import pytest
 
+from proxy import Proxy
 from servers.tools import wait_until
-from tenants import begin_anew, record_entries, refused, stopped, tenant_maker, tenants  # noqa: F401
+from tenants import begin_anew, record_entries, refused, remedy, stopped, tenant_maker, tenants  # noqa: F401
 
 # PostgreSQL must not drop a streamer that a test stops for a moment.
 _PATIENT = {"source": {"wal_sender_timeout": "60s"}}
@@ -186,6 +187,50 @@ def test_a_predecessors_late_publishes_are_neither_doubled_nor_reordered(pair, t
     wait_until(lambda: not first.running or first.status()["role"] == "standby", 30, "the first streamer gives way")
     assert first.running or first.process.returncode == 76, first.last_words()
     assert second.status()["role"] == "active"
+
+
+def test_a_zombie_that_does_not_know_that_its_slot_was_taken_ends_as_another_writer(pair, tenants):
+    """Nothing tells it: the network to PostgreSQL has fallen silent, without an end of its connections. It is frozen with
+    messages under way to a nats-server that is stopped, PostgreSQL gives it up, a second streamer takes over, stores events
+    and puts records. When the first one wakes, its acks have come; only the put of its record is refused."""
+    tenant = tenants(pair)
+    network = Proxy(tenant.postgres.port)
+    try:
+        zombie = tenant.another(conninfo=tenant.conninfo.replace(f"port={tenant.postgres.port}", f"port={network.port}"))
+        successor = tenant.streamer
+        zombie.start()
+        tenant.commit(1)
+        tenant.wait_confirmed()
+        tenant.nats.pause()
+        tenant.commit_each(2, 200)
+        wait_until(lambda: (zombie.in_flight() or 0) >= 199, 20, "they are in flight")
+        zombie.process.send_signal(signal.SIGSTOP)
+        # Longer than the test: pieces wait in it, and the end behind them.
+        network.slow_down(3600)
+        # By wal_sender_timeout, 3 s of the session's own.
+        tenant.wait_free()
+        successor.start(wait=False)
+        tenant.nats.resume()
+        successor.wait_ready()
+        tenant.commit_each(201, 300)
+        tenant.wait_stored(300)
+        tenant.wait_confirmed()
+        record = tenant.administrator.record(tenant.name)
+        assert record["last_sequence"] == 300 and record["owner"]
+
+        zombie.process.send_signal(signal.SIGCONT)
+        said = stopped(zombie, 76, "other_writer")
+        assert f"owner {record['owner']}) has taken over stream {tenant.name} and slot {tenant.name} at " in said, said
+        assert "Stop one of the two" in remedy(zombie)
+    finally:
+        network.close()
+    assert successor.running and successor.status()["role"] == "active"
+    assert tenant.administrator.record(tenant.name)["owner"] == record["owner"]
+    tenant.commit_each(301, 400)
+    tenant.wait_stored(400)
+    tenant.wait_confirmed()
+    events = tenant.require_exact(*range(1, 401))
+    assert len({event.id for event in events}) == 400
 
 
 @pytest.mark.parametrize("pauses", [3])

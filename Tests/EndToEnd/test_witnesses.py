@@ -1,13 +1,18 @@
 """The two judges besides the comparison see what they must see: a position confirmed too early, a client's commit that is
-not there."""
+not there. Nor does the sampler end unnoticed, or a streamer that ends by itself."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
+import stream
 from confirmed import ConfirmedSampler, Sample
+from hurting import Hurting
 from oracles.changes import Transaction
+from servers.tools import wait_until
 from stream import Event
+from streamer import Streamer
 from workload import Workload
 
 _TRANSACTIONS = [Transaction(700, 0x100, 0, 0x130, 2), Transaction(701, 0x130, 0, 0x160, 1),
@@ -55,6 +60,108 @@ def test_finds_a_position_inside_a_commit_record():
 def test_fails_when_nothing_was_sampled():
     with pytest.raises(AssertionError, match="never sampled"):
         _sampler().require_truth(_TRANSACTIONS)
+
+
+class _Slot:
+    """A database whose slot has moved on at each look."""
+
+    def __init__(self):
+        self.confirmed = 0x100
+
+    def connect(self) -> "_Slot":
+        return self
+
+    def execute(self, *_) -> "_Slot":
+        return self
+
+    def fetchone(self) -> tuple[int]:
+        self.confirmed += 1
+        return (self.confirmed,)
+
+    def close(self) -> None:
+        pass
+
+
+_NATS = SimpleNamespace(url="nats://127.0.0.1:1", replicas=1)
+
+
+class _UnreadableSlot(_Slot):
+    def fetchone(self) -> tuple[int]:
+        raise LookupError("nobody foresaw that")
+
+
+def test_a_sampler_that_ends_by_itself_fails_the_test_that_uses_it():
+    with pytest.raises(LookupError, match="nobody foresaw that"), ConfirmedSampler(_UnreadableSlot(), _NATS) as sampler:
+        wait_until(lambda: not sampler._thread.is_alive(), 10, "it has ended")
+    # What the test itself found comes first.
+    with pytest.raises(AssertionError, match="the test's own"), ConfirmedSampler(_UnreadableSlot(), _NATS) as sampler:
+        wait_until(lambda: not sampler._thread.is_alive(), 10, "it has ended")
+        raise AssertionError("the test's own")
+
+
+def test_a_sampler_goes_on_after_a_connection_that_cannot_even_be_closed(monkeypatch):
+    answers = iter([OSError("no answer"), OSError("again none")])
+
+    class Connection:
+        is_connected = True
+
+        async def close(self):
+            raise RuntimeError("cannot be closed")
+
+    async def connect(*_, **__):
+        return Connection()
+
+    async def last_position(_):
+        for error in answers:
+            raise error
+        return 0x900, 1
+
+    monkeypatch.setattr(stream, "connect", connect)
+    monkeypatch.setattr(stream, "last_position", last_position)
+    with ConfirmedSampler(_Slot(), _NATS) as sampler:
+        wait_until(lambda: sampler.samples, 10, "it samples")
+    assert sampler.samples[0].stored == (0x900, 1)
+
+
+_STUCK = "NATS: libnats is stuck: it has been connecting to nats://127.0.0.1:4222 without end"
+
+
+def _hurting(folder) -> tuple[Hurting, callable]:
+    """Hands without a deployment, and what makes their streamer say last words."""
+    hurting = Hurting.__new__(Hurting)
+    hurting.done, hurting.restarts, hurting._heard = {}, 0, 0
+    hurting.streamer = Streamer.__new__(Streamer)
+    hurting.streamer.log = folder / "slotstream.log"
+    hurting.streamer.log.touch()
+
+    def say(error: str) -> None:
+        with hurting.streamer.log.open("a") as log:
+            log.write(json.dumps({"message": "stopped", "error": error, "reason": "unexpected"}) + "\n")
+
+    return hurting, say
+
+
+def test_a_streamer_is_forgiven_that_says_it_is_stuck_in_libnats_and_not_again_and_again(tmp_path):
+    hurting, say = _hurting(tmp_path)
+    for _ in range(3):
+        say(_STUCK)
+        hurting.forgive(70)
+    assert hurting.restarts == 3
+    say(_STUCK)
+    with pytest.raises(AssertionError, match="stuck in libnats 4 times"):
+        hurting.forgive(70)
+
+
+@pytest.mark.parametrize(("code", "said"), [(70, "no such thing was sent"), (70, None), (73, _STUCK), (1, None), (-11, None)])
+def test_a_streamer_that_ends_by_itself_is_not_forgiven_anything_else(tmp_path, code, said):
+    hurting, say = _hurting(tmp_path)
+    # What an earlier one said is no excuse.
+    say(_STUCK)
+    hurting.forgive(70)
+    if said:
+        say(said)
+    with pytest.raises(AssertionError, match=f"ended with {code}"):
+        hurting.forgive(code)
 
 
 def _row(client: int, seq: int, operation: str = "INSERT") -> Event:

@@ -7,17 +7,20 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import product
 from random import Random
 
 
 @dataclass
 class Type:
-    """A type by its SQL name. `setup` creates it. `hard` holds at least 20 texts; `random` makes another."""
+    """A type by its SQL name. `setup` creates it. `hard` holds texts of at least 20 values that PostgreSQL tells apart, or of all
+    `domain` values where there are no more; `random` makes another."""
 
     name: str
     hard: list[str]
     random: Callable[[Random], str]
     setup: list[str] = field(default_factory=list)
+    domain: int | None = None
 
 
 # Texts
@@ -74,7 +77,8 @@ _DATES = ["2026-11-23", "infinity", "-infinity", "0044-03-15 BC", "5874897-12-31
           "epoch", "2024-02-29", "1752-09-14", "294276-12-31", "1969-12-31"]
 _TIMES = ["00:00:00", "24:00:00", "23:59:59.999999", "12:34:56.7", "00:00:00.000001", "01:02:03.1", "01:02:03.12",
           "01:02:03.120", "12:00", "allballs", "11:59 PM", "12:00 AM", "04:05:06.789", "235959", "00:00:59.5", "10:10:10.10",
-          "13:30", "00:00:01", "23:00:00.5", "07:07:07.777777"]
+          "13:30", "00:00:01", "23:00:00.5", "07:07:07.777777", "00:00:00.01", "00:00:00.02", "01:01:01", "02:02:02", "03:03:03.25", "04:04:04.75",
+          "05:05", "06:06:06.60", "08:08:08.08", "09:09:09.9"]
 _ZONES = ["+00", "+05:30", "-03", "+14", "-11:45", "+15:59:59", "-15:59", "Z", "+01:02:03"]
 _INTERVALS = ["1 year 2 mons -3 days 04:05:06.789", "-1 day", "0", "178000000 years", "1 mon", "-1 mon +1 day", "00:00:00.000001",
               "-00:00:00.5", "1 day -00:00:01", "100 hours", "P1Y2M3DT4H5M6S", "1.5 years", "1 week", "-178000000 years",
@@ -146,7 +150,7 @@ _ADDRESSES = ["10.0.0.1", "10.0.0.0/8", "0.0.0.0/0", "255.255.255.255", "192.168
               "172.16.0.0/12", "8.8.8.8", "::1/64", "1.0.0.0", "0.0.0.1/31"]
 _NETWORKS = ["10.0.0.0/8", "0.0.0.0/0", "192.168.1.0/24", "::/0", "2001:db8::/32", "1.2.3.4/32", "10.1.0.0/16", "172.16.0.0/12", "::1/128",
              "fe80::/10", "127.0.0.0/8", "10.0.0.0", "192.168.1", "10.1.2", "10", "2001:db8::1", "255.255.255.255", "ff00::/8", "8.8.8.8",
-             "100.64.0.0/10", "0.0.0.0"]
+             "100.64.0.0/10", "0.0.0.0", "192.0.2.0/24", "2001:db8:1::/48", "224.0.0.0/4", "fc00::/7"]
 
 
 def _address(random: Random) -> str:
@@ -190,7 +194,7 @@ def _points(template: str, count: int, finite: bool = False) -> tuple[list[str],
         return text
 
     seeds = Random(9)
-    return [make(seeds) for _ in range(24)], make
+    return [make(seeds) for _ in range(32)], make
 
 
 # Ranges
@@ -266,6 +270,8 @@ def array_of(element: Type, delimiter: str = ",") -> Type:
             "{" + delimiter.join(_array_text(list(element.hard[at:at + 2]), delimiter) for at in range(0, 4, 2)) + "}",
             "{{{{{{" + _quoted(element.hard[1]) + "}}}}}}"]
     hard += [_array_text([text, None, text], delimiter) for text in element.hard]
+    if element.domain:
+        hard += [_array_text(list(several), delimiter) for several in product([*element.hard[:2], None], repeat=3)]
     return Type(f"{element.name}[]", hard, make)
 
 
@@ -297,9 +303,32 @@ def _domain(name: str, base: Type, check: str = "") -> Type:
     return Type(name, base.hard, base.random, [f"CREATE DOMAIN {name} AS {base.name} {check}"])
 
 
-def _chosen(name: str, values: list[str], setup: list[str] | None = None) -> Type:
-    hard = values * (20 // len(values) + 1) if len(values) < 20 else values
-    return Type(name, hard, lambda random: random.choice(values), setup or [])
+def _chosen(name: str, values: list[str], setup: list[str] | None = None, domain: int | None = None) -> Type:
+    return Type(name, values, lambda random: random.choice(values), setup or [], domain)
+
+
+# Numbers of objects that there are, and that there are not.
+_UNKNOWN_OIDS = ["0", "1", "2", "4294967295", "2147483648", "999999999"]
+
+# Objects with names that need care, for the types that name objects.
+_ODD_NAMES = [f"odd {part} {number}" for number, part in enumerate(
+    ['"', "'", ".", ",", "(x)", "{}", "\\", "é", "漢", "😀", "A", "a\nb", "a\tb", "%", "$1", "--", "/*", ";", ":", "NULL"])]
+
+
+def _odd_roles() -> list[str]:
+    """Roles are the whole server's: made once, whoever asks."""
+    return [f"DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {_literal(name)}) THEN CREATE ROLE {_identifier(name)}; "
+            "END IF; END $$" for name in _ODD_NAMES if "$" not in name]
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _access(random: Random) -> str:
+    """What a role may do with a table, as aclitem writes it: letters, some with a star."""
+    letters = [letter + random.choice(["", "", "*"]) for letter in "arwdDxt" if random.random() < 0.6]
+    return f"{random.choice(['', 'postgres', 'pg_monitor'])}={''.join(letters)}/{random.choice(['postgres', 'pg_monitor'])}"
 
 
 def _hstore(random: Random) -> str:
@@ -308,7 +337,17 @@ def _hstore(random: Random) -> str:
     return ", ".join(pairs)
 
 
-_LABELS = ["ok", 'it\'s "fine"', "é, {}", "NULL", "a b", "(x)", "back\\slash", "", "new\nline", "😀"]
+_LABELS = ["ok", 'it\'s "fine"', "é, {}", "NULL", "a b", "(x)", "back\\slash", "", "new\nline", "😀", "null", " ", "tab\t", "'", '"', "{}", ",", "漢",
+           "e\u0301", "\u00e9", "OK", "x" * 63, "\x01"]
+_SPELLED = ["one", "two", 'th"ree', "", " ", "null", "{}", "[1]", '"', "\\", "é", "😀", "a\nb", "a,b", "(x)", "1", "true", "x" * 60, "'", "%s", "two words"]
+_CONFIGURATIONS = ["arabic", "danish", "dutch", "english", "finnish", "french", "german", "greek", "hungarian", "indonesian", "irish", "italian",
+                   "lithuanian", "nepali", "norwegian", "portuguese", "romanian", "russian", "simple", "spanish", "swedish", "tamil", "turkish"]
+_FUNCTIONS = ["now", "pg_catalog.version", "-", "array_out", "pg_sleep", "array_in", "textin", "textout", "int4in", "int4out", "boolin", "boolout",
+              "byteain", "byteaout", "namein", "nameout", "current_database", "pg_backend_pid", "clock_timestamp", "timeofday", "record_out"]
+_SIGNATURES = ["now()", "abs(int4)", "abs(numeric)", "abs(float8)", "length(text)", "length(bytea)", "upper(text)", "lower(text)", "int4in(cstring)",
+               "int4out(int4)", "textin(cstring)", "pg_sleep(float8)", "array_append(anycompatiblearray,anycompatible)", "to_json(anyelement)",
+               "json_build_object()", "row_number()", "generate_series(int4,int4)", "generate_series(numeric,numeric)", "date_trunc(text,timestamptz)",
+               "repeat(text,int4)", "md5(text)", "md5(bytea)", "-"]
 _WORD_LISTS = ["a b c", "'a':1A 'b':2,3B", "", "'it''s'", "'a\\\\b'", "fat cat", "é:5", "'x y':1", "a:1,2,3,4", "The Fat Rats", "'  '", "1 2 3",
                "a a a", "z:16383", "'a\"b'", "a:1D", "b:2C c:3A", "'{}'", "'(,)'", "longword" * 8, "ä ö ü"]
 _QUERIES = ["a", "a & b", "a | b", "!a", "a <-> b", "a & !(b | c)", "'it''s'", "a:*", "a:AB", "a <2> b", "(a | b) & c", "'x y'", "é", "a:*A",
@@ -324,7 +363,7 @@ def types(version: str) -> list[Type]:
     int4 = Type("int4", _integers(32), _integer(32))
     numeric = Type("numeric", _NUMERICS, _numeric)
     boolean = Type("bool", ["t", "f", "true", "false", "yes", "no", "on", "off", "1", "0", "y", "n", "TRUE", "FALSE", "tr", "fal", " true ", "T",
-                            "F", "Yes", "OFF"], lambda random: random.choice("tf"))
+                            "F", "Yes", "OFF"], lambda random: random.choice("tf"), domain=2)
     moment = Type("timestamptz", [value + zone for value, zone in zip(_PLAIN_TIMESTAMPS, _ZONES[:6] * 2)] + _TIMESTAMPS[-10:], _timestamptz)
     document = Type("json", _JSONS, _json)
     binary = Type("jsonb", [value for value in _JSONS], lambda random: _json(random).replace("\\u0000", ""))
@@ -333,9 +372,11 @@ def types(version: str) -> list[Type]:
     bytea = Type("bytea", ["\\x" + value.encode().hex() for value in _TEXTS[:22]] + ["\\x00ff", "\\x", "\\x5c22"],
                  lambda random: "\\x" + random.randbytes(random.randrange(30)).hex())
     box = Type("box", *_points("p,p", 2))
-    int4range = Type("int4range", *_ranges(["1", "-5", "0", "2147483646"], ["5", "5", "1", "2147483646"], _number_bounds))
+    int4range = Type("int4range", *_ranges(["1", "-5", "0", "2147483646", "-2147483648", "41"], ["5", "5", "1", "2147483646", "-7", "42"], _number_bounds))
     numrange_parts = _ranges(["1.5", "-5", "0.00", "-1e10"], ["5.25", "5", "1", "1e10"], _number_bounds)
-    mood = _chosen("mood", _LABELS, ["CREATE TYPE mood AS ENUM ({})".format(", ".join("'" + label.replace("'", "''") + "'" for label in _LABELS))])
+    textrange_parts = _ranges(['"a b"', '""', "a", '"A"'], ['"b"",c"', "é", "z", '"z{}"'],
+                              lambda random: (f'"a{random.randrange(99)} "', f'"b{random.randrange(99)}"""'))
+    mood = _chosen("mood", _LABELS, ["CREATE TYPE mood AS ENUM ({})".format(", ".join(map(_literal, _LABELS)))])
     pair = composite("pair", {"a": int4, 'say "b"': text})
     nest = composite("nest", {"p": pair, "ps": array_of(pair), "at": moment, "n": array_of(numeric), "é": boolean, "d": binary})
     price = _domain("price", Type("numeric", _NUMERICS[:5] + ["1", "-1", "2.50", "NaN"] + [str(n / 7) for n in range(20)], _numeric))
@@ -344,12 +385,12 @@ def types(version: str) -> list[Type]:
     found = [
         Type("int2", _integers(16), _integer(16)), int4, Type("int8", _integers(64), _integer(64)), numeric,
         Type("numeric(20,6)", [n for n in _NUMERICS if n not in ("1e999", "1e400", "Infinity", "-Infinity") and len(n) < 16]
-             + ["99999999999999.999999", "1.0000005", "3", "4.5", "5", "-6.25", "7.1"],
+             + ["99999999999999.999999", "1.0000005", "3", "4.5", "5", "-6.25", "7.1", "-99999999999999.999999", "0.000001", "-0.0000004", "8.25", "9"],
              lambda random: repr(random.uniform(-1e12, 1e12))),
         Type("float4", [value for value in _FLOATS], lambda random: repr(random.uniform(-1, 1) * 10 ** random.randrange(-30, 30))),
         double,
         Type("money", ["0", "-0.01", "12.50", "92233720368547758.07", "-92233720368547758.08", "$1,000.00", "1", "10", "100", "1000", "2000",
-                       "0.1", "-5", "999999.99", "(5)", "1234567.89", "3.33", "42", "-42.42", "0.01", "7"],
+                       "0.1", "-5", "999999.99", "(5)", "1234567.89", "3.33", "42", "-42.42", "0.01", "7", "8.08", "9", "-9", "11.11"],
              lambda random: f"{random.uniform(-1e12, 1e12):.2f}"),
         boolean, text, short,
         Type("char(10)", [value[:10] for value in _TEXTS], lambda random: "".join(random.choice(_ALPHABET)[0] for _ in range(random.randrange(11)))),
@@ -372,15 +413,22 @@ def types(version: str) -> list[Type]:
         Type("circle", [f"<({n},{-n}),{n * 1.5}>" for n in range(22)], lambda random: f"<({_float(random)},{_float(random)}),{abs(float(_float(random)))!r}>"),
         Type("tsvector", _WORD_LISTS, lambda random: " ".join(f"{random.choice('abcxyz')}{random.randrange(9)}:{random.randrange(1, 99)}{random.choice('ABCD')}" for _ in range(random.randrange(5)))),
         Type("tsquery", _QUERIES, lambda random: f"{random.choice(_QUERIES)} {random.choice('&|')} ({random.choice(_QUERIES)})"),
-        int4range, Type("int8range", *_ranges(["1", "-5", "0", "9223372036854775806"], ["5", "5", "1", "9223372036854775806"], _number_bounds)),
+        int4range, Type("int8range", *_ranges(["1", "-5", "0", "9223372036854775806", "-9223372036854775808", "41"],
+                                              ["5", "5", "1", "9223372036854775806", "-7", "42"], _number_bounds)),
         Type("numrange", *numrange_parts), Type("daterange", *_ranges(["2026-01-01", "-infinity", "0044-03-15 BC", "2020-02-29"], ["2026-12-31", "infinity", "2026-01-01", "2020-03-01"], _date_bounds)),
         Type("tsrange", *_ranges(['"2026-01-01 00:00"', '"0044-03-15 00:00 BC"', "-infinity", '"2020-02-29 12:00"'], ['"2026-12-31 23:59:59.5"', '"2026-01-01"', "infinity", '"2020-03-01"'], _time_bounds(""))),
         Type("tstzrange", *_ranges(['"2026-01-01 00:00+05:30"', '"0044-03-15 00:00+00 BC"', "-infinity", '"2020-02-29 12:00-03"'], ['"2026-12-31 23:59:59.5+00"', '"2026-01-01"', "infinity", '"2020-03-01"'], _time_bounds("+02"))),
         Type("int4multirange", *_multi((int4range.hard, int4range.random))), Type("nummultirange", *_multi(numrange_parts)),
+        Type("int8multirange", *_multi(_ranges(["1", "-5", "0", "9223372036854775806"], ["5", "5", "1", "9223372036854775806"], _number_bounds))),
+        Type("tsmultirange", *_multi(_ranges(['"2026-01-01 00:00"', '"0044-03-15 00:00 BC"', "-infinity", '"2020-02-29 12:00"'],
+                                             ['"2026-12-31 23:59:59.5"', '"2026-01-01"', "infinity", '"2020-03-01"'], _time_bounds("")))),
+        Type("tstzmultirange", *_multi(_ranges(['"2026-01-01 00:00+05:30"', '"0044-03-15 00:00+00 BC"', "-infinity", '"2020-02-29 12:00-03"'],
+                                               ['"2026-12-31 23:59:59.5+00"', '"2026-01-01"', "infinity", '"2020-03-01"'], _time_bounds("+02")))),
         Type("datemultirange", *_multi(_ranges(["2026-01-01", "2020-02-29", "1999-01-01", "-infinity"], ["2026-12-31", "2020-03-01", "infinity", "infinity"], _date_bounds))),
-        Type("textrange", *_ranges(['"a b"', '""', "a", '"A"'], ['"b"",c"', "é", "z", '"z{}"'],
-             lambda random: (f'"a{random.randrange(99)} "', f'"b{random.randrange(99)}"""')), ["CREATE TYPE textrange AS RANGE (subtype = text)"]),
-        Type("oid", [str(n) for n in [0, 1, 16383, 16384, 2147483647, 2147483648, 4294967295] + list(range(14))], lambda random: str(random.randrange(2**32))),
+        Type("textrange", *textrange_parts, ["CREATE TYPE textrange AS RANGE (subtype = text)"]),
+        # Made with the range, under a name that PostgreSQL makes of the range's.
+        Type("textmultirange", *_multi(textrange_parts)),
+        Type("oid", [str(n) for n in [0, 1, 16383, 16384, 2147483647, 2147483648, 4294967295] + list(range(20))], lambda random: str(random.randrange(2**32))),
         Type("xid", [str(n) for n in [0, 1, 3, 4294967295] + list(range(5, 22))], lambda random: str(random.randrange(2**32))),
         Type("xid8", [str(n) for n in [0, 1, 3, 2**64 - 1] + list(range(5, 22))], lambda random: str(random.randrange(2**64))),
         Type("cid", [str(n) for n in [0, 1, 3, 4294967295] + list(range(5, 22))], lambda random: str(random.randrange(2**32))),
@@ -390,21 +438,36 @@ def types(version: str) -> list[Type]:
         Type("txid_snapshot", [f"{n}:{n + 9}:{n},{n + 1}" for n in range(10, 31)], lambda random: f"{(low := random.randrange(1, 10**6))}:{low + 50}:{low + 3},{low + 7}"),
         Type("int2vector", ["", "1", "1 2 3", "-1 0 1", "32767 -32768"] + [" ".join(map(str, range(n))) for n in range(2, 18)], lambda random: " ".join(str(random.randrange(-99, 99)) for _ in range(random.randrange(6)))),
         Type("oidvector", ["", "26", "1 2 3", "4294967295 0"] + [" ".join(map(str, range(n))) for n in range(2, 19)], lambda random: " ".join(str(random.randrange(2**32)) for _ in range(random.randrange(6)))),
-        _chosen("regclass", ["pg_class", "pg_type", "pg_catalog.pg_proc", "information_schema.tables", "pg_index", "tb_anchor", '"odd schema"."odd "" table"'],
-                ['CREATE TABLE tb_anchor (id INT PRIMARY KEY)', 'CREATE SCHEMA "odd schema"', 'CREATE TABLE "odd schema"."odd "" table" (id INT PRIMARY KEY)']),
-        _chosen("regtype", ["int4", "text", "numeric", "timestamptz", "int4[]", "-", '"char"', "character varying"]),
-        _chosen("regproc", ["now", "pg_catalog.version", "-", "array_out", "pg_sleep"]), _chosen("regnamespace", ["pg_catalog", "public", "information_schema", "-"]),
-        _chosen("regrole", ["postgres", "-", "pg_monitor"]), _chosen("regconfig", ["english", "simple", "german"]),
-        _chosen("information_schema.yes_or_no", ["YES", "NO"]),
+        # text has a cast of its own to this one, which takes names only.
+        _chosen("regclass", ["pg_class", "pg_type", "pg_catalog.pg_proc", "information_schema.tables", "pg_index", "tb_anchor",
+                             *(f'"odd schema".{_identifier(name)}' for name in _ODD_NAMES)],
+                ['CREATE TABLE tb_anchor (id INT PRIMARY KEY)', 'CREATE SCHEMA "odd schema"',
+                 *(f'CREATE TABLE "odd schema".{_identifier(name)} (id INT PRIMARY KEY)' for name in _ODD_NAMES)]),
+        _chosen("regtype", ["int4", "text", "numeric", "timestamptz", "int4[]", "-", '"char"', "character varying", "bpchar", "bit", "float4", "float8", "interval",
+                            "time with time zone", "text[]", "regtype", "anyelement", "cstring", "pg_class", "int4range", "oidvector", *_UNKNOWN_OIDS]),
+        _chosen("regproc", [*_FUNCTIONS, *_UNKNOWN_OIDS]), _chosen("regprocedure", [*_SIGNATURES, *_UNKNOWN_OIDS]),
+        _chosen("regoper", [str(oid) for oid in range(85, 110)] + ["|/", "||/", "pg_catalog.||/", *_UNKNOWN_OIDS]),
+        _chosen("regoperator", [str(oid) for oid in range(85, 110)] + ["+(int4,int4)", "=(text,text)", "-(none,int4)", "||/(none,float8)", *_UNKNOWN_OIDS]),
+        _chosen("regnamespace", ["pg_catalog", "public", "information_schema", "-", *map(_identifier, _ODD_NAMES), *_UNKNOWN_OIDS],
+                [f"CREATE SCHEMA {_identifier(name)}" for name in _ODD_NAMES]),
+        _chosen("regrole", ["postgres", "-", "pg_monitor", *(_identifier(name) for name in _ODD_NAMES if "$" not in name), *_UNKNOWN_OIDS], _odd_roles()),
+        _chosen("regcollation", ['"C"', '"POSIX"', '"default"', "-", *map(_identifier, _ODD_NAMES), *_UNKNOWN_OIDS],
+                [f'CREATE COLLATION {_identifier(name)} FROM "C"' for name in _ODD_NAMES]),
+        _chosen("regconfig", [*_CONFIGURATIONS, *_UNKNOWN_OIDS]),
+        _chosen("regdictionary", ["simple", *(f"{name}_stem" for name in _CONFIGURATIONS if name != "simple"), *_UNKNOWN_OIDS]),
+        Type("aclitem", sorted({_access(Random(number)) for number in range(40)}) + [f"{_identifier(name)}=r/postgres" for name in _ODD_NAMES[:8]], _access,
+             _odd_roles()),
+        Type("refcursor", _TEXTS, _text),
+        _chosen("information_schema.yes_or_no", ["YES", "NO"], domain=2),
         mood, price, texts, pair, nest, pair_domain,
-        _chosen("spelled", ["one", "two", 'th"ree'], ["CREATE TYPE spelled AS ENUM ('one', 'two', 'th\"ree')",
+        _chosen("spelled", _SPELLED, ["CREATE TYPE spelled AS ENUM ({})".format(", ".join(map(_literal, _SPELLED))),
                 "CREATE FUNCTION spell(spelled) RETURNS json LANGUAGE sql IMMUTABLE AS $$ SELECT json_build_object('word', $1::text, 'long', length($1::text)) $$",
                 "CREATE CAST (spelled AS json) WITH FUNCTION spell(spelled)"]),
         array_of(int4), array_of(text), array_of(numeric), array_of(boolean), array_of(moment), array_of(uuid), array_of(document), array_of(binary),
         array_of(bytea), array_of(double), array_of(mood), array_of(box, ";"), array_of(int4range), array_of(pair), array_of(nest), array_of(price),
-        array_of(texts), array_of(Type("spelled", ["one", "two", 'th"ree'] * 8, lambda random: random.choice(["one", "two", 'th"ree']))),
+        array_of(texts), array_of(Type("spelled", _SPELLED, lambda random: random.choice(_SPELLED))),
         array_of(Type("inet", _ADDRESSES, _address)), array_of(Type("date", _DATES, _date)),
-        array_of(Type("int2vector", ["1 2", "", "3"] * 8, lambda random: str(random.randrange(99)))),
+        array_of(Type("int2vector", ["1 2", "", "3"] + [" ".join(map(str, range(n))) for n in range(2, 20)], lambda random: str(random.randrange(99)))),
     ]
     if version == "15":
         hstore = Type("hstore", ["", "a=>1", '"a b"=>"c d"', "a=>NULL", 'a=>"NULL"', '""=>""', '"\\""=>"\\\\"', "a=>1, b=>2", 'é=>"漢 😀"', '"{}"=>"()"']
@@ -415,4 +478,11 @@ def types(version: str) -> list[Type]:
                        lambda random: ".".join(f"{random.choice('abc')}{random.randrange(99)}" for _ in range(random.randrange(1, 6))), ["CREATE EXTENSION ltree"]),
                   Type("xml", ["<a/>", "<a>é</a>", "<a b=\"c\">&lt;</a>", "text", "<a><b/></a>", "<!-- c --><a/>", "<a>\n</a>", "<a>]]&gt;</a>"] + [f"<n>{n}</n>" for n in range(14)],
                        lambda random: f"<a b=\"{random.randrange(99)}\">{_words(random)}</a>")]
+    else:
+        # The builds of 16 and 18 have this extension and no other.
+        vector = Type("vector", ["[0]", "[1,2,3]", "[-1.5]", "[1e-30,1e30]", "[0.1,0.2]", "[3.4028235e38]", "[-0]", "[16777217]"]
+                      + [str([n / 7 for n in range(size)]) for size in range(1, 17)],
+                      lambda random: str([random.uniform(-1, 1) * 10 ** random.randrange(-5, 6) for _ in range(random.randrange(1, 9))]),
+                      ["CREATE EXTENSION vector"])
+        found += [vector, array_of(vector)]
     return found

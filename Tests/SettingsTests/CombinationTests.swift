@@ -80,6 +80,39 @@ import Testing
             ])
     }
 
+    @Test func takesTheMarkForIdentitiesAndEntitiesToo() throws {
+        let streamer = try Loading(
+            """
+            [events.identity]
+            "public.tb_u" = ["a", "b?", "c??"]
+            "public.tb_v?" = ["d?"]
+            [events.entities]
+            "public.tb_w?" = "W"
+            "public.tb_x" = "X"
+            """
+        ).values.streamer
+        #expect(streamer.capture.identities == ["public.tb_u": ["a"], "public.tb_v": []])
+        #expect(streamer.capture.optionalIdentities == ["public.tb_u": ["b", "c?"], "public.tb_v": ["d"]])
+        #expect(streamer.capture.entities == ["public.tb_w": "W", "public.tb_x": "X"])
+        #expect(
+            streamer.ruledTables == [
+                .init(
+                    section: .identity, name: "public.tb_u", mayBeAbsent: false,
+                    columns: [
+                        .init(name: "a", mayBeAbsent: false), .init(name: "b", mayBeAbsent: true),
+                        .init(name: "c?", mayBeAbsent: true),
+                    ]),
+                .init(
+                    section: .identity, name: "public.tb_v", mayBeAbsent: true,
+                    columns: [.init(name: "d", mayBeAbsent: true)]),
+                .init(section: .entities, name: "public.tb_w", mayBeAbsent: true, columns: []),
+                .init(section: .entities, name: "public.tb_x", mayBeAbsent: false, columns: []),
+            ])
+        #expect(
+            complaints("[events.columns.exclude]\n\"public.tb_u\" = [\"a\"]\n[events.identity]\n\"public.tb_u?\" = [\"a?\"]")
+                .count == 1)
+    }
+
     @Test func takesTheURLOrItsFile() {
         #expect(
             complaints("source.url = \"host=h\"\nsource.url_file = \"url\"") == [

@@ -79,10 +79,13 @@ import Testing
         + Line.all(
             "events.entities", "{ \"tb_order\" = \"Order\" }", "{ public.tb_order = \"Order\" }",
             "{ \"public.a\" = \"\" }",
-            "{ \"public.a\" = [\"x\"] }", "\"x\"", "[]")
+            "{ \"public.a\" = [\"x\"] }", "\"x\"", "[]", "{ \"public.?\" = \"X\" }",
+            // PostgreSQL takes these for two tables, Swift for one.
+            "{ \"public.\u{E9}\" = \"A\", \"public.e\u{301}\" = \"B\" }",
+            "{ \"public.\u{E9}\" = \"A\", \"public.e\u{301}?\" = \"B\" }")
         + Line.all(
             "events.identity", "{ \"public.a\" = \"id\" }", "{ \"public.a\" = [] }", "{ \"public.a\" = [\"\"] }",
-            "{ \"a\" = [\"id\"] }")
+            "{ \"a\" = [\"id\"] }", "{ \"public.a\" = [\"id\", \"b\", \"id\"] }")
         + Line.all("events.format", "\"json\"", "\"Slotstream\"")
         + Line.all(
             "events.columns.exclude", "{ \"tb_user\" = [\"a\"] }", "{ \"public.tb_user\" = \"a\" }",
@@ -90,7 +93,8 @@ import Testing
         + Line.all(
             "events.columns.mask", "{ \"tb_user\" = { a = \"hmac\" } }", "{ \"public.tb_user\" = \"hmac\" }",
             "{ \"public.tb_user\" = {} }", "{ \"public.tb_user\" = { a = \"HMAC\" } }",
-            "{ \"public.tb_user\" = { a = \"***\" } }", "{ \"public.tb_user\" = { a = 1 } }")
+            "{ \"public.tb_user\" = { a = \"***\" } }", "{ \"public.tb_user\" = { a = 1 } }",
+            "{ \"public.tb_user\" = { \"\u{E9}?\" = \"hmac\", \"e\u{301}\" = \"text:x\" } }")
         + Line.all("delivery.atomic", "\"on\"", "true", "\"\"")
         + Line.all("delivery.in_flight_messages", "0", "-1", "1000001")
         + Line.all("delivery.in_flight_bytes", "0", "-1", "\"1TiB\"", "\"1 MiB\"")
@@ -155,5 +159,8 @@ import Testing
         #expect(try Loading("transport.nats.consumer_name = \"\"").values.nats.consumerName == nil)
         #expect(try Loading("events.entities.\"public.a\" = \"A\"").values.events.entities == ["public.a": "A"])
         #expect(try Loading("[events.identity]\n\"s.t\" = [\"a\"]").values.events.identity == ["s.t": ["a"]])
+        // Two columns to PostgreSQL; a list keeps both.
+        let both = try Loading("[events.columns.exclude]\n\"s.t\" = [\"\u{E9}\", \"e\u{301}\"]").values.events
+        #expect(both.excludedColumns["s.t"]?.map { Array($0.utf8) } == [[0xC3, 0xA9], [0x65, 0xCC, 0x81]])
     }
 }
