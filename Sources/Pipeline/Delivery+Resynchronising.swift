@@ -130,10 +130,13 @@ extension Delivery {
             ])
     }
 
-    /// On replicated 2.10 and 2.11 a refused id stays staged for the whole duplicate window: a new leader forgets it.
+    /// On replicated 2.10 and 2.11 a refused id stays staged for the whole duplicate window: a new leader does not know it.
+    ///
+    /// Once each replica has led and refused it no other is left, and only the window helps.
     private func stepDownIfStaged() throws(StreamerError) {
-        guard isIDStaged, replicaCount > 1 else { return }
+        guard isIDStaged, replicaCount > 1, stepDownCount < replicaCount else { return }
         isIDStaged = false
+        stepDownCount += 1
         do throws(JetStreamError) {
             try link.connection.stepDownLeader(configuration.stream.name)
             logger.notice("asked the stream's leader to step down", metadata: ["stream": "\(configuration.stream.name)"])

@@ -74,6 +74,8 @@ final class Delivery: @unchecked Sendable {
     /// Resynchronisations since something was last stored.
     var fruitlessCount = 0
     var isIDStaged = false
+    /// Since something was last stored.
+    var stepDownCount = 0
     var backoff = Backoff()
     var replicaCount: Int
     /// While there is no connection: when one was last tried beside libnats'.
@@ -183,6 +185,7 @@ final class Delivery: @unchecked Sendable {
         if fruitlessCount > 1 { setConnected(true) }
         fruitlessCount = 0
         isIDStaged = false
+        stepDownCount = 0
     }
 
     /// Lets go of what was appended up to the position with which the stream ends, before anything is sent after it: a predecessor's late publishes, of which the other thread did not know yet.

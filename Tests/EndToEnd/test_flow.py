@@ -5,7 +5,7 @@ import re
 
 import stream
 from deployment import Deployment, demo_schema
-from servers.tools import CHECKOUT
+from servers.tools import CHECKOUT, wait_until
 
 
 def _read(deployment: Deployment) -> list[stream.Event]:
@@ -106,6 +106,21 @@ def test_emit_event_is_published_in_its_transactions_order(pair, deploy):
     assert [told["last"] for told in transactions] == [False, False, True]
     assert len({told["lsn"] for told in transactions}) == 1
     assert body["timestamp"] == first.json["timestamp"]
+
+
+def test_no_more_messages_are_in_flight_than_are_allowed(pair, deploy):
+    deployment = deploy(pair, prepare=demo_schema, overrides={"delivery": {"in_flight_messages": 7}})
+    streamer = deployment.streamer
+    streamer.start()
+    deployment.nats.pause()
+    try:
+        for _ in range(30):
+            deployment.postgres.run("SELECT fn_create_order(ARRAY['sku-1'], 'x')")
+        wait_until(lambda: streamer.in_flight() == 7, 20, "seven are on their way")
+        assert streamer.status()["in_flight"]["bytes"] > 10 * 300, "the others wait"
+    finally:
+        deployment.nats.resume()
+    assert len(_read(deployment)) == 30
 
 
 def test_the_commands_and_the_endpoints_tell_of_what_was_stored(pair, deploy):

@@ -1,0 +1,64 @@
+"""`deploy/demo` as a stranger runs it: five events are shown, and nothing is left behind, also when it is interrupted."""
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from servers.tools import CHECKOUT, wait_until
+
+_DEMO = CHECKOUT / "deploy" / "demo"
+
+
+@pytest.fixture
+def place():
+    """A folder for the demo's own, into which PostgreSQL's user may look."""
+    path = Path(tempfile.mkdtemp(prefix="slotstream-e2e-demo-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
+
+
+def _require_nothing_left(place: Path) -> None:
+    assert list(place.iterdir()) == []
+    left = []
+    for process in Path("/proc").iterdir():
+        try:
+            command = (process / "cmdline").read_bytes() if process.name.isdigit() else b""
+        except OSError:
+            continue
+        if str(place).encode() in command:
+            left.append(command)
+    assert not left
+
+
+def test_the_demo_shows_five_events_and_leaves_nothing_behind(place):
+    said = subprocess.run([_DEMO], env=os.environ | {"TMPDIR": str(place)}, capture_output=True, text=True, timeout=600)
+    assert said.returncode == 0, said.stderr[-2000:]
+    events = [line.split()[:2] for line in said.stdout.splitlines() if " fraiseql.mutation." in line and '{"id"' in line]
+    assert events == [[str(sequence), f"fraiseql.mutation.{subject}"] for sequence, subject in enumerate(
+        ("Order.INSERT", "Order.INSERT", "Order.UPDATE", "Order.DELETE", "Invoice.SENT"), 1)], said.stdout
+    assert "active, ready" in said.stdout
+    _require_nothing_left(place)
+
+
+def test_a_demo_that_stays_up_ends_at_ctrl_c(place):
+    output = place.with_suffix(".log")
+    try:
+        with output.open("w") as log:
+            demo = subprocess.Popen([_DEMO, "--keep"], env=os.environ | {"TMPDIR": str(place)}, stdout=log, stderr=log,
+                                    start_new_session=True)
+        wait_until(lambda: demo.poll() is not None or "nats.log" in output.read_text(), 600, "it stays up", 0.2)
+        assert demo.poll() is None, output.read_text()
+        watch = next(line.split()[1:] for line in output.read_text().splitlines() if line.strip().startswith("look "))
+        assert "active, ready" in subprocess.run(watch, capture_output=True, text=True, timeout=60).stdout
+        # As a terminal does it: to all of its group.
+        os.killpg(demo.pid, signal.SIGINT)
+        assert demo.wait(60) == 130
+    finally:
+        output.unlink()
+    _require_nothing_left(place)
