@@ -10,7 +10,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from servers.tools import dying_with_us, free_port, slotstream_binary, wait_until
+from servers.tools import dying_with_us, free_port, slotstream_binary, unconfiguring_environment, wait_until
 
 # A server did not answer: "restarting is useful".
 _UNREACHABLE = 69
@@ -39,10 +39,7 @@ class Streamer:
         self.config = folder / "slotstream.toml"
         self.log = folder / "slotstream.log"
         self.prefix = prefix or []
-        # Variables that the program reads as configuration must come from the test, not from whoever runs it.
-        inherited = {name: value for name, value in os.environ.items()
-                     if not name.startswith(("SLOTSTREAM_", "FRAISEQL_", "PG")) and name not in ("DATABASE_URL", "NATS_URL")}
-        self.environment = inherited | (environment or {})
+        self.environment = unconfiguring_environment() | (environment or {})
         self.process: subprocess.Popen | None = None
         tables = {
             "source": {"url": postgres_url},

@@ -96,6 +96,12 @@ def free_port() -> int:
     raise MissingTool("no free port on 127.0.0.1 between 20000 and 32000")
 
 
+def unconfiguring_environment() -> dict[str, str]:
+    """Ours without the variables that the program reads as configuration: those must come from the test, not from whoever runs it."""
+    return {name: value for name, value in os.environ.items()
+            if not name.startswith(("SLOTSTREAM_", "FRAISEQL_", "PG")) and name not in ("DATABASE_URL", "NATS_URL")}
+
+
 def wait_until(condition, seconds: float, what: str, every: float = 0.02):
     """Returns the first true value of `condition()`; fails with `what` when there is none within `seconds`.
 
