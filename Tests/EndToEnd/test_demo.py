@@ -56,7 +56,7 @@ def test_a_demo_that_stays_up_ends_at_ctrl_c(place):
         wait_until(lambda: demo.poll() is not None or "\n  logs " in output.read_text(), 300, "it stays up", 0.2)
         assert demo.poll() is None, output.read_text()
         watch = next(line.split()[1:] for line in output.read_text().splitlines() if line.strip().startswith("look "))
-        assert "active, ready" in subprocess.run(watch, capture_output=True, text=True, timeout=60).stdout
+        assert "active, ready" in subprocess.run(watch, env=unconfiguring_environment(), capture_output=True, text=True, timeout=60).stdout
         # As a terminal does it: to all of its group.
         os.killpg(demo.pid, signal.SIGINT)
         assert demo.wait(60) == 130
