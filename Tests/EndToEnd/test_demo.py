@@ -51,8 +51,9 @@ def test_a_demo_that_stays_up_ends_at_ctrl_c(place):
     output = place.with_suffix(".log")
     try:
         with output.open("w") as log:
-            demo = subprocess.Popen([_DEMO, "--keep"], env=unconfiguring_environment() | {"TMPDIR": str(place)}, stdout=log, stderr=log,
-                                    start_new_session=True)
+            # Whoever runs the tests in the background may have them ignore SIGINT, and a shell cannot trap what it was born to ignore.
+            demo = subprocess.Popen(["env", "--default-signal=INT", _DEMO, "--keep"], stdout=log, stderr=log, start_new_session=True,
+                                    env=unconfiguring_environment() | {"TMPDIR": str(place)})
         wait_until(lambda: demo.poll() is not None or "\n  logs " in output.read_text(), 300, "it stays up", 0.2)
         assert demo.poll() is None, output.read_text()
         watch = next(line.split()[1:] for line in output.read_text().splitlines() if line.strip().startswith("look "))

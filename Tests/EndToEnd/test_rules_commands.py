@@ -2,7 +2,6 @@
 
 import json
 import re
-import signal
 import subprocess
 import time
 from datetime import datetime, timedelta, timezone
@@ -207,7 +206,7 @@ def test_status_is_shown_again_until_it_is_interrupted(pair, tenants):
         # One that had begun before may still come.
         later = next(status for status in map(json.loads, islice(process.stdout, 10)) if status["stream"].get("messages"))
     finally:
-        process.send_signal(signal.SIGINT)
+        process.terminate()
         process.wait(10)
     assert first["role"] == "stopped"
     assert (later["role"], later["stream"]["messages"]) == ("active", 1)
