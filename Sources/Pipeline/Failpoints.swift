@@ -79,7 +79,8 @@ public final class Failpoints: Sendable {
         guard passCount.add(1, ordering: .relaxed).newValue == pass else { return }
         switch action {
         case .kill: Glibc.kill(getpid(), SIGKILL)
-        case .stop: Glibc.kill(getpid(), SIGSTOP)
+        // To this thread: one that the process is sent is taken by another first, and this one goes on meanwhile.
+        case .stop: raise(SIGSTOP)
         case .terminate: Glibc.kill(getpid(), SIGTERM)
         case .hang: while true { pause() }
         }
