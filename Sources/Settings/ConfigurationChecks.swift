@@ -40,11 +40,12 @@ struct ConfigurationChecks {
                     "events.mask_key_file",
                     .keyFileUnreadable(path: Redaction.path(path), reason: "it has no key in it")))
         }
+        let identities = events.identityNames(mayBeAbsent: false).merging(
+            events.identityNames(mayBeAbsent: true), uniquingKeysWith: +)
         for (table, columns) in events.excludedNames.sorted(by: { $0.key < $1.key }) {
             for column in columns {
                 // An identity that is written nowhere is none.
-                let identity = [true, false].flatMap { events.identityNames(mayBeAbsent: $0)[table] ?? [] }
-                if identity.contains(column) {
+                if identities[table]?.contains(column) == true {
                     complaints.append(contradiction("events.identity", table, column))
                 }
                 if events.maskedNames[table]?[column] != nil {

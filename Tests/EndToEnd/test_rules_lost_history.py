@@ -290,6 +290,15 @@ def _grow(postgres, beyond: int) -> None:
         postgres.run("SELECT pg_logical_emit_message(false, 'other', repeat('x', 10000))")
 
 
+def _left_behind(deployment):
+    """A snapshot of the server, and the streamer at work well beyond it: its path."""
+    snapshot = _snapshotted(deployment)
+    deployment.postgres.start()
+    deployment.streamer.start()
+    _grow(deployment.postgres, deployment.postgres.flushed() + 10_000)
+    return snapshot
+
+
 def _restored(deployment, snapshot) -> int:
     """The stream goes on beyond the snapshot without the server: where the server that was restored stands."""
     deployment.streamer.kill()
@@ -311,10 +320,7 @@ def test_a_restored_server_that_has_nothing_where_the_stream_ends_is_refused(pai
     """Nothing follows that could be another transaction: what the server has decoded in vain tells."""
     deployment = deploy(pair)
     postgres = deployment.postgres
-    snapshot = _snapshotted(deployment)
-    postgres.start()
-    deployment.streamer.start()
-    _grow(postgres, postgres.flushed() + 10_000)
+    snapshot = _left_behind(deployment)
     postgres.run(ORDER_LINE.format("in one history"))
     deployment.wait_confirmed()
     stored = deployment.last_stored()
@@ -333,10 +339,7 @@ def test_a_restored_server_is_told_by_the_message_with_which_the_stream_ends(pai
     """A message outside transactions is sent again like a transaction is: what was skipped before it must not be lost."""
     deployment = deploy(pair)
     postgres = deployment.postgres
-    snapshot = _snapshotted(deployment)
-    postgres.start()
-    deployment.streamer.start()
-    _grow(postgres, postgres.flushed() + 10_000)
+    snapshot = _left_behind(deployment)
     postgres.run(_MESSAGE)
     wait_until(lambda: deployment.last_stored()[1] == 0, 30, "the message is stored")
     stored = deployment.last_stored()
