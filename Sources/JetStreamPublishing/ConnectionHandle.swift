@@ -14,6 +14,8 @@ struct ConnectionHandle: ~Copyable, @unchecked Sendable {
     let inboxSubscription: OpaquePointer
     /// The inbox's subject without its last token.
     let inbox: String
+    /// Subscriptions that came after the inbox's and are over.
+    let retired: RetiredSubscriptions
     /// Tells whether `pointer` may still be called.
     let probe: LockProbe
 
@@ -21,24 +23,10 @@ struct ConnectionHandle: ~Copyable, @unchecked Sendable {
         probe.stop()
         guard !probe.isWedged else { return }
         natsConnection_Close(pointer)
+        retired.end()
         natsSubscription_Destroy(inboxSubscription)
         natsConnection_Destroy(pointer)
     }
-}
-
-/// Owns a `natsSubscription`: destroyed, and thereby unsubscribed, with its owner.
-///
-/// libnats' delivery thread keeps a reference of its own, so destroying never pulls it from under a running callback.
-struct SubscriptionHandle: ~Copyable, @unchecked Sendable {
-    // Sendable because libnats guards a natsSubscription with its own lock: every call on it may come from any thread.
-
-    /// The `natsSubscription`.
-    let pointer: OpaquePointer
-
-    /// Takes ownership.
-    init(_ pointer: OpaquePointer) { self.pointer = pointer }
-
-    deinit { natsSubscription_Destroy(pointer) }
 }
 
 /// Owns a `natsMsg`, and is its only reader.

@@ -154,7 +154,7 @@ public final class JetStreamConnection: Sendable {
     /// A subscription of its own, read with ``InboxReader``.
     func openInbox() throws(JetStreamError) -> InboxReader {
         guard state.isConnected else { throw state.absence }
-        return try InboxReader.open(handle.pointer)
+        return try InboxReader.open(handle.pointer, handle.retired)
     }
 
     /// Connects. Since TLS 1.3 a server refuses a client's certificate after the handshake: what libnats makes of that is told for what it is.
@@ -214,9 +214,12 @@ public final class JetStreamConnection: Sendable {
             if natsConnection_GetLastError(connection, &text) == NATS_NOT_PERMITTED {
                 throw .permission(text.map { String(cString: $0) } ?? "subscribe to \(inbox).*")
             }
-            let probe = LockProbe(connection, limit: options.wedgedAfter)
-            return ConnectionHandle(pointer: connection, inboxSubscription: open, inbox: inbox, probe: probe)
+            return ConnectionHandle(
+                pointer: connection, inboxSubscription: open, inbox: inbox, retired: RetiredSubscriptions(of: connection, state),
+                probe: LockProbe(connection, limit: options.wedgedAfter))
         } catch {
+            // Its read loop ends first: see RetiredSubscriptions.
+            natsConnection_Close(connection)
             natsSubscription_Destroy(subscription)
             natsConnection_Destroy(connection)
             throw error

@@ -103,4 +103,21 @@ struct MessageReaderTests {
         #expect(throws: JetStreamError.self) { try reader.next(timeout: .seconds(5)) }
         #expect(throws: JetStreamError.self) { try client.connection.openReader("absent", from: .new) }
     }
+
+    /// libnats' read loop must not meet a subscription that has been freed: it would crash, or wait for ever and hold up whoever closes the connection.
+    @Test func anInboxMayGoWhileMessagesComeToIt() throws {
+        let server = try NatsServer(.newest)
+        let client = try TestClient(server, stream: false)
+        let sender = try TestClient(server, stream: false)
+        // Copying a large one is most of the time between looking a subscription up and locking it.
+        let body = [UInt8](repeating: 0x61, count: 500_000)
+        for _ in 0..<300 {
+            let inbox = try client.connection.openInbox()
+            try client.connection.flush(timeout: .seconds(5))
+            for _ in 0..<4 { try sender.connection.publish(inbox.subject, body, reply: inbox.subject) }
+            sender.connection.sendBuffered()
+            #expect(try inbox.next(timeout: .seconds(5)) != nil)
+        }
+        try client.connection.flush(timeout: .seconds(5))
+    }
 }
