@@ -107,8 +107,16 @@ class Streamer:
 
     def terminate(self, seconds: float = 80) -> int:
         """SIGTERM; returns the exit code (after at most 75 s it is 0, says the contract)."""
+        # In its first moments it has no handler, and would end as any process does.
+        wait_until(lambda: not self.running or self._heeds(signal.SIGTERM), 30, "the streamer handles SIGTERM", 0.01)
         self.process.send_signal(signal.SIGTERM)
         return self.wait(seconds)
+
+    def _heeds(self, number: int) -> bool:
+        """Whether that signal no longer does what it does by default."""
+        with open(f"/proc/{self.process.pid}/status") as status:
+            masks = [int(line.split()[1], 16) for line in status if line.startswith(("SigCgt:", "SigIgn:"))]
+        return any(mask >> (number - 1) & 1 for mask in masks)
 
     def wait(self, seconds: float) -> int:
         """The exit code, when it ends by itself within that time."""
