@@ -35,7 +35,7 @@ _HOLDER = "SELECT active_pid FROM pg_replication_slots WHERE slot_name = 'fraise
 
 class WallClock:
     """The wall clock of the processes that have `environment`: libfaketime reads in a file, each time that somebody asks, how
-    far it is off. CLOCK_MONOTONIC stays the kernel's.
+    far it is off. CLOCK_MONOTONIC stays the kernel's; a wait for it, too, which libfaketime would mend for a clock that it fakes.
 
     libfaketime takes every timerfd for one on CLOCK_REALTIME. While the clock is ahead, libdispatch's timers go off at once and
     again at once; while it is behind, they are as late. So it is never left behind for long: the streamer's probe of libnats'
@@ -48,7 +48,8 @@ class WallClock:
             raise MissingTool("no libfaketime: run deploy/test once, it installs it")
         self.file = folder / "clock"
         self.environment = {"LD_PRELOAD": str(found[0]), "FAKETIME_TIMESTAMP_FILE": str(self.file), "FAKETIME_NO_CACHE": "1",
-                            "FAKETIME_DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1"}
+                            "FAKETIME_DONT_FAKE_MONOTONIC": "1", "FAKETIME_FORCE_MONOTONIC_FIX": "0",
+                            "NO_FAKE_STAT": "1"}
         self.offset = 0
         self.jump(0)
 
