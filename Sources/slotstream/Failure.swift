@@ -1,5 +1,4 @@
 import ArgumentParser
-import Glibc
 import Operations
 import Pipeline
 import Settings
@@ -23,16 +22,18 @@ enum Failure {
         case let error as OperationsError:
             if case .listenFailed = error { end("\(error)", .configuration) }
             end("\(error)", .findings)
+        case let error as ExitCode:
+            Ending.now(error.rawValue)
         default:
             // Usage errors, --help and --version are the parser's own; what else there is has no name.
             let code = SlotstreamCommand.exitCode(for: error)
-            if code == .validationFailure || code == .success || error is ExitCode { SlotstreamCommand.exit(withError: error) }
+            if code == .validationFailure || code == .success { SlotstreamCommand.exit(withError: error) }
             end("\(error)", .unexpected)
         }
     }
 
     private static func end(_ message: String, _ status: ExitStatus) -> Never {
         Output.error("slotstream: \(message)\n")
-        Glibc.exit(status.rawValue)
+        Ending.now(status.rawValue)
     }
 }

@@ -17,7 +17,7 @@ enum Output {
                     rest = rest.dropFirst(count)
                 } else if errno == EPIPE, descriptor == STDOUT_FILENO {
                     // The reader has what it wanted (`tail | head -1`): there is nobody to go on for.
-                    exit(ExitStatus.done.rawValue)
+                    Ending.now(ExitStatus.done.rawValue)
                 } else if errno != EINTR {
                     return
                 }

@@ -34,5 +34,6 @@ struct SlotstreamCommand: AsyncParsableCommand {
         } catch {
             Failure.exit(with: error)
         }
+        Ending.now(ExitStatus.done.rawValue)
     }
 }
