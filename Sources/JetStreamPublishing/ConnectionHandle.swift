@@ -6,7 +6,8 @@ import Glibc
 /// Destroying pushes out what is buffered (500 ms at most) and joins libnats' threads. A wedged connection is left
 /// alone instead: every call on it would wait for ever.
 struct ConnectionHandle: ~Copyable, @unchecked Sendable {
-    // Sendable because libnats guards its handles with its own locks: every call on them may come from any thread.
+    // Sendable because libnats guards its handles with its own locks: every call on them may come from any thread. Destroying is the owner's alone, when
+    // no call is under way: libnats' own threads have been joined before (see RetiredSubscriptions).
 
     /// The `natsConnection`.
     let pointer: OpaquePointer

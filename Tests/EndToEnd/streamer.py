@@ -114,9 +114,7 @@ class Streamer:
 
     def _heeds(self, number: int) -> bool:
         """Whether that signal no longer does what it does by default."""
-        with open(f"/proc/{self.process.pid}/status") as status:
-            masks = [int(line.split()[1], 16) for line in status if line.startswith(("SigCgt:", "SigIgn:"))]
-        return any(mask >> (number - 1) & 1 for mask in masks)
+        return any(int(self._proc(mask), 16) >> (number - 1) & 1 for mask in ("SigCgt", "SigIgn"))
 
     def wait(self, seconds: float) -> int:
         """The exit code, when it ends by itself within that time."""
@@ -147,14 +145,14 @@ class Streamer:
         assert found, f"no metric {name}"
         return sum(map(float, found))
 
-    def _proc(self, name: str) -> int:
-        """A line of /proc/PID/status in bytes."""
+    def _proc(self, name: str) -> str:
+        """The value of a line of /proc/PID/status, without its unit."""
         text = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.search(rf"^{name}:\s+(\d+) kB", text, re.MULTILINE)[1]) * 1024
+        return re.search(rf"^{name}:\s+(\S+)", text, re.MULTILINE)[1]
 
     def peak_memory(self) -> int:
         """The largest resident memory so far (VmHWM), in bytes."""
-        return self._proc("VmHWM")
+        return int(self._proc("VmHWM")) * 1024
 
     def cpu_seconds(self) -> float:
         """User and system time so far."""

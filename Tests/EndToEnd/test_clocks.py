@@ -6,8 +6,6 @@ nats-server has no part in it: a static Go program, which asks the kernel withou
 
 import mmap
 import re
-import shutil
-import subprocess
 import time
 from datetime import datetime
 from itertools import pairwise
@@ -15,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from servers.tools import MissingTool, wait_until
+from servers.tools import MissingTool, preloadable, wait_until
 
 # Forward and back by more than any deadline there is.
 JUMPS = [86_400, -86_400, 120, -600, -86_400, 260_000]
@@ -302,24 +300,14 @@ int sem_timedwait(sem_t *semaphore, const struct timespec *deadline) {
 """
 
 
-def _kernel_clock(folder: Path) -> Path:
-    """The stand-in, compiled."""
-    compiler = shutil.which("cc") or shutil.which("clang")
-    if not compiler:
-        raise MissingTool("no C compiler: Swift's toolchain has one")
-    library = folder / "kernel_clock.so"
-    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-x", "c", "-", "-o", library, "-lpthread"],
-                   input=_KERNEL, text=True, check=True, capture_output=True)
-    return library
-
-
 def test_deadlines_that_move_with_a_clock_that_is_set_back_do_not_hold_up_the_stream(one_pair, deploy, seed, report):
     """libnats 3.4.1 waits for CLOCK_REALTIME, among others a millisecond before it flushes: set back by ten minutes in that
     millisecond, the clock makes it ten minutes."""
     deployment = deploy(one_pair)
     file = deployment.folder / "offset"
     file.write_bytes(bytes(8))
-    deployment.streamer.environment |= {"LD_PRELOAD": str(_kernel_clock(deployment.folder)), "WALL_CLOCK_OFFSET": str(file)}
+    library = preloadable("kernel_clock", _KERNEL, deployment.folder)
+    deployment.streamer.environment |= {"LD_PRELOAD": str(library), "WALL_CLOCK_OFFSET": str(file)}
     with file.open("r+b") as opened, mmap.mmap(opened.fileno(), 8) as offset, deployment.sampler() as sampler:
         deployment.streamer.start()
         workload = deployment.workload(_TRANSACTIONS, seed, _RATE).start()

@@ -1,12 +1,9 @@
 """How processes end: without what libraries do at exit, while threads that use them are ending, too."""
 
-import shutil
-import subprocess
-from pathlib import Path
-
 from deployment import demo_schema
-from servers.tools import MissingTool
+from servers.tools import preloadable
 
+# Makes the file CLEANED_UP when a process ends by exit().
 _AT_EXIT = r"""
 #include <fcntl.h>
 #include <stdlib.h>
@@ -20,22 +17,11 @@ __attribute__((destructor)) static void at_exit(void) {
 """
 
 
-def _library(folder: Path) -> Path:
-    """A library that makes the file `CLEANED_UP` when a process ends by exit()."""
-    compiler = shutil.which("cc") or shutil.which("clang")
-    if not compiler:
-        raise MissingTool("no C compiler: Swift's toolchain has one")
-    library = folder / "at_exit.so"
-    subprocess.run([compiler, "-shared", "-fPIC", "-x", "c", "-", "-o", library], input=_AT_EXIT, text=True, check=True,
-                   capture_output=True)
-    return library
-
-
 def test_no_library_cleans_up_under_threads_that_are_ending(one_pair, deploy):
     deployment = deploy(one_pair, prepare=demo_schema)
     streamer = deployment.streamer
     mark = deployment.folder / "cleaned-up"
-    streamer.environment |= {"LD_PRELOAD": str(_library(deployment.folder)), "CLEANED_UP": str(mark)}
+    streamer.environment |= {"LD_PRELOAD": str(preloadable("at_exit", _AT_EXIT, deployment.folder)), "CLEANED_UP": str(mark)}
     # The parser's own answers are given before there is any thread: so the mark is known to be made.
     streamer.command("run", "--no-such-option", expect=64)
     assert mark.exists()

@@ -73,6 +73,17 @@ _chosen_ports: list[socket.socket] = []
 _KEPT_PORTS = 100
 
 
+def preloadable(name: str, source: str, folder: Path) -> Path:
+    """A library for LD_PRELOAD, of C, compiled in `folder`."""
+    compiler = shutil.which("cc") or shutil.which("clang")
+    if not compiler:
+        raise MissingTool("no C compiler: Swift's toolchain has one")
+    library = folder / f"{name}.so"
+    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-x", "c", "-", "-o", library, "-lpthread"],
+                   input=source, text=True, check=True, capture_output=True)
+    return library
+
+
 def free_port() -> int:
     """A port on the loopback that nothing uses, below the range from which the kernel gives ports to clients.
 
