@@ -53,6 +53,8 @@ final class RelationPlan {
     let id: RelationID
     /// None of its rows may be handed on.
     let isRefused: Bool
+    /// What is null in an old row may be only not logged.
+    let areOldNullsUnknown: Bool
     /// `schema.table`, for rules and errors. Rules for it are rules for every table whose name it is: one of them has a dot inside its own, or its schema's.
     let qualifiedName: String
     let columns: [Column]
@@ -71,12 +73,13 @@ final class RelationPlan {
 
     init(
         _ relation: Relation, configuration: CaptureConfiguration, template: SubjectTemplate,
-        exclusions: [ExclusionPattern], identity: SourceIdentity, types: TypeCatalogue, primaryKey: [String],
+        exclusions: [ExclusionPattern], identity: SourceIdentity, types: TypeCatalogue, facts: TableFacts,
         isRefused: Bool,
         kindIndex: (_ entity: String, _ operation: String) -> Int32
     ) {
         id = relation.id
         self.isRefused = isRefused
+        areOldNullsUnknown = relation.replicaIdentity == .full && facts.hasPartitionWithoutFullIdentity
         let qualifiedName = "\(relation.namespace).\(relation.name)"
         self.qualifiedName = qualifiedName
         let entity =
@@ -120,7 +123,7 @@ final class RelationPlan {
         self.columnNames = columnNames
         let identityColumns = Self.identityColumns(
             of: relation, required: configuration.identities.value(bytesOf: qualifiedName),
-            optional: configuration.optionalIdentities.value(bytesOf: qualifiedName), primaryKey: primaryKey)
+            optional: configuration.optionalIdentities.value(bytesOf: qualifiedName), facts: facts)
         // What is written nowhere is no part of an identity either; the rest of one would be another.
         self.identityColumns = identityColumns.contains { columns[$0].treatment == .excluded } ? [] : identityColumns
 
@@ -156,7 +159,7 @@ final class RelationPlan {
 
     /// The configured columns, else `id`, else the primary key, else the replica identity's index; never FULL's all columns.
     private static func identityColumns(
-        of relation: Relation, required: [String]?, optional: [String]?, primaryKey: [String]
+        of relation: Relation, required: [String]?, optional: [String]?, facts: TableFacts
     ) -> [Int] {
         let described = relation.columns.map(\.name)
         /// None unless all of `names` are there; in column order.
@@ -169,21 +172,26 @@ final class RelationPlan {
         if required != nil || optional != nil { return indices(of: required ?? [], and: optional ?? []) }
         let id = indices(of: ["id"])
         if !id.isEmpty { return id }
-        let key = indices(of: primaryKey)
-        if !key.isEmpty { return key }
-        switch relation.replicaIdentity {
-        case .default, .index: return relation.columns.indices.filter { relation.columns[$0].isKey }
-        case .full, .nothing: return []
+        let flagged = relation.columns.indices.filter { relation.columns[$0].isKey }
+        /// The flagged columns, unless a column list leaves out others of `key`: of a part of a key several rows have the same.
+        func flags(of key: [String]) -> [Int] {
+            let isPart = key.count > flagged.count && flagged.allSatisfy { key.contains(bytesOf: described[$0]) }
+            return isPart ? [] : flagged
         }
+        // With the default identity the flags are the primary key, as it was when the row was written.
+        if relation.replicaIdentity == .default { return flags(of: facts.primaryKey) }
+        let key = indices(of: facts.primaryKey)
+        if !key.isEmpty { return key }
+        return relation.replicaIdentity == .index ? flags(of: facts.identityIndex) : []
     }
 
-    /// Whether the primary key has to be asked of the catalogue to choose the columns of `entity_id`.
-    static func needsPrimaryKey(_ relation: Relation, configuration: CaptureConfiguration) -> Bool {
-        // With the default identity the key flags are the primary key itself.
+    /// Whether the catalogue has to be asked for `TableFacts`: to choose the columns of `entity_id`, or to tell what an old row's nulls mean.
+    static func needsFacts(_ relation: Relation, configuration: CaptureConfiguration) -> Bool {
+        if relation.replicaIdentity == .full { return true }
         let qualifiedName = "\(relation.namespace).\(relation.name)"
         return configuration.identities.value(bytesOf: qualifiedName) == nil
             && configuration.optionalIdentities.value(bytesOf: qualifiedName) == nil
-            && !relation.columns.map(\.name).contains(bytesOf: "id") && relation.replicaIdentity != .default
+            && !relation.columns.map(\.name).contains(bytesOf: "id")
     }
 }
 

@@ -63,7 +63,8 @@ struct RowView {
             if oldTuple == .key, !plan.columns[index].isKey { return .absent }
             let column = old[index]
             switch column.kind {
-            case .null: return .null
+            // A key's columns are NOT NULL: a null is one that the partition's own identity has not.
+            case .null: return oldTuple == .key || plan.areOldNullsUnknown ? .absent : .null
             case .text, .binary: return .text(text(of: column))
             case .unchanged: return .absent
             }

@@ -48,10 +48,10 @@ public struct TransactionAssembler: ~Copyable {
 
     /// The types of columns, as far as they were needed; filled by the caller before a Relation is received.
     public var types = TypeCatalogue()
-    /// Primary keys by relation, filled by the caller before a Relation is received for which `needsPrimaryKey` says so.
+    /// Facts by relation, filled by the caller before a Relation is received for which `needsFacts` says so.
     ///
-    /// Receiving it takes the key out again: a relation that is described anew may have another.
-    public var primaryKeys: [RelationID: [String]] = [:]
+    /// Receiving it takes them out again: a relation that is described anew may have others.
+    public var tableFacts: [RelationID: TableFacts] = [:]
     /// Relations none of whose rows may be handed on, filled by the caller before a Relation is received.
     ///
     /// Receiving it takes it out again, and a row of it that is not stored yet throws `.relationRefused`. A relation can be described that no row follows.
@@ -122,9 +122,9 @@ public struct TransactionAssembler: ~Copyable {
         encoder.discardOpen(upTo: position)
     }
 
-    /// Whether the catalogue has to be asked for the primary key before this relation is received.
-    public func needsPrimaryKey(_ relation: Relation) -> Bool {
-        primaryKeys[relation.id] == nil && RelationPlan.needsPrimaryKey(relation, configuration: configuration)
+    /// Whether the catalogue has to be asked for this table's facts before it is received.
+    public func needsFacts(_ relation: Relation) -> Bool {
+        tableFacts[relation.id] == nil && RelationPlan.needsFacts(relation, configuration: configuration)
     }
 
     /// Takes the next message. Events that became complete by it go to `sink`, in order.
@@ -326,7 +326,7 @@ public struct TransactionAssembler: ~Copyable {
     private mutating func replacePlan(for relation: Relation) {
         let plan = RelationPlan(
             relation, configuration: configuration, template: template, exclusions: exclusions, identity: identity,
-            types: types, primaryKey: primaryKeys.removeValue(forKey: relation.id) ?? [],
+            types: types, facts: tableFacts.removeValue(forKey: relation.id) ?? TableFacts(),
             isRefused: refusedRelations.remove(relation.id) != nil,
             kindIndex: { kindIndex(entity: $0, operation: $1) })
         plans[relation.id] = plan

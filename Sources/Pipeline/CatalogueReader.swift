@@ -19,13 +19,11 @@ enum CatalogueReader {
     ) throws(PostgresError) {
         let typeOIDs = relation.columns.map(\.typeOID)
         assembler.types.forget(typeOIDs)
-        let needsPrimaryKey = assembler.needsPrimaryKey(relation)
-        guard needsPrimaryKey || !assembler.types.missing(typeOIDs).isEmpty else { return }
+        let needsFacts = assembler.needsFacts(relation)
+        guard needsFacts || !assembler.types.missing(typeOIDs).isEmpty else { return }
         try waitUntilVisible(assembler.currentTransactionID, over: connection)
         try refresh(&assembler.types, for: typeOIDs, over: connection)
-        if needsPrimaryKey {
-            assembler.primaryKeys[relation.id] = try primaryKey(of: relation.id, over: connection)
-        }
+        if needsFacts { assembler.tableFacts[relation.id] = try facts(of: relation.id, over: connection) }
     }
 
     /// Waits until what a transaction did to the catalogue can be seen: a type may have been made in the transaction that uses it.
@@ -163,15 +161,34 @@ enum CatalogueReader {
         return rows.first?.first.flatMap { $0 }
     }
 
-    private static func primaryKey(
+    private static func facts(
         of relation: RelationID, over connection: borrowing SQLConnection
-    ) throws(PostgresError) -> [String] {
-        let rows = try connection.query(
+    ) throws(PostgresError) -> TableFacts {
+        let oid = String(relation.rawValue)
+        var facts = TableFacts()
+        // Behind an index's key columns come those that it only includes.
+        let keys = try connection.query(
             """
-            SELECT a.attname FROM pg_catalog.pg_index i
-            JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
-            WHERE i.indrelid = $1::pg_catalog.oid AND i.indisprimary ORDER BY a.attnum
-            """, [String(relation.rawValue)], timeout: timeout)
-        return rows.compactMap { $0.first.flatMap { $0 } }
+            SELECT a.attname, i.indisprimary, i.indisreplident FROM pg_catalog.pg_index i
+            JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid
+                AND a.attnum = ANY ((i.indkey::pg_catalog.int2[])[0:i.indnkeyatts - 1])
+            WHERE i.indrelid = $1::pg_catalog.oid AND (i.indisprimary OR i.indisreplident) ORDER BY a.attnum
+            """, [oid], timeout: timeout)
+        for row in keys where row.count == 3 {
+            guard let name = row[0] else { continue }
+            if row[1] == "t" { facts.primaryKey.append(name) }
+            if row[2] == "t" { facts.identityIndex.append(name) }
+        }
+        // Through pg_inherits, for pg_partition_tree() would wait for whoever alters a partition.
+        let partitions = try connection.query(
+            """
+            WITH RECURSIVE tree(oid) AS (
+                SELECT oid FROM pg_catalog.pg_class WHERE oid = $1::pg_catalog.oid AND relkind = 'p'
+                UNION ALL SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN tree ON i.inhparent = tree.oid)
+            SELECT EXISTS (
+                SELECT FROM tree JOIN pg_catalog.pg_class c ON c.oid = tree.oid WHERE c.relkind = 'r' AND c.relreplident <> 'f')
+            """, [oid], timeout: timeout)
+        facts.hasPartitionWithoutFullIdentity = partitions.first?.first == "t"
+        return facts
     }
 }

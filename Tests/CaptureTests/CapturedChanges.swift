@@ -85,7 +85,7 @@ struct CapturedChanges {
         for line in primaryKeys {
             let fields = line.split(separator: "|")
             guard fields.count == 2, let oid = UInt32(fields[0]) else { continue }
-            catalogue.primaryKeys[RelationID(oid), default: []].append(
+            catalogue.tables[RelationID(oid), default: TableFacts()].primaryKey.append(
                 String(decoding: bytes(String(fields[1])), as: UTF8.self))
         }
         return catalogue

@@ -11,7 +11,7 @@ import WireMessages
 
     private static func entityID(
         identity: Unicode.Scalar = "d", chosen: [String]? = nil, optional: [String]? = nil, primaryKey: [String] = [],
-        columns: [WireMessage.Column] = columns,
+        identityIndex: [String] = [], columns: [WireMessage.Column] = columns,
         cells: [WireMessage.Cell] = [.text("B"), .text("I"), .text("A"), .text("E")]
     ) throws -> String? {
         var configuration = CaptureConfiguration()
@@ -22,7 +22,8 @@ import WireMessages
                 WireMessage.begin(100), WireMessage.relation(identity: identity, columns: columns),
                 WireMessage.insert(cells), WireMessage.commit(100),
             ], configuration,
-            catalogue: Catalogue(primaryKeys: primaryKey.isEmpty ? [:] : [.init(16_400): primaryKey]))
+            catalogue: Catalogue(
+                tables: [.init(16_400): TableFacts(primaryKey: primaryKey, identityIndex: identityIndex)]))
         return try #require(outcome.events.first).value("entity_id")
     }
 
@@ -77,9 +78,18 @@ import WireMessages
         #expect(try Self.entityID(chosen: ["a", "id"], cells: [.text("B"), .null, .text("A"), .null]) == nil)
     }
 
-    @Test func asksForAPrimaryKeyAnewWithEachRelation() throws {
-        var rig = try Rig(catalogue: Catalogue(primaryKeys: [.init(16_400): ["a"]]))
+    @Test func takesNoPartOfAKey() throws {
+        // A publication of INSERTs alone may leave out columns of the key.
+        #expect(try Self.entityID(identity: "d", primaryKey: ["b", "a", "left out"], columns: Self.withoutID) == nil)
+        #expect(try Self.entityID(identity: "i", identityIndex: ["b", "a", "left out"], columns: Self.withoutID) == nil)
+        #expect(try Self.entityID(identity: "i", identityIndex: ["b", "a"], columns: Self.withoutID) == #""B,A""#)
+        // A key that was altered since: the row's own flags are right.
+        #expect(try Self.entityID(identity: "d", primaryKey: ["é"], columns: Self.withoutID) == #""B,A""#)
+    }
+
+    @Test func asksForFactsAnewWithEachRelation() throws {
+        var rig = try Rig(catalogue: Catalogue(tables: [.init(16_400): TableFacts(primaryKey: ["a"])]))
         try rig.receive(WireMessage.relation(identity: "f", columns: Self.withoutID))
-        #expect(rig.assembler.primaryKeys.isEmpty)
+        #expect(rig.assembler.tableFacts.isEmpty)
     }
 }

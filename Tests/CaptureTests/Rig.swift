@@ -46,8 +46,8 @@ struct Rig: ~Copyable {
     /// As `Pipeline` does before it hands on a Relation.
     private mutating func describe(_ relation: Relation) {
         _ = authority.refresh(&assembler.types, of: .none, for: relation.columns.map(\.typeOID))
-        if assembler.needsPrimaryKey(relation) {
-            assembler.primaryKeys[relation.id] = authority.catalogue.primaryKeys[relation.id] ?? []
+        if assembler.needsFacts(relation) {
+            assembler.tableFacts[relation.id] = authority.catalogue.tables[relation.id] ?? TableFacts()
         }
     }
 }
@@ -72,10 +72,10 @@ final class StubAuthority: CatalogueAuthority {
     }
 }
 
-/// What a database's catalogue holds of types and primary keys.
+/// What a database's catalogue holds of types and tables.
 struct Catalogue {
     var types: [UInt32: TypeRow] = [:]
-    var primaryKeys: [RelationID: [String]] = [:]
+    var tables: [RelationID: TableFacts] = [:]
     /// By the value's text.
     var casts: [String: CastAnswer] = [:]
     var isReachable = true

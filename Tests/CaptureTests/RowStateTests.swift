@@ -56,7 +56,7 @@ import WAL
         #expect(try events[3].value("entity") == #"{"a":"a","b":3}"#)
         // Without a primary key the index's columns are the identity, in column order.
         var withoutKey = captured.catalogue
-        withoutKey.primaryKeys = [:]
+        withoutKey.tables = [:]
         let ids = try Outcome(of: captured.messages, catalogue: withoutKey).events.map { try $0.value("entity_id") }
         #expect(ids == [#""a,2""#, #""a,2""#, #""a,3""#, #""a,3""#])
     }
@@ -88,7 +88,7 @@ import WAL
         #expect(try events.map { try $0.value("entity_id") } == [#""1""#, #""1""#, #""1""#, #""2""#, #""2""#])
         // FULL makes every column a key: without a primary key there is no identity, never all columns.
         var withoutKey = captured.catalogue
-        withoutKey.primaryKeys = [:]
+        withoutKey.tables = [:]
         let ids = try Outcome(of: captured.messages, catalogue: withoutKey).events.map { try $0.value("entity_id") }
         #expect(ids == [nil, nil, nil, nil, nil])
     }
@@ -190,6 +190,49 @@ import WAL
         for (event, row) in zip(events, captured.rows) { #expect(try event.value("entity") == row) }
         #expect(try events.last?.value("source", "schema") == #""s""#)
         #expect(events.last?.subject == "fraiseql.mutation.Y.INSERT")
+    }
+
+    @Test func whatAPartitionDidNotLogIsNotKnownUnderItsRoot() throws {
+        // The root's identity says how an old row is marked; the partition's says what is in it.
+        let setup = """
+            CREATE TABLE tb_p (id int, a text, big text, PRIMARY KEY (id)) PARTITION BY RANGE (id);
+            CREATE TABLE tb_p1 PARTITION OF tb_p FOR VALUES FROM (0) TO (10);
+            ALTER TABLE tb_p REPLICA IDENTITY FULL;
+            """
+        let changes = """
+            INSERT INTO tb_p VALUES (1, 'x', \(Self.toast)); UPDATE tb_p SET id = 2; DELETE FROM tb_p;
+            """
+        let root = "FOR ALL TABLES WITH (publish_via_partition_root = true)"
+        var captured = try CapturedChanges(setup: setup, changes: changes, publication: root)
+        for id in captured.catalogue.tables.keys {
+            captured.catalogue.tables[id]?.hasPartitionWithoutFullIdentity = true
+        }
+        let events = try captured.events()
+        try #require(events.count == 3)
+        #expect(try events[1].value("entity") == #"{"id":2,"a":"x"}"# && events[1].value("unchanged") == #"["big"]"#)
+        #expect(try events[1].value("before") == #"{"id":1}"#)
+        #expect(try events[1].value("changes") == #"{"id":{"old":1,"new":2}}"#)
+        #expect(try events[2].value("entity") == #"{"id":2}"# && events[2].value("entity_id") == #""2""#)
+        // With FULL on the partition too, a null is one.
+        let whole = try CapturedChanges(
+            setup: setup + "ALTER TABLE tb_p1 REPLICA IDENTITY FULL;",
+            changes: "INSERT INTO tb_p VALUES (1, NULL, 'b'); DELETE FROM tb_p;", publication: root)
+        #expect(try whole.events().last?.value("entity") == #"{"id":1,"a":null,"big":"b"}"#)
+    }
+
+    @Test func aKeyThatThePartitionDidNotLogIsAbsent() throws {
+        let events = try CapturedChanges(
+            setup: """
+                CREATE TABLE tb_p (pk int, id int NOT NULL, PRIMARY KEY (pk)) PARTITION BY RANGE (pk);
+                CREATE UNIQUE INDEX by_id ON tb_p (pk, id);
+                CREATE TABLE tb_p1 PARTITION OF tb_p FOR VALUES FROM (0) TO (10);
+                ALTER TABLE tb_p REPLICA IDENTITY USING INDEX by_id;
+                """,
+            changes: "INSERT INTO tb_p VALUES (1, 7); DELETE FROM tb_p;",
+            publication: "FOR ALL TABLES WITH (publish_via_partition_root = true)"
+        ).events()
+        try #require(events.count == 2)
+        #expect(try events[1].value("entity") == #"{"pk":1}"# && events[1].value("entity_id") == nil)
     }
 
     @Test func partitionsUnderTheirRoot() throws {

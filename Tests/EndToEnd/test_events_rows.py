@@ -108,6 +108,16 @@ def test_a_table_without_a_key_has_inserts_without_entity_id_and_postgresql_refu
     assert event["entity"] == {"a": 1, "b": None} and "entity_id" not in event
 
 
+def test_a_part_of_a_key_is_no_entity_id(pair, tenants):
+    # INSERTs alone may be published without a part of the key, and an index may include columns that are none of its key.
+    table = Table(tenants, pair, "CREATE TABLE tb_x (a INT, b INT, c INT, PRIMARY KEY (a, b)); "
+                                 "CREATE TABLE tb_y (a INT, b INT, c INT, PRIMARY KEY (b) INCLUDE (c)); ALTER TABLE tb_y REPLICA IDENTITY FULL",
+                  "FOR TABLE tb_x (a, c), tb_y WITH (publish = 'insert')", {"source": {"tables": ["public.tb_*"]}})
+    part, included = table.events(2, "INSERT INTO tb_x VALUES (1, 2, 3)", "INSERT INTO tb_y VALUES (1, 2, 3)")
+    assert part["entity"] == {"a": 1, "c": 3} and "entity_id" not in part
+    assert included["entity_id"] == "2"
+
+
 def test_generated_columns_are_not_published_unless_asked_for(pair, tenants):
     table = Table(tenants, pair, "CREATE TABLE tb_x (id INT PRIMARY KEY, a INT, twice INT GENERATED ALWAYS AS (a * 2) STORED)")
     first, second = table.events(2, "INSERT INTO tb_x VALUES (1, 1)", "UPDATE tb_x SET a = 2")
@@ -194,6 +204,30 @@ def test_partitions_are_published_as_their_root_when_the_publication_says_so(pai
     assert {event["source"]["table"] for event in events} == {"tb_x"} and {event["entity_type"] for event in events} == {"X"}
     # Pitfall 28: the partition has its columns in another order; the root's counts.
     assert [text["entity"] for text in table.texts[:3]] == ['{"id":1,"a":"x"}', '{"id":11,"a":"y"}', '{"id":11,"a":"z"}']
+
+
+def test_what_a_partition_did_not_log_is_absent_under_its_root_and_never_null(pair, tenants):
+    # ALTER TABLE … REPLICA IDENTITY does not reach the partitions: the root's identity marks the old row, the partition's fills it.
+    table = Table(tenants, pair, "CREATE TABLE tb_x (id INT PRIMARY KEY, a TEXT, big TEXT) PARTITION BY RANGE (id); "
+                                 "CREATE TABLE tb_x1 PARTITION OF tb_x FOR VALUES FROM (0) TO (10); ALTER TABLE tb_x REPLICA IDENTITY FULL",
+                  "FOR TABLE tb_x WITH (publish_via_partition_root = true)")
+    _, update, delete, _, whole = table.events(
+        5, f"INSERT INTO tb_x VALUES (1, 'x', {BIG})", "UPDATE tb_x SET id = 2", "DELETE FROM tb_x",
+        "ALTER TABLE tb_x1 REPLICA IDENTITY FULL", "INSERT INTO tb_x VALUES (3, NULL, 'b')", "DELETE FROM tb_x")
+    assert update["entity"] == {"id": 2, "a": "x"} and update["unchanged"] == ["big"]
+    assert update["before"] == {"id": 1} and update["changes"] == {"id": {"old": 1, "new": 2}}
+    assert delete["entity"] == {"id": 2} and delete["entity_id"] == "2"
+    # The partition logs whole rows now: a null is one.
+    assert whole["entity"] == {"id": 3, "a": None, "big": "b"}
+
+
+def test_a_column_of_the_roots_identity_that_a_partition_did_not_log_is_absent(pair, tenants):
+    table = Table(tenants, pair, "CREATE TABLE tb_x (pk INT PRIMARY KEY, id INT NOT NULL) PARTITION BY RANGE (pk); "
+                                 "CREATE UNIQUE INDEX by_id ON tb_x (pk, id); CREATE TABLE tb_x1 PARTITION OF tb_x FOR VALUES FROM (0) TO (10); "
+                                 "ALTER TABLE tb_x REPLICA IDENTITY USING INDEX by_id",
+                  "FOR TABLE tb_x WITH (publish_via_partition_root = true)")
+    insert, delete = table.events(2, "INSERT INTO tb_x VALUES (1, 7)", "DELETE FROM tb_x")
+    assert insert["entity_id"] == "7" and delete["entity"] == {"pk": 1} and "entity_id" not in delete
 
 
 def test_partitions_are_published_by_their_own_names_otherwise(pair, tenants):
