@@ -68,10 +68,12 @@ public struct TransactionAssembler: ~Copyable {
     ///   - functions: What masks and the format fraiseql need.
     ///   - payloadLimit: Bytes of payload that the server takes.
     ///   - proof: What has to come before anything else is believed; nil: the slot is beyond all that is stored.
+    ///   - eventKinds: Those of the assembler before this one: the limits hold for the process.
     /// - Throws: `.subjectTemplate`.
     public init(
         configuration: CaptureConfiguration, functions: CaptureFunctions, identity: SourceIdentity,
-        timelines: TimelineHistory, payloadLimit: Int, watermark: Position?, proof: HistoryProof?
+        timelines: TimelineHistory, payloadLimit: Int, watermark: Position?, proof: HistoryProof?,
+        eventKinds: [EventKind] = []
     ) throws(CaptureError) {
         template = try SubjectTemplate(configuration.subjectTemplate)
         self.configuration = configuration
@@ -81,6 +83,9 @@ public struct TransactionAssembler: ~Copyable {
         encoder = EventEncoder(format: configuration.format, functions: functions, payloadLimit: payloadLimit)
         self.watermark = watermark
         self.proof = proof
+        self.eventKinds = eventKinds
+        kindIndices = Dictionary(uniqueKeysWithValues: zip(eventKinds, Int32(0)...))
+        entities = Set(eventKinds.map(\.entity))
     }
 
     /// Asked what only the database knows of rare types; without one their text goes out, and is counted. Not retained.

@@ -41,12 +41,15 @@ public enum GapAcceptance {
     }
 
     /// Connects to both servers and does it.
+    /// - Parameter onDoubt: Told what is to be read again before it is believed.
     /// - Returns: nil: nothing is lost, and nothing was done.
     /// - Throws: `.slotActive` while a streamer runs; what cannot be accepted with its own reason and remedy.
-    public static func run(_ configuration: StreamerConfiguration, options: Options) throws(StreamerError) -> Gap? {
+    public static func run(
+        _ configuration: StreamerConfiguration, options: Options, onDoubt: (String) -> Void
+    ) throws(StreamerError) -> Gap? {
         let servers = try ServerConnections(configuration)
         let nats = servers.nats
-        guard let (facts, refusal) = try lostHistory(configuration, servers) else { return nil }
+        guard let (facts, refusal) = try lostHistory(configuration, servers, onDoubt) else { return nil }
         guard LostHistory.isAcceptable(refusal.reason) else { throw refusal.error }
         let found = try lastPresent(facts, nats)
         try requireOneHistory(facts, found)
@@ -81,12 +84,13 @@ public enum GapAcceptance {
 
     /// Reads both servers; where replicas could answer with what is stale, for as long as the streamer would. nil: nothing is lost.
     private static func lostHistory(
-        _ configuration: StreamerConfiguration, _ servers: borrowing ServerConnections
+        _ configuration: StreamerConfiguration, _ servers: borrowing ServerConnections, _ onDoubt: (String) -> Void
     ) throws(StreamerError) -> (facts: Recovery.Facts, refusal: Refusal)? {
         let (facts, _, outcome) = try ServerFacts.assess(
             configuration, replication: servers.replication, sql: servers.sql, nats: servers.nats
-        ) { (facts, _) throws(StreamerError) in
+        ) { (facts, what) throws(StreamerError) in
             try requireFree(facts.slot)
+            onDoubt(what)
             sleep(1)
         }
         switch outcome {

@@ -17,6 +17,8 @@ final class Session {
     static let wedgeConfirmationTime = Duration.seconds(5)
     /// After SIGTERM, what is unconfirmed then is sent again.
     static let drainTime = Duration.seconds(75)
+    /// For how long nothing may be stored before a slot in danger is let go.
+    static let standstillLimit = Duration.seconds(5)
 
     private let configuration: StreamerConfiguration
     private let observations: Observations
@@ -44,6 +46,8 @@ final class Session {
     private var hasHeard = true
     /// `unreserved` or `lost`: the next checkpoint removes WAL that the slot needs.
     private var dangerousWALStatus: String?
+    /// The window is full, and nothing has been released since.
+    private var standstill: (releasedCount: UInt64, since: Instant)?
     private var wedgedSince: Instant?
     private var isMoreBuffered = false
     /// Why the catalogue could not be asked while a row was being encoded.
@@ -76,9 +80,8 @@ final class Session {
         schedule = StandbyStatusSchedule(
             startLSN: startLSN, interval: .milliseconds(timeout > 0 ? max(50, min(1000, timeout / 3)) : 1000))
         lastInspectionAt = .now
+        announcedKindCount = self.assembler.eventKinds.count
         observations.storedLSN.store(confirmedLSN.rawValue, ordering: .relaxed)
-        // Kinds are counted anew by each connection's assembler.
-        observations.texts.withLock { $0.eventKinds = [] }
         self.assembler.authority = self
     }
 
@@ -112,13 +115,25 @@ final class Session {
         let now = Instant.now
         if now.duration(since: lastInspectionAt) >= Self.inspectionInterval { inspect() }
         if observations.hasAnswered(at: now) { CodePages.giveBack() }
-        if isReading, !hasRoom {
-            if isServerShuttingDown() { throw .serverShuttingDown }
-            // The checkpointer ends the walsender and waits for it; one that writes into a full socket does not hear that.
-            if let status = dangerousWALStatus {
-                throw .walHeldUp(slot: configuration.source.slot, status: status)
-            }
+        guard isReading, !hasRoom else {
+            standstill = nil
+            return
         }
+        if isServerShuttingDown() { throw .serverShuttingDown }
+        // The checkpointer ends the walsender and waits for it; one that writes into a full socket does not hear that.
+        if let status = dangerousWALStatus, isStandingStill(at: now) {
+            throw .walHeldUp(slot: configuration.source.slot, status: status)
+        }
+    }
+
+    /// Whether nothing has been stored for a while: a window that is full while acks come is a backlog's ordinary state.
+    private func isStandingStill(at now: Instant) -> Bool {
+        let releasedCount = window.releasedCount.load(ordering: .relaxed)
+        guard let standstill, standstill.releasedCount == releasedCount else {
+            self.standstill = (releasedCount, now)
+            return false
+        }
+        return now.duration(since: standstill.since) >= Self.standstillLimit
     }
 
     /// libnats 3.4.1 spins with its lock held when a server falls silent in the middle of connecting; the delivery thread may be inside a call that waits for that lock.
@@ -347,7 +362,7 @@ final class Session {
         }
         do throws(PostgresError) {
             if isSQLLost { try reconnectSQL() }
-            guard let slot = try sql.slot(named: configuration.source.slot) else { return }
+            guard let slot = try sql.slot(named: configuration.source.slot, timeout: CatalogueReader.timeout) else { return }
             dangerousWALStatus = slot.walStatus.flatMap { ["unreserved", "lost"].contains($0) ? $0 : nil }
             observations.texts.withLock { texts in
                 texts.isPostgresConnected = true

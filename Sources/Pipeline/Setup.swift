@@ -35,15 +35,18 @@ public enum Setup {
     static let slotTimeout = Duration.seconds(600)
 
     /// Connects to both servers and sets up.
+    ///
+    /// - Parameter onDoubt: Told what is to be read again before it is believed.
     public static func run(
-        _ configuration: StreamerConfiguration, options: Options
+        _ configuration: StreamerConfiguration, options: Options, onDoubt: (String) -> Void
     ) throws(StreamerError) -> Outcome {
         let notices = Mutex<[String]>([])
         let servers = try ServerConnections(configuration) { notice in
             notices.withLock { $0.append("PostgreSQL says (\(notice.sqlState)) \(notice)") }
         }
         var outcome = try perform(
-            configuration, options: options, replication: servers.replication, sql: servers.sql, nats: servers.nats)
+            configuration, options: options, replication: servers.replication, sql: servers.sql, nats: servers.nats,
+            onDoubt: onDoubt)
         outcome.notes += notices.withLock { $0 }
         return outcome
     }
@@ -65,15 +68,21 @@ public enum Setup {
         }
     }
 
-    /// - Parameter isWanted: Asked once a second while the server makes the slot; false gives it up.
+    /// - Parameters:
+    ///   - isWanted: Asked once a second while the server makes the slot, and before the stream is read again; false gives it up.
+    ///   - onDoubt: Told what is to be read again before it is believed.
     static func perform(
         _ configuration: StreamerConfiguration, options: Options, replication: borrowing ReplicationConnection,
-        sql: borrowing SQLConnection, nats: JetStreamConnection, isWanted: () -> Bool = { true }
+        sql: borrowing SQLConnection, nats: JetStreamConnection, isWanted: () -> Bool = { true }, onDoubt: (String) -> Void
     ) throws(StreamerError) -> Outcome {
         try requireAccount(nats)
         let (facts, revision, assessed) = try ServerFacts.assess(
             configuration, replication: replication, sql: sql, nats: nats
-        ) { (_, _) throws(StreamerError) in sleep(1) }
+        ) { (_, what) throws(StreamerError) in
+            onDoubt(what)
+            sleep(1)
+            guard isWanted() else { throw .cancelled }
+        }
         let isSlotToBeMade: Bool
         switch assessed {
         case .proceed: isSlotToBeMade = false

@@ -133,6 +133,7 @@ public final class Streamer: Sendable {
             texts.isNATSConnected = false
         }
         observations.inFlightCount.store(0, ordering: .relaxed)
+        observations.retainedByteCount.store(0, ordering: .relaxed)
     }
 
     private static func reason(of error: StreamerError) -> String {
@@ -248,8 +249,8 @@ public final class Streamer: Sendable {
             return try TransactionAssembler(
                 configuration: configuration.capture, functions: configuration.captureFunctions,
                 identity: joined.facts.identity, timelines: joined.facts.timelines, payloadLimit: payloadLimit,
-                watermark: joined.plan.watermark,
-                proof: joined.plan.proof)
+                watermark: joined.plan.watermark, proof: joined.plan.proof,
+                eventKinds: observations.texts.withLock { $0.eventKinds })
         } catch {
             throw .capture(error)
         }
@@ -318,7 +319,8 @@ public final class Streamer: Sendable {
                         // The slot is made when the transactions that run now have ended.
                         self.observations.turned(.source)
                         return !self.control.isRequested
-                    })
+                    },
+                    onDoubt: { logger.warning("reading the stream again before this is believed", metadata: ["what": "\($0)"]) })
                 for object in outcome.created { logger.notice("created", metadata: ["object": "\(object)"]) }
                 for note in outcome.notes { logger.notice("setup", metadata: ["note": "\(note)"]) }
             case .refuse(let reason, let what, let remedy, _): throw .stop(reason, what: what, remedy: remedy)

@@ -2,13 +2,13 @@ public import WAL
 
 extension SQLConnection {
     /// The slot `name`, of whatever database and plugin; nil if the server has none.
-    public func slot(named name: String) throws(PostgresError) -> SlotState? {
-        try slots(where: "slot_name = $1", [name]).first
+    public func slot(named name: String, timeout: Duration? = nil) throws(PostgresError) -> SlotState? {
+        try slots(where: "slot_name = $1", [name], timeout: timeout).first
     }
 
     /// All slots of the server, by name.
     public func slots() throws(PostgresError) -> [SlotState] {
-        try slots(where: "true", [])
+        try slots(where: "true", [], timeout: nil)
     }
 
     /// Moves an inactive slot's confirmed position forward; the server reads the WAL in between.
@@ -32,7 +32,9 @@ extension SQLConnection {
         _ = try query("SELECT pg_catalog.pg_drop_replication_slot($1)", [name])
     }
 
-    private func slots(where condition: String, _ parameters: [String?]) throws(PostgresError) -> [SlotState] {
+    private func slots(
+        where condition: String, _ parameters: [String?], timeout: Duration?
+    ) throws(PostgresError) -> [SlotState] {
         func column(_ name: String, since version: Int) -> String {
             serverVersion >= version ? name : "NULL"
         }
@@ -46,7 +48,7 @@ extension SQLConnection {
             FROM pg_catalog.pg_replication_slots WHERE \(condition) ORDER BY slot_name
             """
         var slots: [SlotState] = []
-        for row in try query(sql, parameters) {
+        for row in try query(sql, parameters, timeout: timeout) {
             guard row.count == 18, let name = row[0], let slotType = row[2],
                 let currentWALLSN = row[16].flatMap({ LSN($0) })
             else { throw .protocolViolation(message: "cannot read a row of pg_replication_slots") }

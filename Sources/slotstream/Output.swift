@@ -7,6 +7,9 @@ enum Output {
 
     static func error(_ text: String) { write(text, to: STDERR_FILENO) }
 
+    /// Says why a command takes its time.
+    static func doubt(_ what: String) { error("reading the stream again before this is believed: \(what)\n") }
+
     private static func write(_ text: String, to descriptor: Int32) {
         var text = text
         text.withUTF8 { bytes in
@@ -18,8 +21,15 @@ enum Output {
                 } else if errno == EPIPE, descriptor == STDOUT_FILENO {
                     // The reader has what it wanted (`tail | head -1`): there is nobody to go on for.
                     Ending.now(ExitStatus.done.rawValue)
+                } else if errno == EAGAIN {
+                    // Whoever opened it lets nobody wait in write().
+                    var descriptors = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+                    poll(&descriptors, 1, -1)
                 } else if errno != EINTR {
-                    return
+                    // Where errors go there is nobody to tell them to.
+                    guard descriptor == STDOUT_FILENO else { return }
+                    error("slotstream: cannot write to standard output: \(String(cString: strerror(errno)))\n")
+                    Ending.now(ExitStatus.unexpected.rawValue)
                 }
             }
         }

@@ -32,7 +32,8 @@ struct SetupCommand: AsyncParsableCommand {
             for statement in try Setup.sql(configuration) { Output.data(statement + ";") }
             return
         }
-        let outcome = try Setup.run(configuration, options: Setup.Options(adoptsSlot: adoptsSlot, isDryRun: isDryRun))
+        let outcome = try Setup.run(
+            configuration, options: Setup.Options(adoptsSlot: adoptsSlot, isDryRun: isDryRun), onDoubt: Output.doubt)
         outcome.show(isDryRun: isDryRun)
     }
 }

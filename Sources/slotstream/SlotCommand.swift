@@ -43,7 +43,7 @@ struct SlotCommand: AsyncParsableCommand {
         @OptionGroup var options: ConfigurationOptions
 
         func run() async throws {
-            try Setup.run(try options.load().values.streamer, options: Setup.Options()).show()
+            try Setup.run(try options.load().values.streamer, options: Setup.Options(), onDoubt: Output.doubt).show()
         }
     }
 
@@ -99,7 +99,8 @@ struct SlotCommand: AsyncParsableCommand {
         func run() async throws {
             let configuration = try options.load().values.streamer
             let gap = try GapAcceptance.run(
-                configuration, options: GapAcceptance.Options(acceptedBy: acceptedBy, isDryRun: !isAccepted))
+                configuration, options: GapAcceptance.Options(acceptedBy: acceptedBy, isDryRun: !isAccepted),
+                onDoubt: Output.doubt)
             if isJSON {
                 Output.data(GapListing(gap).json())
             } else {

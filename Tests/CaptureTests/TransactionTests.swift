@@ -162,6 +162,16 @@ import WireMessages
         }
         #expect(rig.assembler.eventKinds.count == TransactionAssembler.eventKindLimit + 1)
         #expect(rig.assembler.eventKinds.last == EventKind(entity: "other", operation: "other"))
+        // The next connection's assembler goes on with them: the bound is the process's.
+        var next = try TransactionAssembler(
+            configuration: CaptureConfiguration(), functions: .cryptographic, identity: Rig.identity,
+            timelines: TimelineHistory(currentTimeline: 1), payloadLimit: 1 << 20, watermark: nil, proof: nil,
+            eventKinds: rig.assembler.eventKinds)
+        let new = Int(next.kindIndex(entity: "New", operation: "INSERT"))
+        let known = Int(next.kindIndex(entity: "T1", operation: "INSERT"))
+        #expect(next.eventKinds[new] == EventKind(entity: "other", operation: "INSERT"))
+        #expect(next.eventKinds[known] == EventKind(entity: "T1", operation: "INSERT"))
+        #expect(next.eventKinds == rig.assembler.eventKinds)
     }
 
     @Test func aTransactionOfAnySizePassesThroughInConstantMemory() throws {
