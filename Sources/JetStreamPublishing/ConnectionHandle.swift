@@ -3,8 +3,8 @@ import Glibc
 
 /// Owns a `natsConnection` and the subscription of its inbox: both destroyed with their owner, on the owner's thread.
 ///
-/// Destroying pushes out what is buffered (500 ms at most) and joins libnats' threads. A wedged connection is left
-/// alone instead: every call on it would wait for ever.
+/// Destroying pushes out what is buffered (500 ms at most) and joins libnats' threads. A connection that libnats does not come back
+/// from closing is left alone instead: every call on it would wait for ever.
 struct ConnectionHandle: ~Copyable, @unchecked Sendable {
     // Sendable because libnats guards its handles with its own locks: every call on them may come from any thread. Destroying is the owner's alone, when
     // no call is under way: libnats' own threads have been joined before (see RetiredSubscriptions).
@@ -17,13 +17,11 @@ struct ConnectionHandle: ~Copyable, @unchecked Sendable {
     let inbox: String
     /// Subscriptions that came after the inbox's and are over.
     let retired: RetiredSubscriptions
-    /// Tells whether `pointer` may still be called.
+    /// Tells whether `pointer` may still be called, and closes it.
     let probe: LockProbe
 
     deinit {
-        probe.stop()
-        guard !probe.isWedged else { return }
-        natsConnection_Close(pointer)
+        guard probe.close() else { return }
         retired.end()
         natsSubscription_Destroy(inboxSubscription)
         natsConnection_Destroy(pointer)

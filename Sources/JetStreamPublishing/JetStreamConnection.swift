@@ -63,7 +63,7 @@ public final class JetStreamConnection: Sendable {
     /// The server's limit for headers and payload together, in bytes.
     public var maxPayload: Int { state.maxPayload }
 
-    /// Whether libnats has held its own lock for longer than `wedgedAfter`, which nothing but a new process mends.
+    /// Whether libnats has held its own lock for longer than `wedgedAfter`, or does not come back from closing, which nothing but a new process mends.
     public var isWedged: Bool { handle.probe.isWedged }
 
     /// The server's version, such as `2.9.10`; nil if it cannot be found out.
@@ -109,12 +109,11 @@ public final class JetStreamConnection: Sendable {
     }
 
     /// Closes for good; what is buffered is pushed out first, 500 ms at most. No event comes for it, though acks that were
-    /// received may still be filed. Safe to call again.
+    /// received may still be filed. Waits for a libnats that is stuck 5 s at most; then ``isWedged`` is true. Safe to call again.
     public func close() {
         CallbackRegistry.remove(registration)
         state.end("closed by us")
-        guard !handle.probe.isWedged else { return }
-        natsConnection_Close(handle.pointer)
+        _ = handle.probe.close()
     }
 
     /// A request with headers.

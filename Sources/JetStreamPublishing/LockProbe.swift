@@ -11,40 +11,57 @@ final class LockProbe: Sendable {
     private let queue = DispatchQueue(label: "slotstream.nats.probe")
     private let limitNanoseconds: UInt64
     private let answeredAt: Atomic<UInt64>
-    private let isStopped = Atomic<Bool>(false)
+    /// The address of the `natsConnection`.
+    private let connection: UInt
+    private let stage = Atomic<Stage>(.open)
 
-    /// Starts probing `connection`, which must live until ``stop()`` returned or ``isWedged`` was true.
-    init(_ connection: OpaquePointer, limit: Duration) {
-        limitNanoseconds = limit.nanoseconds
-        answeredAt = Atomic(DispatchTime.now().uptimeNanoseconds)
-        Self.schedule(queue, UInt(bitPattern: connection)) { [weak self] in self }
+    private enum Stage: UInt8, AtomicRepresentable {
+        case open, closing, closed
     }
 
-    /// Whether libnats has not answered for longer than the limit.
+    /// How long closing is waited for; what is buffered is pushed out by it, 500 ms at most.
+    private static let closingTime = Duration.seconds(5)
+
+    /// Starts probing `connection`, which must live until ``close()`` returned true.
+    init(_ connection: OpaquePointer, limit: Duration) {
+        self.connection = UInt(bitPattern: connection)
+        limitNanoseconds = limit.nanoseconds
+        answeredAt = Atomic(DispatchTime.now().uptimeNanoseconds)
+        Self.schedule(queue) { [weak self] in self }
+    }
+
+    /// Whether libnats has not answered for longer than the limit, or does not come back from closing.
     var isWedged: Bool {
+        switch stage.load(ordering: .acquiring) {
+        case .open: break
+        case .closing: return true
+        case .closed: return false
+        }
         let now = DispatchTime.now().uptimeNanoseconds
         let answered = answeredAt.load(ordering: .relaxed)
         return now > answered && now - answered > limitNanoseconds
     }
 
-    /// Ends probing; when it returns no probe is under way, unless libnats is wedged.
-    func stop() {
-        isStopped.store(true, ordering: .releasing)
-        let isIdle = Latch()
-        queue.async { isIdle.open() }
-        while !isIdle.wait(.milliseconds(100)) {
-            if isWedged { return }
+    /// Ends probing and closes the connection, which needs the same lock: where it is probed, so that whoever closes does not wait for ever.
+    /// - Returns: Whether it is closed. If not, nothing of it may be called or destroyed: libnats may yet come back.
+    func close() -> Bool {
+        guard stage.compareExchange(expected: .open, desired: .closing, ordering: .acquiringAndReleasing).exchanged
+        else { return stage.load(ordering: .acquiring) == .closed }
+        let isClosed = Latch()
+        queue.async {
+            natsConnection_Close(OpaquePointer(bitPattern: self.connection))
+            self.stage.store(.closed, ordering: .releasing)
+            isClosed.open()
         }
+        return isClosed.wait(Self.closingTime)
     }
 
-    private static func schedule(
-        _ queue: DispatchQueue, _ connection: UInt, _ owner: @escaping @Sendable () -> LockProbe?
-    ) {
+    private static func schedule(_ queue: DispatchQueue, _ owner: @escaping @Sendable () -> LockProbe?) {
         queue.asyncAfter(deadline: .now() + .seconds(1)) {
-            guard let probe = owner(), !probe.isStopped.load(ordering: .acquiring) else { return }
-            _ = natsConnection_Status(OpaquePointer(bitPattern: connection))
+            guard let probe = owner(), probe.stage.load(ordering: .acquiring) == .open else { return }
+            _ = natsConnection_Status(OpaquePointer(bitPattern: probe.connection))
             probe.answeredAt.store(DispatchTime.now().uptimeNanoseconds, ordering: .relaxed)
-            schedule(queue, connection, owner)
+            schedule(queue, owner)
         }
     }
 }

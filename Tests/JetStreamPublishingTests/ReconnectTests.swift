@@ -179,4 +179,23 @@ struct ReconnectTests {
         server.stop()
         try eventually("no longer wedged") { !client.connection.isWedged }
     }
+
+    @Test func closingWhileAReconnectIsStuckComesBackLongBeforeItCountsAsWedged() throws {
+        let server = try SilentServer(answeredConnections: 1)
+        var options = JetStreamConnectionOptions(urls: [server.url])
+        options.connectTimeout = .milliseconds(100)
+        options.wedgedAfter = .seconds(600)
+        let client = try TestClient(options)
+        server.hangUp()
+        try client.awaitEvent("disconnected") { $0.isDisconnected }
+        // libnats dials again within its wait of a moment, and then stays where it is.
+        Thread.sleep(forTimeInterval: 2)
+        let start = ContinuousClock.now
+        client.connection.close()
+        #expect(ContinuousClock.now - start < .seconds(30))
+        #expect(client.connection.isWedged)
+        client.connection.close()
+        server.stop()
+        try eventually("closed at last") { !client.connection.isWedged }
+    }
 }
