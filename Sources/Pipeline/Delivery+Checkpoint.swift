@@ -61,9 +61,11 @@ extension Delivery {
     func settlePut(_ outcome: PublishOutcome) throws(StreamerError) {
         guard let put = putInFlight, put.token == outcome.token else { return }
         switch outcome {
-        case .controlStored(_, let sequence): recorded(put.record, revision: sequence)
+        case .controlStored(_, let sequence):
+            putRefusal = nil
+            recorded(put.record, revision: sequence)
         // Nobody listens where the bucket has no leader now, and where it was deleted: reading tells the two apart.
-        case .refused, .duplicate, .otherSequence, .otherStream, .malformed, .noResponders: try readRecord()
+        case .refused, .duplicate, .otherSequence, .otherStream, .malformed, .noResponders: try readRecord(after: outcome)
         }
     }
 
@@ -83,7 +85,7 @@ extension Delivery {
     }
 
     /// Reads the record back: only an owner that changed is another writer, anything else was a put of ours whose answer was lost.
-    private func readRecord() throws(StreamerError) {
+    private func readRecord(after refusal: PublishOutcome? = nil) throws(StreamerError) {
         let found: BucketEntry
         do throws(JetStreamError) {
             found = try link.connection.bucketGet(StreamerConfiguration.bucket, key: key)
@@ -109,6 +111,31 @@ extension Delivery {
                 what: "another streamer (owner \(there.owner)) has taken over stream \(key) and slot \(there.slot) at \(there.confirmedLsn)",
                 remedy: "One streamer writes a stream. Stop one of the two; nothing is lost or doubled")
         }
+        if revision == self.revision, let refusal {
+            putRefused(refusal)
+        } else {
+            putRefusal = nil
+        }
         recorded(there, revision: revision)
+    }
+
+    /// The put is tried again when the next is due; what keeps the record back is told when it is another than before.
+    private func putRefused(_ outcome: PublishOutcome) {
+        let why =
+            if case .refused(_, let errCode, let code, _) = outcome {
+                "JetStream refused it with \(errCode) (\(code))"
+            } else {
+                "it was not stored"
+            }
+        guard putRefusal != why else { return }
+        putRefusal = why
+        observations.failed(
+            StopReason.unexpected.rawValue, "the checkpoint record of stream \(key) cannot be put: \(why)")
+        logger.warning(
+            "the checkpoint record cannot be put: nothing more is confirmed to PostgreSQL until it can",
+            metadata: [
+                "error": "\(why)", "bucket": "\(StreamerConfiguration.bucket)", "key": "\(key)",
+                "hint": "compare the bucket's limits, and the account's, with what `slotstream setup` made",
+            ])
     }
 }

@@ -86,6 +86,7 @@ extension Delivery {
         try requireSteadyClock()
         takeEvents()
         observations.turned(.delivery)
+        observe()
         guard link.connection.isConnected else {
             link.wake.wait(timeout: .milliseconds(250))
             try lookForWayBack()
@@ -151,6 +152,7 @@ extension Delivery {
         let end = Instant.now + duration
         while !isStopRequested.load(ordering: .acquiring), Instant.now < end {
             observations.turned(.delivery)
+            observe()
             link.wake.wait(timeout: min(end.duration(since: .now), .milliseconds(250)))
             takeEvents()
         }

@@ -98,6 +98,8 @@ final class Delivery: @unchecked Sendable {
     var revision: UInt64
     var putInFlight: (token: UInt64, record: CheckpointRecord, at: Instant)?
     var putCount: UInt64 = 0
+    /// Why the record is not taken, as it was told last; nil: it is.
+    var putRefusal: String?
     var lastPutAt: Instant
 
     init(
@@ -235,7 +237,8 @@ final class Delivery: @unchecked Sendable {
         }
     }
 
-    private func observe() {
+    /// Tells how much waits to be stored, and since when.
+    func observe() {
         observations.inFlightCount.store(chain.inFlightCount, ordering: .relaxed)
         observations.lastSequence.store(known.storedSequence, ordering: .relaxed)
         let first = window.releasedCount.load(ordering: .relaxed)

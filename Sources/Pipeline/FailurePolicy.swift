@@ -115,7 +115,9 @@ enum FailurePolicy {
                 : .stop(
                     .configuration,
                     remedy: "JetStream refuses it as configured: correct transport.nats.jetstream, or the account's limits")
-        case .payloadTooLarge, .invalidMessage:
+        // The limit has become smaller since it was read: encoded anew the event is told by its position, or goes out as a reference.
+        case .payloadTooLarge: .retry(hint: "the server's max_payload is read again")
+        case .invalidMessage:
             .stop(.poisonEvent, remedy: "Set events.on_poison = \"reference\", or exclude the table")
         case .malformedResponse, .client, .connectionClosed: .retry(hint: "reconnecting to NATS")
         case .wedged: .stop(.unexpected, remedy: "Restart the process")

@@ -115,6 +115,6 @@ public struct MessageListing: ~Copyable {
     /// Control characters are shown as escapes: a row stays one line, and none reaches a terminal.
     private func text(_ range: ByteRange, _ bytes: [UInt8]) -> String {
         String(decoding: bytes[range.start..<range.start + range.count], as: UTF8.self).unicodeScalars
-            .map { $0.value < 0x20 || $0.value == 0x7F ? $0.escaped(asASCII: true) : String($0) }.joined()
+            .map { $0.value < 0x20 || (0x7F..<0xA0).contains($0.value) ? $0.escaped(asASCII: true) : String($0) }.joined()
     }
 }

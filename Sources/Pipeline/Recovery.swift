@@ -77,7 +77,7 @@ enum Recovery {
                 isConfirmedByTime: true)
         case (let slot?, let record?):
             // Setup was interrupted between the slot and its record.
-            if record.isClaim { return .firstStart }
+            if record.isClaim { return refusal(ofClaim: record, on: slot, facts) ?? .firstStart }
             if let refusal = refusal(ofSlot: slot, facts) { return refusal }
             if let refusal = refusal(ofRecord: record, facts) { return refusal }
             guard let stream = facts.stream else {
@@ -139,6 +139,18 @@ enum Recovery {
                 remedy: "Create the slot without two_phase", isConfirmedByTime: false)
         }
         return nil
+    }
+
+    /// Refuses a slot that is not the one for which the claim was put: somebody else's position may be in it.
+    private static func refusal(ofClaim record: CheckpointRecord, on slot: SlotState, _ facts: Facts) -> Outcome? {
+        guard record.slot != slot.name || record.systemId != String(facts.identity.systemID) else { return nil }
+        return .refuse(
+            .configuration,
+            what:
+                "the setup of stream \(facts.streamName) was interrupted before it made slot \(record.slot) (system \(record.systemId)); slot \(slot.name) of system \(facts.identity.systemID) exists and is not known to be its own",
+            remedy:
+                "Run `slotstream setup` with the slot and the server that it was begun with; or delete the key \(facts.streamName) of the bucket \(StreamerConfiguration.bucket) and take the slot as it stands with `slotstream setup --adopt-slot`",
+            isConfirmedByTime: false)
     }
 
     static func refusal(ofRecord record: CheckpointRecord, _ facts: Facts) -> Outcome? {

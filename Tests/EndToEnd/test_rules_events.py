@@ -2,6 +2,7 @@
 
 import pytest
 
+from servers.tools import wait_until
 from tenants import stopped, tenant_maker, tenants  # noqa: F401
 
 # nats-server that takes 64 KiB at most.
@@ -48,6 +49,25 @@ def test_a_poison_event_inside_a_transaction_stops_behind_what_is_before_it(pair
     events = tenant.events()
     assert [event.json["transaction"]["ordinal"] for event in events] == [1, 2, 3, 4]
     assert [event.json["transaction"]["last"] for event in events] == [False, False, False, True]
+
+
+def test_a_max_payload_that_becomes_smaller_under_way_is_followed(pair, tenants):
+    tenant = tenants(pair, nats_lines=("max_payload: 131072",), overrides={"events": {"on_poison": "reference"}})
+    tenant.streamer.start()
+    tenant.commit(1)
+    tenant.wait_confirmed()
+    tenant.nats.kill()
+    _too_large(tenant, 2)
+    tenant.commit(3)
+    wait_until(lambda: tenant.streamer.status()["in_flight"]["bytes"] > 70_000, 30, "it is encoded for the former limit")
+    for server in tenant.nats.servers:
+        server.config.write_text(server.config.read_text().replace("max_payload: 131072", *_SMALL))
+    tenant.nats.start()
+    tenant.wait_stored(3)
+    tenant.wait_confirmed()
+    one, large, three = (event.json for event in tenant.events())
+    assert (one["entity"]["n"], three["entity"]["n"]) == (1, 3)
+    assert "entity" not in large and large["omitted"] and large["entity_id"] == "2"
 
 
 def test_a_reference_is_published_instead_of_a_poison_event_when_asked_for(pair, tenants):

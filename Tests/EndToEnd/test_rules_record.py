@@ -5,7 +5,7 @@ import threading
 from administrator import Administrator
 from oracles.changes import lsn_text
 from servers.tools import wait_until
-from tenants import remedy, stopped, tenant_maker, tenants  # noqa: F401
+from tenants import record_entries, remedy, stopped, tenant_maker, tenants  # noqa: F401
 
 
 def test_an_owner_that_changed_is_another_writer_and_the_record_is_not_moved_back(pair, tenants):
@@ -48,6 +48,26 @@ def test_a_put_whose_answer_was_lost_is_no_other_writer(pair, tenants):
     tenant.wait_stored(count)
     tenant.wait_confirmed()
     tenant.require_exact(*range(1, count + 1))
+
+
+def test_a_record_that_the_bucket_does_not_take_is_told_and_put_when_it_does(pair, tenants):
+    tenant = tenants(pair)
+    tenant.streamer.start()
+    tenant.commit(1)
+    tenant.wait_confirmed()
+    before = tenant.confirmed()
+    tenant.administrator.update("KV_slotstream", max_msg_size=100)
+    tenant.commit(2)
+    tenant.wait_stored(2)
+    told = "the checkpoint record cannot be put: nothing more is confirmed to PostgreSQL until it can"
+    wait_until(lambda: record_entries(tenant.streamer, told), 30, "it is told")
+    assert "checkpoint record" in tenant.streamer.status()["last_error"]["message"]
+    assert tenant.confirmed() == before
+    tenant.administrator.update("KV_slotstream", max_msg_size=-1)
+    tenant.wait_confirmed()
+    tenant.require_exact(1, 2)
+    # Once, not with every put.
+    assert len(record_entries(tenant.streamer, told)) == 1
 
 
 def test_the_record_is_put_before_postgres_is_told(pair, tenants):

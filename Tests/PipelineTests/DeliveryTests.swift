@@ -79,6 +79,20 @@ import WAL
         #expect(rig.failure == nil)
     }
 
+    @Test func theLagIsToldWhileNATSIsAway() throws {
+        let rig = try DeliveryRig(server)
+        try rig.start()
+        try rig.append(1)
+        try eventually("all is stored") { rig.window.retainedCount == 0 }
+        server.kill()
+        try eventually("it is noticed") { !rig.link.connection.isConnected }
+        try rig.append(2, commitTimestamp: PostgresTimestamp(PostgresTimestamp.now.rawValue - 60_000_000))
+        try eventually("the lag is told") { rig.observations.status().source.lagSeconds ?? 0 >= 60 }
+        try server.start()
+        try eventually("all is stored") { rig.window.retainedCount == 0 }
+        try eventually("none is left") { rig.observations.status().source.lagSeconds == 0 }
+    }
+
     @Test func aFrozenServerIsOutwaited() throws {
         let rig = try DeliveryRig(server, ackTimeout: .milliseconds(300))
         try rig.start()

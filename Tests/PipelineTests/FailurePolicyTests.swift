@@ -108,7 +108,7 @@ import WAL
             (.api(code: 408, errCode: 0, description: "d", operation: "o"), .retry),
             (.api(code: 400, errCode: 10_005, description: "no suitable peers", operation: "o"), .retry),
             (.api(code: 400, errCode: 10_052, description: "d", operation: "o"), .stop(.configuration)),
-            (.payloadTooLarge(byteCount: 2, limit: 1), .stop(.poisonEvent)),
+            (.payloadTooLarge(byteCount: 2, limit: 1), .retry),
             (.invalidMessage("i"), .stop(.poisonEvent)), (.malformedResponse(operation: "o"), .retry),
             (.client(status: "s", operation: "o"), .retry), (.wedged("w"), .stop(.unexpected)),
         ]

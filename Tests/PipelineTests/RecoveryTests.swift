@@ -31,6 +31,20 @@ import WAL
         #expect(facts.outcome == .firstStart)
     }
 
+    @Test func aClaimForAnotherSlotOrSystemTakesNoSlotThatExists() {
+        var claim = RecoveryFacts.record(
+            confirmed: .invalid, lastID: nil, lastSequence: 0, kind: CheckpointRecord.claimKind)
+        claim.slot = "another"
+        var facts = RecoveryFacts(record: claim, stream: RecoveryFacts.tail(.never, lastSequence: 0))
+        #expect(facts.reason == .configuration)
+        // Where no slot is in the way, it is made.
+        facts.slot = nil
+        #expect(facts.outcome == .firstStart)
+        claim.slot = "s"
+        claim.systemId = "8"
+        #expect(RecoveryFacts(record: claim, stream: RecoveryFacts.tail(.never, lastSequence: 0)).reason == .configuration)
+    }
+
     @Test func aRecordWithoutItsSlotIsLostHistory() {
         #expect(RecoveryFacts(slot: nil).reason == .slotMissing)
     }
