@@ -17,6 +17,8 @@ public struct SubjectTemplate: Sendable, Equatable {
         }
         var segments: [Segment] = []
         var literal: [UInt8] = []
+        /// Each placeholder as one plain byte, for a column's name may hold dots.
+        var tokens: [UInt8] = []
         var rest = Substring(template)
         while let character = rest.first {
             guard character == "{" else {
@@ -27,6 +29,7 @@ public struct SubjectTemplate: Sendable, Equatable {
                     )
                 }
                 literal += Array(character.utf8)
+                tokens += Array(character.utf8)
                 rest = rest.dropFirst()
                 continue
             }
@@ -35,12 +38,12 @@ public struct SubjectTemplate: Sendable, Equatable {
             }
             if !literal.isEmpty { segments.append(.literal(literal)) }
             literal = []
+            tokens.append(UInt8(ascii: "x"))
             segments.append(try Self.placeholder(rest[rest.index(after: rest.startIndex)..<end], in: template))
             rest = rest[rest.index(after: end)...]
         }
         if !literal.isEmpty { segments.append(.literal(literal)) }
-        let text = template.utf8
-        guard text.last != UInt8(ascii: "."), !template.contains("..") else {
+        guard !tokens.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false).contains([]) else {
             throw .subjectTemplate("the subject template \"\(template)\" has an empty token")
         }
         self.segments = segments

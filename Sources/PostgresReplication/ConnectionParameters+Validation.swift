@@ -13,18 +13,19 @@ extension ConnectionParameters {
         // libpq takes any other string for a database name.
         guard isURI || conninfo.utf8.contains(UInt8(ascii: "=")) else { return }
 
-        // `postgres://user:p@ss@host` and `postgres://user:p/ss@host` are legal to libpq: it takes a part of the password for
-        // a host or a port, and names it when that host is not found.
+        // `postgres://user:p@ss@host`, `postgres://user:p/ss@host` and `postgres://user:p?a@ss@host` are legal to libpq: it takes a part of
+        // the password for a host or a port, and names it when that host is not found.
         if isURI {
-            let path = conninfo.prefix { $0 != "?" }
-            let schemeEnd = path.utf8.firstIndex(of: UInt8(ascii: "/")) ?? path.startIndex
-            let authority = path[schemeEnd...].drop { $0 == "/" }
-            let signs = authority.filter { $0 == "@" }.count
-            let firstPart = authority.prefix { $0 != "/" }
-            guard signs == 0 || (signs == 1 && firstPart.contains("@")) else {
+            let schemeEnd = conninfo.utf8.firstIndex(of: UInt8(ascii: "/")) ?? conninfo.startIndex
+            let rest = conninfo[schemeEnd...].dropFirst(2)
+            // As libpq looks for them: up to the first @ with no / before it.
+            let end = rest.firstIndex { $0 == "@" || $0 == "/" }
+            let credentials = end.flatMap { rest[$0] == "@" ? rest[..<$0] : nil }
+            let hostAndPath = rest[(credentials?.endIndex ?? rest.startIndex)...].dropFirst(credentials == nil ? 0 : 1)
+            guard credentials?.contains("?") != true, !hostAndPath.prefix(while: { $0 != "?" }).contains("@") else {
                 throw .connectionFailed(
                     message:
-                        "the connection URI has a bare @ or / in its user name or password: write them as %40 and %2F",
+                        "the connection URI has a bare @, / or ? in its user name or password, or a bare @ behind its ?: write them as %40, %2F and %3F",
                     sqlState: nil)
             }
         }

@@ -61,7 +61,7 @@ extension ConfigurationKey {
 
         ConfigurationKey("delivery.atomic", \.delivery.atomic, .choice),
         ConfigurationKey("delivery.in_flight_messages", \.delivery.inFlightMessages, .integer(1...1_000_000)),
-        ConfigurationKey("delivery.in_flight_bytes", \.delivery.inFlightBytes, .byteCount(1...Int.max)),
+        ConfigurationKey("delivery.in_flight_bytes", \.delivery.inFlightBytes, .byteCount(1...4 << 30)),
         ConfigurationKey(
             "delivery.ack_timeout", \.delivery.ackTimeout, .duration(.milliseconds(100) ... .seconds(3600))),
         ConfigurationKey(

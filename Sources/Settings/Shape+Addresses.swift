@@ -18,7 +18,7 @@ extension Shape where Value == [Secret] {
     /// One NATS URL or several with commas between them, in one string.
     static var natsURLs: Shape {
         Shape(
-            allowed: "nats://host:port or tls://host:port, several separated by commas",
+            allowed: "nats://host:port or tls://host:port, several separated by commas; / ? and # in a user or password as %2F %3F %23",
             read: { raw in
                 guard let text = raw.string else { return nil }
                 let urls = text.split(separator: ",", omittingEmptySubsequences: false).map(trimmed)
@@ -33,7 +33,9 @@ extension Shape where Value == [Secret] {
         var authority = text.dropFirst(scheme.count)
         if authority.last == "/" { authority.removeLast() }
         if let at = authority.lastIndex(of: "@") {
-            guard at > authority.startIndex else { return false }
+            let credentials = authority[..<at]
+            // A host would end at any of these: what follows would be taken for it, and named.
+            guard !credentials.isEmpty, !credentials.contains(where: { "/?#".contains($0) }) else { return false }
             authority = authority[authority.index(after: at)...]
         }
         guard let (_, port) = HostAndPort.split(authority) else { return false }

@@ -30,7 +30,7 @@ struct DecodeCommand: AsyncParsableCommand {
     var limit = 100
 
     func validate() throws {
-        if limit < 1 { throw ValidationError("--limit takes a number from 1 on") }
+        guard (1...Int(Int32.max)).contains(limit) else { throw ValidationError("--limit takes a number from 1 to \(Int32.max)") }
     }
 
     func run() async throws {

@@ -20,8 +20,11 @@ enum Failure {
         case let error as InputError:
             end(error.message, .usage)
         case let error as OperationsError:
-            if case .listenFailed = error { end("\(error)", .configuration) }
-            end("\(error)", .findings)
+            switch error {
+            case .listenFailed: end("\(error)", .configuration)
+            case .serverFailed: end("\(error)", .unexpected)
+            case .probeUnreachable, .probeTimedOut, .probeAnswerInvalid: end("\(error)", .findings)
+            }
         case let error as ExitCode:
             Ending.now(error.rawValue)
         default:

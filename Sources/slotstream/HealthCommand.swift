@@ -20,7 +20,8 @@ struct HealthCommand: AsyncParsableCommand {
 
     func run() async throws {
         guard let listen = ConfigurationOptions.endpoint(of: try options.load().values) else {
-            throw ValidationError("http.listen is off: there is nobody to ask")
+            Output.error("slotstream: http.listen is off: there is nobody to ask\n")
+            throw ExitCode(ExitStatus.findings.rawValue)
         }
         let answer = try await HealthProbe.get(asksReadiness ? .ready : .live, from: listen)
         Output.data(String(decoding: answer.body, as: UTF8.self))

@@ -16,12 +16,19 @@ enum PointInTime {
         return nil
     }
 
-    /// `90s`, `15m`, `1h`, `2d`, `500ms`.
+    /// Longer ago than anything is stored, and within every calendar.
+    private static let longestBack: TimeInterval = 100 * 366 * 86_400
+
+    /// `90s`, `15m`, `1h`, `2d`, `500ms`; up to a hundred years.
     private static func secondsBack(_ text: String) -> TimeInterval? {
         let units: [(String, TimeInterval)] = [("ms", 0.001), ("s", 1), ("m", 60), ("h", 3600), ("d", 86_400)]
         for (unit, seconds) in units where text.hasSuffix(unit) {
             let digits = text.dropLast(unit.count)
-            if !digits.isEmpty, digits.allSatisfy(\.isNumber), let amount = TimeInterval(digits) { return amount * seconds }
+            if !digits.isEmpty, digits.allSatisfy(\.isNumber), let amount = TimeInterval(digits),
+                amount * seconds <= longestBack
+            {
+                return amount * seconds
+            }
         }
         return nil
     }

@@ -9,7 +9,7 @@ struct SlotstreamCommand: AsyncParsableCommand {
         abstract: "Streams PostgreSQL changes to NATS JetStream: every commit once, in commit order.",
         discussion: """
             Example:
-              DATABASE_URL=postgres://app@db/shop NATS_URL=nats://nats:4222 slotstream run
+              DATABASE_URL=postgres://app@db/shop SLOTSTREAM_TRANSPORT_NATS_URL=nats://nats:4222 slotstream run
 
             Configuration: --config FILE, else slotstream.toml, else fraiseql-observer.toml in the working directory, \
             else defaults; SLOTSTREAM_… variables and --set win over it.

@@ -9,7 +9,7 @@ struct CapturedChanges {
     let messages: [[UInt8]]
     /// What the script printed.
     let output: [String]
-    let catalogue: Catalogue
+    var catalogue: Catalogue
 
     /// Runs `setup`, creates publication and slot, runs `changes`, and reads what the slot then holds.
     ///

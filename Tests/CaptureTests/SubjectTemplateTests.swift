@@ -19,6 +19,10 @@ import Testing
         #expect(try Self.subject(template).fixed == Array(subject.utf8))
     }
 
+    @Test func aColumnsNameMayHoldDots() throws {
+        #expect(try Self.subject("{prefix}.{column:a..b}", columns: ["a..b"]).fixed == nil)
+    }
+
     @Test func leavesAColumnToTheRow() throws {
         let plan = try Self.subject("{prefix}.{column:tenant id}.{operation}", columns: ["a", "tenant id"])
         #expect(plan.fixed == nil)

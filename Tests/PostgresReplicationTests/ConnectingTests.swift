@@ -1,6 +1,7 @@
 import Foundation
-import PostgresReplication
 import Testing
+
+@testable import PostgresReplication
 
 @Suite struct ConnectingTests {
     let server: PostgresServer
@@ -128,12 +129,17 @@ import Testing
     @Test(arguments: [
         "host=localhost password=hush hush2 dbname=x", "password='hush", "postgresql://u:hu%zzsh@localhost/x",
         "postgresql://u:hush@hush2@localhost/x", "postgresql://u:hu/hush@localhost/x", "postgres://u:pw@[hush/x",
-        "hush=1 nonsense=2",
+        "hush=1 nonsense=2", "postgresql://u:p?a@hush@localhost/x", "postgresql://localhost?password=x@hush",
     ])
     func aConnectionStringThatCannotBeReadIsNotRepeated(conninfo: String) throws {
         let error = try #require(failure { () throws(PostgresError) in _ = try connect(conninfo) })
         guard case .connectionFailed(let message, nil) = error else { throw error }
         #expect(!message.contains("hush") && !message.contains("zz"), "\(message)")
+    }
+
+    @Test(arguments: ["postgresql://u:p%40s%3Fs@[::1]:1/x?application_name=a@b", "postgresql:///x?user=a@b&host=/tmp"])
+    func anAtSignWhereItMayStandIsRead(conninfo: String) throws {
+        try ConnectionParameters(conninfo: conninfo).validate()
     }
 
     @Test func connectionStringsAreNotPrinted() {

@@ -24,7 +24,7 @@ import Testing
         + Line.all("transport.nats.jetstream.max_deliver", "-1", "1")
         + Line.all("transport.nats.jetstream.dedup_window_minutes", "1", "60")
         + Line.all("transport.nats.jetstream.replicas", "1", "5")
-        + Line.all("events.subject", "\"{prefix}.x\"", "\"{prefix}.{database}-{table}_1.{column:a b}\"")
+        + Line.all("events.subject", "\"{prefix}.x\"", "\"{prefix}.{column:a..b}\"", "\"{prefix}.{database}-{table}_1.{column:a b}\"")
         + Line.all("events.exclude", "[\"a.b\"]", "[\"*.*:*\"]", "[\"a.b:TRUNCATE\"]", "[\"a.b.c:INSERT\"]")
         + Line.all("replay.window", "0", "\"0\"", "\"0s\"", "\"14d\"")
         + Line.all("http.listen", "\"\"", "\"0.0.0.0:80\"", "\"localhost:0\"", "\"[::]:65535\"")
@@ -48,7 +48,7 @@ import Testing
             "transport.nats.url", "\"\"", "\"localhost:4222\"", "\"ws://h\"", "\"wss://h\"", "\"http://h\"",
             "\"nats://\"", "\"nats://h:0\"",
             "\"nats://h:65536\"", "\"nats://h:x\"", "\"nats://h:\"", "\"nats://h/p\"", "\"nats://a,\"",
-            "\"nats://a b\"", "\"nats://@h\"",
+            "\"nats://a b\"", "\"nats://@h\"", "\"nats://u:1/x@h\"", "\"nats://u:1?x@h\"", "\"nats://u:1#x@h\"",
             "\"nats://[::1\"", "\"nats://[h]:1\"", "[\"nats://h\"]", "\"nats://h:99999999999999999999\"")
         + Line.all(
             "transport.nats.stream_name", "\"\"", "\"a b\"", "\"a.b\"", "\"a*\"", "\"a>\"", "\"a/b\"", "\"a\\\\b\"",
@@ -97,7 +97,7 @@ import Testing
             "{ \"public.tb_user\" = { \"\u{E9}?\" = \"hmac\", \"e\u{301}\" = \"text:x\" } }")
         + Line.all("delivery.atomic", "\"on\"", "true", "\"\"")
         + Line.all("delivery.in_flight_messages", "0", "-1", "1000001")
-        + Line.all("delivery.in_flight_bytes", "0", "-1", "\"1TiB\"", "\"1 MiB\"")
+        + Line.all("delivery.in_flight_bytes", "0", "-1", "\"1TiB\"", "\"1 MiB\"", "\"5GiB\"")
         + Line.all("delivery.ack_timeout", "\"0\"", "\"99ms\"", "\"2h\"")
         + Line.all("delivery.checkpoint_interval", "\"0\"", "\"2h\"")
         + Line.all("replay.window", "\"-1s\"", "600")
