@@ -97,11 +97,10 @@ class Hurting:
 
     def hurt(self, step: Step) -> None:
         """Does one step, its quiet included; fails if the streamer has ended by itself with anything but what a restart mends."""
-        plain, inside = step.fault.removesuffix(" inside"), False
-        if step.inside and self.workload.running:
-            action = {"killed": "kill", "paused": "stop", "terminated": "terminate"}[plain.split()[1]]
-            inside = self.hurt_inside(action, *step.inside, lasts=step.lasts)
-        else:
+        plain = step.fault.removesuffix(" inside")
+        action = {"killed": "kill", "paused": "stop", "terminated": "terminate"}.get(plain.rpartition(" ")[2])
+        inside = step.inside and self.workload.running and self.hurt_inside(action, *step.inside, lasts=step.lasts)
+        if not inside:
             getattr(self, "_" + plain.replace(" ", "_"))(step.lasts)
         self.done[step.fault if inside else plain] += 1
         time.sleep(step.quiet)
@@ -147,8 +146,8 @@ class Hurting:
         self.streamer.start(wait=False)
 
     def hurt_inside(self, action: str, point: str, number: int, lasts: float = 0) -> bool:
-        """A process of its own, from its start to the failpoint, and on. Where the load ends before the failpoint is reached it is
-        done from outside: False."""
+        """A process of its own, from its start to the failpoint, and on. False: the load ended before the failpoint was reached; then
+        another process runs, for that one would still do it to itself when nobody waits for it any more."""
         if self.streamer.running:
             self.streamer.kill()
         failpoints.start(self.streamer, point, action, number)
@@ -160,12 +159,13 @@ class Hurting:
         wait_until(lambda: failpoints.reached(self.streamer, action) or not self.workload.running, 120,
                    f"{point} is reached: {self.streamer.last_words()}", 0.05)
         # What is under way when the load ends may still reach it.
-        inside = failpoints.wait_reached(self.streamer, action)
-        if not inside:
-            self.streamer.process.send_signal({"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "terminate": signal.SIGTERM}[action])
+        if not failpoints.wait_reached(self.streamer, action):
+            self.streamer.kill()
+            self.streamer.start(wait=False)
+            return False
         time.sleep(lasts)
         failpoints.recover(self.streamer, action)
-        return inside
+        return True
 
     # PostgreSQL
 
