@@ -249,12 +249,17 @@ def test_late_publishes_under_load_are_skipped_exactly_up_to_where_they_end(pair
                 count += 5
 
     streamers[0].start()
+    former = None
     thread = threading.Thread(target=load)
     thread.start()
     try:
         for holder, successor in zip(streamers, streamers[1:]):
             before = tenant.last_sequence()
             wait_until(lambda: tenant.last_sequence() > before + 100, 30, "it is at work")
+            # Standing by, it would take the slot before the successor does.
+            if former:
+                former.kill()
+            former = holder
             holder.process.send_signal(signal.SIGSTOP)
             tenant.terminate_holder()
             successor.start()
