@@ -19,13 +19,14 @@
 --   SET wal_sender_timeout                    anybody, for the own session
 --   pg_logical_emit_message                   anybody (sql/emit_event.sql)
 --
--- So only the publication asks for more than REPLICATION. Let the tables' owner make it once, and this role never
--- needs to own anything:
+-- So only the publication asks for more than REPLICATION. Let the tables' owner make it once, with every table that
+-- source.tables matches (or narrow that: setup adds what is missing, and may not), and this role never needs to own anything:
 --
 --   CREATE PUBLICATION fraiseql_events FOR TABLE public.tb_order, public.tb_user;
 --
--- `slotstream setup --print-sql` prints that statement for the configured tables. The role then does the rest of the
--- setup itself: the slot and everything in NATS. (If it is to make the publication too: GRANT CREATE ON DATABASE, and
+-- `slotstream setup --print-sql` prints that statement for the configured tables, and beneath it one that makes the slot: leave
+-- that one out, and the role does the rest of the setup itself, the slot and everything in NATS. (Whoever ran both takes the
+-- slot with `slotstream setup --adopt-slot`.) (If it is to make the publication too: GRANT CREATE ON DATABASE, and
 -- membership in the role that owns the tables. With that it can also read and change them.)
 --
 -- A type with a cast to json (CREATE CAST (t AS json) WITH FUNCTION …) is shown through it, as to_json does: the function then
@@ -50,7 +51,7 @@
     \set database :DBNAME
 \endif
 
-SELECT format('CREATE ROLE %I', :'role')
+SELECT pg_catalog.format('CREATE ROLE %I', :'role')
 WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = :'role')
 \gexec
 

@@ -8,7 +8,8 @@ once a second. A takeover is timed from the kill, or from SIGSTOP, until the sta
 machines are noisy, so no figure fails anything; a stream that does not hold as many events as were committed does.
 
     cd Tests/Benchmarks
-    SLOTSTREAM_BINARY=… SLOTSTREAM_TOOLS=… $SLOTSTREAM_TOOLS/bin/python recovery.py [--rounds 3] [--json] [15 2.9.10]
+    export SLOTSTREAM_BINARY=… SLOTSTREAM_TOOLS=…
+    $SLOTSTREAM_TOOLS/bin/python recovery.py [--rounds 3] [--json] [15 2.9.10]
 """
 
 import argparse

