@@ -159,15 +159,21 @@ struct ReconnectTests {
         server.stop()
     }
 
-    @Test func aReconnectThatGetsStuckIsReportedAsWedgedAndBlocksNobody() throws {
-        let server = try SilentServer(answeredConnections: 1)
+    /// A client that was connected to `server` and has just lost it.
+    private static func clientThatLost(_ server: SilentServer, wedgedAfter: Duration) throws -> TestClient {
         var options = JetStreamConnectionOptions(urls: [server.url])
         options.connectTimeout = .milliseconds(100)
-        options.wedgedAfter = .milliseconds(1_500)
+        options.wedgedAfter = wedgedAfter
         let client = try TestClient(options)
         #expect(client.connection.isConnected)
         server.hangUp()
         try client.awaitEvent("disconnected") { $0.isDisconnected }
+        return client
+    }
+
+    @Test func aReconnectThatGetsStuckIsReportedAsWedgedAndBlocksNobody() throws {
+        let server = try SilentServer(answeredConnections: 1)
+        let client = try Self.clientThatLost(server, wedgedAfter: .milliseconds(1_500))
         try eventually("wedged") { client.connection.isWedged }
         let start = ContinuousClock.now
         #expect(throws: JetStreamError.notConnected("reconnecting")) { try client.publish(1) }
@@ -182,12 +188,7 @@ struct ReconnectTests {
 
     @Test func closingWhileAReconnectIsStuckComesBackLongBeforeItCountsAsWedged() throws {
         let server = try SilentServer(answeredConnections: 1)
-        var options = JetStreamConnectionOptions(urls: [server.url])
-        options.connectTimeout = .milliseconds(100)
-        options.wedgedAfter = .seconds(600)
-        let client = try TestClient(options)
-        server.hangUp()
-        try client.awaitEvent("disconnected") { $0.isDisconnected }
+        let client = try Self.clientThatLost(server, wedgedAfter: .seconds(600))
         // libnats dials again within its wait of a moment, and then stays where it is.
         Thread.sleep(forTimeInterval: 2)
         let start = ContinuousClock.now
