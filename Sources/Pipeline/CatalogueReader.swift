@@ -71,13 +71,13 @@ enum CatalogueReader {
         let rows = try connection.query(
             """
             SELECT t.oid, t.typname, t.typtype,
-                   CASE WHEN t.typsubscript = 'pg_catalog.array_subscript_handler'::pg_catalog.regproc THEN t.typelem ELSE 0 END,
+                   CASE WHEN t.typsubscript::pg_catalog.oid = 'pg_catalog.array_subscript_handler'::pg_catalog.regproc::pg_catalog.oid THEN t.typelem ELSE 0 END,
                    pg_catalog.ascii(coalesce(e.typdelim, ',')::pg_catalog.text), t.typbasetype,
-                   CASE WHEN f.oid IS NULL OR t.oid < 16384 THEN '' WHEN f.prosrc = 'hstore_to_json' AND l.lanname = 'c' THEN 'hstore'
+                   CASE WHEN f.oid IS NULL OR t.oid < '16384'::pg_catalog.oid THEN '' WHEN f.prosrc = 'hstore_to_json' AND l.lanname = 'c' THEN 'hstore'
                         ELSE 'function' END
             FROM pg_catalog.pg_type t LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem
             LEFT JOIN pg_catalog.pg_cast c
-                ON c.castsource = t.oid AND c.casttarget = 'pg_catalog.json'::pg_catalog.regtype AND c.castmethod = 'f'
+                ON c.castsource = t.oid AND c.casttarget = 'pg_catalog.json'::pg_catalog.regtype::pg_catalog.oid AND c.castmethod = 'f'
             LEFT JOIN pg_catalog.pg_proc f ON f.oid = c.castfunc
             LEFT JOIN pg_catalog.pg_language l ON l.oid = f.prolang
             WHERE t.oid = ANY ($1::pg_catalog.oid[])
@@ -154,7 +154,7 @@ enum CatalogueReader {
         let rows = try connection.query(
             """
             SELECT pg_catalog.format_type(t.oid, NULL) FROM pg_catalog.pg_type t
-            JOIN pg_catalog.pg_cast c ON c.castsource = t.oid AND c.casttarget = 'pg_catalog.json'::pg_catalog.regtype
+            JOIN pg_catalog.pg_cast c ON c.castsource = t.oid AND c.casttarget = 'pg_catalog.json'::pg_catalog.regtype::pg_catalog.oid
                 AND c.castmethod = 'f'
             WHERE t.oid = $1::pg_catalog.oid
             """, [String(typeOID)], timeout: timeout)

@@ -19,8 +19,8 @@ public struct MessageListing: ~Copyable {
             let connection = try SQLConnection(configuration.source.connection)
             let rows = try connection.query(
                 """
-                SELECT lsn, encode(data, 'hex') FROM pg_catalog.pg_logical_slot_peek_binary_changes(
-                    $1, NULL, $2::int, 'proto_version', '1', 'publication_names', $3, 'messages', 'true')
+                SELECT lsn, pg_catalog.encode(data, 'hex') FROM pg_catalog.pg_logical_slot_peek_binary_changes(
+                    $1, NULL, $2::pg_catalog.int4, 'proto_version', '1', 'publication_names', $3, 'messages', 'true')
                 """, [configuration.source.slot, String(limit), quoteIdentifier(configuration.source.publication)])
             return rows.map { ($0.first.flatMap { $0 } ?? "", $0.last.flatMap { $0 } ?? "") }
         }

@@ -52,7 +52,7 @@ enum PublicationSetup {
                 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
                 WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND NOT c.relispartition
                   AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
-                  AND n.nspname || '.' || c.relname LIKE $1
+                  AND pg_catalog.concat(n.nspname, '.', c.relname) LIKE $1
                 ORDER BY n.nspname, c.relname
                 """, [likePattern(pattern)])
             for row in rows {
@@ -89,7 +89,7 @@ enum PublicationSetup {
         do throws(PostgresError) {
             let tables = try query(
                 """
-                SELECT quote_ident(t.schemaname) || '.' || quote_ident(t.tablename), c.reltuples::bigint
+                SELECT pg_catalog.quote_ident(t.schemaname) || '.' || pg_catalog.quote_ident(t.tablename), c.reltuples::pg_catalog.int8
                 FROM pg_catalog.pg_publication_tables t
                 JOIN pg_catalog.pg_namespace n ON n.nspname = t.schemaname
                 JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = t.tablename
@@ -126,7 +126,7 @@ enum PublicationSetup {
     ) -> Int64? {
         guard Instant.now < end else { return nil }
         do throws(PostgresError) {
-            let rows = try query("SELECT count(*) FROM \(quotedName)", until: end, over: connection)
+            let rows = try query("SELECT pg_catalog.count(*) FROM \(quotedName)", until: end, over: connection)
             return rows.first?.first.flatMap { $0 }.flatMap { Int64($0) }
         } catch {
             return nil

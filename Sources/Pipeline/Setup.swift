@@ -60,7 +60,7 @@ public enum Setup {
                 let slot = quoteLiteral(configuration.source.slot)
                 let failover = configuration.source.failover && sql.serverVersion >= 170_000
                 statements.append(
-                    "SELECT pg_create_logical_replication_slot(\(slot), 'pgoutput'\(failover ? ", failover => true" : ""))")
+                    "SELECT pg_catalog.pg_create_logical_replication_slot(\(slot), 'pgoutput'\(failover ? ", failover => true" : ""))")
             }
             return statements
         } catch {
