@@ -6,16 +6,15 @@ extension EventEncoder {
     /// Encodes a row's change and leaves it open. Nothing may be open.
     /// - Throws: why it cannot be published as it is; nothing is open then.
     mutating func openRow(
-        _ operation: RowOperation, of plan: RelationPlan, ordinal: UInt64, row: RowView
+        _ operation: RelationPlan.Operation, of plan: RelationPlan, ordinal: UInt64, row: RowView
     ) throws(EncodingFailure) {
-        let operationPlan = plan.operations[operation.rawValue]
-        try beginRow(operationPlan, of: plan, ordinal: ordinal, row: row)
+        try beginRow(operation, of: plan, ordinal: ordinal, row: row)
         if format == .fraiseql {
             try writeFraiseQLIdentity()
             payload.append(",\"data\":")
             try writeTuple(row.current, of: plan, row: row)
             payload.append(",\"changes\":")
-            if operation == .update, row.hasOld {
+            if operation.rowOperation == .update, row.hasOld {
                 try writeChanges(of: plan, row: row)
             } else {
                 payload.append("null")
@@ -26,26 +25,26 @@ extension EventEncoder {
             payload.append(timestamp.bytes)
             payload.append(",\"entity\":")
             try writeTuple(row.current, of: plan, row: row)
-            if operation == .update, row.hasOld {
+            if operation.rowOperation == .update, row.hasOld {
                 payload.append(",\"before\":")
                 try writeTuple(.old, of: plan, row: row)
                 payload.append(",\"changes\":")
                 try writeChanges(of: plan, row: row)
             }
-            if operation != .delete { writeUnchanged(of: plan, row: row) }
+            if operation.rowOperation != .delete { writeUnchanged(of: plan, row: row) }
         }
-        try finish(tail: plan.tail, ordinal: ordinal, kindIndex: operationPlan.kindIndex)
+        try finish(tail: plan.tail, ordinal: ordinal, kindIndex: operation.kindIndex)
     }
 
     /// Encodes a TRUNCATE of one table and leaves it open.
     mutating func openTruncate(
-        of plan: RelationPlan, ordinal: UInt64, cascade: Bool, restartIdentity: Bool
+        _ operation: RelationPlan.Operation, of plan: RelationPlan, ordinal: UInt64, cascade: Bool,
+        restartIdentity: Bool
     ) throws(EncodingFailure) {
-        let operationPlan = plan.operations[RowOperation.truncate.rawValue]
         begin(ordinal: ordinal)
         entityID.removeAll()
-        try writeSubject(operationPlan.subject, plan: plan, row: nil)
-        writeOpening(envelope: operationPlan.envelope, head: operationPlan.head)
+        try writeSubject(operation.subject, plan: plan, row: nil)
+        writeOpening(envelope: operation.envelope, head: operation.head)
         if format == .fraiseql {
             payload.append(",\"entity_id\":")
             payload.append(UUIDText.zero)
@@ -59,15 +58,15 @@ extension EventEncoder {
             payload.append(restartIdentity ? "true" : "false")
             payload.append(UInt8(ascii: "}"))
         }
-        try finish(tail: plan.tail, ordinal: ordinal, kindIndex: operationPlan.kindIndex)
+        try finish(tail: plan.tail, ordinal: ordinal, kindIndex: operation.kindIndex)
     }
 
     /// Encodes a row's change without its data: what `on_poison = "reference"` publishes.
     mutating func openReference(
-        _ operation: RowOperation, of plan: RelationPlan, ordinal: UInt64, row: RowView, omitted: PoisonReason
+        _ operation: RelationPlan.Operation, of plan: RelationPlan, ordinal: UInt64, row: RowView,
+        omitted: PoisonReason
     ) throws(EncodingFailure) {
-        let operationPlan = plan.operations[operation.rawValue]
-        try beginRow(operationPlan, of: plan, ordinal: ordinal, row: row, isIdentityOptional: format != .fraiseql)
+        try beginRow(operation, of: plan, ordinal: ordinal, row: row, isIdentityOptional: format != .fraiseql)
         if format == .fraiseql {
             try writeFraiseQLIdentity()
             payload.append(",\"data\":null,\"changes\":null")
@@ -78,7 +77,7 @@ extension EventEncoder {
         payload.append(",\"omitted\":")
         payload.append(JSONText.string(omitted.description))
         if format == .fraiseql { writeFraiseQLRest(timestamp: nil) }
-        try finish(tail: plan.tail, ordinal: ordinal, kindIndex: operationPlan.kindIndex)
+        try finish(tail: plan.tail, ordinal: ordinal, kindIndex: operation.kindIndex)
     }
 
     // MARK: - Parts

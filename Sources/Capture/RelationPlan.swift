@@ -39,7 +39,9 @@ final class RelationPlan {
         case fixedText(Int)
     }
 
-    struct Operation {
+    /// What an operation's events have in common. A class, so that a row counts one reference.
+    final class Operation {
+        let rowOperation: RowOperation
         let subject: SubjectPlan
         /// What follows the id: `","entity_type":"Order","operation":"INSERT"`, in the format's own words.
         let head: [UInt8]
@@ -48,6 +50,28 @@ final class RelationPlan {
         let isExcluded: Bool
         /// Index into `TransactionAssembler.eventKinds`.
         let kindIndex: Int32
+
+        init(
+            _ operation: RowOperation, of plan: RelationPlan, configuration: CaptureConfiguration,
+            template: SubjectTemplate, exclusions: [ExclusionPattern], identity: SourceIdentity, kindIndex: Int32
+        ) {
+            rowOperation = operation
+            subject = SubjectPlan(
+                template, prefix: configuration.subjectPrefix, database: identity.databaseName, schema: plan.schema,
+                table: plan.table, entity: plan.entity, operation: operation.name,
+                columnIndex: { name in
+                    plan.columnNames.indices.first {
+                        plan.columnNames[$0].utf8.elementsEqual(name.utf8) && plan.columns[$0].treatment != .excluded
+                    }
+                })
+            head = EventText.head(configuration.format, entity: plan.entity, operation: operation.name)
+            envelope = EventText.envelope(
+                configuration.format, identity: identity, entity: plan.entity, operation: operation.name)
+            isExcluded = exclusions.contains {
+                $0.matches(qualifiedName: plan.qualifiedName, operation: operation.name)
+            }
+            self.kindIndex = kindIndex
+        }
     }
 
     let id: RelationID
@@ -55,8 +79,9 @@ final class RelationPlan {
     let isRefused: Bool
     /// What is null in an old row may be only not logged.
     let areOldNullsUnknown: Bool
-    /// `schema.table`, for rules and errors. Rules for it are rules for every table whose name it is: one of them has a dot inside its own, or its schema's.
-    let qualifiedName: String
+    let schema: String
+    let table: String
+    let entity: String
     let columns: [Column]
     let columnNames: [String]
     let typeOIDs: [UInt32]
@@ -65,24 +90,24 @@ final class RelationPlan {
     private(set) var forms: [ValueForm]
     let fixedTexts: [[UInt8]]
     let keys: [UInt8]
-    let operations: [Operation]
+    /// By operation, each worked out when the first change of it comes: few tables see all four.
+    var operations: [Operation?] = Array(repeating: nil, count: RowOperation.allCases.count)
     /// The columns of `entity_id`, in column order; empty: the table has none.
     let identityColumns: [Int]
     /// What closes an event: `},"source":{…}}` after `last`, in the format's own words.
     let tail: [UInt8]
 
     init(
-        _ relation: Relation, configuration: CaptureConfiguration, template: SubjectTemplate,
-        exclusions: [ExclusionPattern], identity: SourceIdentity, types: TypeCatalogue, facts: TableFacts,
-        isRefused: Bool,
-        kindIndex: (_ entity: String, _ operation: String) -> Int32
+        _ relation: Relation, configuration: CaptureConfiguration, database: String, types: TypeCatalogue,
+        facts: TableFacts, isRefused: Bool
     ) {
         id = relation.id
         self.isRefused = isRefused
         areOldNullsUnknown = relation.replicaIdentity == .full && facts.hasPartitionWithoutFullIdentity
-        let qualifiedName = "\(relation.namespace).\(relation.name)"
-        self.qualifiedName = qualifiedName
-        let entity =
+        schema = relation.namespace
+        table = relation.name
+        let qualifiedName = Self.qualifiedName(of: relation)
+        entity =
             configuration.entities.value(bytesOf: qualifiedName)
             ?? EntityNaming.entity(forTable: relation.name, prefixes: configuration.tablePrefixes)
 
@@ -127,27 +152,12 @@ final class RelationPlan {
         // What is written nowhere is no part of an identity either; the rest of one would be another.
         self.identityColumns = identityColumns.contains { columns[$0].treatment == .excluded } ? [] : identityColumns
 
-        operations = RowOperation.allCases.map { operation in
-            Operation(
-                subject: SubjectPlan(
-                    template, prefix: configuration.subjectPrefix, database: identity.databaseName,
-                    schema: relation.namespace, table: relation.name, entity: entity, operation: operation.name,
-                    columnIndex: { name in
-                        columnNames.indices.first {
-                            columnNames[$0].utf8.elementsEqual(name.utf8) && columns[$0].treatment != .excluded
-                        }
-                    }),
-                head: EventText.head(configuration.format, entity: entity, operation: operation.name),
-                envelope: EventText.envelope(
-                    configuration.format, identity: identity, entity: entity, operation: operation.name),
-                isExcluded: exclusions.contains {
-                    $0.matches(qualifiedName: qualifiedName, operation: operation.name)
-                },
-                kindIndex: kindIndex(entity, operation.name))
-        }
         tail = EventText.tail(
-            configuration.format, database: identity.databaseName, schema: relation.namespace, table: relation.name)
+            configuration.format, database: database, schema: relation.namespace, table: relation.name)
     }
+
+    /// `schema.table`, for rules and errors. Rules for it are rules for every table whose name it is: one of them has a dot inside its own, or its schema's.
+    var qualifiedName: String { "\(schema).\(table)" }
 
     /// Whether a column is a composite, or made of some.
     var hasComposites: Bool { forms.contains { $0.hasComposites } }
@@ -185,10 +195,12 @@ final class RelationPlan {
         return relation.replicaIdentity == .index ? flags(of: facts.identityIndex) : []
     }
 
+    private static func qualifiedName(of relation: Relation) -> String { "\(relation.namespace).\(relation.name)" }
+
     /// Whether the catalogue has to be asked for `TableFacts`: to choose the columns of `entity_id`, or to tell what an old row's nulls mean.
     static func needsFacts(_ relation: Relation, configuration: CaptureConfiguration) -> Bool {
         if relation.replicaIdentity == .full { return true }
-        let qualifiedName = "\(relation.namespace).\(relation.name)"
+        let qualifiedName = Self.qualifiedName(of: relation)
         return configuration.identities.value(bytesOf: qualifiedName) == nil
             && configuration.optionalIdentities.value(bytesOf: qualifiedName) == nil
             && !relation.columns.map(\.name).contains(bytesOf: "id")

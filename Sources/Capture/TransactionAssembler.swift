@@ -218,13 +218,24 @@ public struct TransactionAssembler: ~Copyable {
         return plan
     }
 
+    @inline(__always)
+    private mutating func operation(_ operation: RowOperation, of plan: RelationPlan) -> RelationPlan.Operation {
+        if let known = plan.operations[operation.rawValue] { return known }
+        let new = RelationPlan.Operation(
+            operation, of: plan, configuration: configuration, template: template, exclusions: exclusions,
+            identity: identity, kindIndex: kindIndex(entity: plan.entity, operation: operation.name))
+        plan.operations[operation.rawValue] = new
+        return new
+    }
+
     private mutating func row(
         _ operation: RowOperation, _ id: RelationID, _ oldTuple: OldTuple, _ decoder: borrowing PGOutputDecoder,
         _ bytes: RawSpan, _ sink: inout some EventSink & ~Copyable
     ) throws(CaptureError) {
         let plan = try plan(for: id)
         guard let position = try nextPosition() else { return }
-        guard !plan.operations[operation.rawValue].isExcluded else { return }
+        let operationPlan = self.operation(operation, of: plan)
+        guard !operationPlan.isExcluded else { return }
         guard !plan.isRefused else { throw .relationRefused(id, commitLSN: position.commitLSN) }
         let newCount = decoder.newColumns.count
         let oldCount = decoder.oldColumns.count
@@ -245,7 +256,7 @@ public struct TransactionAssembler: ~Copyable {
                     let row = RowView(
                         current: operation == .delete ? .old : .new, message: message, new: new, old: old,
                         oldTuple: oldTuple)
-                    return open(operation, of: plan, ordinal: position.ordinal, row: row)
+                    return open(operationPlan, of: plan, ordinal: position.ordinal, row: row)
                 }
             }
         }
@@ -254,7 +265,7 @@ public struct TransactionAssembler: ~Copyable {
 
     /// Encodes by the policy for poison; the failure if even that is not possible.
     private mutating func open(
-        _ operation: RowOperation, of plan: RelationPlan, ordinal: UInt64, row: RowView
+        _ operation: RelationPlan.Operation, of plan: RelationPlan, ordinal: UInt64, row: RowView
     ) -> EncodingFailure? {
         var failure = attempt { (encoder) throws(EncodingFailure) in
             try encoder.openRow(operation, of: plan, ordinal: ordinal, row: row)
@@ -315,11 +326,12 @@ public struct TransactionAssembler: ~Copyable {
         for index in 0..<truncate.relationCount {
             let plan = try plan(for: truncate.relationID(at: index, in: bytes))
             guard let position = try nextPosition() else { continue }
-            guard !plan.operations[RowOperation.truncate.rawValue].isExcluded else { continue }
+            let operation = operation(.truncate, of: plan)
+            guard !operation.isExcluded else { continue }
             encoder.close(isLast: false, into: &sink)
             let failure = attempt { (encoder) throws(EncodingFailure) in
                 try encoder.openTruncate(
-                    of: plan, ordinal: position.ordinal, cascade: truncate.cascade,
+                    operation, of: plan, ordinal: position.ordinal, cascade: truncate.cascade,
                     restartIdentity: truncate.restartIdentity)
             }
             if let failure { throw error(failure, at: position, relation: plan.qualifiedName) }
@@ -330,10 +342,9 @@ public struct TransactionAssembler: ~Copyable {
 
     private mutating func replacePlan(for relation: Relation) {
         let plan = RelationPlan(
-            relation, configuration: configuration, template: template, exclusions: exclusions, identity: identity,
-            types: types, facts: tableFacts.removeValue(forKey: relation.id) ?? TableFacts(),
-            isRefused: refusedRelations.remove(relation.id) != nil,
-            kindIndex: { kindIndex(entity: $0, operation: $1) })
+            relation, configuration: configuration, database: identity.databaseName, types: types,
+            facts: tableFacts.removeValue(forKey: relation.id) ?? TableFacts(),
+            isRefused: refusedRelations.remove(relation.id) != nil)
         plans[relation.id] = plan
         lastPlan = plan
     }

@@ -149,13 +149,28 @@ import WireMessages
         #expect(Set(rig.assembler.eventKinds).count == rig.assembler.eventKinds.count)
     }
 
+    @Test func countsOnlyKindsOfWhichThereWereEvents() throws {
+        var rig = try Rig()
+        try rig.receive(WireMessage.begin(100))
+        try rig.receive(WireMessage.relation(1, name: "tb_order", columns: [.init(name: "id")]))
+        #expect(rig.assembler.eventKinds.isEmpty)
+        for _ in 0..<2 { try rig.receive(WireMessage.insert(into: 1, [.text("1")])) }
+        #expect(rig.assembler.eventKinds == [EventKind(entity: "Order", operation: "INSERT")])
+        try rig.receive(WireMessage.delete(from: 1, key: [.text("1")]))
+        #expect(rig.assembler.eventKinds.map(\.operation) == ["INSERT", "DELETE"])
+    }
+
     @Test func boundsKindsOfEvents() throws {
         var rig = try Rig()
-        for index in 0..<(TransactionAssembler.entityLimit + 50) {
-            try rig.receive(WireMessage.relation(UInt32(index), name: "t\(index)", columns: [.init(name: "id")]))
+        try rig.receive(WireMessage.begin(100))
+        for index in 0..<UInt32(TransactionAssembler.entityLimit + 50) {
+            try rig.receive(WireMessage.relation(index, name: "t\(index)", columns: [.init(name: "id")]))
+            try rig.receive(WireMessage.insert(into: index, [.text("1")]))
+            try rig.receive(WireMessage.update(in: index, new: [.text("1")]))
+            try rig.receive(WireMessage.delete(from: index, key: [.text("1")]))
+            try rig.receive(WireMessage.truncate([index]))
         }
         #expect(rig.assembler.eventKinds.count == 4 * (TransactionAssembler.entityLimit + 1))
-        try rig.receive(WireMessage.begin(100))
         for index in 0..<(TransactionAssembler.eventKindLimit + 50) {
             try rig.receive(
                 WireMessage.message(Array(#"{"entity_type":"T1","operation":"O\#(index)","entity_id":1}"#.utf8)))
