@@ -1,5 +1,6 @@
 import Capture
 import CoreMetrics
+import Glibc
 import JetStreamPublishing
 import Logging
 import PGOutput
@@ -54,7 +55,7 @@ final class Session {
     private var catalogueError: PostgresError?
     private var hasAsked = false
     private var unknownTypeValueCount: UInt64 = 0
-    private var pace = ReadingPace()
+    private var pace = ReadingPace(at: .now)
 
     init(
         _ configuration: StreamerConfiguration, replication: consuming ReplicationConnection,
@@ -106,15 +107,12 @@ final class Session {
             return position
         }
         if let skipTo { assembler.raiseWatermark(to: skipTo) }
-        if isReading, hasRoom {
-            try receive()
-            pace.read(frameCount: frameCount)
-        }
+        if isReading, hasRoom { try receive() }
         try confirm()
         observations.retainedByteCount.store(window.byteCount, ordering: .relaxed)
         let now = Instant.now
         if now.duration(since: lastInspectionAt) >= Self.inspectionInterval { inspect() }
-        if observations.hasAnswered(at: now) { CodePages.giveBack() }
+        if observations.hasAnswered(at: now) { FilePages.giveBack() }
         guard isReading, !hasRoom else {
             standstill = nil
             return
@@ -164,6 +162,7 @@ final class Session {
 
     // MARK: - Reading
 
+    /// Reads what has arrived, and leaves the socket alone for as long as the pace says.
     private func receive() throws(StreamerError) {
         frameCount = 0
         let outcome: ReceiveOutcome
@@ -186,6 +185,7 @@ final class Session {
         }
         delivery.wake()
         if frameCount > 0 { hasHeard = true }
+        let rest = pace.rest(afterFrames: frameCount, transactions: Int(transactionCount), at: .now)
         observations.receivedLSN.store(schedule.receivedLSN.rawValue, ordering: .relaxed)
         if transactionCount > 0 {
             observations.transactionCount.add(transactionCount, ordering: .relaxed)
@@ -202,6 +202,7 @@ final class Session {
         case .stopped: isMoreBuffered = true
         case .ended: throw .serverShuttingDown
         }
+        if rest > .zero { usleep(UInt32(rest / .microseconds(1))) }
     }
 
     private func decoded(upTo walEnd: LSN) throws(StreamerError) {
@@ -355,10 +356,10 @@ final class Session {
     private func inspect() {
         lastInspectionAt = .now
         // Before, so that what it needs does not come on top of what has gathered since the last; the first time, all of the start's.
-        CodePages.giveBack()
+        FilePages.giveBack()
         defer {
             hasHeard = false
-            CodePages.giveBack()
+            FilePages.giveBack()
         }
         do throws(PostgresError) {
             if isSQLLost { try reconnectSQL() }

@@ -28,7 +28,7 @@ struct RunCommand: AsyncParsableCommand {
     func run() async throws {
         let effective = try options.load()
         let values = effective.values
-        CodePages.giveBack()
+        FilePages.giveBack()
         let logger = StderrLogHandler.makeLogger(values.log)
         logger.notice(
             "starting", metadata: ["version": "\(Slotstream.version)", "configuration": "\(effective.file ?? "defaults")"])
