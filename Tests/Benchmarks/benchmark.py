@@ -61,7 +61,7 @@ class Run:
 
     def growth(self, pair: Pair) -> None:
         """How the streamer's costs grow, as a table."""
-        measured = [self._measure(case.scaled(self.options.scale), pair, ["streamer"]) for case in GROWTH]
+        measured = [self._measure(case.scaled(self.options.scale), pair, ["streamer", "drain"]) for case in GROWTH]
         results = self.results["growth"] = [result for result in measured if result]
         print(_growth_table(results, pair), flush=True)
 
@@ -152,9 +152,10 @@ def _backlog_table(results: list[dict]) -> str:
 
 
 def _growth_table(results: list[dict], pair: Pair) -> str:
-    rows = [["", "changes", "streamer", "µs", "peak MB"]]
-    rows += [[result["case"], f"{result['changes']:,}", f"{result['per_second']['streamer']:,}", f"{result['cpu_us']:.1f}",
-              _megabytes(result["peak_memory"])] for result in results]
+    rows = [["", "changes", "streamer", "drain", "streamer µs", "peak MB"]]
+    rows += [[result["case"], f"{result['changes']:,}", f"{result['per_second']['streamer']:,}",
+              f"{result['per_second']['drain']:,}", f"{result['cpu_us']:.1f}", _megabytes(result["peak_memory"])]
+             for result in results]
     return "\n".join([f"How cost grows, {pair}: one transaction; changes a second, µs of the streamer's CPU a change",
                       "", _aligned(rows, left=1), ""])
 
