@@ -48,12 +48,12 @@ final class RelationPlan {
         /// What follows the id in a CloudEvent's envelope: `","source":…,"type":…`.
         let envelope: [UInt8]
         let isExcluded: Bool
-        /// Index into `TransactionAssembler.eventKinds`.
+        /// Index into `TransactionAssembler.eventKinds`; of no meaning where `isExcluded`.
         let kindIndex: Int32
 
         init(
             _ operation: RowOperation, of plan: RelationPlan, configuration: CaptureConfiguration,
-            template: SubjectTemplate, exclusions: [ExclusionPattern], identity: SourceIdentity, kindIndex: Int32
+            template: SubjectTemplate, exclusions: [ExclusionPattern], identity: SourceIdentity, kindIndex: () -> Int32
         ) {
             rowOperation = operation
             subject = SubjectPlan(
@@ -70,7 +70,7 @@ final class RelationPlan {
             isExcluded = exclusions.contains {
                 $0.matches(qualifiedName: plan.qualifiedName, operation: operation.name)
             }
-            self.kindIndex = kindIndex
+            self.kindIndex = isExcluded ? 0 : kindIndex()
         }
     }
 

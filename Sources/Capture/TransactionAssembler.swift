@@ -223,7 +223,7 @@ public struct TransactionAssembler: ~Copyable {
         if let known = plan.operations[operation.rawValue] { return known }
         let new = RelationPlan.Operation(
             operation, of: plan, configuration: configuration, template: template, exclusions: exclusions,
-            identity: identity, kindIndex: kindIndex(entity: plan.entity, operation: operation.name))
+            identity: identity, kindIndex: { kindIndex(entity: plan.entity, operation: operation.name) })
         plan.operations[operation.rawValue] = new
         return new
     }

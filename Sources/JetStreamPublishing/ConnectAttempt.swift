@@ -12,6 +12,9 @@ final class ConnectAttempt: Sendable {
         case finished(Result<UInt, JetStreamError>)
     }
 
+    /// libnats before 3.8.0 leaves out a signature whose first byte is 0 (nats.c #705): of 256 connects with an nkey one is refused, whoever we are. The next signs another nonce.
+    private static let signedConnectCount = 3
+
     private let state = Mutex(State.running)
     private let isFinished = Latch()
 
@@ -22,7 +25,7 @@ final class ConnectAttempt: Sendable {
     ) throws(JetStreamError) -> OpaquePointer {
         let attempt = ConnectAttempt()
         let limit = options.connectTimeout * (2 * options.urls.count) + options.wedgedAfter
-        attempt.start(setup, connectionState)
+        attempt.start(setup, connectionState, connectCount: options.credentials.areSigned ? signedConnectCount : 1)
         _ = attempt.isFinished.wait(limit)
         let result = attempt.state.withLock { state -> Result<UInt, JetStreamError>? in
             if case .finished(let result) = state { return result }
@@ -43,12 +46,16 @@ final class ConnectAttempt: Sendable {
         }
     }
 
-    private func start(_ setup: consuming OptionsHandle, _ connectionState: ConnectionState) {
+    /// - Parameter connectCount: So often, before a refusal is believed.
+    private func start(_ setup: consuming OptionsHandle, _ connectionState: ConnectionState, connectCount: Int) {
         let queue = DispatchQueue(label: "slotstream.nats.connect")
         let box = OptionsBox(setup)
         queue.async {
             var connection: OpaquePointer?
-            let status = withExtendedLifetime(connectionState) { natsConnection_Connect(&connection, box.options.pointer) }
+            var status = NATS_CONNECTION_AUTH_FAILED
+            for _ in 0..<connectCount where status == NATS_CONNECTION_AUTH_FAILED {
+                status = withExtendedLifetime(connectionState) { natsConnection_Connect(&connection, box.options.pointer) }
+            }
             if status == NATS_OK, let connection {
                 self.finish(.success(UInt(bitPattern: connection)))
             } else {

@@ -15,6 +15,14 @@ public struct JetStreamConnectionOptions: Sendable {
         case user(String, passwordFile: String)
         /// A file whose contents less one trailing newline are the token, read again at every connect.
         case tokenFile(String)
+
+        /// Whether a seed signs what the server asks.
+        var areSigned: Bool {
+            switch self {
+            case .credentialsFile, .nkeySeedFile: true
+            case .none, .user, .tokenFile: false
+            }
+        }
     }
 
     /// PEM files for TLS. An empty value means: the system's authorities, no certificate of our own.

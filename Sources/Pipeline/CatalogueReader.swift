@@ -128,7 +128,7 @@ enum CatalogueReader {
     ) throws(PostgresError) -> CastAnswer {
         guard let name = try castableName(of: typeOID, over: connection) else { return .unknown }
         do throws(PostgresError) {
-            let rows = try connection.query("SELECT $1::\(name)::pg_catalog.json::text", [text], timeout: timeout)
+            let rows = try connection.query("SELECT $1::\(name)::pg_catalog.json::pg_catalog.text", [text], timeout: timeout)
             // to_json takes no NULL from a cast either.
             return rows.first?.first.flatMap { $0 }.map { .json($0) } ?? .refused
         } catch {

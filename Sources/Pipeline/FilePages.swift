@@ -30,20 +30,26 @@ public enum FilePages {
     }
 
     /// The addresses of the mappings that are parts of files, cannot be written to and never were: of what the dynamic linker filled in before it took the right to write away, `Anonymous` or `Swap` tells.
-    /// - Parameter text: As in `/proc/self/smaps`. A mapping whose description is cut off is left out.
+    ///
+    /// They are libraries: what is mapped for a while only could be something else's address later, and nobody does that here.
+    /// - Parameter text: As in `/proc/self/smaps`. A mapping whose description is cut off is left out, and one of which nothing is resident: an emulator says so of all, and knows nothing.
     static func fileRanges(_ text: [UInt8]) -> [Range<UInt>] {
         var ranges: [Range<UInt>] = []
         var candidate: Range<UInt>?
+        var isResident = false
         var isUnwritten = false
         for line in text.split(separator: UInt8(ascii: "\n")) {
             // All lines but a mapping's first begin with a capital.
             if let first = line.first, !(UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(first) {
                 candidate = fileRange(line)
+                isResident = false
                 isUnwritten = false
+            } else if line.starts(with: "Rss:".utf8) {
+                isResident = !isZero(line)
             } else if line.starts(with: "Anonymous:".utf8) {
                 isUnwritten = isZero(line)
             } else if line.starts(with: "Swap:".utf8) {
-                if isUnwritten, isZero(line), let candidate { ranges.append(candidate) }
+                if isResident, isUnwritten, isZero(line), let candidate { ranges.append(candidate) }
             }
         }
         return ranges

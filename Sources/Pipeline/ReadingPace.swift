@@ -42,6 +42,6 @@ struct ReadingPace {
         let end = gulpBeganAt + Self.gulp
         gulpBeganAt = end
         frameCount = 0
-        return end.duration(since: now)
+        return min(end.duration(since: now), Self.gulp)
     }
 }

@@ -160,6 +160,17 @@ import WireMessages
         #expect(rig.assembler.eventKinds.map(\.operation) == ["INSERT", "DELETE"])
     }
 
+    @Test func anExcludedOperationIsNoKindOfEvent() throws {
+        var rig = try Rig(Self.configuration("public.tb_order:UPDATE", "public.tb_noise"))
+        try rig.receive(WireMessage.begin(100))
+        for (id, name) in [(1, "tb_order"), (2, "tb_noise")] as [(UInt32, String)] {
+            try rig.receive(WireMessage.relation(id, name: name, columns: [.init(name: "id")]))
+            try rig.receive(WireMessage.update(in: id, new: [.text("1")]))
+            try rig.receive(WireMessage.insert(into: id, [.text("1")]))
+        }
+        #expect(rig.assembler.eventKinds == [EventKind(entity: "Order", operation: "INSERT")])
+    }
+
     @Test func boundsKindsOfEvents() throws {
         var rig = try Rig()
         try rig.receive(WireMessage.begin(100))

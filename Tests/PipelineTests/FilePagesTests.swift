@@ -33,11 +33,11 @@ import Testing
     }
 
     /// A mapping as the kernel describes it, in the lines that matter.
-    private static func mapping(_ head: String, anonymous: Int = 0, swap: Int = 0) -> String {
+    private static func mapping(_ head: String, resident: Int = 32, anonymous: Int = 0, swap: Int = 0) -> String {
         """
         \(head)
         Size:                 32 kB
-        Rss:                  32 kB
+        Rss:                  \(resident) kB
         Anonymous:        \(anonymous) kB
         AnonHugePages:         0 kB
         Swap:             \(swap) kB
@@ -56,6 +56,8 @@ import Testing
             Self.mapping("4000-5000 r--p 00003000 fe:00 7 /usr/lib/libone.so", swap: 4),
             // Code with a debugger's breakpoint in it.
             Self.mapping("5000-6000 r-xp 00004000 fe:00 7 /usr/lib/libone.so", anonymous: 4),
+            // As an emulator describes whatever there is.
+            Self.mapping("5800-6000 r--p 00004800 fe:00 7 /usr/lib/libone.so", resident: 0),
             Self.mapping("6000-7000 rw-p 00005000 fe:00 7 /usr/lib/libone.so"),
             Self.mapping("7000-8000 r--s 00000000 fe:00 8 /var/lib/shared"),
             Self.mapping("8000-9000 r--p 00000000 00:00 0 "),
