@@ -86,6 +86,8 @@ class NatsServer:
 
 # How long a new cluster may take to find a place for three replicas.
 _PLACES_SECONDS = 20
+# After so long a replica that has not caught up does not even try (seen on 2.10.26): its server is restarted, as its operator would.
+_STUCK_SECONDS = 40
 
 
 class Nats:
@@ -200,11 +202,24 @@ class Nats:
         for proxy in self._routes:
             proxy.mend()
         joined = time.monotonic()
-        wait_until(lambda: asyncio.run(self._agree(stream, joined)), 120, f"all follow one leader of {stream}", 0.2)
+        restart_at = joined + _STUCK_SECONDS
+
+        def agree() -> bool:
+            nonlocal restart_at
+            agreed, behind = asyncio.run(self._agree(stream, joined))
+            if behind and time.monotonic() > restart_at:
+                restart_at += _STUCK_SECONDS
+                for server in behind:
+                    server.kill()
+                self.start()
+            return agreed
+
+        wait_until(agree, 120, f"all follow one leader of {stream}", 0.2)
         for proxy in self._askers:
             proxy.mend()
 
-    async def _agree(self, stream: str, joined: float) -> bool:
+    async def _agree(self, stream: str, joined: float) -> tuple[bool, list[NatsServer]]:
+        """Whether they do, and whose replica the leader calls behind."""
         held = 0
         for server in self.servers:
             # Answered by the server that is asked: each has a replica.
@@ -215,10 +230,12 @@ class Nats:
             since = time.monotonic() - joined
             info = json.loads((await _ask(server, f"$JS.API.STREAM.INFO.{stream}")).data)
             leaders.add(info["cluster"]["leader"])
-            heard = all(each["current"] and each["active"] < since * 1e9 for each in info["cluster"]["replicas"])
+            replicas = info["cluster"]["replicas"]
+            heard = all(each["current"] and each["active"] < since * 1e9 for each in replicas)
             if not heard or info["state"]["last_seq"] < held:
-                return False
-        return len(leaders) == 1
+                behind = {each["name"] for each in replicas if not each["current"]}
+                return False, [server for server in self.servers if server.folder.name in behind]
+        return len(leaders) == 1, []
 
     def kill(self) -> None:
         """kill -9 of every server."""
