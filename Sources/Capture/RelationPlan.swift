@@ -106,7 +106,7 @@ final class RelationPlan {
         areOldNullsUnknown = relation.replicaIdentity == .full && facts.hasPartitionWithoutFullIdentity
         schema = relation.namespace
         table = relation.name
-        let qualifiedName = Self.qualifiedName(of: relation)
+        let qualifiedName = relation.qualifiedName
         entity =
             configuration.entities.value(bytesOf: qualifiedName)
             ?? EntityNaming.entity(forTable: relation.name, prefixes: configuration.tablePrefixes)
@@ -195,12 +195,10 @@ final class RelationPlan {
         return relation.replicaIdentity == .index ? flags(of: facts.identityIndex) : []
     }
 
-    private static func qualifiedName(of relation: Relation) -> String { "\(relation.namespace).\(relation.name)" }
-
     /// Whether the catalogue has to be asked for `TableFacts`: to choose the columns of `entity_id`, or to tell what an old row's nulls mean.
     static func needsFacts(_ relation: Relation, configuration: CaptureConfiguration) -> Bool {
         if relation.replicaIdentity == .full { return true }
-        let qualifiedName = Self.qualifiedName(of: relation)
+        let qualifiedName = relation.qualifiedName
         return configuration.identities.value(bytesOf: qualifiedName) == nil
             && configuration.optionalIdentities.value(bytesOf: qualifiedName) == nil
             && !relation.columns.map(\.name).contains(bytesOf: "id")

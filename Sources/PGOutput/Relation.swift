@@ -23,6 +23,9 @@ public struct Relation: Hashable, Sendable {
     /// In the order of the tuples' columns; fewer than the table has where the publication lists columns.
     public var columns: [RelationColumn]
 
+    /// `schema.table`, as rules and errors name it. Not unique: one of the two may have a dot inside.
+    public var qualifiedName: String { "\(namespace).\(name)" }
+
     init(_ message: RawSpan, inStream: Bool, _ offset: inout Int) throws(PGOutputError) {
         streamedXID = try message.streamedXID(inStream: inStream, &offset)
         id = RelationID(try message.integer(UInt32.self, &offset))

@@ -109,7 +109,7 @@ struct ColumnRules {
     /// - Throws: what the connection throws.
     func refusal(of relation: Relation, sql: borrowing SQLConnection) throws(StreamerError) -> StreamerError? {
         guard !tables.isEmpty else { return nil }
-        let name = "\(relation.namespace).\(relation.name)"
+        let name = relation.qualifiedName
         let rule = tables[Array(name.utf8)]?.rule
         let described = Set(relation.columns.map { Array($0.name.utf8) })
         var absent = rule?.columns.filter { !$0.mayBeAbsent && !described.contains(Array($0.name.utf8)) } ?? []

@@ -62,7 +62,7 @@ public struct MessageListing: ~Copyable {
         case .relation(let relation):
             relations[relation.id] = relation
             let columns = relation.columns.map { ($0.isKey ? "*" : "") + $0.name }.joined(separator: ", ")
-            return "RELATION \(relation.id) \(relation.namespace).\(relation.name) (\(columns)) identity \(relation.replicaIdentity)"
+            return "RELATION \(relation.id) \(relation.qualifiedName) (\(columns)) identity \(relation.replicaIdentity)"
         case .type(let type): return "TYPE \(type.oid) \(type.namespace).\(type.name)"
         case .insert(let insert): return "INSERT \(name(insert.relationID)) \(row(decoder.newColumns, insert.relationID, bytes))"
         case .update(let update):
@@ -88,7 +88,7 @@ public struct MessageListing: ~Copyable {
     }
 
     private func name(_ id: RelationID) -> String {
-        relations[id].map { "\($0.namespace).\($0.name)" } ?? "relation \(id)"
+        relations[id]?.qualifiedName ?? "relation \(id)"
     }
 
     /// An old key has every column, but the others than the key's are sent as null and mean nothing.
