@@ -24,8 +24,9 @@ final class ConnectAttempt: Sendable {
         _ setup: consuming OptionsHandle, _ connectionState: ConnectionState, _ options: JetStreamConnectionOptions
     ) throws(JetStreamError) -> OpaquePointer {
         let attempt = ConnectAttempt()
-        let limit = options.connectTimeout * (2 * options.urls.count) + options.wedgedAfter
-        attempt.start(setup, connectionState, connectCount: options.credentials.areSigned ? signedConnectCount : 1)
+        let connectCount = options.credentials.areSigned ? signedConnectCount : 1
+        let limit = options.connectTimeout * (2 * options.urls.count * connectCount) + options.wedgedAfter
+        attempt.start(setup, connectionState, connectCount: connectCount)
         _ = attempt.isFinished.wait(limit)
         let result = attempt.state.withLock { state -> Result<UInt, JetStreamError>? in
             if case .finished(let result) = state { return result }
