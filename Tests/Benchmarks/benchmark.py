@@ -207,7 +207,7 @@ examples: deploy/benchmark --json results.json --svg backlog.svg
     parser.add_argument("--latency-seconds", type=_number(int), default=latency.SECONDS, metavar="N",
                         help=f"of each rate (default: {latency.SECONDS})")
     parser.add_argument("--growth", action="store_true", help="how cost grows with the backlog, with tables, with columns")
-    parser.add_argument("--memory", action="store_true", help="peak memory after 2 and 20 million events, and with nats-server paused")
+    parser.add_argument("--memory", action="store_true", help="peak memory after 2 and 20 million events, and with nats-server paused twice")
     parser.add_argument("--json", type=Path, metavar="FILE", help="all figures of all rounds")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="a chart of the cases")
     options = parser.parse_args()
