@@ -79,8 +79,7 @@ def measure(pair: Pair, scale: float, tell: Callable[[str], None]) -> list[dict]
         for events in (first, last):
             _wait_stored(deployment, events, filled)
             note(f"{events:,} events", events)
-        # The first pause fills the retained window to its limit; what the second adds is what a pause costs beyond that.
-        events = last
+        # The first pause may fill the retained window to its limit for the first time; what the second adds is a pause's own.
         for which in ("", " again"):
             events += paused
             deployment.nats.pause()
