@@ -170,6 +170,14 @@ class Tenant:
         """The process of PostgreSQL that holds the slot; None if nobody does."""
         return self.value("SELECT active_pid FROM pg_replication_slots WHERE slot_name = %s", (self.name,))
 
+    def wait_slot_waits(self) -> None:
+        """Until PostgreSQL, which is making the slot, waits for a transaction that runs.
+
+        From here on it does not look whether its client is there; before, it gives the slot up with it."""
+        waits = ("SELECT wait_event_type = 'Lock' FROM pg_replication_slots JOIN pg_stat_activity ON pid = active_pid "
+                 "WHERE slot_name = %s")
+        wait_until(lambda: self.value(waits, (self.name,)), 20, "the slot waits for a transaction")
+
     def wait_free(self, seconds: float = 30) -> None:
         """Until nobody holds the slot."""
         wait_until(lambda: self.holder() is None, seconds, "the slot is free")
