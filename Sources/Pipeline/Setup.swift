@@ -36,9 +36,11 @@ public enum Setup {
 
     /// Connects to both servers and sets up.
     ///
-    /// - Parameter onDoubt: Told what is to be read again before it is believed.
+    /// - Parameters:
+    ///   - onDoubt: Told what is to be read again before it is believed.
+    ///   - onSlotWait: Told once when PostgreSQL has not made the slot after a second: it waits for the transactions that run.
     public static func run(
-        _ configuration: StreamerConfiguration, options: Options, onDoubt: (String) -> Void
+        _ configuration: StreamerConfiguration, options: Options, onDoubt: (String) -> Void, onSlotWait: () -> Void
     ) throws(StreamerError) -> Outcome {
         let notices = Mutex<[String]>([])
         let servers = try ServerConnections(configuration) { notice in
@@ -46,7 +48,7 @@ public enum Setup {
         }
         var outcome = try perform(
             configuration, options: options, replication: servers.replication, sql: servers.sql, nats: servers.nats,
-            onDoubt: onDoubt)
+            onDoubt: onDoubt, onSlotWait: onSlotWait)
         outcome.notes += notices.withLock { $0 }
         return outcome
     }
@@ -71,9 +73,11 @@ public enum Setup {
     /// - Parameters:
     ///   - isWanted: Asked once a second while the server makes the slot, and before the stream is read again; false gives it up.
     ///   - onDoubt: Told what is to be read again before it is believed.
+    ///   - onSlotWait: Told once when the server has not made the slot after a second.
     static func perform(
         _ configuration: StreamerConfiguration, options: Options, replication: borrowing ReplicationConnection,
-        sql: borrowing SQLConnection, nats: JetStreamConnection, isWanted: () -> Bool = { true }, onDoubt: (String) -> Void
+        sql: borrowing SQLConnection, nats: JetStreamConnection, isWanted: () -> Bool = { true }, onDoubt: (String) -> Void,
+        onSlotWait: () -> Void
     ) throws(StreamerError) -> Outcome {
         try requireAccount(nats)
         let (facts, revision, assessed) = try ServerFacts.assess(
@@ -98,7 +102,7 @@ public enum Setup {
         if isSlotToBeMade {
             let slot = try setUpSlot(
                 configuration, options, facts: facts, revision: revision, replication: replication, sql: sql, nats: nats,
-                isWanted: isWanted)
+                isWanted: isWanted, onSlotWait: onSlotWait)
             outcome = outcome + slot
         }
         return outcome + (try setUpConsumer(configuration, options, nats: nats))
@@ -151,7 +155,7 @@ public enum Setup {
     private static func setUpSlot(
         _ configuration: StreamerConfiguration, _ options: Options, facts: Recovery.Facts, revision: UInt64,
         replication: borrowing ReplicationConnection, sql: borrowing SQLConnection, nats: JetStreamConnection,
-        isWanted: () -> Bool
+        isWanted: () -> Bool, onSlotWait: () -> Void
     ) throws(StreamerError) -> Outcome {
         let name = configuration.source.slot
         let isAdopting = facts.slot != nil && facts.record == nil
@@ -182,9 +186,15 @@ public enum Setup {
             start = try position(ofExisting: slot, facts)
             if !isAdopting { outcome.created[0] = "slot \(name), which an interrupted setup had made" }
         } else {
+            var isWaitTold = false
             do throws(PostgresError) {
                 start = try replication.createLogicalSlot(
-                    name, failover: configuration.source.failover, timeout: slotTimeout, isWanted: isWanted
+                    name, failover: configuration.source.failover, timeout: slotTimeout,
+                    isWanted: {
+                        if !isWaitTold { onSlotWait() }
+                        isWaitTold = true
+                        return isWanted()
+                    }
                 ).consistentPoint
             } catch {
                 throw .postgres(error)

@@ -320,7 +320,10 @@ public final class Streamer: Sendable {
                         self.observations.turned(.source)
                         return !self.control.isRequested
                     },
-                    onDoubt: { logger.warning("reading the stream again before this is believed", metadata: ["what": "\($0)"]) })
+                    onDoubt: { logger.warning("reading the stream again before this is believed", metadata: ["what": "\($0)"]) },
+                    onSlotWait: {
+                        logger.notice("PostgreSQL makes the slot when the transactions that run now have ended: waiting for them")
+                    })
                 for object in outcome.created { logger.notice("created", metadata: ["object": "\(object)"]) }
                 for note in outcome.notes { logger.notice("setup", metadata: ["note": "\(note)"]) }
             case .refuse(let reason, let what, let remedy, _): throw .stop(reason, what: what, remedy: remedy)

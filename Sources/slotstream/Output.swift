@@ -10,6 +10,16 @@ enum Output {
     /// Says why a command takes its time.
     static func doubt(_ what: String) { error("reading the stream again before this is believed: \(what)\n") }
 
+    /// Says that PostgreSQL is making a slot.
+    static func slotWait() {
+        error(
+            """
+            PostgreSQL makes the slot when the transactions that run now have ended: waiting for them
+            (SELECT pid, xact_start, query FROM pg_stat_activity WHERE xact_start IS NOT NULL ORDER BY 2)
+
+            """)
+    }
+
     private static func write(_ text: String, to descriptor: Int32) {
         var text = text
         text.withUTF8 { bytes in

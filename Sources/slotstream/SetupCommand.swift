@@ -33,7 +33,8 @@ struct SetupCommand: AsyncParsableCommand {
             return
         }
         let outcome = try Setup.run(
-            configuration, options: Setup.Options(adoptsSlot: adoptsSlot, isDryRun: isDryRun), onDoubt: Output.doubt)
+            configuration, options: Setup.Options(adoptsSlot: adoptsSlot, isDryRun: isDryRun), onDoubt: Output.doubt,
+            onSlotWait: Output.slotWait)
         outcome.show(isDryRun: isDryRun)
     }
 }

@@ -43,7 +43,9 @@ struct SlotCommand: AsyncParsableCommand {
         @OptionGroup var options: ConfigurationOptions
 
         func run() async throws {
-            try Setup.run(try options.load().values.streamer, options: Setup.Options(), onDoubt: Output.doubt).show()
+            try Setup.run(
+                try options.load().values.streamer, options: Setup.Options(), onDoubt: Output.doubt, onSlotWait: Output.slotWait
+            ).show()
         }
     }
 

@@ -12,6 +12,9 @@ from servers.tools import wait_until
 from tenants import refused, stopped, tenant_maker, tenants  # noqa: F401
 
 
+_WAITS = "PostgreSQL makes the slot when the transactions that run now have ended"
+
+
 def _objects(tenant) -> tuple:
     """All that there is on both servers."""
     with tenant.connect() as connection:
@@ -173,9 +176,12 @@ def test_a_setup_that_still_waits_in_the_server_is_waited_for(pair, tenants):
     with tenant.connect() as connection:
         connection.execute("BEGIN")
         connection.execute("INSERT INTO tb_item VALUES (1)")
-        process = subprocess.Popen([str(tenant.streamer.binary), "setup", "--config", str(tenant.streamer.config)],
-                                   env=tenant.streamer.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        said = tenant.streamer.folder / "setup.err"
+        with said.open("wb") as errors:
+            process = subprocess.Popen([str(tenant.streamer.binary), "setup", "--config", str(tenant.streamer.config)],
+                                       env=tenant.streamer.environment, stdout=subprocess.DEVNULL, stderr=errors)
         tenant.wait_slot_waits()
+        wait_until(lambda: _WAITS in said.read_text(), 20, "it says what it waits for")
         process.kill()
         process.wait()
         refused(tenant.streamer, 75, "slot_active", "setup")
@@ -197,6 +203,7 @@ def test_a_first_start_that_waits_for_a_transaction_is_live_and_stops_when_it_is
         connection.execute("INSERT INTO tb_item VALUES (1)")
         tenant.streamer.start(wait=False)
         tenant.wait_slot_waits()
+        wait_until(lambda: _WAITS in tenant.streamer.log.read_text(), 20, "it says what it waits for")
         began = time.monotonic()
         while time.monotonic() < began + 32:
             status = tenant.streamer.status()
