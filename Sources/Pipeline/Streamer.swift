@@ -76,13 +76,14 @@ public final class Streamer: Sendable {
                 break
             } catch {
                 attemptCount += 1
-                disconnected()
+                let verdict = FailurePolicy.verdict(on: error)
+                disconnected(verdict)
                 if control.isRequested {
                     if case .cancelled = error { break }
                     logger.warning("ended while stopping", metadata: ["error": "\(error)"])
                     break
                 }
-                switch FailurePolicy.verdict(on: error) {
+                switch verdict {
                 case .stop(let reason, let remedy): return stopped(reason, error, remedy)
                 case .standBy:
                     if !isStandingBy {
@@ -91,7 +92,6 @@ public final class Streamer: Sendable {
                             metadata: ["slot": "\(configuration.source.slot)", "detail": "\(error)"])
                     }
                     isStandingBy = true
-                    observations.texts.withLock { $0.role = .standby }
                     control.wait(Self.standbyInterval, observations)
                     continue
                 case .retry(let hint):
@@ -126,9 +126,10 @@ public final class Streamer: Sendable {
         return Outcome(reason: reason, message: "\(error)", status: reason.exitCode)
     }
 
-    private func disconnected() {
+    private func disconnected(_ verdict: Verdict) {
         observations.texts.withLock { texts in
-            texts.role = .active
+            // In one step: a standby, which looks at the slot again and again, is ready throughout.
+            texts.role = verdict == .standBy ? .standby : .active
             texts.isPostgresConnected = false
             texts.isNATSConnected = false
         }

@@ -163,9 +163,10 @@ class Administrator:
         message = self.api(f"STREAM.MSG.GET.KV_{BUCKET}", last_by_subj=f"$KV.{BUCKET}.{stream_name}")["message"]
         return {"body": base64.b64decode(message["data"]), "sequence": message["seq"]}
 
-    def put_record(self, stream_name: str, record: dict) -> None:
-        """Puts a record, whatever its revision was."""
-        self._request(f"$KV.{BUCKET}.{stream_name}", json.dumps(record).encode())
+    def put_record(self, stream_name: str, record: dict, after: int | None = None) -> None:
+        """Puts a record: behind that revision only (`Refused` otherwise), or whatever its revision was."""
+        headers = None if after is None else {"Nats-Expected-Last-Subject-Sequence": str(after)}
+        self._request(f"$KV.{BUCKET}.{stream_name}", json.dumps(record).encode(), headers)
 
     def delete_record(self, stream_name: str) -> None:
         """Deletes a record as a key-value client does it."""

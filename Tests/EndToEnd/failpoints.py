@@ -52,7 +52,7 @@ def _state(streamer: Streamer) -> str:
 def recover(streamer: Streamer, action: str, seconds: float = 30) -> None:
     """Afterwards it runs as a supervisor would have it; fails if it ended in another way than it was made to."""
     if action == "stop":
-        streamer.process.send_signal(signal.SIGCONT)
+        streamer.thaw()
         return
     ended = streamer.wait(80 if action == "terminate" else seconds)
     assert ended == (-signal.SIGKILL if action == "kill" else 0), f"it ended with {ended}: {streamer.last_words()}"

@@ -1,7 +1,6 @@
 """A seeded schedule of faults, and the hands that carry it out."""
 
 import random
-import signal
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -133,10 +132,10 @@ class Hurting:
 
     def _streamer_paused(self, lasts: float) -> None:
         if self.streamer.running:
-            self.streamer.process.send_signal(signal.SIGSTOP)
+            self.streamer.freeze()
             # Up to twice wal_sender_timeout: PostgreSQL drops it, and it finds out when it wakes.
             time.sleep(lasts * 1.5)
-            self.streamer.process.send_signal(signal.SIGCONT)
+            self.streamer.thaw()
 
     def _streamer_terminated(self, lasts: float) -> None:
         if self.streamer.running:
@@ -252,9 +251,9 @@ class Hurting:
 
     def _leader_paused(self, lasts: float) -> None:
         server = self.server(is_leader=True)
-        server.signal(signal.SIGSTOP)
+        server.freeze()
         time.sleep(lasts * 2)
-        server.signal(signal.SIGCONT)
+        server.thaw()
         self.deployment.nats.wait_ready()
 
     def _leader_stepped_down(self, lasts: float) -> None:

@@ -98,10 +98,17 @@ class Cluster:
             wait_until(lambda: self.standby.value(synced), 60, "the slot is synchronised", 0.2)
 
     def cut_off(self) -> None:
-        """Stops the standby: it gets nothing more. Where slots do not follow by themselves, it is handed the primary's as it
-        stands, as cluster managers do it."""
+        """Stops the standby, which has all of the primary's WAL: it gets nothing more. Where slots do not follow by themselves,
+        it is handed the primary's as it stands, as cluster managers do it; nothing is confirmed meanwhile, so that the slot is
+        not ahead of the standby."""
+        is_frozen = self.before.running
+        if is_frozen:
+            self.before.freeze()
+        self.standby.wait_replayed(self.primary.flushed())
         self.standby.stop()
         if not self._has_failover_slots:
             self.primary.run("CHECKPOINT")
             subprocess.run(["cp", "-a", self.primary.data / "pg_replslot" / SLOT, self.standby.data / "pg_replslot"],
                            check=True)
+        if is_frozen:
+            self.before.thaw()

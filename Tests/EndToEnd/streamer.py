@@ -10,7 +10,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from servers.tools import dying_with_us, free_port, slotstream_binary, unconfiguring_environment, wait_until
+from servers.tools import dying_with_us, free_port, freeze, slotstream_binary, thaw, unconfiguring_environment, wait_until
 
 # A server did not answer: "restarting is useful".
 _UNREACHABLE = 69
@@ -100,6 +100,14 @@ class Streamer:
         """Whether its process is there."""
         return self.process is not None and self.process.poll() is None
 
+    def freeze(self) -> None:
+        """SIGSTOP, and waits until it stands still."""
+        freeze(self.process)
+
+    def thaw(self) -> None:
+        """SIGCONT."""
+        thaw(self.process)
+
     def kill(self) -> None:
         """kill -9."""
         self.process.kill()
@@ -123,7 +131,7 @@ class Streamer:
         except subprocess.TimeoutExpired:
             raise AssertionError(f"the streamer still runs after {seconds:g} s: {self.last_words()}") from None
 
-    def get(self, path: str, seconds: float = 2) -> str:
+    def get(self, path: str, seconds: float = 10) -> str:
         """The body of an HTTP answer with status 200; other statuses raise."""
         with urllib.request.urlopen(f"http://{self.http}{path}", timeout=seconds) as answer:
             return answer.read().decode()
@@ -178,5 +186,5 @@ class Streamer:
     def close(self) -> None:
         """Ends it, however it stands."""
         if self.running:
-            self.process.send_signal(signal.SIGCONT)
+            self.thaw()
             self.kill()

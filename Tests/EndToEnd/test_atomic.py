@@ -1,6 +1,5 @@
 """`delivery.atomic = "auto"`: a transaction is in the stream whole or not at all, whoever looks and whatever breaks."""
 
-import signal
 import time
 
 import failpoints
@@ -84,7 +83,7 @@ def test_a_batch_that_is_given_up_in_the_middle_is_sent_again(one_pair, tenants)
         # The passing of time is the point here.
         time.sleep(_ABANDONED_SECONDS + 1)
         assert tenant.last_sequence() == 0
-        streamer.process.send_signal(signal.SIGCONT)
+        streamer.thaw()
         tenant.wait_stored(600, 60)
     assert not watcher.torn
     _events(tenant, 600)

@@ -1,7 +1,6 @@
 """`slot advance --accept-gap`: the deliberate way on over lost history, and what consumers learn of it."""
 
 import json
-import signal
 
 import pytest
 
@@ -300,12 +299,12 @@ def test_a_writer_that_comes_in_between_makes_the_acceptance_fail(pair, tenants)
     tenant = tenants(pair)
     streamed(tenant)
     tenant.streamer.start()
-    tenant.streamer.process.send_signal(signal.SIGSTOP)
+    tenant.streamer.freeze()
     tenant.terminate_holder()
     tenant.commit(4)
     tenant.run(f"SELECT pg_replication_slot_advance('{tenant.name}', pg_current_wal_flush_lsn())")
     tenant.another().command("slot", "advance", "--accept-gap")
-    tenant.streamer.process.send_signal(signal.SIGCONT)
+    tenant.streamer.thaw()
     tenant.commit(5)
     tenant.wait_stored(5)
     tenant.wait_confirmed()

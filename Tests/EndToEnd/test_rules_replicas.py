@@ -1,7 +1,6 @@
 """Streams with three replicas: leaders that die, that wake, and what is believed only when it is read again."""
 
 import json
-import signal
 import time
 
 import pytest
@@ -79,14 +78,14 @@ def test_a_woken_old_leaders_answer_is_not_believed(tenant, restarts):
     tenant.wait_confirmed()
     leader = _leader(tenant)
     others = _follower_administrator(tenant, leader)
-    leader.signal(signal.SIGSTOP)
+    leader.freeze()
     try:
         tenant.commit_each(11, 60)
         wait_until(lambda: others.state(tenant.name)["last_seq"] >= 60, 60, "a new leader stores", 0.1)
     finally:
         if restarts:
             tenant.streamer.kill()
-        leader.signal(signal.SIGCONT)
+        leader.thaw()
     if restarts:
         # It asks the woken one first.
         first = f"nats://127.0.0.1:{leader.port}"
@@ -102,9 +101,9 @@ def test_a_deleted_stream_is_believed_lost_only_after_it_was_read_again(tenant):
     tenant.streamer.start()
     tenant.commit(1)
     tenant.wait_confirmed()
+    began = time.monotonic()
     tenant.administrator.delete(tenant.name)
     tenant.commit(2)
-    began = time.monotonic()
     stopped(tenant.streamer, 73, "stream_missing", seconds=120)
     assert time.monotonic() - began >= SUSPICION_SECONDS
     began = time.monotonic()
@@ -121,8 +120,8 @@ def test_a_record_that_is_deleted_while_the_streamer_runs_is_believed_gone_only_
     tenant.streamer.start()
     tenant.commit(1)
     tenant.wait_confirmed()
-    tenant.administrator.delete_record(tenant.name)
     began = time.monotonic()
+    tenant.administrator.delete_record(tenant.name)
     tenant.commit(2)
     stopped(tenant.streamer, 73, "bucket_missing", seconds=120)
     assert time.monotonic() - began >= SUSPICION_SECONDS

@@ -1,6 +1,5 @@
 """What counts as stored, and who may write: acks, the chain, resynchronising, predecessors, foreign messages."""
 
-import signal
 import threading
 
 import pytest
@@ -18,10 +17,10 @@ def _frozen(streamer):
 
     class Frozen:
         def __enter__(self):
-            streamer.process.send_signal(signal.SIGSTOP)
+            streamer.freeze()
 
         def __exit__(self, *_):
-            streamer.process.send_signal(signal.SIGCONT)
+            streamer.thaw()
 
     return Frozen()
 
@@ -171,14 +170,14 @@ def test_a_predecessors_late_publishes_are_neither_doubled_nor_reordered(pair, t
     tenant.nats.pause()
     tenant.commit_each(2, 200)
     wait_until(lambda: (first.in_flight() or 0) >= 199, 20, "they are in flight")
-    first.process.send_signal(signal.SIGSTOP)
+    first.freeze()
     tenant.terminate_holder()
     second.start(wait=False)
     # It connects, and waits for NATS: the listener's backlog takes the connection.
     tenant.nats.resume()
     second.wait_ready()
     tenant.commit_each(201, 300)
-    first.process.send_signal(signal.SIGCONT)
+    first.thaw()
     tenant.commit_each(301, 400)
     tenant.wait_stored(400)
     tenant.wait_confirmed()
@@ -204,7 +203,7 @@ def test_a_zombie_that_does_not_know_that_its_slot_was_taken_ends_as_another_wri
         tenant.nats.pause()
         tenant.commit_each(2, 200)
         wait_until(lambda: (zombie.in_flight() or 0) >= 199, 20, "they are in flight")
-        zombie.process.send_signal(signal.SIGSTOP)
+        zombie.freeze()
         # Longer than the test: pieces wait in it, and the end behind them.
         network.slow_down(3600)
         # By wal_sender_timeout, 3 s of the session's own.
@@ -218,7 +217,7 @@ def test_a_zombie_that_does_not_know_that_its_slot_was_taken_ends_as_another_wri
         record = tenant.administrator.record(tenant.name)
         assert record["last_sequence"] == 300 and record["owner"]
 
-        zombie.process.send_signal(signal.SIGCONT)
+        zombie.thaw()
         said = stopped(zombie, 76, "other_writer")
         assert f"owner {record['owner']}) has taken over stream {tenant.name} and slot {tenant.name} at " in said, said
         assert "Stop one of the two" in remedy(zombie)
@@ -260,10 +259,10 @@ def test_late_publishes_under_load_are_skipped_exactly_up_to_where_they_end(pair
             if former:
                 former.kill()
             former = holder
-            holder.process.send_signal(signal.SIGSTOP)
+            holder.freeze()
             tenant.terminate_holder()
             successor.start()
-            holder.process.send_signal(signal.SIGCONT)
+            holder.thaw()
         before = tenant.last_sequence()
         wait_until(lambda: tenant.last_sequence() > before + 100, 30, "the last one is at work")
     finally:

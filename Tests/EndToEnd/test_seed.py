@@ -86,7 +86,7 @@ def test_the_configuration_file_as_printed_starts_a_streamer(pair, postgres, fol
             process = subprocess.Popen([slotstream_binary(), "run"], cwd=work, env=environment, stdout=out, stderr=out,
                                        stdin=subprocess.DEVNULL)
         try:
-            slot = "SELECT active FROM pg_replication_slots WHERE slot_name = 'fraiseql_events'"
+            slot = "SELECT active AND confirmed_flush_lsn IS NOT NULL FROM pg_replication_slots WHERE slot_name = 'fraiseql_events'"
 
             def holds_slot() -> bool:
                 assert process.poll() is None, log.read_text()

@@ -152,17 +152,18 @@ build_release() {
     printf '%s/slotstream\n' "$(cd "$CHECKOUT" && swift build -c release --static-swift-stdlib --show-bin-path)"
 }
 
-# free_port: a TCP port on the loopback on which nothing listens, below the range that the kernel hands out by itself.
+# free_port: a TCP port on the loopback on which nothing listens, below the range that the kernel hands out by itself,
+# and beside the one that the end-to-end tests choose from.
 free_port() {
     local port
     for _ in $(seq 200); do
-        port=$((20000 + RANDOM % 12000))
+        port=$((30000 + RANDOM % 2000))
         if ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
             printf '%s\n' "$port"
             return 0
         fi
     done
-    die "found no free port on 127.0.0.1 between 20000 and 32000"
+    die "found no free port on 127.0.0.1 between 30000 and 32000"
 }
 
 # wait_for SECONDS TEXT COMMAND...: until the command succeeds; ends with TEXT when it has not within that time.

@@ -14,7 +14,7 @@ import nats
 
 from proxy import Proxy
 
-from .tools import dying_with_us, free_port, nats_binary, wait_until
+from .tools import dying_with_us, free_port, freeze, nats_binary, thaw, wait_until
 
 
 class NatsServer:
@@ -65,6 +65,14 @@ class NatsServer:
     def signal(self, number: int) -> None:
         """Sends a signal to the server itself (what stands before its command becomes it by exec)."""
         os.kill(self._process.pid, number)
+
+    def freeze(self) -> None:
+        """SIGSTOP, and waits until it stands still: it holds its connections and answers nothing."""
+        freeze(self._process)
+
+    def thaw(self) -> None:
+        """SIGCONT."""
+        thaw(self._process)
 
     def kill(self) -> None:
         """kill -9, and waits until it is gone."""
@@ -243,14 +251,14 @@ class Nats:
             server.kill()
 
     def pause(self) -> None:
-        """SIGSTOP to every server: they hold their connections and answer nothing."""
+        """Freezes every server."""
         for server in self.servers:
-            server.signal(signal.SIGSTOP)
+            server.freeze()
 
     def resume(self) -> None:
-        """SIGCONT to every server."""
+        """Thaws every server."""
         for server in self.servers:
-            server.signal(signal.SIGCONT)
+            server.thaw()
 
     def close(self) -> None:
         """Ends what runs."""

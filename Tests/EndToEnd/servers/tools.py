@@ -6,6 +6,7 @@ Nothing here falls back on something else: a binary that is not there is a failu
 import os
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -84,14 +85,25 @@ def preloadable(name: str, source: str, folder: Path) -> Path:
     return library
 
 
+def freeze(process: subprocess.Popen) -> None:
+    """SIGSTOP, and waits until all of its threads have stopped (or it has ended): until then some of them work on."""
+    process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+
+
+def thaw(process: subprocess.Popen) -> None:
+    """SIGCONT."""
+    process.send_signal(signal.SIGCONT)
+
+
 def free_port() -> int:
-    """A port on the loopback that nothing uses, below the range from which the kernel gives ports to clients.
+    """A port on the loopback that nothing uses, below the range from which the kernel gives ports to clients, and below what `deploy/demo` chooses from.
 
     A server that is killed must find its port free when it is started again, and no other test run on this machine may choose it
     before it is started.
     """
     for _ in range(500):
-        port = random.SystemRandom().randrange(20000, 32000)
+        port = random.SystemRandom().randrange(20000, 30000)
         ours = socket.socket(socket.AF_UNIX)
         with socket.socket() as probe:
             try:
@@ -104,7 +116,7 @@ def free_port() -> int:
         if len(_chosen_ports) > _KEPT_PORTS:
             _chosen_ports.pop(0).close()
         return port
-    raise MissingTool("no free port on 127.0.0.1 between 20000 and 32000")
+    raise MissingTool("no free port on 127.0.0.1 between 20000 and 30000")
 
 
 def unconfiguring_environment() -> dict[str, str]:
