@@ -34,8 +34,6 @@ class Streamer:
         self.folder = folder
         folder.mkdir(parents=True)
         self.http = f"127.0.0.1:{free_port()}"
-        # More than one URL stands for a cluster.
-        self.is_clustered = "," in nats_url
         self.config = folder / "slotstream.toml"
         self.log = folder / "slotstream.log"
         self.prefix = prefix or []
@@ -55,14 +53,15 @@ class Streamer:
     def command(self, *arguments: str, expect: int | None = 0, seconds: float = 60) -> subprocess.CompletedProcess:
         """Runs another command of the program to its end; fails unless it exits with `expect` (None: any).
 
-        A cluster that elects a leader leaves requests without an answer: then 69 says to try again, as is done here for a minute.
+        A cluster that elects a leader leaves requests without an answer, and a machine that stands still for two seconds a
+        connect: then 69 says to try again, as is done here for a minute.
         """
-        may_be_electing = self.is_clustered and expect not in (None, _UNREACHABLE)
+        is_repeated = expect not in (None, _UNREACHABLE)
         deadline = time.monotonic() + 60
         while True:
             done = subprocess.run([*self.prefix, str(self.binary), *arguments, "--config", str(self.config)],
                                   capture_output=True, text=True, cwd=self.folder, env=self.environment, timeout=seconds)
-            if done.returncode != _UNREACHABLE or not may_be_electing or time.monotonic() > deadline:
+            if done.returncode != _UNREACHABLE or not is_repeated or time.monotonic() > deadline:
                 break
         said = f"slotstream {' '.join(arguments)} exited with {done.returncode}: {done.stderr[-3000:]}"
         assert expect is None or done.returncode == expect, said
@@ -84,6 +83,14 @@ class Streamer:
     def wait_ready(self, seconds: float = 30) -> None:
         """Until /readyz says 200; a streamer that has ended fails at once, with its last words."""
         wait_until(lambda: self._alive() and self._ready(), seconds, f"the streamer is ready: {self.log}")
+
+    def wait_streaming(self, seconds: float = 30) -> None:
+        """Until it holds the slot and is ready: whoever stands by is ready too."""
+        def streams() -> bool:
+            status = self._alive() and self.status()
+            return status["role"] == "active" and status["ready"]
+
+        wait_until(streams, seconds, f"the streamer streams: {self.log}")
 
     def _ready(self) -> bool:
         if self.prefix:

@@ -51,7 +51,7 @@ def _tells_nothing(streamer: Streamer, *hidden: str) -> None:
 
 def _stops(streamer: Streamer, code: int, reason: str, *hidden: str) -> str:
     """It ends by itself, and `status`, which ends no other way, says the same; returns what the log says."""
-    said = stopped(streamer, code, reason)
+    said = stopped(streamer, code, reason, seconds=60)
     refused(streamer, code, reason, "status", "--json")
     _tells_nothing(streamer, *hidden)
     return said
@@ -303,7 +303,7 @@ def test_a_rotated_secret_is_read_again_at_the_reconnect(kind, how, guarded):
     tenant.commit_each(21, 30)
     wait_until(lambda: record_entries(streamer, "disconnected from NATS"), 30, "it was put out")
     tenant.wait_confirmed(60)
-    assert streamer.get("/readyz")
+    streamer.wait_ready()
     _tells_nothing(streamer, first.hidden, second.hidden)
     assert streamer.terminate() == 0
     guarded.require_exact(30, second.account)
@@ -330,7 +330,7 @@ def test_a_secret_that_is_withdrawn_stops_until_the_file_holds_the_new_one(kind,
 
 
 # Seconds: enough to start and to store something, on a slow machine too.
-_LIFETIME = 7
+_LIFETIME = 15
 
 
 def _with_expiring_token(guarded: Guarded) -> tuple[Authority, NKey, Path, Streamer, int]:

@@ -180,7 +180,8 @@ def test_an_interrupted_acceptance_stops_until_it_is_run_again(pair, tenants):
 
 
 def test_nothing_is_accepted_while_a_streamer_runs_or_where_nothing_is_lost(pair, tenants):
-    tenant = tenants(pair)
+    # It puts no record meanwhile: it would find it gone, and stop.
+    tenant = tenants(pair, overrides=UNRECORDED)
     tenant.streamer.start()
     tenant.commit(1)
     tenant.wait_stored(1)
@@ -299,6 +300,8 @@ def test_a_writer_that_comes_in_between_makes_the_acceptance_fail(pair, tenants)
     tenant = tenants(pair)
     streamed(tenant)
     tenant.streamer.start()
+    # So that it has nothing to put when it wakes.
+    tenant.wait_confirmed()
     tenant.streamer.freeze()
     tenant.terminate_holder()
     tenant.commit(4)

@@ -235,6 +235,7 @@ def test_a_server_restored_to_an_older_state_is_refused(pair, deploy):
         postgres.run(ORDER_LINE.format("in another history" * 10))
     streamer.start(wait=False)
     stopped(streamer, 73, "history_diverged")
+    deployment.wait_slot_free()
     # Only who reads the slot can tell: by their positions slot and stream join.
     assert "nothing was done" in streamer.command("slot", "advance", "--accept-gap").stdout
     assert deployment.last_stored() == stored
@@ -295,7 +296,7 @@ def _left_behind(deployment):
     snapshot = _snapshotted(deployment)
     deployment.postgres.start()
     deployment.streamer.start()
-    _grow(deployment.postgres, deployment.postgres.flushed() + 10_000)
+    _grow(deployment.postgres, deployment.postgres.flushed() + 100_000)
     return snapshot
 
 
@@ -346,7 +347,7 @@ def test_a_restored_server_is_told_by_the_message_with_which_the_stream_ends(pai
     slot = _restored(deployment, snapshot)
     postgres.run(ORDER_LINE.format("in another history"))
     assert postgres.flushed() < stored[0]
-    _grow(postgres, stored[0] + 10_000)
+    _grow(postgres, stored[0] + 100_000)
     postgres.run(ORDER_LINE.format("later"))
     said = _refused_unconfirmed(deployment, slot, stored)
     assert "with a message outside transactions" in said, said

@@ -15,7 +15,7 @@ from conftest import PAIRS, POSTGRES_PAIRS
 from oracles.changes import lsn_number
 from promotion import Standby
 from servers.tools import wait_until
-from tenants import (UNRECORDED, TenantMaker, begin_anew, killed_unrecorded, record_entries, refused,  # noqa: F401
+from tenants import (PATIENT, UNRECORDED, TenantMaker, begin_anew, killed_unrecorded, record_entries, refused,  # noqa: F401
                      refused_everywhere, remedy, stopped, streamed, tenant_maker, tenants)
 
 NEWEST = PAIRS[-1]
@@ -83,7 +83,7 @@ def _reason(versions, named: str) -> str:
 @every_postgres()
 def test_a_slot_whose_wal_was_removed_is_lost_history_and_one_whose_wal_is_only_in_danger_is_not(versions, own):
     # The window is full all the while: a backlog that is being stored is no reason to let go of a slot in danger.
-    tenant = own(versions, overrides={"delivery": {"in_flight_bytes": "4KiB"}})
+    tenant = own(versions, overrides=PATIENT | {"delivery": {"in_flight_bytes": "4KiB"}})
     streamed(tenant)
     tenant.commit(4)
     _set(tenant.postgres, "max_slot_wal_keep_size", "1MB")
@@ -208,14 +208,19 @@ def test_a_slot_that_a_standby_lost_before_its_promotion_is_lost_history(version
         standby.start()
         standby.make_slot(tenant.name)
         tenant.run(f"SELECT pg_drop_replication_slot('{tenant.name}')")
-        if cause == "rows_removed":
-            for statement in ("CREATE TABLE gone ()", "DROP TABLE gone", "SELECT pg_current_xact_id()", "VACUUM pg_class"):
-                tenant.run(statement)
-        else:
+        if cause == "wal_level_insufficient":
             primary.settings["wal_level"] = "replica"
             primary.restart("fast")
         slot = "SELECT {} FROM pg_replication_slots WHERE slot_name = %s"
-        wait_until(lambda: standby.value(slot.format("wal_status = 'lost'"), (tenant.name,)), 30, "the slot is invalidated")
+
+        def is_invalidated() -> bool:
+            if cause == "rows_removed":
+                # Again, if somebody's snapshot kept the rows.
+                for statement in ("CREATE TABLE gone ()", "DROP TABLE gone", "SELECT pg_current_xact_id()", "VACUUM pg_class"):
+                    tenant.run(statement)
+            return standby.value(slot.format("wal_status = 'lost'"), (tenant.name,))
+
+        wait_until(is_invalidated, 30, "the slot is invalidated", 0.2)
         standby.promote()
         confirmed = standby.value(slot.format("confirmed_flush_lsn::text"), (tenant.name,))
         there = tenant.another(conninfo=standby.conninfo)
@@ -327,8 +332,8 @@ def _unconfirm(state, name: str, confirmed: int) -> None:
     restart_there, = struct.unpack_from("<Q", content, _RESTART)
     confirmed_there, = struct.unpack_from("<Q", content, _CONFIRMED)
     assert content[_NAME:_NAME + 64].rstrip(b"\0") == name.encode()
-    # PostgreSQL 15 writes what was confirmed a while before.
-    assert 0 < restart_there <= confirmed_there <= confirmed
+    # PostgreSQL 15 writes what was confirmed a while before; between the look and the stop a few records may have been.
+    assert 0 < restart_there <= confirmed_there <= confirmed + 2**20
     assert checksum == _crc32c(content[_CHECKED_FROM:])
     struct.pack_into("<Q", content, _CONFIRMED, 0)
     struct.pack_into("<I", content, _CHECKSUM, _crc32c(content[_CHECKED_FROM:]))
@@ -354,13 +359,13 @@ def test_an_emptied_jetstream_under_a_slot_that_lives_is_lost_history_for_setup_
     if state == "stopped":
         assert tenant.streamer.terminate() == 0
         tenant.wait_free()
-    confirmed = _slot(tenant, "confirmed_flush_lsn")
     tenant.nats.kill()
     for server in tenant.nats.servers:
         shutil.rmtree(server.folder / "jetstream")
     tenant.nats.start()
-    if state == "running":
-        assert f"confirmed {confirmed}" in stopped(tenant.streamer, 73, "bucket_missing", seconds=60)
+    said = stopped(tenant.streamer, 73, "bucket_missing", seconds=60) if state == "running" else None
+    confirmed = _slot(tenant, "confirmed_flush_lsn")
+    assert said is None or f"confirmed {confirmed}" in said
     tenant.commit(4)
     # `setup` comes first where an init container runs it.
     _lost(tenant, "bucket_missing", tenant.name, f"confirmed {confirmed}")
@@ -370,7 +375,7 @@ def test_an_emptied_jetstream_under_a_slot_that_lives_is_lost_history_for_setup_
 
 @pytest.mark.parametrize("limit", ["max_msgs", "max_bytes"])
 def test_a_stream_that_was_made_smaller_goes_on(pair, tenants, limit):
-    tenant = tenants(pair)
+    tenant = tenants(pair, overrides=PATIENT)
     streamed(tenant, 5)
     wide = tenant.administrator.config(tenant.name)[limit]
     narrow = {"max_msgs": 1, "max_bytes": tenant.administrator.state(tenant.name)["bytes"] * 3 // 10}[limit]
@@ -454,7 +459,7 @@ def test_messages_that_become_too_old_under_a_running_streamer_are_no_lost_histo
     tenant.nats.start()
     wait_until(lambda: record_entries(tenant.streamer, "resynchronised"), 30, "it has read the stream's end")
     tenant.terminate_holder()
-    wait_until(lambda: len(record_entries(tenant.streamer, "streaming")) == 2, 30, "it has recovered")
+    wait_until(lambda: len(record_entries(tenant.streamer, "streaming")) >= 2, 30, "it has recovered")
     _keep_for_ever(tenant)
     tenant.commit(4)
     _require_last(tenant, 4)

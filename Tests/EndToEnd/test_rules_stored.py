@@ -6,10 +6,7 @@ import pytest
 
 from proxy import Proxy
 from servers.tools import wait_until
-from tenants import begin_anew, record_entries, refused, remedy, stopped, tenant_maker, tenants  # noqa: F401
-
-# PostgreSQL must not drop a streamer that a test stops for a moment.
-_PATIENT = {"source": {"wal_sender_timeout": "60s"}}
+from tenants import PATIENT, begin_anew, record_entries, refused, remedy, stopped, tenant_maker, tenants  # noqa: F401
 
 
 def _frozen(streamer):
@@ -27,7 +24,7 @@ def _frozen(streamer):
 
 def test_an_id_that_was_stored_and_deleted_is_no_proof(pair, tenants):
     # 2.9.10 answers `duplicate` to the id, 2.15.1 refuses the sequence: neither may be taken for stored.
-    tenant = tenants(pair, overrides=_PATIENT)
+    tenant = tenants(pair, overrides=PATIENT)
     tenant.streamer.start()
     tenant.commit(1)
     tenant.wait_confirmed()
@@ -44,7 +41,7 @@ def test_an_id_that_was_stored_and_deleted_is_no_proof(pair, tenants):
 
 def test_an_id_that_is_stored_already_is_not_stored_again(pair, tenants):
     # A message of our own slot: how far it is stored is read from it, whoever's ack was lost.
-    tenant = tenants(pair, overrides=_PATIENT)
+    tenant = tenants(pair, overrides=PATIENT)
     tenant.streamer.start()
     tenant.commit(1)
     tenant.wait_confirmed()
@@ -63,7 +60,7 @@ def test_an_id_that_is_stored_already_is_not_stored_again(pair, tenants):
 @pytest.mark.parametrize("window", ["1", "20KiB", "8MiB"])
 def test_what_a_predecessor_stored_ahead_is_skipped_up_to_its_last_message(pair, tenants, window):
     """The streamer has handed on less than the stream holds (a small window), or more: either way it goes on behind it."""
-    tenant = tenants(pair, overrides=_PATIENT | {"delivery": {"in_flight_bytes": window}})
+    tenant = tenants(pair, overrides=PATIENT | {"delivery": {"in_flight_bytes": window}})
     tenant.streamer.start()
     tenant.commit(1)
     tenant.wait_confirmed()

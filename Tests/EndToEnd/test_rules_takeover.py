@@ -5,7 +5,7 @@ import signal
 import time
 
 from servers.tools import wait_until
-from tenants import record_entries, refused, tenant_maker, tenants  # noqa: F401
+from tenants import PATIENT, record_entries, refused, tenant_maker, tenants  # noqa: F401
 
 
 def _ready(streamer) -> dict:
@@ -25,7 +25,7 @@ def _taken_over_within(seconds: float, successor) -> float:
 
 def test_a_second_streamer_stands_by_and_takes_over_when_the_holder_is_killed(pair, tenants, report):
     # Pitfall 32. What frees the slot is the connection's end, not a timeout.
-    tenant = tenants(pair, overrides={"source": {"wal_sender_timeout": "60s"}})
+    tenant = tenants(pair, overrides=PATIENT)
     holder, successor = tenant.streamer, tenant.another()
     holder.start()
     successor.start(wait=False)

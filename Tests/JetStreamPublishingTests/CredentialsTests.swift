@@ -20,7 +20,10 @@ final class CredentialsTests {
     private func options(
         _ server: NatsServer, _ credentials: JetStreamConnectionOptions.Credentials
     ) -> JetStreamConnectionOptions {
-        JetStreamConnectionOptions(urls: [server.url], name: "a \"name\"", credentials: credentials)
+        var options = TestClient.options(server)
+        options.name = "a \"name\""
+        options.credentials = credentials
+        return options
     }
 
     /// Connects and stores a message.

@@ -12,21 +12,23 @@ struct MessageReaderTests {
         try client.publish(1...200)
         try client.awaitStored(1...200)
         let connection = client.connection
-        func next(_ start: MessageReader.Start, filter: String? = nil) throws -> UInt64? {
+        func next(
+            _ start: MessageReader.Start, filter: String? = nil, timeout: Duration = .seconds(20)
+        ) throws -> UInt64? {
             let reader = try connection.openReader(TestClient.stream, from: start, filter: filter)
             defer { reader.close() }
-            return try reader.next(timeout: .seconds(1))?.sequence
+            return try reader.next(timeout: timeout)?.sequence
         }
         #expect(try next(.first) == 1)
         #expect(try next(.sequence(0)) == 1)
         #expect(try next(.sequence(137)) == 137)
         #expect(try next(.time("2001-01-01T00:00:00Z")) == 1)
-        #expect(try next(.time("2190-01-01T00:00:00Z")) == nil)
-        #expect(try next(.new) == nil)
+        #expect(try next(.time("2190-01-01T00:00:00Z"), timeout: .seconds(1)) == nil)
+        #expect(try next(.new, timeout: .seconds(1)) == nil)
         try client.publish(201, subject: "shop.User.INSERT")
         try client.awaitStored(201...201)
         #expect(try next(.first, filter: "shop.User.*") == 201)
-        #expect(try next(.first, filter: "shop.Nobody.>") == nil)
+        #expect(try next(.first, filter: "shop.Nobody.>", timeout: .seconds(1)) == nil)
     }
 
     @Test(arguments: NatsServer.Version.allCases)

@@ -7,6 +7,7 @@ final class SilentServer: Sendable {
     private let answeredConnections: Int
     private let isStopped = Atomic<Bool>(false)
     private let hangUps = Atomic<Int>(0)
+    private let unansweredCount = Atomic<Int>(0)
 
     init(answeredConnections: Int) throws {
         self.answeredConnections = answeredConnections
@@ -16,6 +17,9 @@ final class SilentServer: Sendable {
     }
 
     var url: String { "nats://127.0.0.1:\(port)" }
+
+    /// A client was greeted, has sent its CONNECT and PING, and waits.
+    var leavesSomebodyWaiting: Bool { unansweredCount.load(ordering: .relaxed) > 0 }
 
     /// Closes the connection that is open.
     func hangUp() { hangUps.add(1, ordering: .relaxed) }
@@ -45,7 +49,10 @@ final class SilentServer: Sendable {
             guard isReadable(peer) else { continue }
             let count = recv(peer, &bytes, bytes.count, 0)
             guard count > 0 else { return }
-            guard answers else { continue }
+            guard answers else {
+                unansweredCount.add(1, ordering: .relaxed)
+                continue
+            }
             let text = String(decoding: bytes[..<count], as: UTF8.self)
             for line in text.split(separator: "\r\n") where line == "PING" { say("PONG", peer) }
         }

@@ -213,7 +213,10 @@ struct StreamsTests {
         #expect(kept.ackWaitNanoseconds == 30_000_000_000 && kept.maxDeliver == 3)
         try client.publish(1...2)
         try client.awaitStored(1...2)
-        #expect(try connection.consumerInfo(TestClient.stream, "worker")?.pendingCount == 2)
+        // Counted a moment after the ack.
+        try eventually("both are pending") {
+            try connection.consumerInfo(TestClient.stream, "worker")?.pendingCount == 2
+        }
     }
 
     @Test func aStreamWithOneReplicaHasNoLeaderToStepDown() throws {

@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 import Testing
 
 @testable import JetStreamPublishing
@@ -69,18 +70,20 @@ private func loopback(_ port: UInt16, _ call: (Int32, UnsafePointer<sockaddr>, s
     return descriptor
 }
 
-/// A port of the loopback that is free now.
+private let chosenPorts = Mutex<Set<UInt16>>([])
+
+/// A port of the loopback that is free now, chosen once, and below those that the kernel gives to clients: a server that is
+/// started later, or again, finds it free.
 func freePort() throws -> UInt16 {
-    let descriptor = loopback(0, bind)
-    guard descriptor >= 0 else { throw TestFailure("no free port") }
-    defer { close(descriptor) }
-    var address = sockaddr_in()
-    var size = socklen_t(MemoryLayout<sockaddr_in>.size)
-    let status = withUnsafeMutablePointer(to: &address) {
-        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(descriptor, $0, &size) }
+    for _ in 0..<500 {
+        let port = UInt16.random(in: 20_000..<32_000)
+        guard chosenPorts.withLock({ $0.insert(port).inserted }) else { continue }
+        let descriptor = loopback(port, bind)
+        guard descriptor >= 0 else { continue }
+        close(descriptor)
+        return port
     }
-    guard status == 0 else { throw TestFailure("no free port") }
-    return UInt16(bigEndian: address.sin_port)
+    throw TestFailure("no free port")
 }
 
 /// Whether somebody listens on `port`.

@@ -37,8 +37,14 @@ final class TestClient: Sendable {
         try createStream()
     }
 
-    static func options(_ server: NatsServer) -> JetStreamConnectionOptions {
-        JetStreamConnectionOptions(urls: [server.url])
+    static func options(_ server: NatsServer) -> JetStreamConnectionOptions { options(urls: [server.url]) }
+
+    /// With limits that a machine which stands still for a moment does not reach: whoever tests them sets their own.
+    static func options(urls: [String]) -> JetStreamConnectionOptions {
+        var options = JetStreamConnectionOptions(urls: urls)
+        options.connectTimeout = .seconds(20)
+        options.writeDeadline = .seconds(20)
+        return options
     }
 
     var events: [ConnectionEvent] { log.events }

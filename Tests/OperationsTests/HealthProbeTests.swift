@@ -95,7 +95,7 @@ import Testing
 
     @Test func theAddressForAllAddressesReachesThisMachine() async throws {
         try await ServerFixture.serving { _, address in
-            let answer = try await HealthProbe.get(.live, from: ("0.0.0.0", address.port))
+            let answer = try await HealthProbe.get(.live, from: ("0.0.0.0", address.port), timeout: .seconds(20))
             #expect(answer.isPositive)
         }
     }

@@ -19,7 +19,7 @@ import WAL
         for number in 1...5_000 as ClosedRange<UInt64> { try rig.append(number) }
         try eventually("all is stored") { rig.window.retainedCount == 0 }
         #expect(try rig.storedNumbers() == Array(1...5_000))
-        #expect(rig.observations.status().counters?.events == 5_000)
+        try eventually("all is counted") { rig.observations.status().counters?.events == 5_000 }
         #expect(rig.failure == nil)
     }
 

@@ -100,10 +100,12 @@ final class PostgresServer: Sendable {
         }
     }
 
-    /// A port that nothing listens on at this moment.
+    /// A port that nothing listens on at this moment, below those that the kernel gives to clients.
     static func freePort() throws -> Int {
-        let listener = try SilentListener()
-        return listener.port
+        for _ in 0..<500 {
+            if let listener = try? SilentListener(port: UInt16.random(in: 20_000..<32_000)) { return listener.port }
+        }
+        throw SilentListener.Failure()
     }
 
     /// $1 binaries, $2 port, $3 kind, $4 settings. Prints the postmaster's pid and the folder.
