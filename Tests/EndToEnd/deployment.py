@@ -103,7 +103,7 @@ class Deployment:
         async def read() -> tuple[int, int]:
             connection = await stream.connect(self.nats.url)
             try:
-                return await stream.last_position(connection)
+                return await stream.last_position(connection, seconds=10)
             finally:
                 await connection.close()
 

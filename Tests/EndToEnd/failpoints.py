@@ -41,7 +41,8 @@ def reached(streamer: Streamer, action: str) -> bool:
         return streamer.running and _state(streamer) == "T"
     if action == "kill":
         return not streamer.running
-    return not streamer.running or any("stopping: waiting for acks" in entry["message"] for entry in streamer.log_entries()[-50:])
+    said = streamer.log_entries(streamer.log_start)
+    return not streamer.running or any("stopping: waiting for acks" in entry["message"] for entry in said)
 
 
 def _state(streamer: Streamer) -> str:

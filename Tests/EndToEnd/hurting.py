@@ -151,7 +151,7 @@ class Hurting:
             self.streamer.kill()
         failpoints.start(self.streamer, point, action, number)
         if point.startswith("resynchronis"):
-            self.streamer.wait_ready()
+            self.streamer.wait_streaming(60)
             for proxy in self.nats:
                 proxy.cut()
                 proxy.mend()

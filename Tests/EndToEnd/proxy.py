@@ -94,6 +94,10 @@ class Proxy:
         except OSError:
             writer.transport.abort()
             return
+        if self._is_cut:
+            writer.transport.abort()
+            other_writer.transport.abort()
+            return
         connection = _Connection((writer, other_writer))
         self._connections.add(connection)
         try:

@@ -166,9 +166,10 @@ def position(message_id: str) -> tuple[int, int]:
     return int(found[2], 16), int(found[3])
 
 
-async def last_message(connection: nats.NATS, stream: str = "fraiseql_events") -> tuple[str, bytes] | None:
+async def last_message(
+        connection: nats.NATS, stream: str = "fraiseql_events", seconds: float = 2) -> tuple[str, bytes] | None:
     """Id and body of the stream's last message, asked of its leader; None when it is empty."""
-    answer = await connection.request(f"$JS.API.STREAM.MSG.GET.{stream}", b'{"last_by_subj":">"}', timeout=2)
+    answer = await connection.request(f"$JS.API.STREAM.MSG.GET.{stream}", b'{"last_by_subj":">"}', timeout=seconds)
     said = json.loads(answer.data)
     if "error" in said:
         if said["error"]["code"] == 404:
@@ -178,7 +179,8 @@ async def last_message(connection: nats.NATS, stream: str = "fraiseql_events") -
     return re.search(r"\r\nNats-Msg-Id: *(\S+)\r\n", headers)[1], base64.b64decode(said["message"].get("data", ""))
 
 
-async def last_position(connection: nats.NATS, stream: str = "fraiseql_events") -> tuple[int, int]:
+async def last_position(
+        connection: nats.NATS, stream: str = "fraiseql_events", seconds: float = 2) -> tuple[int, int]:
     """The position of the stream's last message; (0, 0) when it is empty."""
-    last = await last_message(connection, stream)
+    last = await last_message(connection, stream, seconds)
     return position(last[0]) if last else (0, 0)

@@ -39,6 +39,8 @@ class Streamer:
         self.prefix = prefix or []
         self.environment = unconfiguring_environment() | (environment or {})
         self.process: subprocess.Popen | None = None
+        # Where in the log, in bytes, the process under way begins.
+        self.log_start = 0
         tables = {
             "source": {"url": postgres_url},
             "transport.nats": {"url": nats_url},
@@ -74,6 +76,7 @@ class Streamer:
     def start(self, wait: bool = True) -> None:
         """`slotstream run`, in the background; waits until it is ready unless told otherwise."""
         with self.log.open("ab") as log:
+            self.log_start = log.tell()
             self.process = subprocess.Popen(
                 [*dying_with_us(), *self.prefix, str(self.binary), "run", "--config", str(self.config)], cwd=self.folder,
                 env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
@@ -174,10 +177,10 @@ class Streamer:
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    def log_entries(self) -> list[dict]:
-        """The structured log so far; lines that are no JSON are left out."""
+    def log_entries(self, start: int = 0) -> list[dict]:
+        """The structured log so far, from this byte on; lines that are no JSON are left out."""
         entries = []
-        for line in self.log.read_text(errors="replace").splitlines():
+        for line in self.log.read_bytes()[start:].decode(errors="replace").splitlines():
             try:
                 entry = json.loads(line)
             except json.JSONDecodeError:

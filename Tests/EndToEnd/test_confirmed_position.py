@@ -2,6 +2,7 @@
 
 from contextlib import ExitStack
 
+import failpoints
 from servers.tools import wait_until
 
 
@@ -53,12 +54,12 @@ def test_confirms_nothing_of_a_transaction_in_whose_middle_it_is_told_to_stop(pa
     # Pitfall 7.
     deployment = deploy(pair)
     rows = 200_000
-    deployment.streamer.start()
+    failpoints.start(deployment.streamer, "after_send", "terminate", 2001)
+    deployment.streamer.wait_ready()
     deployment.wait_confirmed()
     deployment.postgres.run("INSERT INTO tb_order_line (identifier, run, client, seq) "
                             f"SELECT 'one of many', 1, 1, i FROM generate_series(1, {rows}) AS i")
-    wait_until(lambda: deployment.last_stored()[1] > 2000, 120, "the transaction is being stored", 0.01)
-    assert deployment.streamer.terminate() == 0
+    assert deployment.streamer.wait(120) == 0
     commit_lsn, ordinal = deployment.last_stored()
     assert 2000 < ordinal < rows, f"it stopped after {ordinal} of {rows}: not in the middle"
     deployment.wait_slot_free()

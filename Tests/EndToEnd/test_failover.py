@@ -35,7 +35,7 @@ from workload import Workload
 
 # pgbench transactions of a load, and how many of them there are a second, so that it outlasts what happens under it.
 _TRANSACTIONS = transactions(PAIRS[-1]) // 10
-_RATE = _TRANSACTIONS // 4
+_RATE = _TRANSACTIONS // 10
 
 # The name of a walreceiver's connection, unless it is given another.
 _WALRECEIVER = "walreceiver"

@@ -108,7 +108,7 @@ def _send(processes: list[int], number: int) -> None:
 
 
 def test_a_streamer_that_waits_for_a_paused_nats_is_live_and_not_ready_and_its_standby_is_both(one_pair, tenants):
-    tenant = tenants(one_pair, overrides={"delivery": {"ack_timeout": "2s"}})
+    tenant = tenants(one_pair, overrides={"source": {"wal_sender_timeout": "10s"}, "delivery": {"ack_timeout": "2s"}})
     holder, standby = tenant.streamer, tenant.another()
     holder.start()
     standby.start()

@@ -37,7 +37,7 @@ def test_the_stream_is_equal_after_nats_server_was_restarted_in_order(pair, depl
         # An end in order takes seconds, and the next one is to come under load too.
         workload = deployment.workload(transactions(pair) // 2, seed, rate(pair) // 2).start()
         for number, in_order in enumerate((NatsServer.stop, NatsServer.drain) * 2):
-            workload.wait_for((number + choice.uniform(0.2, 0.9)) / 4.5)
+            workload.wait_for((number + choice.uniform(0.2, 0.9)) / 6.5)
             assert workload.running, "the server is to end under load"
             in_order(nats.servers[number % len(nats.servers)])
             assert deployment.streamer.running, deployment.streamer.last_words()
@@ -52,7 +52,7 @@ def test_the_stream_is_equal_after_nats_server_was_restarted_in_order(pair, depl
 
 def test_the_postgres_connection_outlives_a_nats_server_that_is_paused_longer_than_wal_sender_timeout(one_pair, deploy, seed):
     # Pitfalls 8 and 48: status updates go on whatever NATS does.
-    deployment = deploy(one_pair, overrides={"source": {"wal_sender_timeout": "3s"}})
+    deployment = deploy(one_pair, overrides={"source": {"wal_sender_timeout": "6s"}})
     deployment.streamer.start()
     deployment.wait_confirmed()
     sender = "SELECT active_pid FROM pg_replication_slots WHERE slot_name = 'fraiseql_events'"

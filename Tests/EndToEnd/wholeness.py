@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+from contextlib import suppress
 
 import stream
 
@@ -47,7 +48,8 @@ class EndWatcher:
             except Exception:  # noqa: BLE001 - see above
                 await asyncio.sleep(0.1)
             finally:
-                await connection.close()
+                with suppress(Exception):
+                    await connection.close()
 
     def require_whole(self, least: int = 100) -> int:
         """Fails if a transaction was ever seen in part, or if hardly anything was seen; returns the number of samples."""
