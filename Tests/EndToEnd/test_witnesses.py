@@ -99,8 +99,9 @@ def test_a_sampler_that_ends_by_itself_fails_the_test_that_uses_it():
         raise AssertionError("the test's own")
 
 
-def test_a_sampler_goes_on_after_a_connection_that_cannot_even_be_closed(monkeypatch):
-    answers = iter([OSError("no answer"), OSError("again none")])
+def _answering(monkeypatch, *answers) -> None:
+    """A stream whose end is asked for: these answers (errors are raised), the last one again and again."""
+    coming = list(answers)
 
     class Connection:
         is_connected = True
@@ -112,15 +113,32 @@ def test_a_sampler_goes_on_after_a_connection_that_cannot_even_be_closed(monkeyp
         return Connection()
 
     async def last_position(_):
-        for error in answers:
-            raise error
-        return 0x900, 1
+        answer = coming.pop(0) if len(coming) > 1 else coming[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     monkeypatch.setattr(stream, "connect", connect)
     monkeypatch.setattr(stream, "last_position", last_position)
+
+
+def test_a_sampler_goes_on_after_a_connection_that_cannot_even_be_closed(monkeypatch):
+    _answering(monkeypatch, OSError("no answer"), OSError("again none"), (0x900, 1))
     with ConfirmedSampler(_Slot(), _NATS) as sampler:
         wait_until(lambda: sampler.samples, 10, "it samples")
     assert sampler.samples[0].stored == (0x900, 1)
+
+
+def test_a_sampler_does_not_believe_that_a_stream_that_was_written_to_is_empty(monkeypatch):
+    # So a server answers that has closed its streams and not yet its connections.
+    _answering(monkeypatch, (0, 0), (0x900, 1), (0, 0), (0x900, 2))
+    with ConfirmedSampler(_Slot(), _NATS) as sampler:
+        wait_until(lambda: sampler.samples and sampler.samples[-1].stored == (0x900, 2), 10, "it samples")
+    stored = [sample.stored for sample in sampler.samples]
+    assert stored == sorted(stored) and stored[0] == (0, 0)
+    # What was confirmed meanwhile is judged by the next answer.
+    confirmed = [sample.confirmed for sample in sampler.samples]
+    assert confirmed == list(range(confirmed[0], confirmed[-1] + 1))
 
 
 _STUCK = "NATS: libnats is stuck: it has been connecting to nats://127.0.0.1:4222 without end"
