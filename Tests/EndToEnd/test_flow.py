@@ -116,11 +116,14 @@ def test_no_more_messages_are_in_flight_than_are_allowed(pair, deploy):
     try:
         for _ in range(30):
             deployment.postgres.run("SELECT fn_create_order(ARRAY['sku-1'], 'x')")
-        wait_until(lambda: streamer.in_flight() == 7, 20, "seven are on their way")
-        assert streamer.status()["in_flight"]["bytes"] > 10 * 300, "the others wait"
+        wait_until(lambda: streamer.in_flight() == 7 and streamer.status()["in_flight"]["bytes"] > 12_000, 20,
+                   "seven are on their way, and others wait")
+        held = streamer.status()["in_flight"]
     finally:
         deployment.nats.resume()
-    assert len(_read(deployment)) == 30
+    events = _read(deployment)
+    assert len(events) == 30
+    assert held["messages"] == 7 and held["bytes"] > 7 * max(len(event.body) for event in events) + 7_000
 
 
 def test_the_commands_and_the_endpoints_tell_of_what_was_stored(pair, deploy):
