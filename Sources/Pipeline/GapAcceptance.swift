@@ -41,11 +41,13 @@ public enum GapAcceptance {
     }
 
     /// Connects to both servers and does it.
-    /// - Parameter onDoubt: Told what is to be read again before it is believed.
+    /// - Parameters:
+    ///   - onDoubt: Told what is to be read again before it is believed.
+    ///   - onSlotWait: Told once when PostgreSQL has not made the slot after a second: most likely it waits for transactions that run.
     /// - Returns: nil: nothing is lost, and nothing was done.
     /// - Throws: `.slotActive` while a streamer runs; what cannot be accepted with its own reason and remedy.
     public static func run(
-        _ configuration: StreamerConfiguration, options: Options, onDoubt: (String) -> Void
+        _ configuration: StreamerConfiguration, options: Options, onDoubt: (String) -> Void, onSlotWait: () -> Void
     ) throws(StreamerError) -> Gap? {
         let servers = try ServerConnections(configuration)
         let nats = servers.nats
@@ -58,7 +60,7 @@ public enum GapAcceptance {
         try Setup.requireAccount(nats)
         _ = try Setup.compareStream(configuration, nats)
 
-        let made = try setUp(configuration, options, facts, servers)
+        let made = try setUp(configuration, options, facts, servers, onSlotWait: onSlotWait)
         var gap = Gap(
             reason: refusal.reason, what: refusal.what, fromLSN: .invalid, toLSN: .invalid,
             subject: "\(configuration.capture.subjectPrefix)._slotstream.GAP", sequence: nil, created: made.created,
@@ -168,20 +170,17 @@ public enum GapAcceptance {
     /// Makes slot, stream, bucket and consumer where they are missing; a slot that cannot be streamed from is replaced.
     private static func setUp(
         _ configuration: StreamerConfiguration, _ options: Options, _ facts: Recovery.Facts,
-        _ servers: borrowing ServerConnections
+        _ servers: borrowing ServerConnections, onSlotWait: () -> Void
     ) throws(StreamerError) -> Setup.Outcome {
         let source = configuration.source
         var outcome = Setup.Outcome()
         if usableSlotLSN(facts.slot) == nil {
             outcome.created.append("slot \(source.slot)\(facts.slot == nil ? "" : ", in place of the one that was there")")
             if !options.isDryRun {
-                do throws(PostgresError) {
-                    if facts.slot != nil { try servers.sql.dropSlot(source.slot) }
-                    _ = try servers.replication.createLogicalSlot(
-                        source.slot, failover: source.failover, timeout: Setup.slotTimeout)
-                } catch {
-                    throw .postgres(error)
+                if facts.slot != nil {
+                    try StreamerError.ofPostgres { () throws(PostgresError) in try servers.sql.dropSlot(source.slot) }
                 }
+                _ = try Setup.makeSlot(source, over: servers.replication, onSlotWait: onSlotWait)
             }
         }
         let setup = Setup.Options(isDryRun: options.isDryRun)

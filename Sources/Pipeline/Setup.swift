@@ -31,14 +31,11 @@ public enum Setup {
         }
     }
 
-    /// Creating a slot waits for the transactions that run at that moment.
-    static let slotTimeout = Duration.seconds(600)
-
     /// Connects to both servers and sets up.
     ///
     /// - Parameters:
     ///   - onDoubt: Told what is to be read again before it is believed.
-    ///   - onSlotWait: Told once when PostgreSQL has not made the slot after a second: it waits for the transactions that run.
+    ///   - onSlotWait: Told once when PostgreSQL has not made the slot after a second: most likely it waits for transactions that run.
     public static func run(
         _ configuration: StreamerConfiguration, options: Options, onDoubt: (String) -> Void, onSlotWait: () -> Void
     ) throws(StreamerError) -> Outcome {
@@ -186,19 +183,7 @@ public enum Setup {
             start = try position(ofExisting: slot, facts)
             if !isAdopting { outcome.created[0] = "slot \(name), which an interrupted setup had made" }
         } else {
-            var isWaitTold = false
-            do throws(PostgresError) {
-                start = try replication.createLogicalSlot(
-                    name, failover: configuration.source.failover, timeout: slotTimeout,
-                    isWanted: {
-                        if !isWaitTold { onSlotWait() }
-                        isWaitTold = true
-                        return isWanted()
-                    }
-                ).consistentPoint
-            } catch {
-                throw .postgres(error)
-            }
+            start = try makeSlot(configuration.source, over: replication, isWanted: isWanted, onSlotWait: onSlotWait)
         }
         record.confirmedLsn = start.description
         record.genesis = CheckpointRecord.Genesis(
@@ -206,6 +191,28 @@ public enum Setup {
         _ = try put(record, expecting: claimed, nats)
         outcome.notes.append(PublicationSetup.unpublishedRows(configuration.source, over: sql, before: start))
         return outcome
+    }
+
+    /// Makes the slot, for which PostgreSQL waits until the transactions that run at that moment have ended: 10 minutes at most.
+    ///
+    /// - Returns: Where it starts.
+    static func makeSlot(
+        _ source: StreamerConfiguration.Source, over replication: borrowing ReplicationConnection,
+        isWanted: () -> Bool = { true }, onSlotWait: () -> Void
+    ) throws(StreamerError) -> LSN {
+        var isWaitTold = false
+        do throws(PostgresError) {
+            return try replication.createLogicalSlot(
+                source.slot, failover: source.failover, timeout: .seconds(600),
+                isWanted: {
+                    if !isWaitTold { onSlotWait() }
+                    isWaitTold = true
+                    return isWanted()
+                }
+            ).consistentPoint
+        } catch {
+            throw .postgres(error)
+        }
     }
 
     /// Where a slot that is there stands, if it can be streamed from.

@@ -15,7 +15,7 @@ enum Output {
         error(
             """
             PostgreSQL makes the slot when the transactions that run now have ended: waiting for them
-            (SELECT pid, xact_start, query FROM pg_stat_activity WHERE xact_start IS NOT NULL ORDER BY 2)
+            (SELECT pid, xact_start, query FROM pg_stat_activity WHERE backend_xid IS NOT NULL ORDER BY 2)
 
             """)
     }

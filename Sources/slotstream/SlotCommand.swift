@@ -102,7 +102,7 @@ struct SlotCommand: AsyncParsableCommand {
             let configuration = try options.load().values.streamer
             let gap = try GapAcceptance.run(
                 configuration, options: GapAcceptance.Options(acceptedBy: acceptedBy, isDryRun: !isAccepted),
-                onDoubt: Output.doubt)
+                onDoubt: Output.doubt, onSlotWait: Output.slotWait)
             if isJSON {
                 Output.data(GapListing(gap).json())
             } else {

@@ -71,13 +71,13 @@ class Recovery:
 
     def postgres(self, backlog: int) -> float:
         """Seconds from PostgreSQL's start."""
-        self.deployment.streamer.process.send_signal(signal.SIGSTOP)
+        self.deployment.streamer.freeze()
         end = self._commit(backlog)
         self.deployment.postgres.kill()
         # Its children notice by themselves, and hold its memory until then.
         wait_until(self._is_gone, 60, "PostgreSQL's processes are gone", 0.01)
         began = time.monotonic()
-        self.deployment.streamer.process.send_signal(signal.SIGCONT)
+        self.deployment.streamer.thaw()
         self.deployment.postgres.start()
         self.postgres_own.setdefault(backlog, []).append(time.monotonic() - began)
         return self._drained(end) - began

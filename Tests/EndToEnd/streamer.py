@@ -69,6 +69,13 @@ class Streamer:
         assert expect is None or done.returncode == expect, said
         return done
 
+    def begin(self, *arguments: str) -> tuple[subprocess.Popen, Path]:
+        """Another command of the program, in the background, and the file with what it says of itself."""
+        said = self.folder / f"{arguments[0]}.err"
+        with said.open("wb") as errors:
+            return subprocess.Popen([*self.prefix, str(self.binary), *arguments, "--config", str(self.config)], cwd=self.folder,
+                                    env=self.environment, stdout=subprocess.DEVNULL, stderr=errors), said
+
     def setup(self) -> None:
         """`slotstream setup`: publication, stream, bucket, slot, record, consumer."""
         self.command("setup")
@@ -88,7 +95,7 @@ class Streamer:
         wait_until(lambda: self._alive() and self._ready(), seconds, f"the streamer is ready: {self.log}")
 
     def wait_streaming(self, seconds: float = 30) -> None:
-        """Until it holds the slot and is ready: whoever stands by is ready too."""
+        """Until it holds the slot and is ready (whoever stands by is ready too); asked over HTTP, so not in a network namespace."""
         def streams() -> bool:
             status = self._alive() and self.status()
             return status["role"] == "active" and status["ready"]

@@ -266,6 +266,9 @@ def streamed(tenant: Tenant, count: int = 3) -> None:
 # PostgreSQL does not drop a streamer that stands still for a moment.
 PATIENT = {"source": {"wal_sender_timeout": "60s"}}
 
+# Who waits for it says so.
+SLOT_WAIT = "PostgreSQL makes the slot when the transactions that run now have ended"
+
 # The record is put once at the start, and not again while a test lasts.
 UNRECORDED = {"delivery": {"checkpoint_interval": "1h"}}
 

@@ -82,17 +82,6 @@ def _buckets(streamer) -> list[float]:
     return [value for name, _, value in _samples(streamer) if name == "fraiseql_observer_processing_duration_seconds_bucket"]
 
 
-def _samples(streamer) -> list[tuple[str, str, float]]:
-    """Every figure of /metrics: name, labels, value."""
-    return [(name, labels, float(value)) for name, labels, value in
-            re.findall(r"^(\w+)(?:\{([^}]*)\})? (\S+)$", streamer.get("/metrics"), re.MULTILINE)]
-
-
-def _buckets(streamer) -> list[float]:
-    """The histogram of the time from commit to ack: how many took so long or less, the last one any time."""
-    return [value for name, _, value in _samples(streamer) if name == "fraiseql_observer_processing_duration_seconds_bucket"]
-
-
 def _require_sane_metrics(streamer) -> None:
     """No figure is negative or not a number, and the histogram is one."""
     figures = _samples(streamer)

@@ -123,6 +123,7 @@ def test_no_more_messages_are_in_flight_than_are_allowed(pair, deploy):
         deployment.nats.resume()
     events = _read(deployment)
     assert len(events) == 30
+    # With subject and id none of the seven takes more than its body and a thousand bytes.
     assert held["messages"] == 7 and held["bytes"] > 7 * max(len(event.body) for event in events) + 7_000
 
 

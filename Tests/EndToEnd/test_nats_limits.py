@@ -14,7 +14,7 @@ import stream
 from conftest import PAIRS
 from servers.nats import NatsServer
 from servers.tools import dying_with_us, wait_until
-from tenants import PATIENT, record_entries, refused, stopped, tenant_maker, tenants  # noqa: F401
+from tenants import record_entries, refused, stopped, tenant_maker, tenants  # noqa: F401
 
 # nats-server 2.9 is not used with an account's storage limit.
 _new_pair = pytest.mark.parametrize("new_pair", PAIRS[1:], ids=str)
@@ -111,7 +111,7 @@ def _tries_again(streamer) -> None:
 def test_the_stream_is_equal_after_nats_servers_disk_was_full(pair, deploy, seed, report):
     """From then on neither version stores anything before it is restarted: 2.9.10 answers nothing more, 2.15.1 keeps the
     error of its first write, though there is space again."""
-    deployment = deploy(pair, overrides=PATIENT)
+    deployment = deploy(pair, overrides={"source": {"wal_sender_timeout": "6s"}})
     streamer, nats = deployment.streamer, deployment.nats
     nats.kill()
     with SmallDisk(nats.servers[0], 256 * _MIB) as disk, deployment.sampler() as sampler:
@@ -147,7 +147,7 @@ def _require_held_back(tenant, stored: int, ids: list[str]) -> None:
 
 @pytest.mark.parametrize("limit, low", [("max_msgs", 10), ("max_bytes", 8192)])
 def test_a_stream_at_its_limit_holds_the_streamer_back_until_the_limit_is_raised(pair, tenants, limit, low):
-    tenant = tenants(pair, overrides=PATIENT)
+    tenant = tenants(pair, overrides={"source": {"wal_sender_timeout": "6s"}})
     before = tenant.administrator.config(tenant.name)
     tenant.administrator.update(tenant.name, **{"discard": "new", limit: low})
     tenant.watch_ids()

@@ -7,7 +7,7 @@ import pytest
 from administrator import BUCKET
 from oracles.changes import lsn_number
 from servers.tools import wait_until
-from tenants import (TABLE, UNRECORDED, begin_anew, killed_unrecorded, record_entries, refused, remedy, stopped,  # noqa: F401
+from tenants import (SLOT_WAIT, TABLE, UNRECORDED, begin_anew, killed_unrecorded, record_entries, refused, remedy, stopped,  # noqa: F401
                      streamed, tenant_maker, tenants)
 from test_rules_lost_tail import restored
 
@@ -191,6 +191,24 @@ def test_nothing_is_accepted_while_a_streamer_runs_or_where_nothing_is_lost(pair
     assert [event.json["operation"] for event in tenant.events()] == ["INSERT"]
 
 
+def test_an_acceptance_waits_for_the_slot_and_says_so(pair, tenants):
+    tenant = tenants(pair)
+    streamed(tenant)
+    _slot_missing(tenant)
+    with tenant.connect() as connection:
+        connection.execute("BEGIN")
+        connection.execute("INSERT INTO tb_item VALUES (5)")
+        process, said = tenant.streamer.begin("slot", "advance", "--accept-gap")
+        tenant.wait_slot_waits()
+        wait_until(lambda: SLOT_WAIT in said.read_text(), 20, "it says what it waits for")
+        connection.execute("COMMIT")
+    assert process.wait(60) == 0, said.read_text()
+    tenant.streamer.start()
+    tenant.commit(6)
+    tenant.wait_stored(5)
+    assert _rows(tenant) == [1, 2, 3, 6], "row 5 began before the slot did"
+
+
 def test_what_is_no_gap_is_refused_by_its_own_reason(pair, tenants):
     tenant = tenants(pair, setup=False)
     assert "nothing is set up" in refused(tenant.streamer, 78, "configuration", "slot", "advance", "--accept-gap")
@@ -295,8 +313,8 @@ def test_no_marker_is_stored_in_the_stream_of_another_server_slot_or_writer(pair
     assert [event.json["entity"]["n"] for event in tenant.events()] == [1, 2, 3], "and nothing was stored"
 
 
-def test_a_writer_that_comes_in_between_makes_the_acceptance_fail(pair, tenants):
-    """Whoever ran before and did not know that it was ended: its record is refused from then on."""
+def test_a_streamer_that_was_ended_before_the_acceptance_goes_on_behind_the_gap(pair, tenants):
+    """It did not know that it was ended: it recovers from the record that the acceptance put."""
     tenant = tenants(pair)
     streamed(tenant)
     tenant.streamer.start()

@@ -11,7 +11,7 @@ _BODY = '{"entity_type": "Note", "operation": "WRITTEN", "entity_id": "%s", "ent
 
 def _emit(connection, number: int, transactional: bool = False) -> int:
     """Returns the message's LSN: where it ends."""
-    return connection.execute("SELECT pg_logical_emit_message(%s, 'fraiseql_events', %s) - '0/0'",
+    return connection.execute("SELECT (pg_logical_emit_message(%s, 'fraiseql_events', %s) - '0/0')::bigint",
                               (transactional, _BODY % (number, number))).fetchone()[0]
 
 
@@ -64,6 +64,7 @@ def test_keepalives_confirm_nothing_while_such_a_message_is_not_stored(pair, ten
         connection.execute("CREATE TABLE other (n INTEGER)")
         message = tenant.lsn("pg_current_wal_flush_lsn()")
         puts = tenant.administrator.revision(tenant.name)
+        wait_until(lambda: record_entries(tenant.streamer, "resynchronising"), 20, "the message is refused")
         for _ in range(2):
             connection.execute("INSERT INTO other SELECT generate_series(1, 100)")
             target = tenant.value("SELECT pg_current_wal_flush_lsn()::text")
@@ -71,7 +72,6 @@ def test_keepalives_confirm_nothing_while_such_a_message_is_not_stored(pair, ten
                        "keepalives came")
             wait_until(lambda: _status_sent(tenant), 20, "a status was sent after them")
             assert tenant.confirmed() < position <= message
-    wait_until(lambda: record_entries(tenant.streamer, "resynchronising"), 20, "the message is refused")
     tenant.administrator.update(tenant.name, max_msgs=-1)
     tenant.wait_stored(2)
     tenant.wait_confirmed()
@@ -133,7 +133,8 @@ def test_changed_options_are_refused_inside_a_transaction_and_accepted_at_its_en
     changed = tenant.another({"source": {"publication": f"{tenant.name}_b"}})
     failpoints.start(tenant.streamer, "after_ack", "kill")
     tenant.streamer.wait_ready()
-    rows = 20_000
+    # More than is read and stored from the first ack until the streamer has heard that it is to stop.
+    rows = 100_000
     tenant.run(f"INSERT INTO tb_item SELECT generate_series(1, {rows})")
     assert tenant.streamer.wait(60) == -signal.SIGKILL
     tenant.wait_free()

@@ -9,10 +9,7 @@ import pytest
 from administrator import BUCKET
 from deployment import Pair
 from servers.tools import wait_until
-from tenants import refused, stopped, tenant_maker, tenants  # noqa: F401
-
-
-_WAITS = "PostgreSQL makes the slot when the transactions that run now have ended"
+from tenants import SLOT_WAIT, refused, stopped, tenant_maker, tenants  # noqa: F401
 
 
 def _objects(tenant) -> tuple:
@@ -144,12 +141,11 @@ def test_setup_can_be_killed_at_any_moment_and_run_goes_on(pair, tenants, seed):
         name = f"{tenant.name}_{attempt}"
         streamer = tenant.another({"source": {"slot": name, "publication": name},
                                    "transport.nats": {"stream_name": name, "subject_prefix": f"rules.{name}"}})
-        process = subprocess.Popen([str(streamer.binary), "setup", "--config", str(streamer.config)],
-                                   env=streamer.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process, _ = streamer.begin("setup")
         launched = time.monotonic()
         try:
-            process.wait(timeout=choice.uniform(0.1, 1) * whole)
-            whole = time.monotonic() - launched
+            if process.wait(timeout=choice.uniform(0.1, 1) * whole) == 0:
+                whole = time.monotonic() - launched
         except subprocess.TimeoutExpired:
             process.kill()
             killed += 1
@@ -178,12 +174,9 @@ def test_a_setup_that_still_waits_in_the_server_is_waited_for(pair, tenants):
     with tenant.connect() as connection:
         connection.execute("BEGIN")
         connection.execute("INSERT INTO tb_item VALUES (1)")
-        said = tenant.streamer.folder / "setup.err"
-        with said.open("wb") as errors:
-            process = subprocess.Popen([str(tenant.streamer.binary), "setup", "--config", str(tenant.streamer.config)],
-                                       env=tenant.streamer.environment, stdout=subprocess.DEVNULL, stderr=errors)
+        process, said = tenant.streamer.begin("setup")
         tenant.wait_slot_waits()
-        wait_until(lambda: _WAITS in said.read_text(), 20, "it says what it waits for")
+        wait_until(lambda: SLOT_WAIT in said.read_text(), 20, "it says what it waits for")
         process.kill()
         process.wait()
         refused(tenant.streamer, 75, "slot_active", "setup")
@@ -204,7 +197,7 @@ def test_a_first_start_that_waits_for_a_transaction_is_live_and_stops_when_it_is
         connection.execute("INSERT INTO tb_item VALUES (1)")
         tenant.streamer.start(wait=False)
         tenant.wait_slot_waits()
-        wait_until(lambda: _WAITS in tenant.streamer.log.read_text(), 20, "it says what it waits for")
+        wait_until(lambda: SLOT_WAIT in tenant.streamer.log.read_text(), 20, "it says what it waits for")
         began = time.monotonic()
         while time.monotonic() < began + 32:
             status = tenant.streamer.status()

@@ -73,6 +73,7 @@ struct ReplicatedTests {
         let before = refusedCount()
         try client.publish(2_002...2_100)
         try eventually("refusals") { refusedCount() >= before + 99 }
+        #expect(client.outcomes.allSatisfy { if case .refused = $0 { true } else { $0 == .noResponders(token: 2_002) } })
         #expect(client.stored == Set(1...2_000))
         try client.publish(2_001...4_000)
         try client.awaitStored(1...4_000)

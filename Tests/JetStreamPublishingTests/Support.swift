@@ -76,7 +76,7 @@ private let chosenPorts = Mutex<Set<UInt16>>([])
 /// started later, or again, finds it free.
 func freePort() throws -> UInt16 {
     for _ in 0..<500 {
-        let port = UInt16.random(in: 20_000..<32_000)
+        let port = UInt16.random(in: 10_000..<20_000)
         guard chosenPorts.withLock({ $0.insert(port).inserted }) else { continue }
         let descriptor = loopback(port, bind)
         guard descriptor >= 0 else { continue }

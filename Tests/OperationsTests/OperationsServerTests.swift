@@ -253,6 +253,7 @@ import Testing
         #expect(error == .listenFailed(address: "127.0.0.1:\(port)", reason: "a port is 0 to 65535"))
     }
 
+    /// With the dot at its end no search domain is tried.
     @Test(arguments: ["203.0.113.7", "256.256.256.256.", ""])
     func anAddressThatIsNotHereIsRefused(_ host: String) async throws {
         let error = await #expect(throws: OperationsError.self) {

@@ -22,7 +22,7 @@ func freePort() throws -> UInt16 {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         guard descriptor >= 0 else { throw TestFailure("no socket") }
         defer { close(descriptor) }
-        let port = UInt16.random(in: 20_000..<32_000)
+        let port = UInt16.random(in: 10_000..<20_000)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_port = port.bigEndian

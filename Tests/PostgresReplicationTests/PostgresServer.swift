@@ -103,7 +103,7 @@ final class PostgresServer: Sendable {
     /// A port that nothing listens on at this moment, below those that the kernel gives to clients.
     static func freePort() throws -> Int {
         for _ in 0..<500 {
-            if let listener = try? SilentListener(port: UInt16.random(in: 20_000..<32_000)) { return listener.port }
+            if let listener = try? SilentListener(port: UInt16.random(in: 10_000..<20_000)) { return listener.port }
         }
         throw SilentListener.Failure()
     }

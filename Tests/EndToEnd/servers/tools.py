@@ -88,7 +88,8 @@ def preloadable(name: str, source: str, folder: Path) -> Path:
 def freeze(process: subprocess.Popen) -> None:
     """SIGSTOP, and waits until all of its threads have stopped (or it has ended): until then some of them work on."""
     process.send_signal(signal.SIGSTOP)
-    os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+    if process.returncode is None:
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
 
 def thaw(process: subprocess.Popen) -> None:
@@ -99,7 +100,7 @@ def thaw(process: subprocess.Popen) -> None:
 def free_port() -> int:
     """A port on the loopback that nothing uses, below the range from which the kernel gives ports to clients, and below what `deploy/demo` chooses from.
 
-    A server that is killed must find its port free when it is started again, and no other test run on this machine may choose it
+    A server that is killed must find its port free when it is started again, and no other end-to-end test on this machine may choose it
     before it is started.
     """
     for _ in range(500):
