@@ -99,6 +99,8 @@ let package = Package(
             name: "PGOutputTests", dependencies: ["PGOutput", "WAL"], resources: [.copy("Vectors")],
             swiftSettings: strict),
         .target(name: "CMallocCounter", path: "Tests/CMallocCounter"),
+        // Where tests' own servers listen.
+        .target(name: "LoopbackPorts", path: "Tests/LoopbackPorts", swiftSettings: strict),
         // Messages of pgoutput written by hand.
         .target(name: "WireMessages", path: "Tests/WireMessages", swiftSettings: strict),
         .testTarget(
@@ -117,12 +119,12 @@ let package = Package(
             ],
             path: "Tests/Benchmarks/Stages", swiftSettings: strict),
         .testTarget(
-            name: "PostgresReplicationTests", dependencies: ["PostgresReplication", "WAL"], swiftSettings: strict),
-        .testTarget(name: "JetStreamPublishingTests", dependencies: ["JetStreamPublishing"], swiftSettings: strict),
+            name: "PostgresReplicationTests", dependencies: ["PostgresReplication", "WAL", "LoopbackPorts"], swiftSettings: strict),
+        .testTarget(name: "JetStreamPublishingTests", dependencies: ["JetStreamPublishing", "LoopbackPorts"], swiftSettings: strict),
         .testTarget(
             name: "PipelineTests",
             dependencies: [
-                "Pipeline", "Capture", "JetStreamPublishing", "PGOutput", "PostgresReplication", "WAL",
+                "Pipeline", "Capture", "JetStreamPublishing", "PGOutput", "PostgresReplication", "WAL", "LoopbackPorts",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "Logging", package: "swift-log"),
             ],

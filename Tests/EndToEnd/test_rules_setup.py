@@ -74,8 +74,7 @@ def test_a_start_without_setup_refuses_until_something_is_set_up(pair, tenants):
     assert tenant.streamer.terminate() == 0
     tenant.wait_free()
     tenant.commit(2)
-    process = subprocess.Popen([str(tenant.streamer.binary), "run", "--no-setup", "--config", str(tenant.streamer.config)],
-                               env=tenant.streamer.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process, _ = tenant.streamer.begin("run", "--no-setup")
     try:
         tenant.wait_stored(2)
     finally:

@@ -1,4 +1,5 @@
 import Foundation
+import LoopbackPorts
 import Testing
 
 /// A `nats-server` of our own: free port, temporary folder, ended by its process id.

@@ -1,5 +1,4 @@
 import Foundation
-import Synchronization
 import Testing
 
 @testable import JetStreamPublishing
@@ -68,22 +67,6 @@ private func loopback(_ port: UInt16, _ call: (Int32, UnsafePointer<sockaddr>, s
         return -1
     }
     return descriptor
-}
-
-private let chosenPorts = Mutex<Set<UInt16>>([])
-
-/// A port of the loopback that is free now, chosen once, and below those that the kernel gives to clients: a server that is
-/// started later, or again, finds it free.
-func freePort() throws -> UInt16 {
-    for _ in 0..<500 {
-        let port = UInt16.random(in: 10_000..<20_000)
-        guard chosenPorts.withLock({ $0.insert(port).inserted }) else { continue }
-        let descriptor = loopback(port, bind)
-        guard descriptor >= 0 else { continue }
-        close(descriptor)
-        return port
-    }
-    throw TestFailure("no free port")
 }
 
 /// Whether somebody listens on `port`.

@@ -1,5 +1,6 @@
 import Foundation
 import JetStreamPublishing
+import LoopbackPorts
 
 @testable import Pipeline
 

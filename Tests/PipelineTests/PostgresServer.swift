@@ -1,4 +1,5 @@
 import Foundation
+import LoopbackPorts
 import PostgresReplication
 
 /// A PostgreSQL server of the suite's own: a free port on 127.0.0.1, a temporary folder, gone with the test process.

@@ -1,4 +1,5 @@
 import Foundation
+import LoopbackPorts
 import Testing
 
 @testable import PostgresReplication
@@ -88,7 +89,7 @@ import Testing
     }
 
     @Test func goesOnFromAHostThatRefuses() throws {
-        let dead = try PostgresServer.freePort()
+        let dead = try freePort()
         let conninfo = "host=127.0.0.1,127.0.0.1 port=\(dead),\(server.port) user=postgres dbname=postgres"
         #expect(try connect(conninfo) == "postgres \(server.port)")
     }
@@ -118,7 +119,7 @@ import Testing
     }
 
     @Test func nobodyListeningIsNoTLSFailureAndHasNoCode() throws {
-        let port = try PostgresServer.freePort()
+        let port = try freePort()
         let error = try #require(
             failure { () throws(PostgresError) in _ = try connect("host=127.0.0.1 port=\(port) dbname=x") })
         #expect(error.sqlState == nil)

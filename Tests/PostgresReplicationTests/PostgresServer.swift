@@ -1,4 +1,5 @@
 import Foundation
+import LoopbackPorts
 import PostgresReplication
 
 /// A PostgreSQL server of the suite's own: a free port on 127.0.0.1, a temporary folder, gone with the test process.
@@ -27,7 +28,7 @@ final class PostgresServer: Sendable {
     static let shared = Result { try PostgresServer(.primary) }
 
     init(_ kind: Kind, settings: [String] = []) throws {
-        port = try Self.freePort()
+        port = Int(try freePort())
         let binaries = ProcessInfo.processInfo.environment["SLOTSTREAM_POSTGRES_BIN"] ?? "/usr/lib/postgresql/15/bin"
         let process = Process()
         let isRoot = getuid() == 0
@@ -98,14 +99,6 @@ final class PostgresServer: Sendable {
                 usleep(20_000)
             }
         }
-    }
-
-    /// A port that nothing listens on at this moment, below those that the kernel gives to clients.
-    static func freePort() throws -> Int {
-        for _ in 0..<500 {
-            if let listener = try? SilentListener(port: UInt16.random(in: 10_000..<20_000)) { return listener.port }
-        }
-        throw SilentListener.Failure()
     }
 
     /// $1 binaries, $2 port, $3 kind, $4 settings. Prints the postmaster's pid and the folder.

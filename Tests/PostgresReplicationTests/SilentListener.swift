@@ -8,12 +8,10 @@ final class SilentListener {
     let port: Int
     private let descriptor: Int32
 
-    /// - Parameter port: 0 for any that is free.
-    init(port wanted: UInt16 = 0) throws {
+    init() throws {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = wanted.bigEndian
         address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
         var size = socklen_t(MemoryLayout<sockaddr_in>.size)
         let port = withUnsafeMutablePointer(to: &address) { pointer -> Int? in
