@@ -117,10 +117,7 @@ class Administrator:
                         message = await context.get_msg(name, sequence)
                     except nats.js.errors.NotFoundError:
                         continue
-                    headers = message.headers or {}
-                    last = headers.get("Nats-Expected-Last-Sequence")
-                    events.append(stream.Event(sequence, message.subject, headers.get("Nats-Msg-Id"),
-                                               None if last is None else int(last), message.data or b""))
+                    events.append(stream.event(sequence, message.subject, message.headers or {}, message.data or b""))
                 return events
             finally:
                 await connection.close()

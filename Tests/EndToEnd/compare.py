@@ -52,11 +52,12 @@ class Comparison:
         return self
 
 
-def compare(stored: Iterable[Event], truth: Iterable[Expected]) -> Comparison:
-    """Walks through both while they agree on the order, in constant memory but for the ids; sorts out the rest."""
+def compare(stored: Iterable[Event], truth: Iterable[Expected], between: Iterable[int] = ()) -> Comparison:
+    """Walks through both while they agree on the order, in constant memory but for the ids; sorts out the rest. `between`: the
+    sequences, rising, of what lies among them and is judged elsewhere (strayed.py)."""
     result = Comparison()
     events, expectations = iter(stored), iter(truth)
-    previous = _Chain(result.differences)
+    previous = Chain(result.differences, between)
     seen: set[str] = set()
     transaction = None
     for event in events:
@@ -75,17 +76,22 @@ def compare(stored: Iterable[Event], truth: Iterable[Expected]) -> Comparison:
     return result
 
 
-class _Chain:
+class Chain:
     """Each message must have been stored on condition that the one before it was the last; of an atomic batch its first message,
     and the others right after it."""
 
-    def __init__(self, differences: list[Difference]):
+    def __init__(self, differences: list[Difference], between: Iterable[int] = ()):
         self._differences = differences
+        self._between = iter(between)
+        self._next_between = next(self._between, None)
         self._sequence = 0
         self._batch: tuple[str, int] | None = None
 
     def follow(self, event: Event) -> None:
         """The next stored message, whatever it is."""
+        while self._next_between is not None and self._next_between < event.sequence:
+            self._sequence, self._batch = self._next_between, None
+            self._next_between = next(self._between, None)
         if event.batch and event.batch[1] > 1:
             is_chained = (self._batch == (event.batch[0], event.batch[1] - 1) and event.expected_last is None
                           and event.sequence == self._sequence + 1)
@@ -98,7 +104,7 @@ class _Chain:
 
 
 def _sort_out(stored: Iterator[Event], truth: Iterator[Expected], seen: set[str], transaction: str | None,
-              previous: _Chain, result: Comparison) -> None:
+              previous: Chain, result: Comparison) -> None:
     """From the first event on that is not the expected one. `seen`: the ids before it; `transaction`: the last one's."""
     differences = result.differences
     expected = {}

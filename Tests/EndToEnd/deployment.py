@@ -16,6 +16,8 @@ from oracles.truth import Truth
 from servers.nats import Nats
 from servers.postgres import Postgres
 from servers.tools import CHECKOUT, wait_until
+from strayed import compare_strayed, sort_out
+from strays import Stray
 from streamer import Streamer
 from workload import Workload
 
@@ -109,11 +111,14 @@ class Deployment:
 
         return asyncio.run(read())
 
-    def wait_confirmed(self, seconds: float = 240) -> int:
-        """Waits until PostgreSQL has been told of everything that is in its WAL now; returns that position."""
+    def wait_confirmed(self, seconds: float = 240, keep_alive: Callable[[], None] | None = None) -> int:
+        """Waits until PostgreSQL has been told of everything that is in its WAL now; returns that position. `keep_alive`: what is done
+        about a streamer that has ended; without it that is a failure."""
         target = self.postgres.flushed()
 
         def caught_up() -> bool:
+            if keep_alive:
+                keep_alive()
             assert not self.streamer.process or self.streamer.running, (
                 f"the streamer ended with {self.streamer.process.returncode}: {self.streamer.last_words()}")
             return self.confirmed() >= target
@@ -121,26 +126,34 @@ class Deployment:
         wait_until(caught_up, seconds, f"confirmed_flush_lsn reaches {target:X}; {self.streamer.log}", 0.05)
         return target
 
-    def compare(self, keep_events: bool = True) -> Comparison:
+    def compare(self, keep_events: bool = True, strays: list[Stray] | None = None) -> Comparison:
         """Compares the whole stream with what PostgreSQL committed; fails on any difference and on an empty comparison.
 
-        Call it when everything is confirmed. Both sides are kept in `events` and `expected`, unless there are too many."""
+        Call it when everything is confirmed. Both sides are kept in `events` and `expected`, unless there are too many. `strays`: what
+        somebody else published meanwhile; then `events` are in the order in which they were committed."""
         self.truth.read()
         stored = stream.read(self.nats.url)
         must_be = expected.events(self.truth.changes(), self.truth.id_prefix)
         if keep_events:
-            stored = self.events = list(stored)
             must_be = self.expected = list(must_be)
-        result = compare(stored, must_be).require_equal()
+        if strays is not None:
+            found = sort_out(stored, strays)
+            result = compare_strayed(found, must_be)
+            self.events = found.in_order(must_be)
+        else:
+            if keep_events:
+                stored = self.events = list(stored)
+            result = compare(stored, must_be)
+        result.require_equal()
         committed = len(self.truth.transactions)
         assert result.transactions == committed, f"{result.transactions} transactions stored, {committed} committed"
         last = self.truth.transactions[-1]
         assert self.confirmed() >= last.end_lsn, "confirmed_flush_lsn is not at the end of the last transaction"
         return result
 
-    def compare_load(self, workload: Workload) -> Comparison:
+    def compare_load(self, workload: Workload, strays: list[Stray] | None = None) -> Comparison:
         """`compare`, and the two oracles that need no decoder: each client's record of its commits, and the tables."""
-        result = self.compare()
+        result = self.compare(strays=strays)
         workload.require_order(self.events)
         rebuild.require_same_tables(self.postgres, self.events, {"tb_account": "run > 0", "tb_order_line": "true"})
         return result

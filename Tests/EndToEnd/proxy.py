@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from servers.tools import free_port
 
 _CHUNK = 65536
+_LOOK_SECONDS = 0.01
 
 
 @dataclass(eq=False)
@@ -36,6 +37,7 @@ class Proxy:
         self._is_cut = False
         self._cut_off: set[str] = set()
         self._delay = 0.0
+        self._holds_answers = False
         self._connections: set[_Connection] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
@@ -55,10 +57,15 @@ class Proxy:
         self._is_cut = False
         self._cut_off.clear()
         self._delay = 0.0
+        self._holds_answers = False
 
     def slow_down(self, seconds: float) -> None:
         """Holds back each piece for so long, in either direction, until `mend`."""
         self._delay = seconds
+
+    def hold_answers(self) -> None:
+        """What is said to who opened a connection waits until `mend`, and is lost where the connection is cut before."""
+        self._holds_answers = True
 
     def close(self) -> None:
         """Ends every connection and the proxy."""
@@ -119,6 +126,8 @@ class Proxy:
                     return
                 if self._delay:
                     await asyncio.sleep(self._delay)
+                while self._holds_answers and opened is None and not writer.is_closing():
+                    await asyncio.sleep(_LOOK_SECONDS)
                 writer.write(data)
                 await writer.drain()
             writer.write_eof()

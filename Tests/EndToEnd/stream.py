@@ -11,6 +11,9 @@ import nats
 from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, StorageType, StreamConfig
 
+# Of a message that somebody else published (strays.py), with its number: the tests', the streamer does not know it.
+STRAY_HEADER = "Published-By-Somebody-Else"
+
 _QUIET_SECONDS = 30
 _ASKED_AGAIN_SECONDS = 3
 
@@ -22,7 +25,7 @@ class StreamError(Exception):
 @dataclass(slots=True)
 class Event:
     """One stored message: its place, its subject, the headers that matter, its body. `batch`: id and place of a message that came
-    in an atomic batch."""
+    in an atomic batch; `stray`: the number of somebody else's."""
 
     sequence: int
     subject: str
@@ -30,6 +33,7 @@ class Event:
     expected_last: int | None
     body: bytes
     batch: tuple[str, int] | None = None
+    stray: int | None = None
 
     @property
     def json(self) -> dict:
@@ -39,6 +43,13 @@ class Event:
     def with_sequence(self, sequence: int, previous: int) -> "Event":
         """The same message, stored elsewhere in the chain."""
         return replace(self, sequence=sequence, expected_last=previous, batch=None)
+
+
+def event(sequence: int, subject: str, headers: dict[str, str], body: bytes) -> Event:
+    """A message as a consumer got it."""
+    last, place, stray = (headers.get(name) for name in ("Nats-Expected-Last-Sequence", "Nats-Batch-Sequence", STRAY_HEADER))
+    return Event(sequence, subject, headers.get("Nats-Msg-Id"), None if last is None else int(last), body,
+                 None if place is None else (headers["Nats-Batch-Id"], int(place)), None if stray is None else int(stray))
 
 
 async def _quiet(_error) -> None:
@@ -127,10 +138,7 @@ async def _batches(url: str, stream: str, first: int):
                 if delivered % (_BATCH // 2) == 0:
                     await connection.publish(next_messages, request, reply=inbox)
                 headers = message.headers or {}
-                last, place = headers.get("Nats-Expected-Last-Sequence"), headers.get("Nats-Batch-Sequence")
-                batch.append(Event(int(tokens[-4]), message.subject, headers.get("Nats-Msg-Id"),
-                                   None if last is None else int(last), message.data,
-                                   None if place is None else (headers["Nats-Batch-Id"], int(place))))
+                batch.append(event(int(tokens[-4]), message.subject, headers, message.data))
             if batch and batch[-1].sequence >= state.last_seq:
                 yield [event for event in batch if event.sequence <= state.last_seq]
                 return
@@ -168,19 +176,28 @@ def position(message_id: str) -> tuple[int, int]:
 
 async def last_message(
         connection: nats.NATS, stream: str = "fraiseql_events", seconds: float = 2) -> tuple[str, bytes] | None:
-    """Id and body of the stream's last message, asked of its leader; None when it is empty."""
-    answer = await connection.request(f"$JS.API.STREAM.MSG.GET.{stream}", b'{"last_by_subj":">"}', timeout=seconds)
-    said = json.loads(answer.data)
-    if "error" in said:
-        if said["error"]["code"] == 404:
+    """Id and body of the stream's last message that nobody else published, and that is no marker or late event, asked of its leader; None
+    when there is none."""
+    request = {"last_by_subj": ">"}
+    while True:
+        answer = await connection.request(f"$JS.API.STREAM.MSG.GET.{stream}", json.dumps(request).encode(), timeout=seconds)
+        said = json.loads(answer.data)
+        if "error" in said:
+            if said["error"]["code"] == 404:
+                return None
+            raise StreamError(str(said["error"]))
+        message = said["message"]
+        headers = base64.b64decode(message.get("hdrs", "")).decode()
+        identity = re.search(r"\r\nNats-Msg-Id: *(\S+)\r\n", headers)
+        if STRAY_HEADER not in headers and identity and _POSITION.fullmatch(identity[1]):
+            return identity[1], base64.b64decode(message.get("data", ""))
+        if message["seq"] == 1:
             return None
-        raise StreamError(str(said["error"]))
-    headers = base64.b64decode(said["message"]["hdrs"]).decode()
-    return re.search(r"\r\nNats-Msg-Id: *(\S+)\r\n", headers)[1], base64.b64decode(said["message"].get("data", ""))
+        request = {"seq": message["seq"] - 1}
 
 
 async def last_position(
         connection: nats.NATS, stream: str = "fraiseql_events", seconds: float = 2) -> tuple[int, int]:
-    """The position of the stream's last message; (0, 0) when it is empty."""
+    """The position of the stream's last event; (0, 0) when there is none."""
     last = await last_message(connection, stream, seconds)
     return position(last[0]) if last else (0, 0)

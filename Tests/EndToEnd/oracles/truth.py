@@ -13,20 +13,21 @@ from .spool import spool
 class Truth:
     """Slots of our own beside the streamer's: one with pgoutput, and on PostgreSQL 15 one with test_decoding.
 
-    Make it when publication and tables exist and nothing has been written to them.
+    Make it when publication and tables exist and nothing has been written to them. `slots`: what their names begin with.
     """
 
-    def __init__(self, postgres: Postgres, folder: Path, publication: str = "fraiseql_events"):
+    def __init__(self, postgres: Postgres, folder: Path, publication: str = "fraiseql_events", slots: str = "truth"):
         self.postgres = postgres
         self.folder = folder
         self.publication = publication
+        self._slots = slots
         self.has_test_decoding = postgres.version == "15"
         # The transactions, in commit order; filled while `changes` is walked through.
         self.transactions: list[Transaction] = []
         self._plugins = ["pgoutput"] + (["test_decoding"] if self.has_test_decoding else [])
         with postgres.connect() as connection:
             for plugin in self._plugins:
-                connection.execute("SELECT pg_create_logical_replication_slot(%s, %s)", (f"truth_{plugin}", plugin))
+                connection.execute("SELECT pg_create_logical_replication_slot(%s, %s)", (f"{self._slots}_{plugin}", plugin))
             row = connection.execute(
                 "SELECT system_identifier, (SELECT oid FROM pg_database WHERE datname = current_database()), "
                 "timeline_id FROM pg_control_system(), pg_control_checkpoint()").fetchone()
@@ -39,9 +40,9 @@ class Truth:
         with self.postgres.connect() as connection:
             for plugin in self._plugins:
                 query = {"pgoutput": pgoutput, "test_decoding": decoding_text}[plugin].QUERY
-                query = query.format(slot=f"truth_{plugin}", publication=self.publication)
+                query = query.format(slot=f"{self._slots}_{plugin}", publication=self.publication)
                 spool(connection, query, self.folder / plugin)
-                connection.execute("SELECT pg_drop_replication_slot(%s)", (f"truth_{plugin}",))
+                connection.execute("SELECT pg_drop_replication_slot(%s)", (f"{self._slots}_{plugin}",))
 
     def changes(self) -> Iterator[Change]:
         """Every change in order. On PostgreSQL 15 each one has been found in test_decoding's words too, in the same
