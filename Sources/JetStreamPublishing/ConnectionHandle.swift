@@ -59,6 +59,20 @@ struct MessageHandle: ~Copyable {
         return Int(String(cString: value))
     }
 
+    /// The `Nats-Msg-Id`, or nil if it has none; valid as long as the message.
+    var messageID: UnsafeBufferPointer<UInt8>? {
+        var value: UnsafePointer<CChar>?
+        guard natsMsgHeader_Get(pointer, "Nats-Msg-Id", &value) == NATS_OK, let value else { return nil }
+        return Self.bytes(value)
+    }
+
+    /// How many messages a pull that has ended leaves undelivered; nil if the message does not say so.
+    var pullRemainder: Int? {
+        var value: UnsafePointer<CChar>?
+        guard natsMsgHeader_Get(pointer, "Nats-Pending-Messages", &value) == NATS_OK, let value else { return nil }
+        return Int(String(cString: value))
+    }
+
     /// A copy of the headers, in libnats' order.
     var headers: [StoredMessage.Header] {
         var keys: UnsafeMutablePointer<UnsafePointer<CChar>?>?

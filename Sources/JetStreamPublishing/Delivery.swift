@@ -9,6 +9,8 @@ struct Delivery: Hashable {
     let consumerSequence: UInt64
     /// When the server stored the message.
     let unixNanoseconds: Int64
+    /// Messages that the consumer's server has yet to deliver, by its own count, which deletes meanwhile can make wrong.
+    let pendingCount: UInt64
 
     /// Reads `reply`; nil if it is no such subject, as in a status message.
     init?(reply: UnsafeBufferPointer<UInt8>) {
@@ -17,13 +19,15 @@ struct Delivery: Hashable {
             return nil
         }
         let first = tokens.count == 9 ? 5 : 7
-        guard tokens.count > first + 2, let streamSequence = Self.number(tokens[first]),
+        guard tokens.count > first + 3, let streamSequence = Self.number(tokens[first]),
             let consumerSequence = Self.number(tokens[first + 1]), let time = Self.number(tokens[first + 2]),
+            let pendingCount = Self.number(tokens[first + 3]),
             let unixNanoseconds = Int64(exactly: time)
         else { return nil }
         self.streamSequence = streamSequence
         self.consumerSequence = consumerSequence
         self.unixNanoseconds = unixNanoseconds
+        self.pendingCount = pendingCount
     }
 
     private static func number(_ digits: Slice<UnsafeBufferPointer<UInt8>>) -> UInt64? {

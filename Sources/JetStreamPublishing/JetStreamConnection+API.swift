@@ -22,9 +22,10 @@ extension JetStreamConnection {
     /// Sends `request` to `subject` and decodes the answer.
     /// - Throws: `.api` if the answer is an error, `.malformedResponse` if it is not what `Response` reads.
     func call<Response: Decodable>(
-        _ subject: String, _ request: [UInt8] = [], headers: [(String, String)] = [], timeout: Duration
+        _ subject: String, _ request: [UInt8] = [], headers: [(String, String)] = [], timeout: Duration,
+        isWanted: () -> Bool = { true }
     ) throws(JetStreamError) -> (response: Response, raw: [UInt8]) {
-        let raw = try self.request(subject, request, headers: headers, timeout: timeout)
+        let raw = try self.request(subject, request, headers: headers, timeout: timeout, isWanted: isWanted)
         return (try Self.decode(raw, operation: subject), raw)
     }
 

@@ -61,10 +61,32 @@ extension JetStreamConnection {
         return info.name
     }
 
+    /// Creates a pull consumer of a fixed name that delivers headers alone, from `sequence` on, and wants no acks.
+    ///
+    /// One server keeps it, in memory: not always the stream's leader. It is refused while one of that name exists with another start.
+    /// - Returns: How many messages that server has to deliver.
+    func createHeaderConsumer(
+        _ stream: String, name: String, from sequence: UInt64, timeout: Duration, isWanted: () -> Bool
+    ) throws(JetStreamError) -> UInt64 {
+        let subject = "$JS.API.CONSUMER.CREATE.\(stream).\(name)"
+        let request = ConsumerRequest(
+            streamName: stream,
+            config: ConsumerRequest.Config(
+                name: name, ackPolicy: "none", deliverPolicy: "by_start_sequence", optStartSeq: max(1, sequence),
+                memStorage: true, inactiveThreshold: HeaderReader.inactiveThreshold.nanoseconds, headersOnly: true,
+                numReplicas: 1))
+        let (info, _): (ConsumerInfo, [UInt8]) = try call(
+            subject, try Self.encode(request, operation: subject), timeout: timeout, isWanted: isWanted)
+        return info.pendingCount
+    }
+
     /// Deletes a consumer that is no longer read; one that is not there is no error.
-    func deleteConsumer(_ stream: String, _ name: String, timeout: Duration) throws(JetStreamError) {
+    func deleteConsumer(
+        _ stream: String, _ name: String, timeout: Duration, isWanted: () -> Bool = { true }
+    ) throws(JetStreamError) {
         do throws(JetStreamError) {
-            let _: (Empty, [UInt8]) = try call("$JS.API.CONSUMER.DELETE.\(stream).\(name)", timeout: timeout)
+            let _: (Empty, [UInt8]) = try call(
+                "$JS.API.CONSUMER.DELETE.\(stream).\(name)", timeout: timeout, isWanted: isWanted)
         } catch {
             if error.errCode != JetStreamErrorCode.consumerNotFound { throw error }
         }
@@ -75,6 +97,7 @@ extension JetStreamConnection {
     /// Named as the server names them, in its snake_case.
     private struct ConsumerRequest: Encodable {
         struct Config: Encodable {
+            var name: String?
             var durableName: String?
             var ackPolicy: String
             var filterSubject: String?
@@ -86,6 +109,8 @@ extension JetStreamConnection {
             var maxDeliver: Int?
             var memStorage: Bool?
             var inactiveThreshold: UInt64?
+            var headersOnly: Bool?
+            var numReplicas: Int?
         }
         var streamName: String
         var config: Config

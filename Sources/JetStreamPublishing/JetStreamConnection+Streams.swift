@@ -3,9 +3,16 @@ import FoundationEssentials
 extension JetStreamConnection {
     /// Asks for a stream's settings and state; nil if there is no such stream.
     public func streamInfo(_ name: String, timeout: Duration = apiTimeout) throws(JetStreamError) -> StreamInfo? {
+        try streamInfo(name, timeout: timeout, isWanted: { true })
+    }
+
+    /// The same for as long as it is wanted.
+    func streamInfo(
+        _ name: String, timeout: Duration, isWanted: () -> Bool
+    ) throws(JetStreamError) -> StreamInfo? {
         do throws(JetStreamError) {
             var (info, raw): (StreamInfo, [UInt8]) = try call(
-                "$JS.API.STREAM.INFO.\(try Self.checked(name))", timeout: timeout)
+                "$JS.API.STREAM.INFO.\(try Self.checked(name))", timeout: timeout, isWanted: isWanted)
             info.raw = raw
             return info
         } catch {

@@ -116,18 +116,15 @@ public final class JetStreamConnection: Sendable {
         _ = handle.probe.close()
     }
 
-    /// A request with headers.
+    /// A request with headers. What is no longer wanted ends as if the time were over.
     func request(
-        _ subject: String, _ payload: [UInt8], headers: [(String, String)], timeout: Duration
+        _ subject: String, _ payload: [UInt8], headers: [(String, String)], timeout: Duration,
+        isWanted: () -> Bool = { true }
     ) throws(JetStreamError) -> [UInt8] {
         let (number, waiter) = state.replies.open(subject)
         defer { state.replies.close(number) }
         try send(subject, payload, headers) { $0.setRequest(number) }
-        switch waiter.wait(timeout) {
-        case .success(let body): return body
-        case .failure(let error): throw error
-        case nil: throw .timedOut(operation: subject)
-        }
+        return try waiter.answer(timeout, isWanted: isWanted)
     }
 
     /// Hands a message to libnats under the link state that was read before.

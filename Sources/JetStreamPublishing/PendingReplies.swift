@@ -6,6 +6,8 @@ import Synchronization
 final class PendingReplies: Sendable {
     /// The width of the subject token, in bytes.
     static let byteCount = 17
+    /// How long nobody is asked whether an answer is still wanted.
+    static let waitStep: Duration = .milliseconds(200)
 
     /// One waiting request.
     final class Waiter: Sendable {
@@ -15,10 +17,17 @@ final class PendingReplies: Sendable {
 
         fileprivate init(subject: String) { self.subject = subject }
 
-        /// Blocks until the answer is there or the time is over; nil in the latter case.
-        func wait(_ timeout: Duration) -> Result<[UInt8], JetStreamError>? {
-            _ = isAnswered.wait(timeout)
-            return answer.withLock { $0 }
+        /// Blocks until the answer is there, the time is over, or it is no longer wanted, which is asked five times a second.
+        func answer(_ timeout: Duration, isWanted: () -> Bool) throws(JetStreamError) -> [UInt8] {
+            let deadline = ContinuousClock.now + timeout
+            while !isAnswered.wait(min(PendingReplies.waitStep, max(.zero, deadline - .now))) {
+                guard ContinuousClock.now < deadline, isWanted() else { break }
+            }
+            switch answer.withLock({ $0 }) {
+            case .success(let body): return body
+            case .failure(let error): throw error
+            case nil: throw .timedOut(operation: subject)
+            }
         }
 
         fileprivate func set(_ result: Result<[UInt8], JetStreamError>) {

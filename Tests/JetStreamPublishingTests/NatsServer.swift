@@ -7,27 +7,39 @@ import Testing
 final class NatsServer: @unchecked Sendable {
     /// Which server to start.
     enum Version: CaseIterable, CustomTestStringConvertible {
+        /// The two ends: what differs in between has tests of its own.
+        static let allCases: [Version] = [.oldest, .newest]
+
         /// Debian's 2.9.10, in PATH.
         case oldest
+        /// 2.10.26, in `$SLOTSTREAM_TOOLS/nats-server-2.10.26`.
+        case middle
         /// 2.15.1, in `NATS_SERVER_2_15` or `$SLOTSTREAM_TOOLS/bin/nats-server`.
         case newest
 
-        var testDescription: String { self == .oldest ? "nats-server 2.9" : "nats-server 2.15" }
+        var testDescription: String { "nats-server \(prefix.dropLast())" }
 
         /// What the server's own version begins with.
-        var prefix: String { self == .oldest ? "2.9." : "2.15." }
+        var prefix: String {
+            switch self {
+            case .oldest: "2.9."
+            case .middle: "2.10."
+            case .newest: "2.15."
+            }
+        }
 
         /// The binary; a missing one is a failure, never a skip.
         func binary() throws -> String {
             let environment = ProcessInfo.processInfo.environment
+            let tools = environment["SLOTSTREAM_TOOLS"]
             let candidates: [String]
             switch self {
             case .oldest:
                 candidates = (environment["PATH"] ?? "").split(separator: ":").map { "\($0)/nats-server" }
+            case .middle:
+                candidates = [tools.map { "\($0)/nats-server-2.10.26/bin/nats-server" }].compactMap { $0 }
             case .newest:
-                candidates =
-                    [environment["NATS_SERVER_2_15"], environment["SLOTSTREAM_TOOLS"].map { "\($0)/bin/nats-server" }]
-                    .compactMap { $0 }
+                candidates = [environment["NATS_SERVER_2_15"], tools.map { "\($0)/bin/nats-server" }].compactMap { $0 }
             }
             for path in candidates where FileManager.default.isExecutableFile(atPath: path) {
                 // PATH may have another version first.
