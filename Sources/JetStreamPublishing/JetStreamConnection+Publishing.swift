@@ -3,10 +3,15 @@ import Synchronization
 
 extension JetStreamConnection {
     /// The bytes that headers add to a payload, at most: what `maxPayload` must also hold.
-    public static func headerByteCount(messageIDByteCount: Int, isBatched: Bool = false) -> Int {
+    ///
+    /// - Parameter previousMessageIDByteCount: nil: the previous message's id is not expected.
+    public static func headerByteCount(
+        messageIDByteCount: Int, previousMessageIDByteCount: Int? = nil, isBatched: Bool = false
+    ) -> Int {
         let fixed = "NATS/1.0\r\nNats-Msg-Id: \r\nNats-Expected-Last-Sequence: \r\n\r\n".utf8.count
         let batch = "Nats-Batch-Id: \r\nNats-Batch-Sequence: \r\nNats-Batch-Commit: 1\r\n".utf8.count + 16 + 20
-        return fixed + messageIDByteCount + 20 + (isBatched ? batch : 0)
+        let previous = previousMessageIDByteCount.map { "Nats-Expected-Last-Msg-Id: \r\n".utf8.count + $0 } ?? 0
+        return fixed + messageIDByteCount + 20 + previous + (isBatched ? batch : 0)
     }
 
     /// Hands one message to libnats ("accepted"): stored it is only by its ack, which comes to the mailbox under `token`
@@ -17,17 +22,22 @@ extension JetStreamConnection {
     ///   - messageID: `Nats-Msg-Id`; printable ASCII, 1,024 bytes at most.
     ///   - expectedLastSequence: `Nats-Expected-Last-Sequence`, always sent, 0 on a new stream.
     ///   - token: The sequence that the message must get.
+    ///   - previousMessageID: `Nats-Expected-Last-Msg-Id`, the id that the stream's last message must have; nil: not sent. Only where the stream has no
+    ///     replicas and can get none: on replicated streams of 2.14 and later one refusal by it is the stream's end.
     /// - Throws: `.notConnected` at once when there is no link, and after the write deadline when the socket stays full: the
     ///   message may be on its way all the same. `.payloadTooLarge` and `.invalidMessage` concern this message only.
     public func publish(
         subject: Span<UInt8>, messageID: Span<UInt8>, payload: Span<UInt8>, expectedLastSequence: UInt64,
-        token: UInt64, epoch: UInt32
+        token: UInt64, epoch: UInt32, previousMessageID: Span<UInt8>? = nil
     ) throws(JetStreamError) {
         try scratch.withLock { (scratch) throws(JetStreamError) in
             try scratch.setSubject(subject)
             scratch.setReply(AckReply(epoch: epoch, token: token))
             try scratch.beginHeaders(messageID: messageID)
             scratch.addHeader("Nats-Expected-Last-Sequence: ", expectedLastSequence)
+            if let previousMessageID {
+                try scratch.addHeader("Nats-Expected-Last-Msg-Id: ", messageID: previousMessageID)
+            }
             scratch.endHeaders()
             try publish(&scratch, payload, isAnswered: true)
         }
@@ -37,7 +47,7 @@ extension JetStreamConnection {
     ///
     /// Only the first carries `expectedLastSequence`, as the server wants it; only the last is answered, and its ack
     /// stands for the whole batch: `token` is the sequence that the *last* message must get.
-    /// - Throws: As ``publish(subject:messageID:payload:expectedLastSequence:token:epoch:)``.
+    /// - Throws: As ``publish(subject:messageID:payload:expectedLastSequence:token:epoch:previousMessageID:)``.
     public func publish(
         subject: Span<UInt8>, messageID: Span<UInt8>, payload: Span<UInt8>, expectedLastSequence: UInt64,
         token: UInt64, epoch: UInt32, batch: BatchMember
@@ -58,7 +68,7 @@ extension JetStreamConnection {
     /// Publishes with any headers; the ack comes to the mailbox under `token`, which for key-value puts and the like has
     /// ``AckMailbox/controlBit``.
     ///
-    /// - Throws: As ``publish(subject:messageID:payload:expectedLastSequence:token:epoch:)``.
+    /// - Throws: As ``publish(subject:messageID:payload:expectedLastSequence:token:epoch:previousMessageID:)``.
     public func publish(
         subject: String, payload: [UInt8], headers: [(String, String)], token: UInt64, epoch: UInt32 = 0
     ) throws(JetStreamError) {

@@ -13,7 +13,7 @@ public final class JetStreamConnection: Sendable {
     private let registration: UInt
     private let wedgedAfter: Duration
     private let connectTimeout: Duration
-    private let greeting = Mutex<(connectCount: UInt64, version: String?)?>(nil)
+    private let greeting = Mutex<(connectCount: UInt64, info: ServerGreeting.Info)?>(nil)
 
     /// Shared with libnats' callbacks.
     let state: ConnectionState
@@ -70,18 +70,30 @@ public final class JetStreamConnection: Sendable {
     ///
     /// libnats 3.4.1 keeps it to itself, so the server's greeting is read over a connection of its own. Blocks for
     /// `connectTimeout` at most, once after every connect.
-    public var serverVersion: String? {
-        let connectCount = state.connectCount
-        if let known = greeting.withLock({ $0 }), known.connectCount == connectCount { return known.version }
-        guard let url = try? ServerURL(state.url) else { return nil }
-        let version = ServerGreeting.read(host: url.host, port: url.port, timeout: connectTimeout)?.version
-        if version != nil { greeting.withLock { $0 = (connectCount, version) } }
-        return version
-    }
+    public var serverVersion: String? { serverInfo?.version }
+
+    /// Whether the server belongs to no cluster; nil if it cannot be found out. Blocks as ``serverVersion`` does.
+    ///
+    /// A stream may yet lie elsewhere, behind a leaf node's link: ``StreamInfo/Cluster/name`` tells where it is.
+    public var isStandalone: Bool? { serverInfo.map { ($0.cluster ?? "").isEmpty } }
 
     /// Whether the server is one that takes atomic batches. Blocks as ``serverVersion`` does.
-    public var takesAtomicBatches: Bool {
-        serverVersion.flatMap { ServerVersion($0) }.map { $0 >= .atomicBatches } ?? false
+    public var takesAtomicBatches: Bool { isServer(.atomicBatches) }
+
+    /// Whether the server is one that takes fast batches. Blocks as ``serverVersion`` does.
+    public var takesFastBatches: Bool { isServer(.fastBatches) }
+
+    private func isServer(_ oldest: ServerVersion) -> Bool {
+        serverVersion.flatMap { ServerVersion($0) }.map { $0 >= oldest } ?? false
+    }
+
+    private var serverInfo: ServerGreeting.Info? {
+        let connectCount = state.connectCount
+        if let known = greeting.withLock({ $0 }), known.connectCount == connectCount { return known.info }
+        guard let url = try? ServerURL(state.url) else { return nil }
+        let info = ServerGreeting.read(host: url.host, port: url.port, timeout: connectTimeout)
+        if let info { greeting.withLock { $0 = (connectCount, info) } }
+        return info
     }
 
     /// Sends now what is buffered, which libnats would do by itself a millisecond later.

@@ -16,6 +16,8 @@ public enum JetStreamErrorCode {
     public static let streamNameInUse = 10_058
     /// No such stream.
     public static let streamNotFound = 10_059
+    /// The stream's last message id is another than the one that was expected.
+    public static let wrongLastMessageID = 10_070
     /// The chain does not hold: the stream's, or a key's, last sequence is another.
     public static let wrongLastSequence = 10_071
     /// Replicas on a server that is no cluster.

@@ -7,7 +7,8 @@ struct PublishScratch: ~Copyable {
     /// Header values of ours are short; the server takes 64 KiB of headers.
     static let messageIDByteCountLimit = 1_024
 
-    private static let headersByteCountLimit = 2_048
+    /// Room for two message ids.
+    private static let headersByteCountLimit = 3_072
     private static let headersStart: StaticString = "NATS/1.0\r\n"
     private static let lineEnd: StaticString = "\r\n"
 
@@ -71,12 +72,17 @@ struct PublishScratch: ~Copyable {
 
     /// Begins the headers with `Nats-Msg-Id`, refusing all that is not printable ASCII.
     mutating func beginHeaders(messageID: Span<UInt8>) throws(JetStreamError) {
+        headersByteCount = 0
+        append(Self.headersStart)
+        try addHeader("Nats-Msg-Id: ", messageID: messageID)
+    }
+
+    /// Adds a header whose value is a message id, `name` with its colon and space; as long as there are no more than two.
+    mutating func addHeader(_ name: StaticString, messageID: Span<UInt8>) throws(JetStreamError) {
         guard messageID.count > 0, messageID.count <= Self.messageIDByteCountLimit else {
             throw .invalidMessage("a message id of \(messageID.count) bytes (limit \(Self.messageIDByteCountLimit))")
         }
-        headersByteCount = 0
-        append(Self.headersStart)
-        append("Nats-Msg-Id: ")
+        append(name)
         guard Self.copy(messageID, to: headers + headersByteCount, isAllowed: { $0 > 0x20 && $0 < 0x7F }) else {
             throw .invalidMessage("a message id that is not printable ASCII")
         }

@@ -4,13 +4,15 @@ import Glibc
 /// The INFO line that a NATS server sends to whoever connects, before TLS and before anybody says who they are.
 enum ServerGreeting {
     /// What of it is of use to us.
-    struct Info: Decodable {
+    struct Info: Decodable, Sendable {
         var version: String
         /// Whether the server demands a certificate of whoever connects.
         var demandsCertificate: Bool?
+        /// The name of the cluster that the server belongs to.
+        var cluster: String?
 
         enum CodingKeys: String, CodingKey {
-            case version
+            case version, cluster
             case demandsCertificate = "tls_verify"
         }
     }

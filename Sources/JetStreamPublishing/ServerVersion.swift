@@ -2,6 +2,8 @@
 public struct ServerVersion: Sendable, Hashable, Comparable {
     /// The first that takes message ids in atomic batches.
     public static let atomicBatches = ServerVersion(2, 12, 1)
+    /// The first that takes fast batches.
+    public static let fastBatches = ServerVersion(2, 14, 0)
 
     public var major: Int
     public var minor: Int

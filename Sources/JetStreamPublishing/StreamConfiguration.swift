@@ -16,11 +16,13 @@ public struct StreamConfiguration: Sendable, Hashable {
     public var replicas: Int
     /// Atomic batches; nats-server 2.12.1 and later.
     public var allowAtomic: Bool
+    /// Fast batches; nats-server 2.14 and later.
+    public var allowBatched: Bool
 
     /// A stream with these limits.
     public init(
         name: String, subjectPrefix: String, duplicateWindow: Duration, maxAge: Duration = .zero, maxBytes: Int64 = -1,
-        maxMessages: Int64 = -1, replicas: Int = 1, allowAtomic: Bool = false
+        maxMessages: Int64 = -1, replicas: Int = 1, allowAtomic: Bool = false, allowBatched: Bool = false
     ) {
         self.name = name
         self.subjectPrefix = subjectPrefix
@@ -30,6 +32,7 @@ public struct StreamConfiguration: Sendable, Hashable {
         self.maxMessages = maxMessages
         self.replicas = replicas
         self.allowAtomic = allowAtomic
+        self.allowBatched = allowBatched
     }
 
     /// The subject filter that the stream captures.
@@ -49,6 +52,7 @@ extension StreamConfiguration: Encodable {
         case replicas = "num_replicas"
         case allowDirect = "allow_direct"
         case allowAtomic = "allow_atomic"
+        case allowBatched = "allow_batched"
     }
 
     public func encode(to encoder: any Encoder) throws {
@@ -69,5 +73,6 @@ extension StreamConfiguration: Encodable {
         try values.encode(true, forKey: .allowDirect)
         // Servers that do not know the key ignore it, 2.12 on in strict mode excepted; those know it.
         if allowAtomic { try values.encode(true, forKey: .allowAtomic) }
+        if allowBatched { try values.encode(true, forKey: .allowBatched) }
     }
 }

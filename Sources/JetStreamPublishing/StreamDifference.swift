@@ -64,6 +64,7 @@ public struct StreamDifference: Sendable, Hashable {
         list.note("num_replicas", found.replicas, wanted.replicas)
         list.note("allow_direct", found.allowDirect, true)
         list.note("allow_atomic", found.allowAtomic, wanted.allowAtomic)
+        list.note("allow_batched", found.allowBatched, wanted.allowBatched)
         return list.differences
     }
 

@@ -28,6 +28,7 @@ extension StreamInfo.Config: Decodable {
         case noAck = "no_ack"
         case allowDirect = "allow_direct"
         case allowAtomic = "allow_atomic"
+        case allowBatched = "allow_batched"
         case allowRollup = "allow_rollup_hdrs"
         case denyDelete = "deny_delete"
         case denyPurge = "deny_purge"
@@ -68,6 +69,7 @@ extension StreamInfo.Config: Decodable {
         sealed = try flag(.sealed)
         allowDirect = try flag(.allowDirect)
         allowAtomic = try flag(.allowAtomic)
+        allowBatched = try flag(.allowBatched)
         allowRollup = try flag(.allowRollup)
         denyDelete = try flag(.denyDelete)
         denyPurge = try flag(.denyPurge)
@@ -107,13 +109,16 @@ extension StreamInfo.State: Decodable {
 
 extension StreamInfo.Cluster: Decodable {
     private enum CodingKeys: String, CodingKey {
-        case leader, replicas
+        case name, leader, replicas
     }
 
     public init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: CodingKeys.self)
-        let name = try values.decodeIfPresent(String.self, forKey: .leader) ?? ""
-        leader = name.isEmpty ? nil : name
+        func name(_ key: CodingKeys) throws -> String? {
+            try values.decodeIfPresent(String.self, forKey: key).flatMap { $0.isEmpty ? nil : $0 }
+        }
+        self.name = try name(.name)
+        leader = try name(.leader)
         replicas = try values.decodeIfPresent([StreamInfo.Peer].self, forKey: .replicas) ?? []
     }
 }

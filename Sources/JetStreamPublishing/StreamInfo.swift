@@ -45,6 +45,8 @@ public struct StreamInfo: Sendable {
         public var allowDirect: Bool
         /// Takes atomic batches.
         public var allowAtomic: Bool
+        /// Takes fast batches.
+        public var allowBatched: Bool
         /// A publish may remove what is before it.
         public var allowRollup: Bool
         /// Messages cannot be deleted one by one.
@@ -93,6 +95,8 @@ public struct StreamInfo: Sendable {
 
     /// The servers that hold a stream.
     public struct Cluster: Sendable, Hashable {
+        /// nil on a server that belongs to no cluster.
+        public var name: String?
         /// nil while there is none.
         public var leader: String?
         /// The others.

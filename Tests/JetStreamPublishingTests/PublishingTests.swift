@@ -117,6 +117,54 @@ struct PublishingTests {
         #expect(try client.connection.streamInfo(TestClient.stream)?.state.lastSequence == 3)
     }
 
+    /// Numbers alone let what follows a stray be stored behind the message that it displaced; ids do not.
+    @Test(arguments: [NatsServer.Version.oldest, .middle, .newest])
+    func behindAStrayNothingIsStoredThatExpectsThePreviousID(_ version: NatsServer.Version) throws {
+        let server = try NatsServer(version)
+        let client = try TestClient(server)
+        func publish(_ sequence: UInt64) throws {
+            let (subject, id, payload) = (Array("shop.Order.INSERT".utf8), Array("id-\(sequence)".utf8), [UInt8]())
+            let previous = Array("id-\(sequence - 1)".utf8)
+            try client.connection.publish(
+                subject: subject.span, messageID: id.span, payload: payload.span, expectedLastSequence: sequence - 1,
+                token: sequence, epoch: TestClient.epoch, previousMessageID: previous.span)
+        }
+        try client.publish(1)
+        for sequence in UInt64(2)...20 { try publish(sequence) }
+        try client.awaitStored(1...20)
+        try client.connection.publish(subject: "shop.Stray", payload: [1], headers: [], token: 21, epoch: TestClient.epoch)
+        for sequence in UInt64(21)...60 { try publish(sequence) }
+        try eventually("40 refusals") { client.outcomes.count == 40 }
+        #expect(client.stored == Set(1...21))
+        let codes = client.outcomes.map { if case .refused(_, let errCode, _, _) = $0 { errCode } else { 0 } }
+        #expect(codes.first == JetStreamErrorCode.wrongLastSequence)
+        #expect(codes.contains(JetStreamErrorCode.wrongLastMessageID))
+        #expect(try client.connection.streamInfo(TestClient.stream)?.state.lastSequence == 21)
+        // Began anew without it: after a stray without an id there is none to expect.
+        try client.publish(22, id: "id-21")
+        try client.awaitStored(22...22)
+    }
+
+    @Test func theRoomForHeadersIsWhatTheyTake() throws {
+        let server = try NatsServer(.newest, configuration: "max_payload: 8192")
+        let client = try TestClient(server)
+        let (subject, id) = (Array("shop.Order.INSERT".utf8), [UInt8](repeating: 0x69, count: 1_024))
+        let room =
+            8_192 - JetStreamConnection.headerByteCount(messageIDByteCount: 1_024, previousMessageIDByteCount: 1_024)
+        func publish(_ byteCount: Int, id: [UInt8], expecting previous: [UInt8]) throws {
+            let payload = [UInt8](repeating: 0x61, count: byteCount)
+            try client.connection.publish(
+                subject: subject.span, messageID: id.span, payload: payload.span, expectedLastSequence: 9, token: 10,
+                epoch: TestClient.epoch, previousMessageID: previous.span)
+        }
+        try publish(room, id: id, expecting: id)
+        // 19 digits fewer than there may be.
+        #expect(throws: JetStreamError.self) { try publish(room + 20, id: id, expecting: id) }
+        #expect(throws: JetStreamError.self) { try publish(1, id: id, expecting: id + id) }
+        #expect(throws: JetStreamError.self) { try publish(1, id: id, expecting: Array("a b".utf8)) }
+        try eventually("a refusal") { client.outcomes.count == 1 }
+    }
+
     @Test(arguments: NatsServer.Version.allCases)
     func acksOfAnEpochThatIsOverAreDropped(_ version: NatsServer.Version) throws {
         let server = try NatsServer(version)
@@ -239,6 +287,10 @@ struct PublishingTests {
             #expect(client.connection.connectedURL == server.url)
             #expect(client.connection.isConnected)
             #expect(!client.connection.isWedged)
+            #expect(client.connection.isStandalone == true)
+            #expect(client.connection.takesFastBatches == (version == .newest))
+            try client.createStream()
+            #expect(try client.connection.streamInfo(TestClient.stream)?.cluster?.name == nil)
             try client.connection.flush(timeout: .seconds(5))
         }
     }

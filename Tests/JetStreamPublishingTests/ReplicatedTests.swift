@@ -51,6 +51,8 @@ struct ReplicatedTests {
         let cluster = try NatsCluster(.newest)
         let client = try TestClient(TestClient.options(urls: cluster.urls))
         _ = try NatsCluster.createStream(over: client.connection)
+        #expect(client.connection.isStandalone == false)
+        #expect(NatsCluster.state(over: client.connection)?.name == "test")
         try client.publish(1...3)
         try client.awaitStored(1...3)
         try client.publish(2)
