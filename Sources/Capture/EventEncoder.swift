@@ -48,11 +48,6 @@ struct EventEncoder: ~Copyable {
         openHeader == nil ? 0 : payload.count + 5 + openTail.count + subject.count + messageID.count
     }
 
-    /// Forgets the open event if it is at or below `position`: it is stored already.
-    mutating func discardOpen(upTo position: Position) {
-        if let openHeader, openHeader.position <= position { self.openHeader = nil }
-    }
-
     mutating func beginTransaction(
         identity: SourceIdentity, timeline: UInt32, xid: TransactionID, commitLSN: LSN,
         commitTimestamp: PostgresTimestamp

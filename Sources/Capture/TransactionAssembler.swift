@@ -61,8 +61,8 @@ public struct TransactionAssembler: ~Copyable {
     private var kindIndices: [EventKind: Int32] = [:]
     private var entities: Set<String> = []
 
-    /// Everything at or below it is stored already and is left out. It only rises.
-    public private(set) var watermark: Position?
+    /// Everything at or below it is proven to be stored, and is left out.
+    let watermark: Position?
 
     /// - Parameters:
     ///   - functions: What masks and the format fraiseql need.
@@ -118,13 +118,6 @@ public struct TransactionAssembler: ~Copyable {
     /// A message of no transaction has come.
     mutating func receivedMessage(at lsn: LSN) throws(CaptureError) {
         if let proof { self.proof = try proof.after(messageAt: lsn) }
-    }
-
-    /// A predecessor's late publishes were found in the stream: what is at or below `position` is stored.
-    public mutating func raiseWatermark(to position: Position) {
-        watermark = watermark.map { max($0, position) } ?? position
-        // The event that waits for its `last` may be among them: handed on, it would be stored twice.
-        encoder.discardOpen(upTo: position)
     }
 
     /// Whether the catalogue has to be asked for this table's facts before it is received.

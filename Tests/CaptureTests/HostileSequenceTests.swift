@@ -88,9 +88,6 @@ import WireMessages
                     try rig.receive(message)
                 } catch is PGOutputError {
                 } catch is CaptureError {}
-                if Int.random(in: 0..<50, using: &generator.random) == 0 {
-                    rig.assembler.raiseWatermark(to: Position(commitLSN: LSN(0x200), ordinal: 2))
-                }
             }
             eventCount += rig.events.count
             for event in rig.events {

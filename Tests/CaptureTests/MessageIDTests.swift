@@ -11,7 +11,7 @@ import WAL
         #expect(id.description == "7439120938471029384.5.1.735.00000000016B3748.1")
     }
 
-    @Test func readsWhatItWrites() {
+    @Test func readsWhatItWrites() throws {
         var random = SplitMix64(seed: 1)
         let edges: [UInt64] = [0, 1, 9, 10, 0xFFFF_FFFF, 0x1_0000_0000, .max - 1, .max]
         for round in 0..<2000 {
@@ -26,9 +26,16 @@ import WAL
                 transactionID: TransactionID(UInt32(truncatingIfNeeded: number())),
                 position: Position(commitLSN: LSN(number()), ordinal: number()))
             #expect(MessageID(id.description) == id, "round \(round)")
-            var marker = id
-            marker.isGapMarker = true
-            #expect(MessageID(id.description + ".gap.0a1b") == marker, "round \(round)")
+            var other = id
+            other.kind = .marker
+            #expect(MessageID(id.description + ".gap.0a1b") == other, "round \(round)")
+            other.kind = .late(timeline: 3, TransactionID(8), Position(commitLSN: LSN(number()), ordinal: number()))
+            let original = try #require(other.lateOriginal)
+            #expect(MessageID("\(id).late.\(original)") == other, "round \(round)")
+            other.kind = .backfilled
+            #expect(MessageID("\(id).b.1.2.16384.16384.\(number()).3") == other, "round \(round)")
+            other.kind = .replayed
+            #expect(MessageID("\(id).r.r7") == other, "round \(round)")
         }
     }
 
@@ -42,7 +49,12 @@ import WAL
         "18446744073709551616.5.1.735.00000000016B3748.1", "1.4294967296.1.735.00000000016B3748.1",
         "1.5.1.735.00000000016B3748.18446744073709551616", "1.5.1.٧.00000000016B3748.1", "1.5.1.735.００００００００016B3748.1",
         "1.5.1.735.00000000016B3748.1.gap", "1.5.1.735.00000000016B3748.1.gap.", "1.5.1.735.00000000016B3748.1.gap.a.b",
-        "1.5.1.735.00000000016B3748.1.r.replay", "1.5.1.735.00000000016B3748.1.GAP.a", "hello",
+        "1.5.1.735.00000000016B3748.1.r.", "1.5.1.735.00000000016B3748.1.r.a.b", "1.5.1.735.00000000016B3748.1.b.1.2.3.4.5",
+        "1.5.1.735.00000000016B3748.1.b.1.2.3.4.5.6.7", "1.5.1.735.00000000016B3748.1.b.1.2.3.4.5.x",
+        "1.5.1.735.00000000016B3748.1.late.1.5.1.735.00000000016B3748",
+        "1.5.1.735.00000000016B3748.1.late.2.5.1.735.00000000016B3748.1",
+        "1.5.1.735.00000000016B3748.1.late.1.5.1.735.00000000016B3748.1.gap.a",
+        "1.5.1.735.00000000016B3748.1.GAP.a", "hello",
     ])
     func refusesWhatIsNoIdOfOurs(text: String) {
         #expect(MessageID(text) == nil)

@@ -110,23 +110,6 @@ import WireMessages
         }
     }
 
-    @Test func aRaisedWatermarkTakesTheEventThatWaitsWithIt() throws {
-        let captured = try Self.captured.get()
-        let all = try captured.events()
-        for stored in all {
-            for place in 0...captured.messages.count {
-                var rig = try Rig(catalogue: captured.catalogue)
-                try rig.receive(Array(captured.messages[..<place]))
-                let handedOn = rig.events
-                rig.assembler.raiseWatermark(to: stored.header.position)
-                try rig.receive(Array(captured.messages[place...]))
-                #expect(
-                    rig.events == handedOn
-                        + all.filter { $0.header.position > stored.header.position && !handedOn.contains($0) })
-            }
-        }
-    }
-
     @Test func putsTheTimelineOfTheCommitIntoTheID() throws {
         let lsn = try #require(try Self.captured.get().events().last).header.position.commitLSN
         let history = try #require(
