@@ -33,6 +33,8 @@ struct CheckpointRecord: Codable, Equatable, Sendable {
     var lastId: String?
     /// Its sequence; 0 before the first.
     var lastSequence: UInt64
+    /// Everything up to it was compared: behind `lastSequence` stand only messages that are not ours. Absent: `lastSequence`.
+    var settledSequence: UInt64?
     var stream: String
     /// The stream's creation time as its server tells it: another one is another stream.
     var streamCreated: String
@@ -51,6 +53,13 @@ struct CheckpointRecord: Codable, Equatable, Sendable {
     var gapLSN: LSN? { genesis.kind == Self.gapKind ? LSN(genesis.lsn) : nil }
 
     var confirmedLSN: LSN { LSN(confirmedLsn) ?? .invalid }
+
+    var settled: UInt64 { max(lastSequence, settledSequence ?? 0) }
+
+    /// What is proven of the stream's end.
+    var knownEnd: KnownEnd {
+        KnownEnd(storedSequence: lastSequence, storedID: lastMessageID, settledSequence: settled, created: streamCreated)
+    }
 
     var lastMessageID: MessageID? { lastId.flatMap { MessageID($0) } }
 

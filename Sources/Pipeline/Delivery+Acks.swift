@@ -61,9 +61,11 @@ extension Delivery {
             if outcome.isControl {
                 try settlePut(outcome)
             } else {
+                refusalCount += 1
                 reportOutcome(outcome)
             }
         }
+        refusalCount += acks.droppedCount
         if acks.droppedCount > 0 { report(.refused, "\(acks.droppedCount) more answers that are no acks") }
     }
 

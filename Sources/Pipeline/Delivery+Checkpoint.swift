@@ -10,7 +10,7 @@ extension Delivery {
     /// Whether something is known that the record does not say.
     var isRecordBehind: Bool {
         confirmableLSN.load(ordering: .acquiring) > record.confirmedLSN.rawValue
-            || (known.storedSequence != record.lastSequence && isAllStored)
+            || ((known.storedSequence != record.lastSequence || known.settledSequence > record.settled) && isAllStored)
     }
 
     /// Whether nothing is retained but the beginning of a transaction that is sent only when it is whole.
@@ -41,6 +41,7 @@ extension Delivery {
         next.confirmedLsn = LSN(confirmableLSN.load(ordering: .acquiring)).description
         next.lastId = known.storedID?.description
         next.lastSequence = known.storedSequence
+        next.settledSequence = known.settledSequence
         putCount += 1
         failpoints.reached(.beforeRecord)
         let token = AckMailbox.controlBit | putCount
@@ -73,6 +74,9 @@ extension Delivery {
     func settlePutAfterTrouble() throws(StreamerError) {
         if putInFlight != nil { try readRecord() }
     }
+
+    /// The stream is ours as long as the record says so.
+    func requireOwnership() throws(StreamerError) { try readRecord() }
 
     private func recorded(_ record: CheckpointRecord, revision: UInt64) {
         self.record = record

@@ -4,7 +4,7 @@ import Logging
 import Synchronization
 
 extension Delivery {
-    /// Finds out what is stored and sends the rest, chained anew. Returns when that is so, or when asked to stop.
+    /// Finds out what the stream holds behind what is proven, and begins to compare it. Returns when that is so, or when asked to stop.
     func resynchronise(_ cause: ResynchronisationCause, _ detail: String) throws(StreamerError) {
         observations.resynchronisationCount.add(1, ordering: .relaxed)
         observations.meters.resynchronised(cause)
@@ -17,9 +17,10 @@ extension Delivery {
         setConnected(false)
         fruitlessCount += 1
         try settle()
-        // Acks of what was sent before no longer count: only the stream's end does.
+        // Acks of what was sent before no longer count: only what is read in the stream does.
         epoch &+= 1
         link.mailbox.beginEpoch(epoch)
+        refusalCount = 0
         if fruitlessCount > 1 {
             try stepDownIfStaged()
             pause(backoff.delay())
@@ -28,61 +29,51 @@ extension Delivery {
         }
 
         failpoints.reached(.resynchronising)
-        var suspicion = Suspicion<StreamTail?>()
+        var suspicion = Suspicion<StreamReading.Doubt>()
         while !isStopRequested.load(ordering: .acquiring) {
-            guard let tail = try readTail() else { continue }
+            guard let outcome = try readStream() else { continue }
             trouble = nil
             failpoints.reached(.resynchronised)
-            switch decide(tail.value) {
-            case .resume(let storedCount, let lastSequence, let storedID):
-                resume(storedCount: storedCount, lastSequence: lastSequence, storedID: storedID)
+            switch outcome {
+            case .read(let comparison, let end):
+                beginComparison(comparison, through: end)
                 try settlePutAfterTrouble()
+                // Somebody else wrote: perhaps one who has taken over.
+                if comparison.strayCount > 0 || comparison.next != nil { try requireOwnership() }
                 return
-            case .skip(let storedCount, let lastSequence, let storedID):
-                // The other thread goes on until it sees this: what it appends meanwhile is passed over when it is to be published.
-                skipTo.withLock { $0 = storedID.position }
-                resume(storedCount: storedCount, lastSequence: lastSequence, storedID: storedID)
-                logger.notice("skipping what a predecessor stored", metadata: ["to": "\(storedID.position)"])
-                try settlePutAfterTrouble()
-                return
-            case .moved(let what):
-                if replicaCount <= 1
-                    || suspicion.isBelievable(tail.value, isMajorityCurrent: tail.value?.isMajorityCurrent != false)
-                {
-                    throw .streamMoved(what)
+            case .doubtful(let doubt, let isMajorityCurrent):
+                if replicaCount <= 1 || suspicion.isBelievable(doubt, isMajorityCurrent: isMajorityCurrent) {
+                    throw doubt.error
                 }
                 pause(.seconds(1))
-            case .foreign(let subject, let sequence):
-                throw .stop(
-                    .foreignMessage,
-                    what: "stream \(configuration.stream.name) holds a message at sequence \(sequence) that is not ours (\(subject))",
-                    remedy: "A stream has one writer: stop the other one and begin a new stream (deleting its message would leave a sequence of which nobody knows what it was)")
             }
         }
     }
 
-    /// Waits until everything in flight was answered, or no answer can be expected any more.
+    /// Waits until everything in flight was answered, or no answer can be expected any more: after a refusal not everything behind it is refused.
     private func settle() throws(StreamerError) {
-        let deadline = Instant.now + min(configuration.delivery.ackTimeout, .seconds(2))
-        var answeredCount = -1
-        while chain.inFlightCount > 0, link.connection.isConnected, Instant.now < deadline,
+        guard let accepted = chain.lastAcceptedAt else { return }
+        let deadline = accepted + configuration.delivery.ackTimeout
+        while isUnanswered, link.connection.isConnected, Instant.now < deadline,
             !isStopRequested.load(ordering: .acquiring)
         {
-            let before = chain.inFlightCount
-            try takeAcks()
-            // After a refusal everything behind it is refused: acks stop coming long before the deadline.
-            let isQuiet = chain.inFlightCount == before && answeredCount == before
-            if isQuiet, trouble == nil { break }
-            answeredCount = chain.inFlightCount
-            trouble = nil
             observations.turned(.delivery)
             link.wake.wait(timeout: .milliseconds(100))
             takeEvents()
+            try takeAcks()
+            trouble = nil
         }
     }
 
-    /// Reads the stream's end from its leader; nil: it could not be read now, and a pause was made.
-    private func readTail() throws(StreamerError) -> (value: StreamTail?, Void)? {
+    /// Whether an answer to something in flight may still come.
+    private var isUnanswered: Bool {
+        // A batch has one answer.
+        if isBatchInFlight { return chain.inFlightCount > 0 && refusalCount == 0 }
+        return chain.inFlightCount - chain.earlyCount > refusalCount
+    }
+
+    /// Reads the stream behind what is proven; nil: it could not be read now, and a pause was made.
+    private func readStream() throws(StreamerError) -> StreamReading.Outcome? {
         try requireSteadyClock()
         takeEvents()
         observations.turned(.delivery)
@@ -96,39 +87,15 @@ extension Delivery {
         do throws(JetStreamError) {
             // What libnats kept while it was reconnecting goes out before the end is read.
             try link.connection.flush(timeout: min(configuration.delivery.ackTimeout, JetStreamConnection.apiTimeout))
-            return (try StreamTail.read(configuration.stream.name, over: link.connection), ())
+            return try StreamReading.read(
+                behind: known, mayHaveUnknown: isFirstComparison || publishedCount > window.releasedCount.load(ordering: .relaxed),
+                identity: identity, timelines: timelines, readingSource)
         } catch {
             guard FailurePolicy.isWorthAsking(again: error) else { throw .jetStream(error) }
-            logger.info("cannot read the stream's end yet", metadata: ["error": "\(error)"])
+            logger.info("cannot read the stream yet", metadata: ["error": "\(error)"])
             pause(backoff.delay())
             return nil
         }
-    }
-
-    private func decide(_ tail: StreamTail?) -> Resynchronisation {
-        Resynchronisation.decide(
-            tail: tail, known: known, identity: identity, timelines: timelines,
-            retained: window.releasedCount.load(ordering: .relaxed)..<window.appendedCount.load(ordering: .acquiring),
-            position: { window.header(at: $0).position })
-    }
-
-    private func resume(storedCount: UInt64, lastSequence: UInt64, storedID: MessageID?) {
-        let before = window.releasedCount.load(ordering: .relaxed)
-        known.storedSequence = lastSequence
-        releaseWindow(through: storedCount)
-        known.storedID = storedID
-        if storedCount > before { fruitlessCount = 0 }
-        chain = PublishChain(lastSequence: lastSequence)
-        nextIndex = window.releasedCount.load(ordering: .relaxed)
-        // Refused again and again it is not connected until something is stored.
-        isBatchInFlight = false
-        setConnected(fruitlessCount <= 1 || window.retainedCount == 0)
-        logger.notice(
-            "resynchronised",
-            metadata: [
-                "last_sequence": "\(lastSequence)", "stored_meanwhile": "\(storedCount - min(before, storedCount))",
-                "to_send": "\(window.retainedCount)",
-            ])
     }
 
     /// On replicated 2.10 and 2.11 a refused id stays staged for the whole duplicate window: a new leader does not know it.

@@ -8,9 +8,9 @@ import WAL
 /// Publishes the retained window to the stream, chained and pipelined, and keeps the checkpoint record. It has a thread of its own: the one that owns the PostgreSQL connection never waits for NATS.
 ///
 /// Invariants:
-/// 1. Every message carries the sequence that the one before it must have: a hole, a reordering or a second writer cannot be stored.
-/// 2. An event is released only by an ack with the stream's name, the expected sequence and no `duplicate`, or because the stream's last message is at or beyond it.
-/// 3. Anything else means: stop, let settle, read the stream's end, go on from there.
+/// 1. Every message carries the sequence that the one before it must have: a second writer of our kind cannot mix with us. A stray message of anybody else can take a number, and with it the place of one of ours.
+/// 2. An event is released only by an ack with the stream's name, the expected sequence and no `duplicate`, contiguous with all before it, or because it was read in the stream exactly where it follows the one before it.
+/// 3. Anything else means: stop, let settle, read every header behind what is proven, compare, go on from there. So it begins at the start, too.
 /// 4. The record is put before its LSN is handed back for PostgreSQL, one put in flight, by compare-and-set.
 ///
 /// Sendable because everything that is not an atomic, in a mutex or constant is touched by the delivery thread only, from `run()` on.
@@ -19,7 +19,7 @@ final class Delivery: @unchecked Sendable {
     private static let trickleCount = 32
 
     struct Start {
-        var known: Resynchronisation.Known
+        var known: KnownEnd
         var record: CheckpointRecord
         var revision: UInt64
         var identity: SourceIdentity
@@ -27,6 +27,8 @@ final class Delivery: @unchecked Sendable {
         var replicaCount: Int
         /// Whether server and stream take atomic batches, and they are asked for.
         var isAtomic = false
+        /// nil: it streams.
+        var mending: Mending?
     }
 
     let configuration: StreamerConfiguration
@@ -37,6 +39,8 @@ final class Delivery: @unchecked Sendable {
     let logger: Logger
     let identity: SourceIdentity
     let timelines: TimelineHistory
+    /// Nothing is published but what is missing; nil: it streams.
+    let mending: Mending?
     /// Wakes the thread that reads from PostgreSQL.
     private let sourceWake: WakeSignal
 
@@ -46,11 +50,14 @@ final class Delivery: @unchecked Sendable {
     let confirmableLSN: Atomic<UInt64>
     /// Recorded: may be told to PostgreSQL.
     let recordedLSN: Atomic<UInt64>
-    /// The last sequence that is known to be stored, set before its event is released; and the one that the record tells.
+    /// The last sequence of ours that is proven to be stored, set before its event is released; and the one that the record tells.
     let storedSequence: Atomic<UInt64>
     let recordedSequence: Atomic<UInt64>
-    /// Found in the stream beyond everything retained: to be skipped.
-    let skipTo = Mutex<Position?>(nil)
+    /// Everything that commits before it was handed on; and the server's newest WAL, as it was last asked. What the stream holds beyond them cannot be told yet.
+    let decodedLSN = Atomic<UInt64>(0)
+    let serverLSN = Atomic<UInt64>(0)
+    /// How often it was asked, counted when the answer is there.
+    let inspectionCount = Atomic<UInt64>(0)
     /// Why the thread ended; nil while it runs and after an orderly end.
     let failure = Mutex<StreamerError?>(nil)
     /// Nothing more is appended: the record follows the last ack at once.
@@ -62,9 +69,25 @@ final class Delivery: @unchecked Sendable {
     // MARK: The delivery thread's own
 
     var chain: PublishChain
-    var known: Resynchronisation.Known {
+    var known: KnownEnd {
         didSet { storedSequence.store(known.storedSequence, ordering: .releasing) }
     }
+    /// What was read of the stream and not compared yet; while there is something nothing is sent.
+    var comparison: StreamComparison?
+    /// The comparison under way is the first: what a predecessor published is not known.
+    var isFirstComparison = true
+    /// Where the comparison ends: the stream's last sequence when it was read.
+    var comparisonEnd: UInt64 = 0
+    /// Answers to what was published in this epoch, other than that it is stored.
+    var refusalCount = 0
+    /// Messages in flight at most: halved by strays, so that each costs less.
+    var inFlightLimit: Int
+    /// Looks at the slot when the comparison began, and events that were compared since.
+    var comparisonInspection: UInt64 = 0
+    var comparedCount: UInt64 = 0
+    /// The newest message that is not ours, and when one was told last: a flood is not told one by one.
+    var lastStray: (sequence: UInt64, subject: String)?
+    var lastStrayReport: Instant?
     /// Counted as the window counts: the next event to be published.
     var nextIndex: UInt64 = 0
     /// Events before it have been published at least once.
@@ -115,12 +138,14 @@ final class Delivery: @unchecked Sendable {
         self.logger = logger
         identity = start.identity
         timelines = start.timelines
+        mending = start.mending
         known = start.known
         record = start.record
         revision = start.revision
         replicaCount = start.replicaCount
         isAtomic = start.isAtomic
-        chain = PublishChain(lastSequence: start.known.storedSequence)
+        inFlightLimit = configuration.delivery.inFlightMessages
+        chain = PublishChain(lastSequence: start.known.settledSequence)
         confirmableLSN = Atomic(start.record.confirmedLSN.rawValue)
         recordedLSN = Atomic(start.record.confirmedLSN.rawValue)
         storedSequence = Atomic(start.known.storedSequence)
@@ -132,6 +157,7 @@ final class Delivery: @unchecked Sendable {
     /// The thread's function: returns when asked to stop, or with `failure` set.
     func run() {
         do throws(StreamerError) {
+            report(.start, "what a predecessor published is compared first")
             while !isStopRequested.load(ordering: .acquiring) {
                 try turn()
                 link.wake.wait(timeout: waitTime())
@@ -161,7 +187,7 @@ final class Delivery: @unchecked Sendable {
             if isStopRequested.load(ordering: .acquiring) { return }
         }
         try publish()
-        try keepCheckpoint()
+        if mending == nil { try keepCheckpoint() }
         observe()
     }
 
@@ -183,21 +209,14 @@ final class Delivery: @unchecked Sendable {
         guard count > 0 else { return }
         let first = window.releasedCount.load(ordering: .relaxed)
         known.storedSequence = chain.firstInFlightToken - 1
+        known.settledSequence = known.storedSequence
         releaseWindow(through: first + UInt64(count))
+        // What strays took of the messages in flight comes back slowly.
+        inFlightLimit = min(configuration.delivery.inFlightMessages, inFlightLimit + max(1, count / 8))
         if fruitlessCount > 1 { setConnected(true) }
         fruitlessCount = 0
         isIDStaged = false
         stepDownCount = 0
-    }
-
-    /// Lets go of what was appended up to the position with which the stream ends, before anything is sent after it: a predecessor's late publishes, of which the other thread did not know yet.
-    private func passOverStored(_ appended: UInt64) {
-        guard chain.inFlightCount == 0, let storedID = known.storedID else { return }
-        let first = nextIndex
-        while nextIndex < appended, window.header(at: nextIndex).position <= storedID.position { nextIndex += 1 }
-        guard nextIndex > first else { return }
-        releaseWindow(through: nextIndex)
-        known.storedID = storedID
     }
 
     /// Lets go of what is stored, and counts it.
@@ -240,7 +259,7 @@ final class Delivery: @unchecked Sendable {
     /// Tells how much waits to be stored, and since when.
     func observe() {
         observations.inFlightCount.store(chain.inFlightCount, ordering: .relaxed)
-        observations.lastSequence.store(known.storedSequence, ordering: .relaxed)
+        observations.lastSequence.store(known.settledSequence, ordering: .relaxed)
         let first = window.releasedCount.load(ordering: .relaxed)
         let isEmpty = window.appendedCount.load(ordering: .acquiring) == first
         observations.oldestCommit.store(
@@ -251,8 +270,7 @@ final class Delivery: @unchecked Sendable {
 
     private func publish() throws(StreamerError) {
         let appended = window.appendedCount.load(ordering: .acquiring)
-        guard nextIndex < appended, trouble == nil else { return }
-        passOverStored(appended)
+        guard try compareStored(appended), nextIndex < appended, trouble == nil else { return }
         let first = nextIndex
         if isAtomic {
             try publishTransactions(appended)
@@ -270,7 +288,7 @@ final class Delivery: @unchecked Sendable {
     func publishChained(through end: UInt64) throws(StreamerError) -> Bool {
         var now = Instant.now
         while nextIndex < end {
-            guard chain.inFlightCount < configuration.delivery.inFlightMessages else { return false }
+            guard chain.inFlightCount < inFlightLimit else { return false }
             let token = chain.nextToken
             do throws(JetStreamError) {
                 try window.withEvent(at: nextIndex) { subject, messageID, payload throws(JetStreamError) in

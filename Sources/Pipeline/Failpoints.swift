@@ -27,6 +27,12 @@ public enum Failpoint: String, CaseIterable, Sendable {
     case resynchronised
     /// A row was received.
     case reading
+    /// `mend` has stored its marker.
+    case afterMarker = "after_marker"
+    /// `mend` is about to store a late event.
+    case beforeLate = "before_late"
+    /// `mend` has stored the last late event, and not the record.
+    case afterLate = "after_late"
 }
 
 /// What is done at which failpoint: nothing, unless the fault tests say so.

@@ -212,7 +212,7 @@ public enum GapAcceptance {
             lastSequence: sequence, stream: configuration.stream.name, streamCreated: tail.created,
             // The rest of a transaction that is stored in part is counted as its beginning was.
             options: (plan.position.position.ordinal > 0 ? facts.record?.options : nil)
-                ?? configuration.source.optionsFingerprint,
+                ?? configuration.streamOptions.text,
             genesis: CheckpointRecord.Genesis(
                 kind: CheckpointRecord.gapKind, lsn: plan.toLSN.description, at: PostgresTimestamp.now.description))
         _ = try Setup.put(record, expecting: revision, nats)

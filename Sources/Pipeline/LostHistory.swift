@@ -7,7 +7,7 @@ enum LostHistory {
             .streamPurged, .streamTailLost, .bucketMissing:
             true
         case .slotTwoPhase, .historyDiverged, .otherCluster, .optionsChanged, .positionAheadOfWAL, .otherWriter,
-            .foreignMessage, .poisonEvent, .permissionPostgres, .permissionNATS, .tls, .credentials, .configuration,
+            .foreignMessage, .holeFound, .poisonEvent, .permissionPostgres, .permissionNATS, .tls, .credentials, .configuration,
             .unexpected, .unreachable, .slotActive:
             false
         }
@@ -33,8 +33,8 @@ enum LostHistory {
                 "The server was restored or promoted without what the stream ends with: consumers hold changes that the database does not"
             case .positionAheadOfWAL: "The server was restored to an older state: consumers hold changes that the database does not"
             case .otherCluster: "Correct source.url if this is not the server that was meant"
-            case .slotTwoPhase, .optionsChanged, .otherWriter, .foreignMessage, .poisonEvent, .permissionPostgres,
-                .permissionNATS, .tls, .credentials, .configuration, .unexpected, .unreachable, .slotActive:
+            case .slotTwoPhase, .optionsChanged, .otherWriter, .foreignMessage, .holeFound, .poisonEvent,
+                .permissionPostgres, .permissionNATS, .tls, .credentials, .configuration, .unexpected, .unreachable, .slotActive:
                 ""
             }
         return (particular.isEmpty ? "" : particular + ". ") + (isAcceptable(reason) ? goOn : beginAnew)

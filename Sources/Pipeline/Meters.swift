@@ -28,6 +28,7 @@ struct Meters: Sendable {
     let receivedLSN: Gauge
     let transactions: Counter
     let unknownTypeValues: Counter
+    let strays: Counter
     let inFlightMessages: Gauge
     let inFlightBytes: Gauge
     let up: Gauge
@@ -56,6 +57,7 @@ struct Meters: Sendable {
         receivedLSN = gauge("slotstream_received_lsn")
         transactions = counter("slotstream_transactions_total")
         unknownTypeValues = counter("slotstream_unknown_type_values_total")
+        strays = counter("slotstream_strays_total")
         inFlightMessages = gauge("slotstream_inflight_messages")
         inFlightBytes = gauge("slotstream_inflight_bytes")
         up = gauge("slotstream_up")

@@ -45,6 +45,8 @@ public final class Observations: Sendable {
     let eventCount = Atomic<UInt64>(0)
     let resynchronisationCount = Atomic<UInt64>(0)
     let reconnectCount = Atomic<UInt64>(0)
+    /// Messages of others found in the stream.
+    let strayCount = Atomic<UInt64>(0)
     private let lastSourceTurn: Atomic<UInt64>
     /// 0: it does not run.
     private let lastDeliveryTurn = Atomic<UInt64>(0)
@@ -151,7 +153,7 @@ public final class Observations: Sendable {
             counters: StreamerStatus.Counters(
                 transactions: transactionCount.load(ordering: .relaxed), events: eventCount.load(ordering: .relaxed),
                 resynchronisations: resynchronisationCount.load(ordering: .relaxed),
-                reconnects: reconnectCount.load(ordering: .relaxed)),
+                reconnects: reconnectCount.load(ordering: .relaxed), strays: strayCount.load(ordering: .relaxed)),
             lastError: texts.lastError)
     }
 

@@ -31,6 +31,12 @@ struct PublishChain: Sendable {
 
     var inFlightCount: Int { Int(nextToken - firstInFlightToken) }
 
+    /// Those in flight that are acknowledged while one before them is not.
+    var earlyCount: Int { earlyRanges.reduce(0) { $0 + $1.count } }
+
+    /// When the newest message in flight was accepted; nil if none is.
+    var lastAcceptedAt: Instant? { inFlightCount > 0 ? marks.last?.acceptedAt : nil }
+
     /// libnats has taken the message with `nextToken`.
     mutating func accepted(at now: Instant) {
         if let last = marks.last, now.duration(since: last.acceptedAt) < .milliseconds(10) {

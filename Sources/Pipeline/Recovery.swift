@@ -7,7 +7,7 @@ enum Recovery {
     /// What both servers say before anything is started.
     struct Facts {
         var configuredSlot: String
-        var optionsFingerprint: String
+        var options: StreamOptions
         var identity: SourceIdentity
         var timelines: TimelineHistory
         /// `IDENTIFY_SYSTEM`'s xlogpos: the server has no WAL beyond it.
@@ -16,6 +16,10 @@ enum Recovery {
         var record: CheckpointRecord?
         var stream: StreamTail?
         var streamName: String
+        /// nil where the record knows of no message.
+        var recordedEnd: RecordedEnd?
+        /// Something of ours stands behind it; known only where the options differ from the recorded ones.
+        var hasUnproven = false
 
         /// Whether the answers about the stream can be a woken old leader's; `configured` counts where there is no stream.
         func hasReplicas(configured: Int) -> Bool { (stream?.replicaCount ?? configured) > 1 }
@@ -30,12 +34,10 @@ enum Recovery {
     struct Plan: Equatable {
         /// Given to START_REPLICATION.
         var startLSN: LSN
-        /// At or below it everything is stored.
-        var watermark: Position?
+        /// What is proven of the stream's end; what stands behind it is compared with what is decoded.
+        var known: KnownEnd
         /// What the server must send before it is believed; nil: the slot is beyond all that is stored.
         var proof: HistoryProof?
-        var storedID: MessageID?
-        var lastSequence: UInt64
         /// Where the slot may stand at most: the record's position, as far as it holds for this server and this stream.
         var provenLSN: LSN
     }
@@ -200,59 +202,79 @@ enum Recovery {
         }
         let confirmed = slot.confirmedFlushLSN ?? .invalid
         var provenLSN = Self.confirmed(record, facts)
-        let last: (id: MessageID, isLastOfTransaction: Bool?)?
-        switch stream.message {
-        case .foreign(let subject): return foreign("not ours (\(subject))", stream.lastSequence, facts)
-        case .never, .gone:
-            if stream.lastSequence > record.lastSequence {
-                return lost(
-                    .streamPurged,
-                    "the messages of stream \(facts.streamName) after sequence \(record.lastSequence) are gone (its last is \(stream.lastSequence)): what they were is not known, nor what was stored after \(record.confirmedLsn)",
-                    isConfirmedByTime: true)
-            }
-            if stream.lastSequence < record.lastSequence {
-                return tailLost(stream, record, confirmed, nil)
-            }
-            last = record.lastMessageID.map { ($0, nil) }
-        case .event(let id, let isLast):
-            guard id.isOf(facts.identity) else {
-                return foreign("of another database (\(id))", stream.lastSequence, facts)
-            }
-            last = (id, isLast)
+        var known = record.knownEnd
+        // What cannot be of this server's history is refused at once; the rest of what stands there is compared.
+        if case .event(let id, _) = stream.message, id.isOf(facts.identity), let refusal = refusal(ofLast: id, facts) {
+            return refusal
         }
-
-        if let last {
-            if let refusal = refusal(ofLast: last.id, facts) { return refusal }
-            if stream.lastSequence < record.lastSequence {
-                if confirmed > last.id.position.commitLSN { return tailLost(stream, record, confirmed, last.id) }
+        if stream.message == .gone || stream.message == .never, stream.lastSequence > record.settled {
+            return lost(
+                .streamPurged,
+                "the messages of stream \(facts.streamName) after sequence \(record.settled) are gone (its last is \(stream.lastSequence)): what they were is not known, nor what was stored after \(record.confirmedLsn)",
+                isConfirmedByTime: true)
+        }
+        var isLastOfTransaction: Bool?
+        let isTailLost = stream.lastSequence < record.lastSequence
+        switch facts.recordedEnd?.message {
+        case nil: if isTailLost { return tailLost(stream, record, confirmed, nil) }
+        case .gone, .never:
+            // Retention took it, or somebody deleted it: the record knows what it was.
+            if isTailLost { return tailLost(stream, record, confirmed, nil) }
+        case .foreign(let subject): return replaced(record, subject, facts)
+        case .event(let id, let isLast):
+            guard id.isOf(facts.identity) else { return replaced(record, "\(id)", facts) }
+            if isTailLost {
+                if confirmed > id.position.commitLSN { return tailLost(stream, record, confirmed, id) }
                 // The lost tail is sent again: until it is stored the record's position holds no longer.
                 provenLSN = min(provenLSN, confirmed)
+                known = KnownEnd(
+                    storedSequence: facts.recordedEnd?.sequence ?? 0, storedID: id, created: record.streamCreated)
+            } else if id.position != known.storedID?.position {
+                return replaced(record, "\(id)", facts)
             }
+            isLastOfTransaction = isLast
+            known.storedID = id
         }
+        if let id = known.storedID, let refusal = refusal(ofLast: id, facts) { return refusal }
+        if stream.lastSequence < known.settledSequence { known.settledSequence = known.storedSequence }
         guard confirmed <= provenLSN else {
             return lost(
                 .slotAhead,
                 "slot \(slot.name) is at \(confirmed), but only what lies before \(provenLSN) is known to be stored: what was committed between the two is missing",
                 isConfirmedByTime: true)
         }
-        let plan = plan(after: last?.id, record, stream, confirmed: confirmed, proven: provenLSN)
-        guard record.options != facts.optionsFingerprint, let last else { return .proceed(plan) }
+        let plan = plan(known, record, facts.recordedEnd?.commitTimestamp, confirmed: confirmed, proven: provenLSN)
+        guard !facts.options.isEqual(to: record.options) else { return .proceed(plan) }
+        guard !facts.hasUnproven else {
+            return optionsChanged(record, facts, "what the stream holds behind sequence \(record.settled) is not proven yet")
+        }
+        guard let last = known.storedID, !facts.options.differsInFiltersOnly(from: record.options) else {
+            return .proceed(plan)
+        }
         // A position beyond the commit proves that the transaction is whole, where the message cannot tell any more.
-        if !(last.isLastOfTransaction ?? (provenLSN > last.id.position.commitLSN)) {
-            return optionsChanged(record, facts, "the stream ends inside a transaction (\(last.id))")
+        if !(isLastOfTransaction ?? (provenLSN > last.position.commitLSN)) {
+            return optionsChanged(record, facts, "the stream ends inside a transaction (\(last))")
         }
         // With other options what proves the history need not be sent again.
         guard plan.proof == nil else {
-            return optionsChanged(record, facts, "the slot has not passed what the stream ends with (\(last.id))")
+            return optionsChanged(record, facts, "the slot has not passed what the stream ends with (\(last))")
         }
         return .proceed(plan)
+    }
+
+    /// Another message stands where the record's stood.
+    private static func replaced(_ record: CheckpointRecord, _ found: String, _ facts: Facts) -> Outcome {
+        lost(
+            .streamTailLost,
+            "sequence \(record.lastSequence) of stream \(facts.streamName) was \(record.lastId ?? "ours") and is \(found) now: the stream lost its end, and was written to again",
+            isConfirmedByTime: true)
     }
 
     private static func optionsChanged(_ record: CheckpointRecord, _ facts: Facts, _ state: String) -> Outcome {
         .refuse(
             .optionsChanged,
             what:
-                "the options of START_REPLICATION changed from \"\(record.options)\" to \"\(facts.optionsFingerprint)\" while \(state)",
+                "what decides which changes are events changed from \"\(record.options)\" to \"\(facts.options.text)\" while \(state)",
             remedy: "Start once with the old options until that is stored and confirmed, then change them",
             isConfirmedByTime: false)
     }
@@ -300,39 +322,38 @@ enum Recovery {
     }
 
     private static func plan(
-        after last: MessageID?, _ record: CheckpointRecord, _ stream: StreamTail, confirmed: LSN, proven provenLSN: LSN
+        _ known: KnownEnd, _ record: CheckpointRecord, _ commitTimestamp: PostgresTimestamp?, confirmed: LSN,
+        proven provenLSN: LSN
     ) -> Plan {
-        guard let last else {
+        guard let last = known.storedID else {
             // Nothing is stored that could prove the history: not begun beyond where the slot stands.
-            return Plan(
-                startLSN: confirmed, watermark: nil, proof: nil, storedID: nil, lastSequence: stream.lastSequence,
-                provenLSN: provenLSN)
+            return Plan(startLSN: confirmed, known: known, proof: nil, provenLSN: provenLSN)
         }
-        let proof = proof(of: last, record, stream, confirmed: confirmed)
+        let proof = proof(of: last, record, commitTimestamp, confirmed: confirmed)
         let startLSN =
             switch proof {
             case .transaction, nil: last.position.commitLSN
             // It would not be sent from its own LSN on.
             case .message, .nothingBefore: confirmed
             }
-        return Plan(
-            startLSN: startLSN, watermark: last.position, proof: proof, storedID: last,
-            lastSequence: stream.lastSequence, provenLSN: provenLSN)
+        return Plan(startLSN: startLSN, known: known, proof: proof, provenLSN: provenLSN)
     }
 
     /// What the server sends again of what is stored; nil: the slot is beyond it, and the server can skip nothing.
     private static func proof(
-        of last: MessageID, _ record: CheckpointRecord, _ stream: StreamTail, confirmed: LSN
+        of last: MessageID, _ record: CheckpointRecord, _ commitTimestamp: PostgresTimestamp?, confirmed: LSN
     ) -> HistoryProof? {
         let lsn = last.position.commitLSN
-        // A gap marker behind an event carries its id: the transaction comes again.
+        // What is stored behind an event carries its position: the transaction comes again.
         if last.position.ordinal > 0 {
             return confirmed <= lsn
-                ? .transaction(last.position, last.transactionID, commitTimestamp: stream.commitTimestamp) : nil
+                ? .transaction(
+                    last.position, last.transactionID, commitTimestamp: last.kind == .event ? commitTimestamp : nil)
+                : nil
         }
         guard confirmed < lsn else { return nil }
         // The marker itself may be gone: the record still tells that it was one.
-        let isMarker = last.isGapMarker || record.gapLSN.map { lsn <= $0 } ?? false
+        let isMarker = last.kind == .marker || record.gapLSN.map { lsn <= $0 } ?? false
         return isMarker ? .nothingBefore(lsn) : .message(lsn)
     }
 

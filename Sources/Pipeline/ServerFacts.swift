@@ -37,13 +37,39 @@ enum ServerFacts {
         } catch {
             throw .postgres(error)
         }
-        let facts = Recovery.Facts(
-            configuredSlot: configuration.source.slot, optionsFingerprint: configuration.source.optionsFingerprint,
-            identity: SourceIdentity(
-                systemID: system.systemID, databaseOID: databaseOID, databaseName: system.database),
+        let identity = SourceIdentity(
+            systemID: system.systemID, databaseOID: databaseOID, databaseName: system.database)
+        var facts = Recovery.Facts(
+            configuredSlot: configuration.source.slot, options: configuration.streamOptions, identity: identity,
             timelines: timelines, serverFlushLSN: system.flushLSN, slot: slot, record: record, stream: tail,
             streamName: configuration.stream.name)
+        if let record, let tail, record.streamCreated == tail.created {
+            do throws(JetStreamError) {
+                facts.recordedEnd = try RecordedEnd.read(record, tail, identity: identity, over: nats)
+                // Only then it decides.
+                if !facts.options.isEqual(to: record.options) {
+                    facts.hasUnproven = try hasUnproven(record, tail, identity, nats)
+                }
+            } catch {
+                throw .jetStream(error)
+            }
+        }
         return (facts, revision)
+    }
+
+    /// Whether something of ours stands behind what is proven.
+    private static func hasUnproven(
+        _ record: CheckpointRecord, _ tail: StreamTail, _ identity: SourceIdentity, _ nats: JetStreamConnection
+    ) throws(JetStreamError) -> Bool {
+        guard tail.lastSequence > record.settled else { return false }
+        var isFound = false
+        try nats.readHeaders(
+            record.stream, record.settled + 1...tail.lastSequence, consumer: StreamReading.consumer, isWanted: { true }
+        ) { (_, messageID, _) in
+            isFound = messageID.flatMap { MessageID(utf8: $0) }.map { $0.isOf(identity) && $0.kind == .event } ?? false
+            return !isFound
+        }
+        return isFound
     }
 
     /// Reads both servers and judges. What a woken old leader could feign is read again until it may be believed.

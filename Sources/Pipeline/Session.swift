@@ -102,11 +102,6 @@ final class Session {
         try requireLiveClient()
         // Looked at in every turn: what arrives unasked would otherwise keep the socket readable, and `wait` from waiting.
         if !isSQLLost, sql.waitForShutdownNotice(timeout: .zero) { isSQLLost = true }
-        let skipTo = delivery.skipTo.withLock { position in
-            defer { position = nil }
-            return position
-        }
-        if let skipTo { assembler.raiseWatermark(to: skipTo) }
         if isReading, hasRoom { try receive() }
         try confirm()
         observations.retainedByteCount.store(window.byteCount, ordering: .relaxed)
@@ -212,6 +207,14 @@ final class Session {
             throw .capture(error)
         }
         if assembler.isHistoryProven { tracker.keepalive(walEnd: walEnd) }
+        if !assembler.isInTransaction { handedOn(upTo: walEnd) }
+    }
+
+    /// All that commits before `lsn` was handed on.
+    private func handedOn(upTo lsn: LSN) {
+        if lsn.rawValue > delivery.decodedLSN.load(ordering: .relaxed) {
+            delivery.decodedLSN.store(lsn.rawValue, ordering: .releasing)
+        }
     }
 
     private func received(
@@ -246,6 +249,7 @@ final class Session {
                 endLSN: assembler.isHistoryProven ? endLSN : .invalid, appendedCount: appendedCount)
             transactionCount += 1
             schedule.received(endLSN)
+            handedOn(upTo: endLSN)
         }
         schedule.received(walEnd)
         announceKinds()
@@ -364,6 +368,8 @@ final class Session {
         do throws(PostgresError) {
             if isSQLLost { try reconnectSQL() }
             guard let slot = try sql.slot(named: configuration.source.slot, timeout: CatalogueReader.timeout) else { return }
+            delivery.serverLSN.store(slot.currentWALLSN.rawValue, ordering: .releasing)
+            delivery.inspectionCount.add(1, ordering: .acquiringAndReleasing)
             dangerousWALStatus = slot.walStatus.flatMap { ["unreserved", "lost"].contains($0) ? $0 : nil }
             observations.texts.withLock { texts in
                 texts.isPostgresConnected = true

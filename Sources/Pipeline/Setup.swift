@@ -171,7 +171,7 @@ public enum Setup {
         var record = CheckpointRecord(
             systemID: facts.identity.systemID, timeline: facts.timelines.currentTimeline, slot: name, owner: "",
             confirmedLSN: .invalid, lastID: nil, lastSequence: 0, stream: configuration.stream.name,
-            streamCreated: tail.created, options: configuration.source.optionsFingerprint,
+            streamCreated: tail.created, options: configuration.streamOptions.text,
             genesis: CheckpointRecord.Genesis(
                 kind: CheckpointRecord.claimKind, lsn: LSN.invalid.description, at: PostgresTimestamp.now.description))
         // The claim stands before the slot does: an interrupted setup is told from lost history by it.

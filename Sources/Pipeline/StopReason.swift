@@ -16,6 +16,7 @@ public enum StopReason: String, Sendable, CaseIterable {
     case positionAheadOfWAL = "position_ahead_of_wal"
     case otherWriter = "other_writer"
     case foreignMessage = "foreign_message"
+    case holeFound = "hole_found"
     case poisonEvent = "poison_event"
     case permissionPostgres = "permission_postgres"
     case permissionNATS = "permission_nats"
@@ -35,7 +36,7 @@ public enum StopReason: String, Sendable, CaseIterable {
             .optionsChanged, .streamMissing, .streamRecreated, .streamPurged, .streamTailLost, .bucketMissing,
             .positionAheadOfWAL:
             .lostHistory
-        case .otherWriter, .foreignMessage: .otherWriter
+        case .otherWriter, .foreignMessage, .holeFound: .otherWriter
         case .poisonEvent: .poisonEvent
         case .permissionPostgres, .permissionNATS: .notPermitted
         case .slotTwoPhase, .tls, .credentials, .configuration: .configuration

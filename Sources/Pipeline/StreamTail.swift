@@ -18,8 +18,6 @@ struct StreamTail: Equatable, Sendable {
 
     var lastSequence: UInt64
     var message: Message
-    /// Of the last message's transaction, where the message tells: an event of a row or table.
-    var commitTimestamp: PostgresTimestamp?
     /// The stream's creation time: another one is another stream.
     var created: String
     var leader: String?
@@ -52,19 +50,18 @@ struct StreamTail: Equatable, Sendable {
             message = lastSequence == 0 ? .never : .gone
         }
         return StreamTail(
-            lastSequence: lastSequence, message: message,
-            commitTimestamp: last.flatMap { $0.sequence == lastSequence ? commitTimestamp(in: $0.payload) : nil },
-            created: info.created,
+            lastSequence: lastSequence, message: message, created: info.created,
             leader: info.cluster?.leader, replicaCount: info.config.replicas,
             isMajorityCurrent: info.cluster?.hasCurrentMajority ?? true)
     }
 
-    private static func read(_ message: StoredMessage) -> Message {
+    /// What a message is.
+    static func read(_ message: StoredMessage) -> Message {
         guard let id = message.messageID.flatMap({ MessageID($0) }) else {
             return .foreign(subject: message.subject)
         }
-        // A gap marker behind an event may stand inside its transaction.
-        if id.isGapMarker { return .event(id, isLast: id.position.ordinal == 0 ? true : nil) }
+        // What is stored behind an event, under its position, may stand inside its transaction.
+        if id.kind != .event { return .event(id, isLast: id.position.ordinal == 0 ? true : nil) }
         return .event(id, isLast: isLast(message.payload))
     }
 

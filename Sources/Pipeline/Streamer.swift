@@ -1,6 +1,7 @@
 import Capture
 import JetStreamPublishing
 public import Logging
+import Metrics
 import PostgresReplication
 import Synchronization
 import WAL
@@ -31,6 +32,8 @@ public final class Streamer: Sendable {
     private let failpoints: Failpoints
     private let logger: Logger
     private let control: StopControl
+    /// nil: it streams.
+    private let mending: Mending?
     /// Random for each process: tells whose a checkpoint record is.
     private let owner: String
 
@@ -47,10 +50,33 @@ public final class Streamer: Sendable {
         self.observations = observations
         self.failpoints = failpoints
         self.logger = logger
+        mending = nil
         control = try StopControl()
-        owner =
-            String(UInt64.random(in: .min ... .max), radix: 36) + String(UInt64.random(in: .min ... .max), radix: 36)
+        owner = Self.makeOwner()
     }
+
+    /// Streams nothing: its sessions compare, and store what is missing.
+    init(
+        _ configuration: StreamerConfiguration, mending: Mending, failpoints: Failpoints, logger: Logger
+    ) throws(StreamerError) {
+        self.configuration = configuration
+        self.mending = mending
+        self.logger = logger
+        isSetupAllowed = false
+        observations = Observations(
+            slot: configuration.source.slot, stream: configuration.stream.name, readyMaxLagBytes: 0,
+            metrics: NOOPMetricsHandler.instance)
+        self.failpoints = failpoints
+        control = try StopControl()
+        owner = Self.makeOwner()
+    }
+
+    private static func makeOwner() -> String {
+        String(UInt64.random(in: .min ... .max), radix: 36) + String(UInt64.random(in: .min ... .max), radix: 36)
+    }
+
+    /// Waits, as a command does between two attempts.
+    func pause(_ duration: Duration) { control.wait(duration, observations) }
 
     /// From any thread: stop reading, wait for the acks, confirm, return.
     public func stop() { control.request() }
@@ -144,7 +170,8 @@ public final class Streamer: Sendable {
 
     // MARK: - One session
 
-    private func runSession(isFirst: Bool) throws(StreamerError) {
+    /// Connects, recovers and streams, until asked to stop or until something ends it.
+    func runSession(isFirst: Bool) throws(StreamerError) {
         let source = configuration.source
         let logNotice = Self.noticeHandler(logger)
         let sql = try StreamerError.ofPostgres { () throws(PostgresError) in
@@ -194,8 +221,8 @@ public final class Streamer: Sendable {
             "streaming",
             metadata: [
                 "slot": "\(source.slot)", "start_lsn": "\(plan.startLSN)", "confirmed_lsn": "\(record.confirmedLsn)",
-                "last_stored": "\(plan.storedID.map { $0.description } ?? "none")",
-                "last_sequence": "\(plan.lastSequence)",
+                "last_stored": "\(plan.known.storedID.map { $0.description } ?? "none")",
+                "last_sequence": "\(plan.known.storedSequence)",
                 "stream": "\(configuration.stream.name)", "timeline": "\(joined.facts.timelines.currentTimeline)",
             ])
         observations.texts.withLock { texts in
@@ -210,10 +237,9 @@ public final class Streamer: Sendable {
         let window = RetainedWindow(byteLimit: configuration.delivery.inFlightBytes)
         let delivery = Delivery(
             Delivery.Start(
-                known: Resynchronisation.Known(
-                    storedSequence: plan.lastSequence, storedID: plan.storedID, created: record.streamCreated),
-                record: record, revision: revision, identity: identity, timelines: joined.facts.timelines,
-                replicaCount: joined.facts.stream?.replicaCount ?? 1, isAtomic: joined.isAtomic),
+                known: plan.known, record: record, revision: revision, identity: identity, timelines: joined.facts.timelines,
+                replicaCount: joined.facts.stream?.replicaCount ?? 1, isAtomic: joined.isAtomic,
+                mending: mending),
             configuration: configuration, window: window, link: link, observations: observations,
             sourceWake: control.wake, failpoints: failpoints, logger: logger)
         let thread = try OwnedThread(name: "delivery") { delivery.run() }
@@ -250,7 +276,7 @@ public final class Streamer: Sendable {
             return try TransactionAssembler(
                 configuration: configuration.capture, functions: configuration.captureFunctions,
                 identity: joined.facts.identity, timelines: joined.facts.timelines, payloadLimit: payloadLimit,
-                watermark: joined.plan.watermark, proof: joined.plan.proof,
+                watermark: joined.plan.known.storedID?.position, proof: joined.plan.proof,
                 eventKinds: observations.texts.withLock { $0.eventKinds })
         } catch {
             throw .capture(error)
@@ -373,9 +399,11 @@ public final class Streamer: Sendable {
         record.owner = owner
         record.timeline = joined.facts.timelines.currentTimeline
         record.confirmedLsn = confirmedLSN.description
-        record.options = configuration.source.optionsFingerprint
-        record.lastId = joined.plan.storedID?.description ?? record.lastId
-        record.lastSequence = joined.plan.lastSequence
+        record.options = configuration.streamOptions.text
+        let known = joined.plan.known
+        record.lastId = known.storedID?.description ?? record.lastId
+        record.lastSequence = known.storedSequence
+        record.settledSequence = known.settledSequence
         do throws(JetStreamError) {
             let revision = try connection.bucketPut(
                 StreamerConfiguration.bucket, key: configuration.stream.name, value: record.json(),

@@ -31,9 +31,6 @@ public struct StreamerConfiguration: Sendable {
         func options(quotedPublication: String) -> [(name: String, value: String)] {
             [("proto_version", "1"), ("publication_names", quotedPublication), ("messages", "true")]
         }
-
-        /// What decides the ordinals, as text.
-        var optionsFingerprint: String { "publications=\(publication) messages=true origin=any streaming=off" }
     }
 
     public struct Delivery: Sendable {

@@ -56,6 +56,8 @@ public struct StreamerStatus: Codable, Sendable, Equatable {
         public var events: UInt64
         public var resynchronisations: UInt64
         public var reconnects: UInt64
+        /// Messages of others found in the stream; nil: a version before they were told.
+        public var strays: UInt64?
     }
 
     public struct LastError: Codable, Sendable, Equatable {

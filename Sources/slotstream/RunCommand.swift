@@ -43,7 +43,7 @@ struct RunCommand: AsyncParsableCommand {
             readyMaxLagBytes: streamerConfiguration.readyMaxLagBytes, metrics: registry)
         let streamer = try Streamer(
             streamerConfiguration, isSetupAllowed: !isSetupRefused, observations: observations,
-            failpoints: try failpoints(logger), logger: logger)
+            failpoints: try .fromEnvironment(logger), logger: logger)
         let service = StreamerService(streamer)
 
         var services: [ServiceGroupConfiguration.ServiceConfiguration] = []
@@ -65,21 +65,6 @@ struct RunCommand: AsyncParsableCommand {
 
         guard let outcome = service.outcome, outcome.status != .done else { return }
         throw ExitCode(outcome.status.rawValue)
-    }
-
-    /// What the fault tests ask for.
-    private func failpoints(_ logger: Logger) throws -> Failpoints {
-        guard let text = ConfigurationOptions.environment[Failpoints.variable] else { return .none }
-        do throws(Failpoints.InvalidText) {
-            let failpoints = try Failpoints(text)
-            logger.warning("this process is going to fail on purpose", metadata: ["failpoint": "\(text)"])
-            return failpoints
-        } catch {
-            throw InputError(
-                message:
-                    "\(Failpoints.variable)=\(error.text) is none of \(Failpoint.allCases.map(\.rawValue).joined(separator: " ")), followed by = and one of \(Failpoints.Action.allCases.map(\.rawValue).joined(separator: " ")) and perhaps :PASS"
-            )
-        }
     }
 }
 

@@ -19,7 +19,7 @@ struct SlotstreamCommand: AsyncParsableCommand {
             """,
         version: Slotstream.version,
         subcommands: [
-            RunCommand.self, SetupCommand.self, StatusCommand.self, TailCommand.self, SlotCommand.self,
+            RunCommand.self, SetupCommand.self, StatusCommand.self, TailCommand.self, SlotCommand.self, MendCommand.self,
             DecodeCommand.self, HealthCommand.self, ConfigCommand.self,
         ])
 

@@ -53,11 +53,11 @@ final class DeliveryRig: @unchecked Sendable {
         wake = try WakeSignal()
         delivery = Delivery(
             Delivery.Start(
-                known: Resynchronisation.Known(storedSequence: 0, storedID: nil, created: created), record: record,
+                known: KnownEnd(storedSequence: 0, storedID: nil, created: created), record: record,
                 revision: revision, identity: RecoveryFacts.identity, timelines: Self.timelines, replicaCount: 1,
                 isAtomic: isAtomic),
             configuration: configuration, window: window, link: link, observations: observations, sourceWake: wake,
-            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+            logger: Logger(label: "test") { StreamLogHandler.standardError(label: $0) })
     }
 
     deinit { stop() }
@@ -74,9 +74,7 @@ final class DeliveryRig: @unchecked Sendable {
         if let thread = thread.take() { thread.join() }
     }
 
-    static func id(_ number: UInt64, xid: UInt32 = 7) -> MessageID {
-        RecoveryFacts.id(LSN(0x1000 + number), 1, xid: xid)
-    }
+    static func id(_ number: UInt64) -> MessageID { RecoveryFacts.id(LSN(0x1000 + number), 1, xid: 7) }
 
     /// Event `number`, a transaction of its own; waits for room as the session does.
     func append(_ number: UInt64, commitTimestamp: PostgresTimestamp = .now, payloadByteCount: Int = 100) throws {
@@ -112,9 +110,8 @@ final class DeliveryRig: @unchecked Sendable {
         let payload: [UInt8] = []
         for (index, number) in numbers.enumerated() {
             let sequence = lastSequence + UInt64(index)
-            // Another transaction id makes another message id: JetStream's own memory of ids must not help.
             try other.connection.publish(
-                subject: Array("p.x".utf8).span, messageID: Array(Self.id(number, xid: 6).description.utf8).span,
+                subject: Array("p.x".utf8).span, messageID: Array(Self.id(number).description.utf8).span,
                 payload: payload.span, expectedLastSequence: sequence, token: sequence + 1, epoch: 0)
         }
         try other.connection.flush(timeout: .seconds(5))
@@ -123,7 +120,12 @@ final class DeliveryRig: @unchecked Sendable {
         }
     }
 
-    /// The numbers of the stored events, in stored order.
+    /// Publishes what somebody else would.
+    func publishStray() throws {
+        _ = try link.connection.request("p.stray", Array("{}".utf8), timeout: .seconds(5))
+    }
+
+    /// The numbers of the stored events, in stored order; strays are passed over.
     func storedNumbers() throws -> [UInt64] {
         let other = try server.connect()
         defer { other.connection.close() }
@@ -132,8 +134,9 @@ final class DeliveryRig: @unchecked Sendable {
         defer { reader.close() }
         var numbers: [UInt64] = []
         while let message = try reader.next(timeout: .seconds(5)) {
-            let id = try #require(message.messageID.flatMap { MessageID($0) })
-            numbers.append(id.position.commitLSN.rawValue - 0x1000)
+            if let id = message.messageID.flatMap({ MessageID($0) }) {
+                numbers.append(id.position.commitLSN.rawValue - 0x1000)
+            }
             if message.sequence == state.lastSequence { break }
         }
         return numbers

@@ -107,15 +107,14 @@ import WAL
 
     @Test func whatAPredecessorStoresLateIsNeitherLostNorStoredTwice() throws {
         let rig = try DeliveryRig(server)
-        try rig.publishAsPredecessor([1, 2, 3, 5, 8, 13], after: 0)
+        try rig.publishAsPredecessor(Array(1...13), after: 0)
         try rig.append(1)
         try rig.start()
-        try eventually("it was found") { rig.delivery.skipTo.withLock { $0 } != nil }
-        #expect(rig.delivery.skipTo.withLock { $0 } == DeliveryRig.id(13).position)
-        // The session has not looked yet: it appends what is stored already, and what is not.
+        try eventually("it was found") { rig.window.retainedCount == 0 }
+        #expect(!rig.observations.status().ready)
         for number in 2...40 as ClosedRange<UInt64> { try rig.append(number) }
         try eventually("all is stored") { rig.window.retainedCount == 0 }
-        #expect(try rig.storedNumbers() == [1, 2, 3, 5, 8, 13] + Array(14...40))
+        #expect(try rig.storedNumbers() == Array(1...40))
         #expect(rig.delivery.known.storedID == DeliveryRig.id(40))
     }
 
@@ -131,16 +130,114 @@ import WAL
         #expect(rig.failure == nil)
     }
 
-    @Test func aForeignMessageStopsIt() throws {
+    @Test func aMessageOfSomebodyElseIsToldAndStopsNothing() throws {
         let rig = try DeliveryRig(server)
-        _ = try rig.link.connection.request("p.foreign", Array("{}".utf8), timeout: .seconds(5))
-        try rig.append(1)
+        try rig.publishStray()
         try rig.start()
+        for number in 1...2_000 as ClosedRange<UInt64> {
+            try rig.append(number)
+            if number % 500 == 0 {
+                try eventually("all is stored") { rig.window.retainedCount == 0 }
+                try rig.publishStray()
+            }
+        }
+        try rig.append(2_001)
+        try eventually("all is stored") { rig.window.retainedCount == 0 }
+        #expect(try rig.storedNumbers() == Array(1...2_001))
+        #expect(rig.observations.status().counters?.strays == 5)
+        #expect(rig.failure == nil)
+    }
+
+    /// Ends with this reason.
+    private func expectStop(_ reason: StopReason, _ rig: DeliveryRig, naming text: String? = nil) throws {
         try eventually("it ended") { rig.failure != nil }
-        guard case .stop(.foreignMessage, _, _)? = rig.failure else {
+        guard case .stop(reason, let what, _)? = rig.failure else {
             Issue.record("\(String(describing: rig.failure))")
             return
         }
+        if let text { #expect(what.contains(text)) }
+    }
+
+    @Test func aHoleThatAPredecessorLeftStopsItAndNamesWhatIsMissing() throws {
+        let rig = try DeliveryRig(server)
+        try rig.publishAsPredecessor([1, 2, 3, 5, 8], after: 0)
+        try rig.start()
+        for number in 1...40 as ClosedRange<UInt64> { try rig.append(number) }
+        try expectStop(.holeFound, rig, naming: "lacks 1 event before sequence 4 (0/1005 change 1): \(DeliveryRig.id(4))")
+        #expect(try rig.storedNumbers() == [1, 2, 3, 5, 8])
+        #expect(rig.delivery.known.storedID == DeliveryRig.id(3))
+    }
+
+    @Test func anIDOfOursThatIsNeverDecodedStopsIt() throws {
+        let rig = try DeliveryRig(server)
+        try rig.publishAsPredecessor([1, 2, 1_000], after: 0)
+        try rig.start()
+        for number in 1...50 as ClosedRange<UInt64> { try rig.append(number) }
+        // As far as is known it may come: nothing is sent before it has, or cannot any more.
+        try eventually("what is before it is compared") { rig.delivery.storedSequence.load(ordering: .acquiring) == 2 }
+        #expect(rig.failure == nil)
+        rig.delivery.decodedLSN.store(0x1000 + 1_001, ordering: .releasing)
+        rig.delivery.wake()
+        try expectStop(.foreignMessage, rig)
+        #expect(try rig.storedNumbers() == [1, 2, 1_000])
+    }
+
+    @Test func anIDOfOursBeyondTheServersWALStopsIt() throws {
+        let rig = try DeliveryRig(server)
+        try rig.publishAsPredecessor([1, 1_000], after: 0)
+        try rig.start()
+        try rig.append(1)
+        try eventually("what is before it is compared") { rig.delivery.storedSequence.load(ordering: .acquiring) == 1 }
+        rig.delivery.serverLSN.store(0x1000 + 900, ordering: .releasing)
+        rig.delivery.inspectionCount.add(2, ordering: .acquiringAndReleasing)
+        rig.delivery.wake()
+        try expectStop(.foreignMessage, rig)
+    }
+
+    @Test func anOldMessageOfOursStoredAgainIsAStray() throws {
+        let rig = try DeliveryRig(server, duplicateWindow: .milliseconds(100))
+        try rig.publishAsPredecessor([1, 2, 3, 4], after: 0)
+        let echo = [("Nats-Msg-Id", DeliveryRig.id(2).description)]
+        try eventually("JetStream has forgotten the id") {
+            (try? rig.link.connection.store([], on: "p.x", headers: echo, in: "S")) != nil
+        }
+        try rig.start()
+        for number in 1...50 as ClosedRange<UInt64> { try rig.append(number) }
+        try eventually("all is stored") { rig.window.retainedCount == 0 }
+        #expect(try rig.storedNumbers() == [1, 2, 3, 4, 2] + Array(5...50))
+        #expect(rig.observations.status().counters?.strays == 1)
+    }
+
+    @Test func aMessageDeletedBeforeItWasComparedStopsIt() throws {
+        let rig = try DeliveryRig(server)
+        try rig.publishAsPredecessor([1, 2, 3], after: 0)
+        _ = try rig.link.connection.request(
+            "$JS.API.STREAM.MSG.DELETE.S", Array(#"{"seq":2}"#.utf8), timeout: .seconds(5))
+        try rig.start()
+        for number in 1...5 as ClosedRange<UInt64> { try rig.append(number) }
+        try expectStop(.holeFound, rig, naming: "lacks the sequences 2 to 2")
+    }
+
+    @Test func whatRetentionTookIsStoredWhereThereWereSequencesEnough() throws {
+        let rig = try DeliveryRig(server)
+        try rig.publishAsPredecessor([1, 2, 3, 4], after: 0)
+        _ = try rig.link.connection.request(
+            "$JS.API.STREAM.PURGE.S", Array(#"{"seq":4}"#.utf8), timeout: .seconds(5))
+        try rig.start()
+        for number in 1...9 as ClosedRange<UInt64> { try rig.append(number) }
+        try eventually("all is stored") { rig.window.retainedCount == 0 }
+        #expect(try rig.storedNumbers() == Array(4...9))
+    }
+
+    @Test func whereAllIsGoneThatWasNotComparedItStops() throws {
+        let rig = try DeliveryRig(server)
+        try rig.publishAsPredecessor([1, 2, 3, 4], after: 0)
+        try rig.publishStray()
+        _ = try rig.link.connection.request(
+            "$JS.API.STREAM.PURGE.S", Array(#"{"seq":5}"#.utf8), timeout: .seconds(5))
+        try rig.start()
+        try rig.append(1)
+        try expectStop(.streamPurged, rig)
     }
 
     @Test func anotherOwnerOfTheRecordStopsIt() throws {

@@ -7,7 +7,7 @@ import WAL
 /// What both servers say, made up: an orderly stop of slot `s` and stream `S`, from which each test departs.
 struct RecoveryFacts {
     static let identity = SourceIdentity(systemID: 7, databaseOID: 5, databaseName: "shop")
-    static let options = "publications=p"
+    static let options = StreamOptions(replication: "publications=p", filters: "")
     static let created = "2026-11-23T07:00:00Z"
 
     /// The last transaction stored: its commit LSN, and what confirms it.
@@ -22,11 +22,15 @@ struct RecoveryFacts {
         walStatus: "reserved")
     var record: CheckpointRecord? = RecoveryFacts.record()
     var stream: StreamTail? = RecoveryFacts.tail(.event(RecoveryFacts.id(), isLast: true))
+    /// What stands where the record's message stood.
+    var recordedEnd: RecordedEnd? = RecordedEnd(sequence: 100, message: .event(RecoveryFacts.id(), isLast: true))
+    var hasUnproven = false
 
     var facts: Recovery.Facts {
         Recovery.Facts(
-            configuredSlot: "s", optionsFingerprint: options, identity: Self.identity, timelines: timelines,
-            serverFlushLSN: serverFlushLSN, slot: slot, record: record, stream: stream, streamName: "S")
+            configuredSlot: "s", options: options, identity: Self.identity, timelines: timelines,
+            serverFlushLSN: serverFlushLSN, slot: slot, record: record, stream: stream, streamName: "S",
+            recordedEnd: recordedEnd, hasUnproven: hasUnproven)
     }
 
     var outcome: Recovery.Outcome { Recovery.assess(facts) }
@@ -52,18 +56,25 @@ struct RecoveryFacts {
     ) -> CheckpointRecord {
         CheckpointRecord(
             systemID: identity.systemID, timeline: timeline, slot: "s", owner: "o", confirmedLSN: confirmed,
-            lastID: lastID, lastSequence: lastSequence, stream: "S", streamCreated: created, options: options,
+            lastID: lastID, lastSequence: lastSequence, stream: "S", streamCreated: created, options: options.text,
             genesis: CheckpointRecord.Genesis(kind: kind, lsn: "0/800", at: "2026-11-23T07:00:00.000000+00:00"))
     }
 
     static func id(
         _ commitLSN: LSN = commitLSN, _ ordinal: UInt64 = 3, xid: UInt32 = 70, timeline: UInt32 = 1,
-        isGapMarker: Bool = false, database: UInt32 = 5
+        kind: MessageID.Kind = .event, database: UInt32 = 5
     ) -> MessageID {
         MessageID(
             systemID: identity.systemID, databaseOID: database, timeline: timeline,
             transactionID: TransactionID(xid), position: Position(commitLSN: commitLSN, ordinal: ordinal),
-            isGapMarker: isGapMarker)
+            kind: kind)
+    }
+
+    /// The record's message as `id`, there as it was recorded.
+    mutating func record(last id: MessageID, isLast: Bool? = true, confirmed: LSN = endLSN) {
+        record = Self.record(confirmed: confirmed, lastID: id)
+        stream = Self.tail(.event(id, isLast: isLast))
+        recordedEnd = RecordedEnd(sequence: 100, message: .event(id, isLast: isLast))
     }
 
     static func tail(

@@ -144,34 +144,56 @@ import WAL
         #expect(RecoveryFacts(stream: tail).reason == .streamRecreated)
     }
 
-    @Test func aMessageThatIsNotOursIsRefused() {
-        let foreign = RecoveryFacts.tail(.foreign(subject: "x"), lastSequence: 101)
-        #expect(RecoveryFacts(stream: foreign).reason == .foreignMessage)
-        let other = RecoveryFacts.tail(.event(RecoveryFacts.id(database: 6), isLast: true), lastSequence: 101)
-        #expect(RecoveryFacts(stream: other).reason == .foreignMessage)
+    @Test func aMessageThatIsNotOursBehindTheProvenOneIsComparedAndRefusesNothing() {
+        for stray in [StreamTail.Message.foreign(subject: "x"), .event(RecoveryFacts.id(database: 6), isLast: true)] {
+            let facts = RecoveryFacts(stream: RecoveryFacts.tail(stray, lastSequence: 101))
+            #expect(facts.plan?.known == RecoveryFacts.record().knownEnd)
+        }
+    }
+
+    @Test func anotherMessageInTheProvenOnesPlaceMeansThatTheTailWasLost() {
+        let others: [StreamTail.Message] = [
+            .foreign(subject: "x"), .event(RecoveryFacts.id(database: 6), isLast: true),
+            .event(RecoveryFacts.id(LSN(0xF00)), isLast: true), .event(RecoveryFacts.id(LSN(0x1100)), isLast: true),
+        ]
+        for other in others {
+            let facts = RecoveryFacts(
+                stream: RecoveryFacts.tail(other, lastSequence: 105),
+                recordedEnd: RecordedEnd(sequence: 100, message: other))
+            #expect(facts.reason == .streamTailLost)
+            #expect(facts.isConfirmedByTime == true)
+        }
+    }
+
+    private static func gone(_ lastSequence: UInt64, _ message: StreamTail.Message = .gone) -> RecoveryFacts {
+        RecoveryFacts(
+            stream: RecoveryFacts.tail(message, lastSequence: lastSequence),
+            recordedEnd: RecordedEnd(sequence: min(100, lastSequence), message: .gone))
     }
 
     @Test func aGoneMessageIsKnownOnlyIfTheRecordHasItsSequence() {
-        #expect(RecoveryFacts(stream: RecoveryFacts.tail(.gone)).plan?.watermark == RecoveryFacts.id().position)
-        #expect(RecoveryFacts(stream: RecoveryFacts.tail(.gone, lastSequence: 101)).reason == .streamPurged)
-        #expect(RecoveryFacts(stream: RecoveryFacts.tail(.gone, lastSequence: 99)).reason == .streamTailLost)
-        #expect(RecoveryFacts(stream: RecoveryFacts.tail(.never, lastSequence: 0)).reason == .streamTailLost)
+        #expect(Self.gone(100).plan?.known.storedID == RecoveryFacts.id())
+        #expect(Self.gone(101).reason == .streamPurged)
+        #expect(Self.gone(99).reason == .streamTailLost)
+        #expect(Self.gone(0, .never).reason == .streamTailLost)
+        // Strays that were compared are gone, and nothing else.
+        var facts = Self.gone(101)
+        facts.record?.settledSequence = 101
+        #expect(facts.plan?.known.settledSequence == 101)
     }
 
     @Test func everyLossThatAStaleAnswerCouldFeignIsReadAgain() {
         let ahead = RecoveryFacts.record(confirmed: LSN(0x103F))
-        for facts in [
-            RecoveryFacts(stream: RecoveryFacts.tail(.gone, lastSequence: 101)),
-            RecoveryFacts(stream: RecoveryFacts.tail(.gone, lastSequence: 99)), RecoveryFacts(record: ahead),
-        ] {
+        for facts in [Self.gone(101), Self.gone(99), RecoveryFacts(record: ahead)] {
             #expect(facts.isConfirmedByTime == true, "\(facts.outcome)")
         }
     }
 
     @Test func aLostTailBeyondWhatTheSlotStillHasIsRefused() {
         // The stream ends two messages early, with a transaction before the one that was confirmed.
-        let tail = RecoveryFacts.tail(.event(RecoveryFacts.id(LSN(0xF00), 1), isLast: true), lastSequence: 98)
-        let facts = RecoveryFacts(stream: tail)
+        let last = StreamTail.Message.event(RecoveryFacts.id(LSN(0xF00), 1), isLast: true)
+        let facts = RecoveryFacts(
+            stream: RecoveryFacts.tail(last, lastSequence: 98), recordedEnd: RecordedEnd(sequence: 98, message: last))
         #expect(facts.reason == .streamTailLost)
         #expect(facts.isConfirmedByTime == true)
     }
@@ -181,10 +203,12 @@ import WAL
         var slot = try #require(RecoveryFacts().slot)
         slot.confirmedFlushLSN = LSN(0xF00)
         let facts = RecoveryFacts(
-            slot: slot, stream: RecoveryFacts.tail(.event(last, isLast: true), lastSequence: 98))
+            slot: slot, stream: RecoveryFacts.tail(.foreign(subject: "x"), lastSequence: 98),
+            recordedEnd: RecordedEnd(sequence: 97, message: .event(last, isLast: true)))
         let plan = try #require(facts.plan)
         #expect(plan.startLSN == LSN(0xF00))
-        #expect(plan.lastSequence == 98)
+        // A stray that came since is compared.
+        #expect(plan.known == KnownEnd(storedSequence: 97, storedID: last, created: RecoveryFacts.created))
         #expect(plan.proof == .transaction(last.position, TransactionID(69), commitTimestamp: nil))
         // The record says 0/1040: believed now, a crash before the tail is stored again would lose it.
         #expect(plan.provenLSN == LSN(0xF00))
@@ -202,17 +226,44 @@ import WAL
 
     // MARK: - Options
 
+    private static let others = StreamOptions(replication: "publications=q", filters: "")
+    private static let otherFilters = StreamOptions(replication: "publications=p", filters: "public.t")
+
     @Test func changedOptionsAreAcceptedOnlyAtTheEndOfATransaction() {
-        var facts = RecoveryFacts(options: "publications=q")
+        var facts = RecoveryFacts(options: Self.others)
         #expect(facts.plan != nil)
-        facts.stream = RecoveryFacts.tail(.event(RecoveryFacts.id(), isLast: false))
+        facts.record(last: RecoveryFacts.id(), isLast: false)
         #expect(facts.reason == .optionsChanged)
         facts.options = RecoveryFacts.options
         #expect(facts.plan != nil)
     }
 
+    @Test(arguments: [others, otherFilters])
+    func changedOptionsAreRefusedWhileSomethingOfOursIsNotProven(_ options: StreamOptions) {
+        var facts = RecoveryFacts(options: options, hasUnproven: true)
+        #expect(facts.reason == .optionsChanged)
+        facts.options = RecoveryFacts.options
+        #expect(facts.plan != nil)
+    }
+
+    @Test func changedFiltersAloneNeedNoMoreThanThat() {
+        var facts = RecoveryFacts(options: Self.otherFilters)
+        facts.record(last: RecoveryFacts.id(), isLast: false)
+        facts.slot?.confirmedFlushLSN = LSN(0xF00)
+        #expect(facts.plan != nil)
+    }
+
+    @Test func aRecordOfAVersionThatDidNotWriteTheFiltersHadThem() {
+        var facts = RecoveryFacts(options: Self.otherFilters, hasUnproven: true)
+        facts.record?.options = "publications=p"
+        #expect(facts.plan != nil)
+        facts.record?.options = "publications=q"
+        #expect(facts.reason == .optionsChanged)
+    }
+
     @Test func changedOptionsAfterAMessageThatIsGoneNeedAConfirmedPositionBeyondItsCommit() throws {
-        var facts = RecoveryFacts(options: "publications=q", stream: RecoveryFacts.tail(.gone))
+        var facts = Self.gone(100)
+        facts.options = Self.others
         #expect(facts.plan != nil)
         // Stored in the middle of its transaction: nothing at or beyond its commit was ever confirmed.
         facts.record = RecoveryFacts.record(confirmed: LSN(0xF40))
@@ -222,8 +273,8 @@ import WAL
 
     @Test func changedOptionsBeforeTheFirstEventAreAccepted() {
         let facts = RecoveryFacts(
-            options: "publications=q", record: RecoveryFacts.record(lastID: nil, lastSequence: 0),
-            stream: RecoveryFacts.tail(.never, lastSequence: 0))
+            options: Self.others, record: RecoveryFacts.record(lastID: nil, lastSequence: 0),
+            stream: RecoveryFacts.tail(.never, lastSequence: 0), recordedEnd: nil)
         #expect(facts.plan != nil)
     }
 
@@ -232,35 +283,38 @@ import WAL
     @Test func beforeTheFirstEventItStartsWhereTheSlotStands() throws {
         var facts = RecoveryFacts(
             record: RecoveryFacts.record(lastID: nil, lastSequence: 0),
-            stream: RecoveryFacts.tail(.never, lastSequence: 0))
+            stream: RecoveryFacts.tail(.never, lastSequence: 0), recordedEnd: nil)
         // A server that was restored would skip what it was given between the slot and the record.
         facts.slot?.confirmedFlushLSN = LSN(0xF00)
         let expected = Recovery.Plan(
-            startLSN: LSN(0xF00), watermark: nil, proof: nil, storedID: nil, lastSequence: 0,
+            startLSN: LSN(0xF00),
+            known: KnownEnd(storedSequence: 0, storedID: nil, created: RecoveryFacts.created), proof: nil,
             provenLSN: RecoveryFacts.endLSN)
         #expect(facts.outcome == .proceed(expected))
     }
 
-    @Test func itStartsAtTheLastEventsCommitAndSkipsUpToIt() {
-        let last = RecoveryFacts.id(LSN(0x2000), 7)
-        let facts = RecoveryFacts(stream: RecoveryFacts.tail(.event(last, isLast: false), lastSequence: 130))
+    @Test func itStartsAtTheProvenEventsCommitWhateverIsStoredBehindIt() {
+        let later = RecoveryFacts.id(LSN(0x2000), 7)
+        let last = RecoveryFacts.id()
+        let facts = RecoveryFacts(stream: RecoveryFacts.tail(.event(later, isLast: false), lastSequence: 130))
+        // What is stored behind it is compared with what is decoded again.
         let expected = Recovery.Plan(
-            startLSN: LSN(0x2000), watermark: last.position,
-            proof: .transaction(last.position, last.transactionID, commitTimestamp: nil),
-            storedID: last, lastSequence: 130, provenLSN: RecoveryFacts.endLSN)
+            startLSN: RecoveryFacts.commitLSN, known: RecoveryFacts.record().knownEnd, proof: nil,
+            provenLSN: RecoveryFacts.endLSN)
         #expect(facts.outcome == .proceed(expected))
+        #expect(facts.plan?.known.storedID == last)
     }
 
     private static func plan(after id: MessageID, slotAt confirmed: LSN) throws -> Recovery.Plan {
-        var facts = RecoveryFacts(stream: RecoveryFacts.tail(.event(id, isLast: true), lastSequence: 101))
-        facts.record = RecoveryFacts.record(confirmed: LSN(0x8000))
+        var facts = RecoveryFacts()
+        facts.record(last: id, confirmed: LSN(0x8000))
         facts.slot?.confirmedFlushLSN = confirmed
         return try #require(facts.plan)
     }
 
     @Test func theLastTransactionIsExpectedFirstExactlyWhenItIsDeliveredAgain() throws {
         let commitLSN = RecoveryFacts.commitLSN
-        for id in [RecoveryFacts.id(), RecoveryFacts.id(commitLSN, 1, isGapMarker: true)] {
+        for id in [RecoveryFacts.id(), RecoveryFacts.id(commitLSN, 1, kind: .marker)] {
             let proof = HistoryProof.transaction(id.position, TransactionID(70), commitTimestamp: nil)
             #expect(try Self.plan(after: id, slotAt: commitLSN).proof == proof)
             #expect(try Self.plan(after: id, slotAt: LSN(commitLSN.rawValue - 1)).proof == proof)
@@ -274,18 +328,18 @@ import WAL
         #expect(behind.proof == .message(RecoveryFacts.commitLSN))
         // From its own LSN on it would not be sent.
         #expect(behind.startLSN == LSN(0xF00))
-        #expect(behind.watermark == message.position)
+        #expect(behind.known.storedID == message)
         #expect(try Self.plan(after: message, slotAt: RecoveryFacts.commitLSN).proof == nil)
     }
 
     @Test func behindAGapMarkerNothingFromBeforeItIsBelieved() throws {
-        let marker = RecoveryFacts.id(RecoveryFacts.commitLSN, 0, xid: 0, isGapMarker: true)
+        let marker = RecoveryFacts.id(RecoveryFacts.commitLSN, 0, xid: 0, kind: .marker)
         let behind = try Self.plan(after: marker, slotAt: LSN(0xF00))
         #expect(behind.proof == .nothingBefore(RecoveryFacts.commitLSN))
         #expect(behind.startLSN == LSN(0xF00))
         #expect(try Self.plan(after: marker, slotAt: RecoveryFacts.commitLSN).proof == nil)
         // The marker was deleted: the record knows that it was one.
-        var facts = RecoveryFacts(stream: RecoveryFacts.tail(.gone))
+        var facts = Self.gone(100)
         facts.record = RecoveryFacts.record(lastID: RecoveryFacts.id(RecoveryFacts.commitLSN, 0, xid: 0))
         facts.slot?.confirmedFlushLSN = LSN(0xF00)
         #expect(facts.plan?.proof == .message(RecoveryFacts.commitLSN))
@@ -296,8 +350,8 @@ import WAL
 
     @Test(arguments: [RecoveryFacts.id(), RecoveryFacts.id(RecoveryFacts.commitLSN, 0, xid: 0)])
     func changedOptionsBeforeTheLastEventIsConfirmedAreRefused(_ last: MessageID) {
-        var facts = RecoveryFacts(
-            options: "publications=q", stream: RecoveryFacts.tail(.event(last, isLast: true), lastSequence: 101))
+        var facts = RecoveryFacts(options: Self.others)
+        facts.record(last: last)
         #expect(facts.plan != nil)
         // With these it need not be sent again, and would be missed.
         facts.slot?.confirmedFlushLSN = LSN(0xF00)
@@ -326,6 +380,11 @@ import WAL
                 stream: RecoveryFacts.tail(
                     tail, lastSequence: tail == .never ? 0 : .random(in: 98...102, using: &random)))
             facts.record = RecoveryFacts.record(confirmed: lsn(), lastID: RecoveryFacts.id(lsn(), 1))
+            let found = [StreamTail.Message.gone, .event(last, isLast: true), .foreign(subject: "x")]
+            facts.recordedEnd = RecordedEnd(
+                sequence: min(100, facts.stream?.lastSequence ?? 0),
+                message: Bool.random(using: &random)
+                    ? .event(RecoveryFacts.id(lsn(), 1), isLast: true) : found.randomElement(using: &random) ?? .gone)
             facts.slot?.confirmedFlushLSN = lsn()
             if Bool.random(using: &random),
                 let promoted = TimelineHistory(currentTimeline: 2, text: "1\t\(lsn())\tpromoted")
@@ -338,12 +397,12 @@ import WAL
             planCount += 1
             #expect(slot <= plan.provenLSN && plan.provenLSN <= record.confirmedLSN, "seed \(seed): \(facts)")
             if let switchPoint = facts.timelines.switchPoint(of: 1) { #expect(plan.provenLSN <= switchPoint) }
-            if plan.lastSequence < record.lastSequence {
+            if plan.known.storedSequence < record.lastSequence {
                 #expect(plan.provenLSN <= plan.startLSN, "seed \(seed): \(facts)")
             }
             // Begun beyond the slot only where the server has to prove that it skips what is stored.
             if plan.startLSN > slot { #expect(plan.proof != nil, "seed \(seed): \(facts)") }
-            #expect(plan.startLSN <= plan.watermark?.commitLSN ?? slot)
+            #expect(plan.startLSN <= plan.known.storedID?.position.commitLSN ?? slot)
         }
         #expect(planCount > 500)
     }

@@ -54,10 +54,10 @@ import WAL
     @Test func aGapMarkerIsWholeUnlessItStandsBehindAnEvent() throws {
         try create()
         try publish("7.5.1.0.0000000000001000.0.gap.x", "{}")
-        let marker = RecoveryFacts.id(LSN(0x1000), 0, xid: 0, isGapMarker: true)
+        let marker = RecoveryFacts.id(LSN(0x1000), 0, xid: 0, kind: .marker)
         #expect(try read()?.message == .event(marker, isLast: true))
         try publish("7.5.1.70.0000000000001000.2.gap.x", "{}")
-        let inside = RecoveryFacts.id(LSN(0x1000), 2, xid: 70, isGapMarker: true)
+        let inside = RecoveryFacts.id(LSN(0x1000), 2, xid: 70, kind: .marker)
         #expect(try read()?.message == .event(inside, isLast: nil))
     }
 

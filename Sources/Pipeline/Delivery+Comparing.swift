@@ -1,0 +1,192 @@
+import Capture
+import CoreMetrics
+import JetStreamPublishing
+import Logging
+import Synchronization
+import WAL
+
+/// What the stream holds is compared with what comes out of the window, event by event, before anything is sent.
+extension Delivery {
+    /// Takes in what was read, as the beginning of what is to be compared.
+    func beginComparison(_ read: StreamComparison, through end: UInt64) {
+        comparison = read
+        comparisonEnd = end
+        comparisonInspection = inspectionCount.load(ordering: .acquiring)
+        comparedCount = 0
+        nextIndex = window.releasedCount.load(ordering: .relaxed)
+        isBatchInFlight = false
+        // Each stray costs what is in flight: the fewer, the sooner it is over.
+        if read.strayCount > 0 { inFlightLimit = max(1, inFlightLimit / 2) }
+    }
+
+    /// Compares the events up to `appended` with what was read.
+    /// - Returns: Whether all is compared, so that what follows may be sent.
+    func compareStored(_ appended: UInt64) throws(StreamerError) -> Bool {
+        while comparison != nil {
+            try compareRead(appended)
+            guard let comparison, comparison.next == nil else { return false }
+            guard comparison.readSequence < comparisonEnd else {
+                if let mending {
+                    try finishMending(mending, comparison)
+                    return false
+                }
+                endComparison()
+                return true
+            }
+            guard try readOn() else { return false }
+        }
+        return true
+    }
+
+    /// Compares as far as there is something on both sides.
+    private func compareRead(_ appended: UInt64) throws(StreamerError) {
+        let first = nextIndex
+        var stored = known.storedSequence
+        var missingBefore: StreamComparison.Stored?
+        compare: while nextIndex < appended, comparison?.next != nil {
+            let header = window.header(at: nextIndex)
+            switch comparison?.decoded(header.position, header.transactionID) {
+            case .stored(let sequence)?, .retired(let sequence)?: stored = sequence
+            case .missing(let next)?:
+                if let mending {
+                    try keepMissing(at: nextIndex, in: mending)
+                } else {
+                    missingBefore = next
+                    break compare
+                }
+            case .undecoded(let next)?:
+                try passOver(next)
+                continue compare
+            case nil: break compare
+            }
+            nextIndex += 1
+        }
+        if nextIndex > first {
+            known.storedSequence = stored
+            known.settledSequence = max(known.settledSequence, stored)
+            comparedCount += nextIndex - first
+            releaseWindow(through: nextIndex)
+            publishedCount = max(publishedCount, nextIndex)
+            fruitlessCount = 0
+        }
+        if let missingBefore {
+            try requireHole(before: missingBefore, appended)
+        } else if let next = comparison?.next {
+            try requireDecodable(next)
+        }
+    }
+
+    /// An event is missing before `next`: which ones are known when that one is decoded.
+    private func requireHole(before next: StreamComparison.Stored, _ appended: UInt64) throws(StreamerError) {
+        let decoded = LSN(decodedLSN.load(ordering: .acquiring))
+        // Later than `appended`: what was decoded is there.
+        let known = max(appended, window.appendedCount.load(ordering: .acquiring))
+        var missing: [MessageID] = []
+        for index in nextIndex..<known {
+            let header = window.header(at: index)
+            if header.position == next.position, header.transactionID == next.transactionID {
+                throw hole(missing, isWhole: true, before: next)
+            }
+            guard header.position < next.position else { break }
+            window.withEvent(at: index) { _, messageID, _ in
+                messageID.withUnsafeBufferPointer { if let id = MessageID(utf8: $0) { missing.append(id) } }
+            }
+        }
+        if nextIndex + UInt64(missing.count) < known || decoded > next.position.commitLSN {
+            throw StreamHole.undecoded(next, stream: configuration.stream.name)
+        }
+        // Nothing more comes before something is let go: so many were never in flight at a time.
+        if window.isFull { throw hole(missing, isWhole: false, before: next) }
+        try requireDecodable(next)
+    }
+
+    private func hole(_ missing: [MessageID], isWhole: Bool, before next: StreamComparison.Stored) -> StreamerError {
+        StreamHole.error(
+            missing: missing, isWhole: isWhole, before: next, stream: configuration.stream.name, stray: lastStray)
+    }
+
+    /// `next` can still be decoded: the server has WAL there, and has not decoded it without it.
+    private func requireDecodable(_ next: StreamComparison.Stored) throws(StreamerError) {
+        let appended = window.appendedCount.load(ordering: .acquiring)
+        // Asked twice since it was read: the first answer may be older.
+        let isInspected = inspectionCount.load(ordering: .acquiring) >= comparisonInspection + 2
+        let isBeyondWAL = isInspected && LSN(serverLSN.load(ordering: .acquiring)) <= next.position.commitLSN
+        let isPassed = LSN(decodedLSN.load(ordering: .acquiring)) > next.position.commitLSN
+        // What was handed on before it was passed is compared first.
+        guard isBeyondWAL || isPassed, appended == nextIndex, window.appendedCount.load(ordering: .acquiring) == appended
+        else { return }
+        try passOver(next)
+        // Nothing wakes this thread for what is compared then.
+        wake()
+    }
+
+    /// `next` has an id of ours and is no event of ours: `mend` takes it for somebody else's, a streamer stops.
+    private func passOver(_ next: StreamComparison.Stored) throws(StreamerError) {
+        guard let mending else { throw StreamHole.undecoded(next, stream: configuration.stream.name) }
+        mending.undecoded.append(next)
+        comparison?.passOverNext()
+    }
+
+    /// Reads the next chunk of what the stream holds.
+    /// - Returns: Whether it could be read; if not, it is trouble.
+    private func readOn() throws(StreamerError) -> Bool {
+        guard var reading = comparison else { return true }
+        do throws(JetStreamError) {
+            let doubt = try StreamReading.readChunk(
+                &reading, through: comparisonEnd, isFirstComparison || publishedCount > nextIndex, readingSource)
+            if let doubt {
+                report(.unexpectedSequence, doubt.what)
+                return false
+            }
+        } catch {
+            guard FailurePolicy.isWorthAsking(again: error) else { throw .jetStream(error) }
+            report(.publishFailed, "\(error)")
+            return false
+        }
+        comparison = reading
+        return true
+    }
+
+    private func endComparison() {
+        comparison = nil
+        isFirstComparison = false
+        known.settledSequence = comparisonEnd
+        chain = PublishChain(lastSequence: comparisonEnd)
+        // Refused again and again it is not connected until something is stored.
+        setConnected(fruitlessCount <= 1 || window.retainedCount == 0)
+        logger.notice(
+            "resynchronised",
+            metadata: [
+                "last_sequence": "\(comparisonEnd)", "stored_meanwhile": "\(comparedCount)",
+                "to_send": "\(window.retainedCount)",
+            ])
+    }
+
+    /// Where and how the stream is read.
+    var readingSource: StreamReading.Source {
+        StreamReading.Source(
+            stream: configuration.stream.name, connection: link.connection,
+            isWanted: { [self] in
+                observations.turned(.delivery)
+                return !isStopRequested.load(ordering: .acquiring)
+            },
+            onStray: { [self] in told(stray: $0, $1) }, passesOverDeleted: mending != nil)
+    }
+
+    /// Strays are told and counted; a flood of them is told once in a while.
+    private func told(stray sequence: UInt64, _ subject: String) {
+        lastStray = (sequence, subject)
+        if let mending, mending.strays.count < Mending.strayLimit { mending.strays.append((sequence, subject)) }
+        observations.strayCount.add(1, ordering: .relaxed)
+        observations.meters.strays.increment()
+        let now = Instant.now
+        if let last = lastStrayReport, now.duration(since: last) < .seconds(10) { return }
+        lastStrayReport = now
+        logger.warning(
+            "somebody else publishes to the stream: nothing is lost by it, but it costs time",
+            metadata: [
+                "sequence": "\(sequence)", "subject": "\(subject)", "stream": "\(configuration.stream.name)",
+                "hint": "deny all others to publish to \(configuration.capture.subjectPrefix).>",
+            ])
+    }
+}

@@ -1,0 +1,115 @@
+import Capture
+import JetStreamPublishing
+import Logging
+import Synchronization
+import WAL
+
+/// `mend`: what is missing is taken out of the window instead of stopping for it, and stored behind the stream's end when all is compared.
+extension Delivery {
+    /// The event at `index`, which the stream lacks, is kept.
+    func keepMissing(at index: UInt64, in mending: Mending) throws(StreamerError) {
+        window.withEvent(at: index) { subject, messageID, payload in
+            guard let id = messageID.withUnsafeBufferPointer({ MessageID(utf8: $0) }) else { return }
+            mending.missing.append(
+                Mending.Missing(
+                    id: id, subject: subject.withUnsafeBufferPointer { Array($0) },
+                    payload: payload.withUnsafeBufferPointer { Array($0) }))
+        }
+        mending.missingByteCount += window.byteCount(at: index)
+        guard mending.missingByteCount <= Mending.byteLimit else {
+            throw .stop(
+                .holeFound,
+                what: "stream \(configuration.stream.name) lacks more than \(mending.missing.count) events: too many to be stored late",
+                remedy: "Nothing was stored. Begin a new stream: choose another transport.nats.stream_name and subject_prefix, and run `slotstream setup`")
+        }
+    }
+
+    /// All is compared: stores marker and late events, then the record; ends the thread.
+    func finishMending(_ mending: Mending, _ compared: StreamComparison) throws(StreamerError) {
+        defer { isStopRequested.store(true, ordering: .releasing) }
+        guard mending.isNeeded, !mending.isDryRun else {
+            mending.isDone = true
+            failure.withLock { $0 = .cancelled }
+            return
+        }
+        let watermark = known.storedID ?? record.lastMessageID ?? Self.beginning(record, identity, timelines)
+        do throws(JetStreamError) {
+            var last = try storeMarker(mending, compared, watermark)
+            for event in mending.missing {
+                if let stored = compared.lateSequence(of: event.id.position) {
+                    last = max(last, stored)
+                } else {
+                    failpoints.reached(.beforeLate)
+                    last = try store(
+                        event.subject, HoleMarker.lateBody(event.payload, original: event.id),
+                        id: "\(watermark).late.\(event.id)", after: comparisonEnd)
+                }
+                mending.lateCount += 1
+            }
+            failpoints.reached(.afterLate)
+            try putMended(watermark, last)
+        } catch {
+            // Somebody wrote meanwhile: everything is read again, and what was stored already is found.
+            throw error.isWrongLastSequence ? .streamMoved("something was stored meanwhile") : .jetStream(error)
+        }
+        mending.isDone = true
+        failure.withLock { $0 = .cancelled }
+    }
+
+    /// - Returns: The marker's sequence: that of an earlier run if there is one.
+    private func storeMarker(
+        _ mending: Mending, _ compared: StreamComparison, _ watermark: MessageID
+    ) throws(JetStreamError) -> UInt64 {
+        if let sequence = compared.holeMarkerSequence {
+            mending.markerSequence = sequence
+            return max(sequence, known.storedSequence)
+        }
+        let id = "\(watermark).gap.\(String(UInt64.random(in: .min ... .max), radix: 36))"
+        let marker = HoleMarker(
+            id: id, timestamp: PostgresTimestamp.now.description,
+            hole: HoleMarker.Hole(
+                missing: mending.missing.prefix(HoleMarker.missingLimit).map(\.id.description),
+                missingCount: mending.missing.count,
+                stray: mending.strays.first.map { HoleMarker.Stray(sequence: $0.sequence, subject: $0.subject) },
+                forged: mending.undecoded.isEmpty ? nil : mending.undecoded.prefix(HoleMarker.missingLimit).map(\.sequence),
+                acceptedBy: mending.acceptedBy))
+        let subject = "\(configuration.capture.subjectPrefix)._slotstream.\(HoleMarker.token)"
+        let sequence = try store(Array(subject.utf8), marker.json(), id: id, after: comparisonEnd)
+        mending.markerSequence = sequence
+        failpoints.reached(.afterMarker)
+        return sequence
+    }
+
+    /// Stores one message behind the stream's end, and waits for it.
+    private func store(
+        _ subject: [UInt8], _ payload: [UInt8], id: String, after sequence: UInt64
+    ) throws(JetStreamError) -> UInt64 {
+        comparisonEnd = try link.connection.store(
+            payload, on: String(decoding: subject, as: UTF8.self),
+            headers: [("Nats-Msg-Id", id), ("Nats-Expected-Last-Sequence", String(sequence))],
+            in: configuration.stream.name)
+        return comparisonEnd
+    }
+
+    /// The record as it is once nothing is missing any more.
+    private func putMended(_ watermark: MessageID, _ last: UInt64) throws(JetStreamError) {
+        var next = record
+        next.lastId = watermark.description
+        next.lastSequence = last
+        next.settledSequence = max(last, comparisonEnd)
+        next.owner = ""
+        _ = try link.connection.bucketPut(
+            StreamerConfiguration.bucket, key: configuration.stream.name, value: next.json(),
+            expectedRevision: revision)
+    }
+
+    /// Where a stream begins that nothing of ours is proven of.
+    private static func beginning(
+        _ record: CheckpointRecord, _ identity: SourceIdentity, _ timelines: TimelineHistory
+    ) -> MessageID {
+        let lsn = record.confirmedLSN
+        return MessageID(
+            systemID: identity.systemID, databaseOID: identity.databaseOID, timeline: timelines.timeline(containing: lsn),
+            transactionID: .none, position: Position(commitLSN: lsn, ordinal: 0))
+    }
+}

@@ -1,0 +1,67 @@
+import Capture
+public import Logging
+import WAL
+
+/// The way on behind a hole, or behind a message with a forged id: stores the missing events late, with a marker before them.
+///
+/// In an order that can be repeated: the marker, the events, then the record; a streamer stops with 76 until the record is put.
+public enum Mend {
+    public struct Options: Sendable {
+        /// Who does it; consumers read it.
+        public var acceptedBy: String
+        /// Say what is missing.
+        public var isDryRun: Bool
+
+        public init(acceptedBy: String, isDryRun: Bool) {
+            self.acceptedBy = acceptedBy
+            self.isDryRun = isDryRun
+        }
+    }
+
+    /// What was missing, and where it is now.
+    public struct Outcome: Sendable, Equatable {
+        /// Message ids of the missing events, in their order.
+        public var missing: [String]
+        /// Sequences of messages whose ids look like ours, and are not.
+        public var forged: [UInt64]
+        /// Of the marker; nil: a dry run, or nothing was to be mended.
+        public var markerSequence: UInt64?
+
+        /// Whether there was anything to mend.
+        public var isNeeded: Bool { !missing.isEmpty || !forged.isEmpty }
+    }
+
+    /// Attempts, where somebody else writes all the while.
+    private static let attemptLimit = 20
+    /// A streamer that supervisors start again and again leaves the slot between two attempts.
+    private static let slotWait = Duration.seconds(30)
+
+    /// Connects to both servers, compares what the stream holds behind what is proven with what the slot decodes, and stores what is missing.
+    /// - Parameter failpoints: For the fault tests.
+    /// - Throws: `.slotActive` while a streamer runs; what cannot be mended with its own reason and remedy.
+    public static func run(
+        _ configuration: StreamerConfiguration, options: Options, failpoints: Failpoints = .none, logger: Logger
+    ) throws(StreamerError) -> Outcome {
+        let mending = Mending(acceptedBy: options.acceptedBy, isDryRun: options.isDryRun)
+        let streamer = try Streamer(configuration, mending: mending, failpoints: failpoints, logger: logger)
+        let deadline = Instant.now + slotWait
+        var attemptCount = 0
+        while !mending.isDone {
+            mending.begin()
+            do throws(StreamerError) {
+                try streamer.runSession(isFirst: true)
+            } catch {
+                if mending.isDone { break }
+                switch error {
+                case .slotActive where Instant.now < deadline: streamer.pause(.milliseconds(200))
+                case .streamMoved where attemptCount < attemptLimit, .checkpointConflict where attemptCount < attemptLimit:
+                    attemptCount += 1
+                default: throw error
+                }
+            }
+        }
+        return Outcome(
+            missing: mending.missing.map(\.id.description), forged: mending.undecoded.map(\.sequence),
+            markerSequence: mending.markerSequence)
+    }
+}

@@ -1,0 +1,50 @@
+import Capture
+import JetStreamPublishing
+import WAL
+
+/// What stands in the stream where the record says that the last proven message is; of a stream that ends before that, the newest message of ours that is left.
+struct RecordedEnd: Equatable, Sendable {
+    /// Messages that are looked through, from the end of a stream that lost its tail, for one of ours.
+    static let searchCount: UInt64 = 4_096
+
+    var sequence: UInt64
+    var message: StreamTail.Message
+    /// Of the message's transaction, where the message tells: an event of a row or table.
+    var commitTimestamp: PostgresTimestamp?
+
+    /// Reads it; nil where the record knows of no message.
+    static func read(
+        _ record: CheckpointRecord, _ tail: StreamTail, identity: SourceIdentity, over connection: JetStreamConnection
+    ) throws(JetStreamError) -> RecordedEnd? {
+        guard record.lastSequence > 0, record.lastMessageID != nil else { return nil }
+        let sequence =
+            tail.lastSequence >= record.lastSequence
+            ? record.lastSequence : try newest(record.stream, tail, identity, connection)
+        guard let sequence, let message = try connection.message(record.stream, sequence: sequence) else {
+            return RecordedEnd(sequence: min(record.lastSequence, tail.lastSequence), message: .gone)
+        }
+        return RecordedEnd(
+            sequence: sequence, message: StreamTail.read(message),
+            commitTimestamp: StreamTail.commitTimestamp(in: message.payload))
+    }
+
+    /// The sequence of the newest of ours among the last messages, by its position: an old one that somebody stored again is none.
+    private static func newest(
+        _ stream: String, _ tail: StreamTail, _ identity: SourceIdentity, _ connection: JetStreamConnection
+    ) throws(JetStreamError) -> UInt64? {
+        guard tail.lastSequence > 0 else { return nil }
+        var found: (sequence: UInt64, position: Position)?
+        let first = tail.lastSequence > searchCount ? tail.lastSequence - searchCount : 1
+        try connection.readHeaders(
+            stream, first...tail.lastSequence, consumer: StreamReading.consumer, isWanted: { true }
+        ) { (sequence, messageID, _) in
+            if let id = messageID.flatMap({ MessageID(utf8: $0) }), id.isOf(identity),
+                id.position > found?.position ?? Position(commitLSN: .invalid, ordinal: 0)
+            {
+                found = (sequence, id.position)
+            }
+            return true
+        }
+        return found?.sequence
+    }
+}

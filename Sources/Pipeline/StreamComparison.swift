@@ -1,0 +1,212 @@
+import Capture
+import WAL
+
+/// Compares what the stream holds beyond the proven message with the events that the slot decodes, one by one. Pure: it is handed what was read and what was decoded.
+///
+/// "Present, ours, ids rising" proves nothing: a stray takes the number of a message in flight, that one is refused, and all after it are stored
+/// behind a hole. So each message of ours must be exactly the event that follows the one before it.
+struct StreamComparison {
+    /// A message of ours, as its header tells it.
+    struct Stored: Equatable, Sendable {
+        var sequence: UInt64
+        var transactionID: TransactionID
+        /// Sequences between the message of ours before it and this one that retention has taken, so many events may have been among them; and the last of them.
+        var retiredCount: UInt32
+        var retiredSequence: UInt64
+        var position: Position
+    }
+
+    /// What is wrong with what was read.
+    enum Fault: Error, Equatable {
+        /// Another message stands where the proven one stood: the stream lost its end, and was written to again.
+        case provenReplaced(sequence: UInt64, found: String)
+        /// A message was deleted before anybody compared it.
+        case deleted(ClosedRange<UInt64>)
+        /// An id of ours of a history that the server does not have.
+        case otherHistory(MessageID, sequence: UInt64)
+    }
+
+    /// What a message that was read is.
+    enum Reading: Equatable {
+        /// The proven one, in its place.
+        case proven
+        /// An event of ours: compared when the slot decodes what follows.
+        case ours
+        /// A marker, or what another command of ours stores: no event of the live stream.
+        case marker
+        /// Somebody else's, or an old message of ours stored again.
+        case stray
+    }
+
+    /// What the next event that was decoded is.
+    enum Match: Equatable {
+        /// Stored at this sequence.
+        case stored(sequence: UInt64)
+        /// Retention has taken it: there were sequences enough, this one for it.
+        case retired(sequence: UInt64)
+        /// Not stored: it would have to stand before this message.
+        case missing(before: Stored)
+        /// This message is of ours, and what it would be was not decoded where it would have to be.
+        case undecoded(Stored)
+    }
+
+    let identity: SourceIdentity
+    let timelines: TimelineHistory
+    /// Of our own last message that is proven; the position is nil before the first.
+    private let provenSequence: UInt64
+    private let provenPosition: Position?
+
+    /// What was read and not compared yet, oldest first: `stored[firstIndex...]`.
+    private var stored: [Stored] = []
+    private var firstIndex = 0
+    /// Everything up to it has been read.
+    private(set) var readSequence: UInt64
+    /// The newest position of ours that was read, or is proven.
+    private var newestPosition: Position?
+    /// Sequences that were not there since the message of ours before.
+    private var absentCount: UInt64 = 0
+    /// The last run of sequences that was not there.
+    private var lastAbsent: ClosedRange<UInt64>?
+    private(set) var strayCount = 0
+    /// What an earlier `mend` stored: late events by their own change's position, and its marker.
+    private var lateSequences: [Position: UInt64] = [:]
+    private(set) var holeMarkerSequence: UInt64?
+    /// Whether a message that was deleted before it was compared is passed over: `mend` stores what it was once more.
+    private let passesOverDeleted: Bool
+
+    /// - Parameter known: What is proven; what stands behind it is read.
+    init(_ known: KnownEnd, identity: SourceIdentity, timelines: TimelineHistory, passesOverDeleted: Bool = false) {
+        self.passesOverDeleted = passesOverDeleted
+        self.identity = identity
+        self.timelines = timelines
+        provenSequence = known.storedSequence
+        provenPosition = known.storedID?.position
+        newestPosition = provenPosition
+        readSequence = max(known.storedSequence, known.settledSequence)
+    }
+
+    /// The oldest message of ours that no decoded event was compared with; nil: none is left of what was read.
+    var next: Stored? { firstIndex < stored.count ? stored[firstIndex] : nil }
+
+    /// How many wait to be compared.
+    var waitingCount: Int { stored.count - firstIndex }
+
+    /// Sequences behind the last message of ours that was read, which are not there any more.
+    var retiredAtEndCount: UInt64 { absentCount }
+
+    // MARK: - Reading
+
+    /// Takes a message's header in; they come in order of sequence, the proven one first if it is there.
+    mutating func read(_ sequence: UInt64, _ id: MessageID?, subject: @autoclosure () -> String) throws(Fault) -> Reading {
+        if sequence <= provenSequence {
+            guard let id, id.isOf(identity), id.position == provenPosition else {
+                throw .provenReplaced(sequence: sequence, found: id.map { "\($0)" } ?? subject())
+            }
+            return .proven
+        }
+        if sequence > readSequence + 1 { absent(readSequence + 1...sequence - 1) }
+        readSequence = max(readSequence, sequence)
+        guard let id, id.isOf(identity) else { return stray() }
+        switch id.kind {
+        case .late:
+            if let original = id.lateOriginal { lateSequences[original.position] = sequence }
+            return .marker
+        case .marker:
+            if subject().hasSuffix("._slotstream.\(HoleMarker.token)") { holeMarkerSequence = sequence }
+            return .marker
+        case .backfilled: return .marker
+        case .replayed: return stray()
+        case .event: break
+        }
+        // An old message, stored again: told, and no watermark.
+        if let newestPosition, id.position <= newestPosition { return stray() }
+        guard timelines.timeline(containing: id.position.commitLSN) == id.timeline else {
+            throw .otherHistory(id, sequence: sequence)
+        }
+        newestPosition = id.position
+        stored.append(
+            Stored(
+                sequence: sequence, transactionID: id.transactionID,
+                retiredCount: UInt32(clamping: absentCount), retiredSequence: lastAbsent?.upperBound ?? 0,
+                position: id.position))
+        absentCount = 0
+        return .ours
+    }
+
+    private mutating func stray() -> Reading {
+        strayCount += 1
+        return .stray
+    }
+
+    private mutating func absent(_ range: ClosedRange<UInt64>) {
+        absentCount += UInt64(range.count)
+        lastAbsent = range
+    }
+
+    /// Everything up to `end` was read, as far as it is there.
+    /// - Parameter firstSequence: The stream's first sequence, asked for after the reading: what is absent before it retention has taken.
+    mutating func readAll(through end: UInt64, firstSequence: UInt64) throws(Fault) {
+        if end > readSequence {
+            absent(readSequence + 1...end)
+            readSequence = end
+        }
+        guard let absent = lastAbsent, absent.upperBound >= firstSequence else { return }
+        guard !passesOverDeleted else {
+            for index in firstIndex..<stored.count { stored[index].retiredCount = 0 }
+            absentCount = 0
+            return
+        }
+        throw .deleted(max(absent.lowerBound, firstSequence)...absent.upperBound)
+    }
+
+    // MARK: - Comparing
+
+    /// Takes the next event that was decoded; asked only while something waits to be compared.
+    mutating func decoded(_ position: Position, _ transactionID: TransactionID) -> Match? {
+        guard let next else { return nil }
+        if next.position == position, next.transactionID == transactionID {
+            removeFirst()
+            return .stored(sequence: next.sequence)
+        }
+        guard position < next.position else { return .undecoded(next) }
+        guard next.retiredCount == 0 else {
+            stored[firstIndex].retiredCount -= 1
+            return .retired(sequence: next.retiredSequence - UInt64(next.retiredCount) + 1)
+        }
+        return .missing(before: next)
+    }
+
+    /// The next one is none of ours after all: it is passed over.
+    mutating func passOverNext() {
+        if next != nil { removeFirst() }
+    }
+
+    /// Where the event of this change was stored late; nil if it was not.
+    func lateSequence(of position: Position) -> UInt64? { lateSequences[position] }
+
+    private mutating func removeFirst() {
+        firstIndex += 1
+        guard firstIndex == stored.count else { return }
+        stored.removeAll(keepingCapacity: false)
+        firstIndex = 0
+    }
+}
+
+/// What is known of the stream's end before it is read.
+struct KnownEnd: Equatable, Sendable {
+    /// The sequence of our own last message up to which everything of ours is proven: acknowledged where it had to be, or found by comparison.
+    var storedSequence: UInt64
+    /// Its id; nil before the first.
+    var storedID: MessageID?
+    /// Everything up to it was read and compared, or was acknowledged: behind `storedSequence` stand strays only.
+    var settledSequence: UInt64
+    /// The stream's creation time: another one is another stream.
+    var created: String
+
+    init(storedSequence: UInt64, storedID: MessageID?, settledSequence: UInt64? = nil, created: String) {
+        self.storedSequence = storedSequence
+        self.storedID = storedID
+        self.settledSequence = max(storedSequence, settledSequence ?? storedSequence)
+        self.created = created
+    }
+}

@@ -1,0 +1,35 @@
+import Capture
+
+/// Events that the stream lacks, with later ones behind them: what the operator is told.
+enum StreamHole {
+    /// Ids that are named one by one.
+    static let namedCount = 100
+
+    static let remedy =
+        "Nothing was passed over, and nothing is lost: the slot still has what is missing. Keep everybody else from publishing to the prefix, then `slotstream mend --by NAME` stores the missing events behind the stream's end, with a marker that consumers read; where their order is essential, begin a new stream instead"
+
+    /// The stop for events that are missing before a message of ours.
+    /// - Parameter isWhole: Whether these are all; else at least these.
+    static func error(
+        missing: [MessageID], isWhole: Bool, before next: StreamComparison.Stored, stream: String, stray: (sequence: UInt64, subject: String)?
+    ) -> StreamerError {
+        let named = missing.prefix(namedCount).map(\.description).joined(separator: " ")
+        let more = missing.count > namedCount ? " …" : ""
+        let cause = stray.map { "; sequence \($0.sequence) (\($0.subject)) is somebody else's" } ?? ""
+        return .stop(
+            .holeFound,
+            what:
+                "stream \(stream) lacks \(isWhole ? "" : "at least ")\(missing.count) \(missing.count == 1 ? "event" : "events") before sequence \(next.sequence) (\(next.position))\(cause): \(named)\(more)",
+            remedy: remedy)
+    }
+
+    /// The stop for a message with an id of ours that the slot does not decode.
+    static func undecoded(_ stored: StreamComparison.Stored, stream: String) -> StreamerError {
+        .stop(
+            .foreignMessage,
+            what:
+                "sequence \(stored.sequence) of stream \(stream) has an id of ours (transaction \(stored.transactionID), \(stored.position)), but the slot decodes no such event: it is forged, or was published with other options",
+            remedy:
+                "Nothing was passed over. Find out who published it, and keep everybody else from publishing to the prefix; then `slotstream mend --by NAME` goes on behind it, with a marker that consumers read")
+    }
+}
