@@ -78,6 +78,13 @@ extension MessageID: LosslessStringConvertible, CustomStringConvertible {
         self = id
     }
 
+    /// As ``init(utf8:)``; nil without a header too.
+    public init?(header: Span<UInt8>?) {
+        guard let header else { return nil }
+        guard let id = header.withUnsafeBufferPointer({ MessageID(utf8: $0) }) else { return nil }
+        self = id
+    }
+
     /// The id as the header of the change's own event carries it, whatever the kind is.
     public var description: String {
         let digits = String(position.commitLSN.rawValue, radix: 16, uppercase: true)

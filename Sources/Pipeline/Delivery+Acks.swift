@@ -73,6 +73,7 @@ extension Delivery {
         switch outcome {
         case .refused(let token, let errCode, let code, let lastSequence):
             isIDStaged = isIDStaged || errCode == JetStreamErrorCode.duplicateInProcess
+            isMessageIDRefused = isMessageIDRefused || errCode == JetStreamErrorCode.wrongLastMessageID
             learnFromRefusal(errCode: errCode)
             let seen = lastSequence.map { ", the stream is at \($0)" } ?? ""
             report(.refused, "JetStream refused sequence \(token) with \(errCode) (\(code))\(seen)")

@@ -32,7 +32,8 @@ extension Delivery {
             if now.duration(since: put.at) > configuration.delivery.ackTimeout { try readRecord() }
             return
         }
-        guard isRecordBehind, link.connection.isConnected else { return }
+        // Nothing is confirmed of a history that has not been compared.
+        guard isRecordBehind, comparison == nil, link.connection.isConnected else { return }
         let isDue = now.duration(since: lastPutAt) >= configuration.delivery.checkpointInterval
         guard isDue || (isDraining.load(ordering: .acquiring) && isAllStored) else { return }
 
@@ -115,6 +116,8 @@ extension Delivery {
                 what: "another streamer (owner \(there.owner)) has taken over stream \(key) and slot \(there.slot) at \(there.confirmedLsn)",
                 remedy: "One streamer writes a stream. Stop one of the two; nothing is lost or doubled")
         }
+        // Only its owner was asked for.
+        guard putInFlight != nil else { return }
         if revision == self.revision, let refusal {
             putRefused(refusal)
         } else {

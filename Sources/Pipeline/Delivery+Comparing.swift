@@ -15,6 +15,9 @@ extension Delivery {
         comparedCount = 0
         nextIndex = window.releasedCount.load(ordering: .relaxed)
         isBatchInFlight = false
+        // Refused for the id though nobody else wrote: JetStream does not know it (after a restart with the last message older than its window).
+        if isMessageIDRefused, read.strayCount == 0 { isMessageIDDistrusted = true }
+        isMessageIDRefused = false
         // Each stray costs what is in flight: the fewer, the sooner it is over.
         if read.strayCount > 0 { inFlightLimit = max(1, inFlightLimit / 2) }
     }
@@ -46,7 +49,12 @@ extension Delivery {
         compare: while nextIndex < appended, comparison?.next != nil {
             let header = window.header(at: nextIndex)
             switch comparison?.decoded(header.position, header.transactionID) {
-            case .stored(let sequence)?, .retired(let sequence)?: stored = sequence
+            case .stored(let sequence)?:
+                if let newestCommit, newestCommit.sequence == sequence, newestCommit.timestamp != header.commitTimestamp {
+                    throw StreamHole.otherTime(sequence, header, stream: configuration.stream.name)
+                }
+                stored = sequence
+            case .retired(let sequence)?: stored = sequence
             case .missing(let next)?:
                 if let mending {
                     try keepMissing(at: nextIndex, in: mending)
@@ -148,14 +156,15 @@ extension Delivery {
     }
 
     private func endComparison() {
+        let isFirst = isFirstComparison
         comparison = nil
         isFirstComparison = false
         known.settledSequence = comparisonEnd
         chain = PublishChain(lastSequence: comparisonEnd)
         // Refused again and again it is not connected until something is stored.
         setConnected(fruitlessCount <= 1 || window.retainedCount == 0)
-        logger.notice(
-            "resynchronised",
+        logger.log(
+            level: isFirst && comparedCount == 0 ? .info : .notice, isFirst ? "compared" : "resynchronised",
             metadata: [
                 "last_sequence": "\(comparisonEnd)", "stored_meanwhile": "\(comparedCount)",
                 "to_send": "\(window.retainedCount)",
@@ -170,7 +179,7 @@ extension Delivery {
                 observations.turned(.delivery)
                 return !isStopRequested.load(ordering: .acquiring)
             },
-            onStray: { [self] in told(stray: $0, $1) }, passesOverDeleted: mending != nil)
+            onStray: { [self] in told(stray: $0, $1) }, isMending: mending != nil)
     }
 
     /// Strays are told and counted; a flood of them is told once in a while.

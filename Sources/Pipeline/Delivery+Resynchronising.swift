@@ -6,10 +6,12 @@ import Synchronization
 extension Delivery {
     /// Finds out what the stream holds behind what is proven, and begins to compare it. Returns when that is so, or when asked to stop.
     func resynchronise(_ cause: ResynchronisationCause, _ detail: String) throws(StreamerError) {
-        observations.resynchronisationCount.add(1, ordering: .relaxed)
-        observations.meters.resynchronised(cause)
-        logger.notice(
-            "resynchronising",
+        if cause != .start {
+            observations.resynchronisationCount.add(1, ordering: .relaxed)
+            observations.meters.resynchronised(cause)
+        }
+        logger.log(
+            level: cause == .start ? .info : .notice, cause == .start ? "comparing" : "resynchronising",
             metadata: [
                 "cause": "\(cause.rawValue)", "detail": "\(detail)", "stored_sequence": "\(known.storedSequence)",
                 "in_flight": "\(chain.inFlightCount)", "stream": "\(configuration.stream.name)",
@@ -35,8 +37,9 @@ extension Delivery {
             trouble = nil
             failpoints.reached(.resynchronised)
             switch outcome {
-            case .read(let comparison, let end):
+            case .read(let comparison, let end, let prevention):
                 beginComparison(comparison, through: end)
+                self.prevention = isMessageIDDistrusted && prevention == .messageIDs ? .none : prevention
                 try settlePutAfterTrouble()
                 // Somebody else wrote: perhaps one who has taken over.
                 if comparison.strayCount > 0 || comparison.next != nil { try requireOwnership() }

@@ -20,6 +20,8 @@ final class Delivery: @unchecked Sendable {
 
     struct Start {
         var known: KnownEnd
+        /// Of the newest event behind it that may be a predecessor's; nil: not known.
+        var newestCommit: StoredCommit?
         var record: CheckpointRecord
         var revision: UInt64
         var identity: SourceIdentity
@@ -80,8 +82,15 @@ final class Delivery: @unchecked Sendable {
     var comparisonEnd: UInt64 = 0
     /// Answers to what was published in this epoch, other than that it is stored.
     var refusalCount = 0
+    /// How holes are kept from being made, as far as server and stream can.
+    var prevention = Prevention.none
+    /// A message was refused for the id that it expected before it; and without anybody's fault, so that it is expected no more.
+    var isMessageIDRefused = false
+    var isMessageIDDistrusted = false
     /// Messages in flight at most: halved by strays, so that each costs less.
     var inFlightLimit: Int
+    /// Of the newest event that a predecessor published: the transaction that is decoded for it must be that one.
+    let newestCommit: StoredCommit?
     /// Looks at the slot when the comparison began, and events that were compared since.
     var comparisonInspection: UInt64 = 0
     var comparedCount: UInt64 = 0
@@ -139,6 +148,7 @@ final class Delivery: @unchecked Sendable {
         identity = start.identity
         timelines = start.timelines
         mending = start.mending
+        newestCommit = start.newestCommit
         known = start.known
         record = start.record
         revision = start.revision
@@ -291,11 +301,7 @@ final class Delivery: @unchecked Sendable {
             guard chain.inFlightCount < inFlightLimit else { return false }
             let token = chain.nextToken
             do throws(JetStreamError) {
-                try window.withEvent(at: nextIndex) { subject, messageID, payload throws(JetStreamError) in
-                    try link.connection.publish(
-                        subject: subject, messageID: messageID, payload: payload, expectedLastSequence: token - 1,
-                        token: token, epoch: epoch)
-                }
+                try publishNext(token)
             } catch {
                 try publishFailed(error)
                 return false
@@ -309,6 +315,23 @@ final class Delivery: @unchecked Sendable {
             }
         }
         return true
+    }
+
+    /// Hands the next event to libnats, chained to the one before it.
+    private func publishNext(_ token: UInt64) throws(JetStreamError) {
+        let namesPrevious = prevention == .messageIDs && chain.inFlightCount > 0
+        try window.withEvent(at: nextIndex) { subject, messageID, payload throws(JetStreamError) in
+            guard namesPrevious else {
+                return try link.connection.publish(
+                    subject: subject, messageID: messageID, payload: payload, expectedLastSequence: token - 1, token: token,
+                    epoch: epoch)
+            }
+            try window.withEvent(at: nextIndex - 1) { _, previousMessageID, _ throws(JetStreamError) in
+                try link.connection.publish(
+                    subject: subject, messageID: messageID, payload: payload, expectedLastSequence: token - 1, token: token,
+                    epoch: epoch, previousMessageID: previousMessageID)
+            }
+        }
     }
 
     /// libnats has taken the next event.

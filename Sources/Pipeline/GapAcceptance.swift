@@ -128,35 +128,13 @@ public enum GapAcceptance {
         throw .stop(reason, what: what, remedy: remedy)
     }
 
-    /// Deleted messages at a stream's end that are passed over, at most, in search of one that is there.
-    private static let deletedLimit: UInt64 = 10_000
-
-    /// By sequence: nats-server 2.9 does not find a message by its subject when the last is gone.
+    /// The newest message of ours that is in the stream; what is somebody else's is passed over, unless it is another slot's.
     private static func lastPresent(
         _ facts: Recovery.Facts, _ nats: JetStreamConnection
     ) throws(StreamerError) -> LastPresent {
-        guard let tail = facts.stream else { return .none }
-        switch tail.message {
-        case .never: return .none
-        case .event(let id, _): return .event(id, sequence: tail.lastSequence)
-        case .foreign(let subject): return .foreign(subject: subject, sequence: tail.lastSequence)
-        case .gone: break
-        }
+        guard let tail = facts.stream, tail.lastSequence > 0 else { return .none }
         return try StreamerError.ofJetStream { () throws(JetStreamError) in
-            guard let state = try nats.streamInfo(facts.streamName)?.state, state.messages > 0 else { return .none }
-            let first = max(1, state.firstSequence)
-            var sequence = tail.lastSequence
-            while sequence >= first, tail.lastSequence - sequence < deletedLimit {
-                if let message = try nats.message(facts.streamName, sequence: sequence) {
-                    guard let id = message.messageID.flatMap({ MessageID($0) }) else {
-                        return .foreign(subject: message.subject, sequence: sequence)
-                    }
-                    return .event(id, sequence: sequence)
-                }
-                sequence -= 1
-            }
-            throw .malformedResponse(
-                operation: "the last \(deletedLimit) messages of stream \(facts.streamName), all of them deleted")
+            try LastPresent.read(facts.streamName, through: tail.lastSequence, identity: facts.identity, over: nats)
         }
     }
 

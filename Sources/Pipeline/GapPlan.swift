@@ -39,25 +39,10 @@ struct GapPlan: Equatable {
         if let record = facts.record, let refusal = Recovery.refusal(ofRecord: record, facts) { return refusal }
         switch lastPresent {
         case .none: break
-        case .foreign(let subject, let sequence):
-            return Recovery.foreign("not ours (\(subject))", sequence, facts)
-        case .event(let id, let sequence):
-            guard id.isOf(facts.identity) else {
-                return Recovery.foreign("of another database (\(id))", sequence, facts)
-            }
+        case .another(let id, let sequence): return Recovery.foreign("of another database (\(id))", sequence, facts)
+        case .event(let id):
             if let refusal = Recovery.refusal(ofLast: id, facts) { return refusal }
         }
         return facts.record?.lastMessageID.flatMap { Recovery.refusal(ofLast: $0, facts) }
-    }
-}
-
-/// The last message that is in a stream: its end may have been deleted.
-enum LastPresent: Equatable {
-    case none
-    case event(MessageID, sequence: UInt64)
-    case foreign(subject: String, sequence: UInt64)
-
-    var id: MessageID? {
-        if case .event(let id, _) = self { id } else { nil }
     }
 }

@@ -28,6 +28,21 @@ struct RecordedEnd: Equatable, Sendable {
             commitTimestamp: StreamTail.commitTimestamp(in: message.payload))
     }
 
+    /// When the transaction of the newest message of ours behind what is proven was committed, and where that message is; nil where there is none, or it does not tell.
+    static func newestCommit(
+        _ record: CheckpointRecord, _ tail: StreamTail, identity: SourceIdentity, over connection: JetStreamConnection
+    ) throws(JetStreamError) -> StoredCommit? {
+        guard tail.lastSequence > record.settled else { return nil }
+        if case .event(let id, _) = tail.message, id.isOf(identity) {
+            return tail.commitTimestamp.map { StoredCommit(sequence: tail.lastSequence, timestamp: $0) }
+        }
+        // A stray stands behind it.
+        guard let sequence = try newest(record.stream, tail, identity, connection), sequence > record.settled,
+            let message = try connection.message(record.stream, sequence: sequence)
+        else { return nil }
+        return StreamTail.commitTimestamp(in: message.payload).map { StoredCommit(sequence: sequence, timestamp: $0) }
+    }
+
     /// The sequence of the newest of ours among the last messages, by its position: an old one that somebody stored again is none.
     private static func newest(
         _ stream: String, _ tail: StreamTail, _ identity: SourceIdentity, _ connection: JetStreamConnection
@@ -38,7 +53,7 @@ struct RecordedEnd: Equatable, Sendable {
         try connection.readHeaders(
             stream, first...tail.lastSequence, consumer: StreamReading.consumer, isWanted: { true }
         ) { (sequence, messageID, _) in
-            if let id = messageID.flatMap({ MessageID(utf8: $0) }), id.isOf(identity),
+            if let id = MessageID(header: messageID), id.isOf(identity),
                 id.position > found?.position ?? Position(commitLSN: .invalid, ordinal: 0)
             {
                 found = (sequence, id.position)
@@ -47,4 +62,10 @@ struct RecordedEnd: Equatable, Sendable {
         }
         return found?.sequence
     }
+}
+
+/// When the transaction of a stored event was committed: a server that was restored can give xid and LSN again, to another transaction.
+struct StoredCommit: Equatable, Sendable {
+    var sequence: UInt64
+    var timestamp: PostgresTimestamp
 }

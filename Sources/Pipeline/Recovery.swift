@@ -18,8 +18,12 @@ enum Recovery {
         var streamName: String
         /// nil where the record knows of no message.
         var recordedEnd: RecordedEnd?
+        /// Of the newest event of ours behind what is proven.
+        var newestCommit: StoredCommit?
         /// Something of ours stands behind it; known only where the options differ from the recorded ones.
         var hasUnproven = false
+        /// What stands behind the proven message is judged by `mend`, event by event.
+        var isMending = false
 
         /// Whether the answers about the stream can be a woken old leader's; `configured` counts where there is no stream.
         func hasReplicas(configured: Int) -> Bool { (stream?.replicaCount ?? configured) > 1 }
@@ -36,6 +40,8 @@ enum Recovery {
         var startLSN: LSN
         /// What is proven of the stream's end; what stands behind it is compared with what is decoded.
         var known: KnownEnd
+        /// Of the newest event of ours that stands there.
+        var newestCommit: StoredCommit?
         /// What the server must send before it is believed; nil: the slot is beyond all that is stored.
         var proof: HistoryProof?
         /// Where the slot may stand at most: the record's position, as far as it holds for this server and this stream.
@@ -204,8 +210,11 @@ enum Recovery {
         var provenLSN = Self.confirmed(record, facts)
         var known = record.knownEnd
         // What cannot be of this server's history is refused at once; the rest of what stands there is compared.
-        if case .event(let id, _) = stream.message, id.isOf(facts.identity), let refusal = refusal(ofLast: id, facts) {
-            return refusal
+        if case .event(let id, _) = stream.message, id.isOf(facts.identity), !facts.isMending, stream.lastSequence > record.settled,
+            case .refuse(let reason, let what, let remedy, let isConfirmedByTime)? = refusal(ofLast: id, facts)
+        {
+            return .refuse(
+                reason, what: what, remedy: "\(remedy). \(StreamHole.forgedRemedy)", isConfirmedByTime: isConfirmedByTime)
         }
         if stream.message == .gone || stream.message == .never, stream.lastSequence > record.settled {
             return lost(
@@ -243,7 +252,8 @@ enum Recovery {
                 "slot \(slot.name) is at \(confirmed), but only what lies before \(provenLSN) is known to be stored: what was committed between the two is missing",
                 isConfirmedByTime: true)
         }
-        let plan = plan(known, record, facts.recordedEnd?.commitTimestamp, confirmed: confirmed, proven: provenLSN)
+        var plan = plan(known, record, facts.recordedEnd?.commitTimestamp, confirmed: confirmed, proven: provenLSN)
+        plan.newestCommit = facts.newestCommit
         guard !facts.options.isEqual(to: record.options) else { return .proceed(plan) }
         guard !facts.hasUnproven else {
             return optionsChanged(record, facts, "what the stream holds behind sequence \(record.settled) is not proven yet")

@@ -46,6 +46,7 @@ enum ServerFacts {
         if let record, let tail, record.streamCreated == tail.created {
             do throws(JetStreamError) {
                 facts.recordedEnd = try RecordedEnd.read(record, tail, identity: identity, over: nats)
+                facts.newestCommit = try RecordedEnd.newestCommit(record, tail, identity: identity, over: nats)
                 // Only then it decides.
                 if !facts.options.isEqual(to: record.options) {
                     facts.hasUnproven = try hasUnproven(record, tail, identity, nats)
@@ -66,7 +67,7 @@ enum ServerFacts {
         try nats.readHeaders(
             record.stream, record.settled + 1...tail.lastSequence, consumer: StreamReading.consumer, isWanted: { true }
         ) { (_, messageID, _) in
-            isFound = messageID.flatMap { MessageID(utf8: $0) }.map { $0.isOf(identity) && $0.kind == .event } ?? false
+            isFound = MessageID(header: messageID).map { $0.isOf(identity) && $0.kind == .event } ?? false
             return !isFound
         }
         return isFound
@@ -76,12 +77,13 @@ enum ServerFacts {
     /// - Parameter pause: Waits before it is read again; given what was read, and what it would mean.
     static func assess(
         _ configuration: StreamerConfiguration, replication: borrowing ReplicationConnection,
-        sql: borrowing SQLConnection, nats: JetStreamConnection,
+        sql: borrowing SQLConnection, nats: JetStreamConnection, isMending: Bool = false,
         pause: (Recovery.Facts, String) throws(StreamerError) -> Void
     ) throws(StreamerError) -> (facts: Recovery.Facts, revision: UInt64, outcome: Recovery.Outcome) {
         var suspicion = Suspicion<Recovery.Doubt>()
         while true {
-            let (facts, revision) = try gather(configuration, replication: replication, sql: sql, nats: nats)
+            var (facts, revision) = try gather(configuration, replication: replication, sql: sql, nats: nats)
+            facts.isMending = isMending
             let outcome = Recovery.assess(facts)
             guard case .refuse(_, let what, _, isConfirmedByTime: true) = outcome,
                 facts.hasReplicas(configured: configuration.stream.replicas),

@@ -71,12 +71,12 @@ struct StreamComparison {
     /// What an earlier `mend` stored: late events by their own change's position, and its marker.
     private var lateSequences: [Position: UInt64] = [:]
     private(set) var holeMarkerSequence: UInt64?
-    /// Whether a message that was deleted before it was compared is passed over: `mend` stores what it was once more.
-    private let passesOverDeleted: Bool
+    /// `mend` passes over what was deleted before it was compared, since it stores what that was once more, and over ids of another history.
+    private let isMending: Bool
 
     /// - Parameter known: What is proven; what stands behind it is read.
-    init(_ known: KnownEnd, identity: SourceIdentity, timelines: TimelineHistory, passesOverDeleted: Bool = false) {
-        self.passesOverDeleted = passesOverDeleted
+    init(_ known: KnownEnd, identity: SourceIdentity, timelines: TimelineHistory, isMending: Bool = false) {
+        self.isMending = isMending
         self.identity = identity
         self.timelines = timelines
         provenSequence = known.storedSequence
@@ -121,6 +121,7 @@ struct StreamComparison {
         // An old message, stored again: told, and no watermark.
         if let newestPosition, id.position <= newestPosition { return stray() }
         guard timelines.timeline(containing: id.position.commitLSN) == id.timeline else {
+            if isMending { return stray() }
             throw .otherHistory(id, sequence: sequence)
         }
         newestPosition = id.position
@@ -151,7 +152,7 @@ struct StreamComparison {
             readSequence = end
         }
         guard let absent = lastAbsent, absent.upperBound >= firstSequence else { return }
-        guard !passesOverDeleted else {
+        guard !isMending else {
             for index in firstIndex..<stored.count { stored[index].retiredCount = 0 }
             absentCount = 0
             return

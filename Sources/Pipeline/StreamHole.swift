@@ -8,6 +8,10 @@ enum StreamHole {
     static let remedy =
         "Nothing was passed over, and nothing is lost: the slot still has what is missing. Keep everybody else from publishing to the prefix, then `slotstream mend --by NAME` stores the missing events behind the stream's end, with a marker that consumers read; where their order is essential, begin a new stream instead"
 
+    /// What helps where an id is forged, and would be wrong anywhere else.
+    static let forgedRemedy =
+        "Only if that message is forged, and the server was neither restored nor promoted: keep everybody else from publishing to the prefix, then `slotstream mend --by NAME` goes on behind it, with a marker that consumers read"
+
     /// The stop for events that are missing before a message of ours.
     /// - Parameter isWhole: Whether these are all; else at least these.
     static func error(
@@ -25,11 +29,24 @@ enum StreamHole {
 
     /// The stop for a message with an id of ours that the slot does not decode.
     static func undecoded(_ stored: StreamComparison.Stored, stream: String) -> StreamerError {
-        .stop(
-            .foreignMessage,
+        let what =
+            stored.position.ordinal == 0
+            ? "a message outside transactions at \(stored.position.commitLSN)"
+            : "transaction \(stored.transactionID) at \(stored.position)"
+        return .stop(
+            .historyDiverged,
             what:
-                "sequence \(stored.sequence) of stream \(stream) has an id of ours (transaction \(stored.transactionID), \(stored.position)), but the slot decodes no such event: it is forged, or was published with other options",
+                "stream \(stream) goes on with \(what) (sequence \(stored.sequence)), and the server has nothing of it: its history is another one, or somebody forged the message's id",
             remedy:
-                "Nothing was passed over. Find out who published it, and keep everybody else from publishing to the prefix; then `slotstream mend --by NAME` goes on behind it, with a marker that consumers read")
+                "\(LostHistory.remedy(for: .historyDiverged)). \(forgedRemedy)")
+    }
+
+    /// The stop for a transaction that has the position and the xid of a stored one, and is another.
+    static func otherTime(_ sequence: UInt64, _ decoded: EventHeader, stream: String) -> StreamerError {
+        .stop(
+            .historyDiverged,
+            what:
+                "stream \(stream) holds transaction \(decoded.transactionID) at \(decoded.position) (sequence \(sequence)), and the server sent one that was committed at another time (\(decoded.commitTimestamp))",
+            remedy: LostHistory.remedy(for: .historyDiverged))
     }
 }

@@ -23,7 +23,7 @@ enum StreamReading {
 
     enum Outcome {
         /// The beginning of what is there, to be compared; `end` is the stream's last sequence.
-        case read(StreamComparison, end: UInt64)
+        case read(StreamComparison, end: UInt64, Prevention)
         case doubtful(Doubt, isMajorityCurrent: Bool)
     }
 
@@ -36,7 +36,7 @@ enum StreamReading {
         /// Told each message that is not ours: its sequence and subject.
         var onStray: (UInt64, String) -> Void
         /// See `StreamComparison`.
-        var passesOverDeleted = false
+        var isMending = false
     }
 
     /// Reads the stream's state and the first chunk.
@@ -61,11 +61,11 @@ enum StreamReading {
             return moved("the stream ends at sequence \(end), but \(known.settledSequence) was there")
         }
         var comparison = StreamComparison(
-            known, identity: identity, timelines: timelines, passesOverDeleted: source.passesOverDeleted)
+            known, identity: identity, timelines: timelines, isMending: source.isMending)
         var doubt = try checkProven(known, &comparison, source)
         if doubt == nil { doubt = try readChunk(&comparison, through: end, mayHaveUnknown, source) }
         if let doubt { return .doubtful(doubt, isMajorityCurrent: isMajorityCurrent) }
-        return .read(comparison, end: end)
+        return .read(comparison, end: end, Prevention.of(source.connection, info))
     }
 
     /// The proven message must be what it was, unless it is gone.
@@ -97,9 +97,8 @@ enum StreamReading {
         try source.connection.readHeaders(source.stream, first...last, consumer: consumer, isWanted: source.isWanted) {
             (sequence, messageID, subject) in
             do throws(StreamComparison.Fault) {
-                let found = try reading.read(
-                    sequence, messageID.flatMap { MessageID(utf8: $0) }, subject: String(decoding: subject, as: UTF8.self))
-                if found == .stray { source.onStray(sequence, String(decoding: subject, as: UTF8.self)) }
+                let found = try reading.read(sequence, MessageID(header: messageID), subject: text(subject))
+                if found == .stray { source.onStray(sequence, text(subject)) }
                 return true
             } catch {
                 fault = error
@@ -128,6 +127,10 @@ enum StreamReading {
             what:
                 "\(comparison.retiredAtEndCount) messages of stream \(source.stream) behind the last one that is there are gone (it ends with sequence \(end)): what they were is not known",
             remedy: LostHistory.remedy(for: .streamPurged))
+    }
+
+    private static func text(_ bytes: Span<UInt8>) -> String {
+        bytes.withUnsafeBufferPointer { String(decoding: $0, as: UTF8.self) }
     }
 
     private static func doubt(_ fault: StreamComparison.Fault, _ stream: String) -> Doubt {

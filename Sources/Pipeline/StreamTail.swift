@@ -18,6 +18,8 @@ struct StreamTail: Equatable, Sendable {
 
     var lastSequence: UInt64
     var message: Message
+    /// Of the last message's transaction, where the message tells: an event of a row or table.
+    var commitTimestamp: PostgresTimestamp?
     /// The stream's creation time: another one is another stream.
     var created: String
     var leader: String?
@@ -50,7 +52,9 @@ struct StreamTail: Equatable, Sendable {
             message = lastSequence == 0 ? .never : .gone
         }
         return StreamTail(
-            lastSequence: lastSequence, message: message, created: info.created,
+            lastSequence: lastSequence, message: message,
+            commitTimestamp: last.flatMap { $0.sequence == lastSequence ? commitTimestamp(in: $0.payload) : nil },
+            created: info.created,
             leader: info.cluster?.leader, replicaCount: info.config.replicas,
             isMajorityCurrent: info.cluster?.hasCurrentMajority ?? true)
     }

@@ -237,7 +237,7 @@ public final class Streamer: Sendable {
         let window = RetainedWindow(byteLimit: configuration.delivery.inFlightBytes)
         let delivery = Delivery(
             Delivery.Start(
-                known: plan.known, record: record, revision: revision, identity: identity, timelines: joined.facts.timelines,
+                known: plan.known, newestCommit: plan.newestCommit, record: record, revision: revision, identity: identity, timelines: joined.facts.timelines,
                 replicaCount: joined.facts.stream?.replicaCount ?? 1, isAtomic: joined.isAtomic,
                 mending: mending),
             configuration: configuration, window: window, link: link, observations: observations,
@@ -286,7 +286,7 @@ public final class Streamer: Sendable {
     /// The payload that the server takes, less the headers: an id has at most 100 bytes.
     private func payloadLimit(_ connection: JetStreamConnection) -> Int {
         let headerByteCount = JetStreamConnection.headerByteCount(
-            messageIDByteCount: 100, isBatched: configuration.delivery.isAtomic)
+            messageIDByteCount: 100, previousMessageIDByteCount: 100, isBatched: configuration.delivery.isAtomic)
         return max(0, connection.maxPayload - headerByteCount)
     }
 
@@ -307,7 +307,7 @@ public final class Streamer: Sendable {
         while true {
             guard !control.isRequested else { throw .cancelled }
             let (facts, revision, outcome) = try ServerFacts.assess(
-                configuration, replication: replication, sql: sql, nats: link.connection
+                configuration, replication: replication, sql: sql, nats: link.connection, isMending: mending != nil
             ) { (_, what) throws(StreamerError) in
                 logger.warning("reading the stream again before this is believed", metadata: ["what": "\(what)"])
                 control.wait(.seconds(1), observations)

@@ -7,11 +7,11 @@ struct MendCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "mend", abstract: "Store the events that a stream lacks behind its end, on purpose.",
         discussion: """
-            After a stop with exit code 76 and the reason hole_found or foreign_message: a message of somebody else took the place of \
-            one of ours, or has an id that looks like ours. Nothing is lost: the slot still has what is missing. This reads it from \
-            the slot, stores a marker on {prefix}._slotstream.HOLE that names it, and then each missing event once, behind the \
-            stream's end. Consumers see those late; where their order is essential, begin a new stream instead. Safe to run again, \
-            also after it was interrupted.
+            After a stop with exit code 76 and the reason hole_found: a message of somebody else took the place of one of ours. \
+            Nothing is lost: the slot still has what is missing. This reads it from the slot, stores a marker on \
+            {prefix}._slotstream.HOLE that names it, and then each missing event once, behind the stream's end. Consumers see those \
+            late; where their order is essential, begin a new stream instead. A message whose id is forged (exit code 73, \
+            history_diverged) is passed over, and named in the marker too. Safe to run again, also after it was interrupted.
 
             Example:
               slotstream mend --dry-run

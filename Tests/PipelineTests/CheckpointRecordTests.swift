@@ -14,7 +14,7 @@ import WAL
         #expect(
             text == """
                 {"confirmed_lsn":"0/1040","genesis":{"at":"2026-11-23T07:00:00.000000+00:00","kind":"created","lsn":"0/800"},\
-                "last_id":"7.5.1.70.0000000000001000.3","last_sequence":100,"options":"publications=p","owner":"o",\
+                "last_id":"7.5.1.70.0000000000001000.3","last_sequence":100,"options":"publications=p exclude=","owner":"o",\
                 "schema":"slotstream.checkpoint/1","slot":"s","stream":"S","stream_created":"2026-11-23T07:00:00Z",\
                 "system_id":"7","timeline":1}
                 """)

@@ -169,7 +169,7 @@ import WAL
                 73,
                 "slot_missing slot_ahead slot_invalidated slot_unconfirmed history_diverged other_cluster options_changed stream_missing stream_recreated stream_purged stream_tail_lost bucket_missing position_ahead_of_wal"
             ),
-            (76, "other_writer foreign_message"), (65, "poison_event"), (77, "permission_postgres permission_nats"),
+            (76, "other_writer foreign_message hole_found"), (65, "poison_event"), (77, "permission_postgres permission_nats"),
             (78, "slot_two_phase tls credentials configuration"), (70, "unexpected"), (69, "unreachable"),
             (75, "slot_active"),
         ]

@@ -73,14 +73,13 @@ struct GapPlanTests {
         return reason
     }
 
-    private static let present = LastPresent.event(RecoveryFacts.id(), sequence: 100)
+    private static let present = LastPresent.event(RecoveryFacts.id())
 
     @Test func anotherWritersMessageIsRefused() {
         let facts = RecoveryFacts(slot: nil)
         #expect(reason(facts, Self.present) == nil)
         #expect(reason(facts, .none) == nil)
-        #expect(reason(facts, .foreign(subject: "p.x", sequence: 100)) == .foreignMessage)
-        #expect(reason(facts, .event(RecoveryFacts.id(database: 6), sequence: 100)) == .foreignMessage)
+        #expect(reason(facts, .another(RecoveryFacts.id(database: 6), sequence: 100)) == .foreignMessage)
     }
 
     @Test func anotherServersSlotsOrHistorysStreamIsRefused() {

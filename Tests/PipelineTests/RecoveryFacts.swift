@@ -25,12 +25,13 @@ struct RecoveryFacts {
     /// What stands where the record's message stood.
     var recordedEnd: RecordedEnd? = RecordedEnd(sequence: 100, message: .event(RecoveryFacts.id(), isLast: true))
     var hasUnproven = false
+    var isMending = false
 
     var facts: Recovery.Facts {
         Recovery.Facts(
             configuredSlot: "s", options: options, identity: Self.identity, timelines: timelines,
             serverFlushLSN: serverFlushLSN, slot: slot, record: record, stream: stream, streamName: "S",
-            recordedEnd: recordedEnd, hasUnproven: hasUnproven)
+            recordedEnd: recordedEnd, hasUnproven: hasUnproven, isMending: isMending)
     }
 
     var outcome: Recovery.Outcome { Recovery.assess(facts) }

@@ -109,8 +109,15 @@ import WAL
     @Test func aLastEventOfAnotherTimelineOrBeyondTheSwitchPointIsAnotherHistory() throws {
         let promoted = try #require(TimelineHistory(currentTimeline: 2, text: "1\t0/1000\tpromoted"))
         #expect(RecoveryFacts(timelines: promoted).reason == .historyDiverged)
-        var facts = RecoveryFacts(stream: RecoveryFacts.tail(.event(RecoveryFacts.id(timeline: 3), isLast: true)))
+        var facts = RecoveryFacts()
+        facts.record(last: RecoveryFacts.id(timeline: 3))
         #expect(facts.reason == .historyDiverged)
+        // Also of what stands behind the proven message, unless `mend` judges it.
+        facts = RecoveryFacts(
+            stream: RecoveryFacts.tail(.event(RecoveryFacts.id(LSN(0x1100), timeline: 3), isLast: true), lastSequence: 101))
+        #expect(facts.reason == .historyDiverged)
+        facts.isMending = true
+        #expect(facts.plan != nil)
         let later = try #require(TimelineHistory(currentTimeline: 2, text: "1\t0/1040\tpromoted"))
         facts = RecoveryFacts(timelines: later)
         #expect(facts.plan?.startLSN == RecoveryFacts.commitLSN)
