@@ -10,6 +10,7 @@ from administrator import Administrator
 from deployment import Deployment
 from proxy import Proxy
 from servers.tools import wait_until
+from strays import KINDS, Strays
 from streamer import Streamer
 from tenants import record_entries
 from workload import Workload
@@ -19,7 +20,7 @@ STREAM = "fraiseql_events"
 # Faults of everything that is there whatever the pair, of a single nats-server, and of a cluster of three.
 ANYWHERE = ("streamer killed", "streamer paused", "streamer terminated", "streamer killed inside", "streamer paused inside",
             "streamer terminated inside", "walsender terminated", "postgres restarted fast", "postgres restarted immediate",
-            "postgres killed", "nats cut off", "nats slow", "postgres cut off", "postgres slow")
+            "postgres killed", "nats cut off", "nats slow", "postgres cut off", "postgres slow", "strays published")
 SINGLE = ("nats killed", "nats paused")
 REPLICATED = ("leader killed", "follower killed", "leader paused", "leader stepped down", "quorum lost", "leader isolated",
               "routes cut")
@@ -28,19 +29,23 @@ REPLICATED = ("leader killed", "follower killed", "leader paused", "leader stepp
 # (Sources/JetStreamPublishing/JetStreamPublishing.docc): whoever runs it starts it again. With any other last words this exit
 # code is a fault of ours. It happens once in a long while: more often in a run than this, something else is wrong.
 _UNEXPECTED = 70
+# Another writer; with the reason `hole_found`, what a stray does where nothing can prevent it.
+_FOREIGN = 76
 _STUCK = "NATS: libnats is stuck: "
 _RESTARTS = 3
+_STRAYS_A_SECOND = 20
 
 
 @dataclass(frozen=True)
 class Step:
     """A fault, how long it lasts, and the quiet after it, in seconds. `inside`: the failpoint of those that happen inside the
-    streamer, and at which pass."""
+    streamer, and at which pass. `stray`: what somebody else publishes meanwhile, when so many messages have been sent."""
 
     fault: str
     lasts: float
     quiet: float
     inside: tuple[str, int] | None = None
+    stray: tuple[int, str] | None = None
 
 
 def schedule(seed: int, seconds: float, replicated: bool) -> list[Step]:
@@ -52,7 +57,8 @@ def schedule(seed: int, seconds: float, replicated: bool) -> list[Step]:
     planned = 0.0
     while planned < seconds or len(steps) < len(names):
         for name in choice.sample(names, len(names)):
-            step = Step(name, choice.uniform(0.2, 4.0), choice.uniform(0.0, 2.0), _inside(name, choice))
+            stray = (choice.randrange(1, 1000), choice.choice(KINDS)) if choice.random() < 0.5 else None
+            step = Step(name, choice.uniform(0.2, 4.0), choice.uniform(0.0, 2.0), _inside(name, choice), stray)
             steps.append(step)
             planned += step.lasts + step.quiet
             if planned >= seconds and len(steps) >= len(names):
@@ -70,15 +76,18 @@ def _inside(name: str, choice: random.Random) -> tuple[str, int] | None:
 class Hurting:
     """Carries out a schedule on a deployment whose streamer reaches both servers through proxies."""
 
-    def __init__(self, deployment: Deployment, overrides: dict[str, dict] | None = None):
+    def __init__(self, deployment: Deployment, seed: int, overrides: dict[str, dict] | None = None):
         self.deployment = deployment
         if deployment.nats.replicas > 1:
             deployment.nats.put_proxies_between()
         self.administrator = Administrator(deployment.nats.url)
+        self.strays = Strays(deployment.nats.url, STREAM, "fraiseql.mutation", "fraiseql.mutation.OrderLine.INSERT", seed)
         self.done: Counter[str] = Counter()
         # Without a load most failpoints are never reached.
         self.workload: Workload | None = None
         self.restarts = 0
+        # How often it stopped at a hole and was mended.
+        self.holes = 0
         # Last words that were looked at.
         self._heard = 0
         self.nats = [Proxy(server.port) for server in deployment.nats.servers]
@@ -90,12 +99,16 @@ class Hurting:
             {"transport.nats.jetstream": {"replicas": deployment.nats.replicas}} | (overrides or {}))
 
     def close(self) -> None:
-        """Ends the proxies."""
+        """Ends the proxies and the strays."""
+        self.strays.close()
         for proxy in (*self.nats, self.postgres):
             proxy.close()
 
     def hurt(self, step: Step) -> None:
         """Does one step, its quiet included; fails if the streamer has ended by itself with anything but what a restart mends."""
+        if step.stray:
+            after, kind = step.stray
+            self.strays.aim(self.strays.heard + after, kind)
         plain = step.fault.removesuffix(" inside")
         action = {"killed": "kill", "paused": "stop", "terminated": "terminate"}.get(plain.rpartition(" ")[2])
         inside = step.inside and self.workload.running and self.hurt_inside(action, *step.inside, lasts=step.lasts)
@@ -106,11 +119,22 @@ class Hurting:
         self.keep_alive()
 
     def keep_alive(self) -> None:
-        """What a supervisor does."""
+        """What a supervisor does, and its operator where a stray has made a hole."""
         if self.streamer.running:
             return
-        self.forgive(self.streamer.process.returncode)
+        self._see_to(self.streamer.process.returncode)
         self.streamer.start(wait=False)
+
+    def _see_to(self, code: int) -> None:
+        if code != _FOREIGN:
+            self.forgive(code)
+            return
+        said = record_entries(self.streamer, "stopped")[-1]
+        assert said["reason"] == "hole_found", f"the streamer stopped after {dict(self.done)}: {said}"
+        prevented = self.deployment.nats.replicas == 1 or self.administrator.config(STREAM).get("allow_batched", False)
+        assert not prevented, f"a hole where none can be: {said}"
+        self.streamer.command("mend", "--by", "test_faults")
+        self.holes += 1
 
     def forgive(self, code: int) -> None:
         """Fails unless a streamer that ended with that code says that it was stuck in libnats, and few have been."""
@@ -141,7 +165,7 @@ class Hurting:
         if self.streamer.running:
             code = self.streamer.terminate()
             if code != 0:
-                self.forgive(code)
+                self._see_to(code)
         self.streamer.start(wait=False)
 
     def hurt_inside(self, action: str, point: str, number: int, lasts: float = 0) -> bool:
@@ -157,6 +181,9 @@ class Hurting:
                 proxy.mend()
         wait_until(lambda: failpoints.reached(self.streamer, action) or not self.workload.running, 120,
                    f"{point} is reached: {self.streamer.last_words()}", 0.05)
+        if not self.streamer.running and self.streamer.process.returncode == _FOREIGN:
+            self.keep_alive()
+            return False
         # What is under way when the load ends may still reach it.
         if not failpoints.wait_reached(self.streamer, action):
             self.streamer.kill()
@@ -199,6 +226,13 @@ class Hurting:
         self.postgres.slow_down(0.02)
         time.sleep(lasts)
         self.postgres.mend()
+
+    # Somebody else
+
+    def _strays_published(self, lasts: float) -> None:
+        self.strays.begin_flood(_STRAYS_A_SECOND)
+        time.sleep(lasts)
+        self.strays.end_flood()
 
     # nats-server
 

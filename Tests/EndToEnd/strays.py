@@ -58,6 +58,7 @@ class Strays:
         self._prefix = prefix
         self._entity_subject = entity_subject
         self._choice = random.Random(seed)
+        self._number = 0
         self._heard = 0
         # (after so many messages heard, what to do), the next one last.
         self._aims: list[tuple[int, Callable[[], object]]] = []
@@ -157,7 +158,8 @@ class Strays:
         return strays
 
     async def _make(self, what: str, kind: str) -> Stray:
-        number = len(self.published) + 1
+        self._number += 1
+        number = self._number
         subject, identifier = f"{self._prefix}.Stray.HELLO", None
         body = json.dumps({"stray": number}).encode()
         if what == "own id":

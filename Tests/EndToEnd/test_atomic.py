@@ -32,7 +32,7 @@ def _events(tenant, count: int, seconds: float = 60):
 def test_the_stream_is_equal_and_never_torn_whatever_breaks(atomic_pair, deploy, seed, seconds, report):  # noqa: F811
     deployment = deploy(atomic_pair, overrides=ATOMIC)
     with EndWatcher(deployment.nats.url) as watcher:
-        said = hurt_and_compare(deployment, Hurting(deployment, ATOMIC), seed, seconds)
+        said = hurt_and_compare(deployment, Hurting(deployment, seed, ATOMIC), seed, seconds)
     looks = watcher.require_whole()
     batched = _batched(deployment.events)
     assert batched > 0, "nothing went out in a batch"

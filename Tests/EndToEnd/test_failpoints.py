@@ -8,6 +8,7 @@ import failpoints
 import pytest
 from hurting import Hurting
 from servers.tools import wait_until
+from strays import KINDS
 from tenants import record_entries, tenant_maker, tenants  # noqa: F401
 
 # Transactions a second, and seconds that a failpoint takes at most on average.
@@ -17,7 +18,7 @@ _SECONDS = 4.0
 
 def test_the_stream_is_equal_after_an_end_at_each_failpoint(pair, deploy, seed, report):
     deployment = deploy(pair)
-    hurting = Hurting(deployment)
+    hurting = Hurting(deployment, seed)
     choice = random.Random(seed)
     steps = [(point, action) for point in failpoints.POINTS for action in failpoints.ACTIONS]
     choice.shuffle(steps)
@@ -26,16 +27,18 @@ def test_the_stream_is_equal_after_an_end_at_each_failpoint(pair, deploy, seed, 
             workload = hurting.workload = deployment.workload(int(_RATE * _SECONDS * len(steps)), seed, _RATE).start()
             for point, action in steps:
                 number = choice.randint(1, failpoints.last_pass(point))
+                hurting.strays.aim(hurting.strays.heard + choice.randrange(1, 200), choice.choice(KINDS))
                 assert hurting.hurt_inside(action, point, number), f"{point} was not reached before the load ended"
             workload.finish()
             hurting.streamer.wait_ready()
             deployment.wait_confirmed()
-        result = deployment.compare_load(workload)
+            hurting.strays.settle()
+        result = deployment.compare_load(workload, hurting.strays.published)
         positions = sampler.require_truth(deployment.truth.transactions)
     finally:
         hurting.close()
     report(f"{pair}: {len(steps)} ends at {len(failpoints.POINTS)} failpoints by {', '.join(failpoints.ACTIONS)}, seed {seed}; "
-           f"{result.compared} events compared, 0 differences; {positions} confirmed positions sampled, none early")
+           f"{len(hurting.strays.published)} strays; {result.compared} events compared, 0 differences; {positions} confirmed positions sampled, none early")
 
 
 @pytest.mark.parametrize(("point", "loop"), [("reading", "reads from PostgreSQL"), ("after_send", "publishes to NATS"),

@@ -20,7 +20,7 @@ def seconds(request) -> float:
 
 def test_the_stream_is_equal_whatever_breaks(pair, deploy, seed, seconds, report):
     deployment = deploy(pair)
-    report(f"{pair}: {hurt_and_compare(deployment, Hurting(deployment), seed, seconds)}")
+    report(f"{pair}: {hurt_and_compare(deployment, Hurting(deployment, seed), seed, seconds)}")
 
 
 def hurt_and_compare(deployment, hurting: Hurting, seed: int, seconds: float) -> str:
@@ -36,17 +36,17 @@ def hurt_and_compare(deployment, hurting: Hurting, seed: int, seconds: float) ->
                 hurting.hurt(step)
             took = time.monotonic() - began
             workload.finish(seconds * 4 + 600)
-            hurting.keep_alive()
+            hurting.strays.settle()
             drained_from = time.monotonic()
-            deployment.wait_confirmed()
+            deployment.wait_confirmed(keep_alive=hurting.keep_alive)
             drained = time.monotonic() - drained_from
-        result = deployment.compare_load(workload)
+        result = deployment.compare_load(workload, hurting.strays.published)
         positions = sampler.require_truth(deployment.truth.transactions)
     finally:
         hurting.close()
     kinds = Counter(difference.kind for difference in result.differences)
     return (f"seed {seed}: {sum(hurting.done.values())} faults in {took:.0f} s {json.dumps(hurting.done)}; "
-            f"{hurting.restarts} restarts after exit code 70; {result.transactions} transactions, {result.compared} events; "
+            f"{hurting.restarts} restarts after exit code 70; {len(hurting.strays.published)} strays, {hurting.holes} holes named and mended; {result.transactions} transactions, {result.compared} events; "
             + ", ".join(f"{kinds[kind]} {kind}" for kind in ("missing", "doubled", "reordered", "torn", "altered", "last", "foreign", "unchained"))
             + f"; {positions} confirmed positions sampled, none early; quiet {drained:.1f} s after the load's end")
 

@@ -40,7 +40,7 @@ def _marker(*missing: str) -> Event:
 def _late(place: int) -> Event:
     item = TRUTH[place]
     identity = f"{TRUTH[5].id}.late.{item.id}"
-    body = json.loads(item.body) | {"id": identity, "late": {"id": item.id}}
+    body = json.loads(item.body) | {"late": {"id": item.id}}
     return Event(0, item.subject, identity, 0, json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode())
 
 
