@@ -7,6 +7,9 @@ import WAL
 
 /// What the stream holds is compared with what comes out of the window, event by event, before anything is sent.
 extension Delivery {
+    /// Between two looks for strays while nothing is to be sent.
+    static let strayLookInterval = Duration.seconds(30)
+
     /// Takes in what was read, as the beginning of what is to be compared.
     func beginComparison(_ read: StreamComparison, through end: UInt64) {
         comparison = read
@@ -54,6 +57,7 @@ extension Delivery {
                     throw StreamHole.otherTime(sequence, header, stream: configuration.stream.name)
                 }
                 stored = sequence
+                mending?.foundLater()
             case .retired(let sequence)?: stored = sequence
             case .missing(let next)?:
                 if let mending {
@@ -153,6 +157,20 @@ extension Delivery {
         }
         comparison = reading
         return true
+    }
+
+    /// While nothing is to be sent strays are looked for now and then: told late they would be many, and once retention takes them nobody knows that they were none of ours.
+    func lookForStrays() {
+        let now = Instant.now
+        guard comparison == nil, window.retainedCount == 0, link.connection.isConnected,
+            now.duration(since: lastStrayLook) >= Self.strayLookInterval
+        else { return }
+        lastStrayLook = now
+        // What cannot be asked now is asked the next time.
+        guard let end = try? link.connection.streamInfo(configuration.stream.name)?.state.lastSequence,
+            end > known.settledSequence
+        else { return }
+        report(.unexpectedSequence, "the stream goes on to sequence \(end), and nothing of it is ours")
     }
 
     private func endComparison() {

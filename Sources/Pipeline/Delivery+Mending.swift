@@ -10,12 +10,11 @@ extension Delivery {
     func keepMissing(at index: UInt64, in mending: Mending) throws(StreamerError) {
         window.withEvent(at: index) { subject, messageID, payload in
             guard let id = messageID.withUnsafeBufferPointer({ MessageID(utf8: $0) }) else { return }
-            mending.missing.append(
+            mending.add(
                 Mending.Missing(
                     id: id, subject: subject.withUnsafeBufferPointer { Array($0) },
                     payload: payload.withUnsafeBufferPointer { Array($0) }))
         }
-        mending.missingByteCount += window.byteCount(at: index)
         guard mending.missingByteCount <= Mending.byteLimit else {
             throw .stop(
                 .holeFound,

@@ -30,12 +30,12 @@ extension Delivery {
             backoff.reset()
         }
 
-        failpoints.reached(.resynchronising)
+        if cause != .start { failpoints.reached(.resynchronising) }
         var suspicion = Suspicion<StreamReading.Doubt>()
         while !isStopRequested.load(ordering: .acquiring) {
             guard let outcome = try readStream() else { continue }
             trouble = nil
-            failpoints.reached(.resynchronised)
+            if cause != .start { failpoints.reached(.resynchronised) }
             switch outcome {
             case .read(let comparison, let end, let prevention):
                 beginComparison(comparison, through: end)

@@ -97,6 +97,7 @@ final class Delivery: @unchecked Sendable {
     /// The newest message that is not ours, and when one was told last: a flood is not told one by one.
     var lastStray: (sequence: UInt64, subject: String)?
     var lastStrayReport: Instant?
+    var lastStrayLook = Instant.now
     /// Counted as the window counts: the next event to be published.
     var nextIndex: UInt64 = 0
     /// Events before it have been published at least once.
@@ -197,7 +198,10 @@ final class Delivery: @unchecked Sendable {
             if isStopRequested.load(ordering: .acquiring) { return }
         }
         try publish()
-        if mending == nil { try keepCheckpoint() }
+        if mending == nil {
+            try keepCheckpoint()
+            lookForStrays()
+        }
         observe()
     }
 

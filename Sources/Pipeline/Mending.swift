@@ -18,8 +18,11 @@ final class Mending: @unchecked Sendable {
 
     let acceptedBy: String
     let isDryRun: Bool
-    var missing: [Missing] = []
-    var missingByteCount = 0
+    /// The stream holds a later one.
+    private(set) var missing: [Missing] = []
+    /// They follow the last one that the stream holds, as far as it is compared: perhaps they are only still to come.
+    private var following: [Missing] = []
+    private(set) var missingByteCount = 0
     /// Messages with ids of ours that the slot does not decode: believed to be somebody else's.
     var undecoded: [StreamComparison.Stored] = []
     /// Somebody else's, the first ones.
@@ -38,11 +41,24 @@ final class Mending: @unchecked Sendable {
     /// Forgets what an attempt found: the next one finds it again.
     func begin() {
         missing = []
+        following = []
         missingByteCount = 0
         undecoded = []
         strays = []
         lateCount = 0
         markerSequence = nil
+    }
+
+    /// An event was decoded that does not stand where the stream goes on.
+    func add(_ event: Missing) {
+        following.append(event)
+        missingByteCount += event.subject.count + event.payload.count
+    }
+
+    /// A later event stands there: those before it are missing.
+    func foundLater() {
+        missing += following
+        following = []
     }
 
     /// Whether there is anything to mend.
