@@ -34,9 +34,9 @@ extension Delivery {
         }
     }
 
-    /// Whether what is not permitted is to ask a leader to step down, for the account's limits, or how the bucket was made.
+    /// Whether what is not permitted is to ask a leader to step down, for the account's limits, how the bucket was made, or a consumer that reads headers: without it one message after the other is asked for.
     private static func isHelp(_ violation: String) -> Bool {
-        ["LEADER.STEPDOWN", "$JS.API.INFO", "STREAM.INFO.KV_"].contains { violation.contains($0) }
+        ["LEADER.STEPDOWN", "$JS.API.INFO", "STREAM.INFO.KV_", "$JS.API.CONSUMER."].contains { violation.contains($0) }
     }
 
     /// For `/readyz`: while resynchronising there is no connection to speak of.
@@ -75,6 +75,7 @@ extension Delivery {
             isIDStaged = isIDStaged || errCode == JetStreamErrorCode.duplicateInProcess
             isMessageIDRefused = isMessageIDRefused || errCode == JetStreamErrorCode.wrongLastMessageID
             learnFromRefusal(errCode: errCode)
+            if errCode == JetStreamErrorCode.wrongLastSequence, let lastSequence { tellContradiction(lastSequence) }
             let seen = lastSequence.map { ", the stream is at \($0)" } ?? ""
             report(.refused, "JetStream refused sequence \(token) with \(errCode) (\(code))\(seen)")
         case .duplicate(let token, let sequence):
@@ -87,5 +88,18 @@ extension Delivery {
         case .malformed(let token): report(.malformedAck, "the ack of sequence \(token) cannot be read")
         case .controlStored: break
         }
+    }
+
+    /// nats-server 2.9 after a purge to a sequence beyond the end: its store says one last sequence, and what takes messages another, until it is restarted.
+    private func tellContradiction(_ lastSequence: UInt64) {
+        guard lastSequence < known.settledSequence, fruitlessCount > 1, !isContradictionTold else { return }
+        isContradictionTold = true
+        logger.warning(
+            "nats-server contradicts itself: restart it",
+            metadata: [
+                "stream": "\(configuration.stream.name)", "last_sequence": "\(known.settledSequence)",
+                "refuses_behind": "\(lastSequence)",
+                "hint": "it does so once somebody has purged a stream to a sequence beyond its end; nothing is lost",
+            ])
     }
 }

@@ -21,8 +21,10 @@ extension Delivery {
         // Refused for the id though nobody else wrote: JetStream does not know it (after a restart with the last message older than its window).
         if isMessageIDRefused, read.strayCount == 0 { isMessageIDDistrusted = true }
         isMessageIDRefused = false
-        // Each stray costs what is in flight: the fewer, the sooner it is over.
-        if read.strayCount > 0 { inFlightLimit = max(1, inFlightLimit / 2) }
+        guard read.strayCount > 0 else { return }
+        // Each stray costs what is in flight: the fewer, the sooner it is over. And what it refused was no fault of ours or of JetStream's: no time is lost.
+        inFlightLimit = max(1, inFlightLimit / 2)
+        fruitlessCount = 0
     }
 
     /// Compares the events up to `appended` with what was read.
@@ -57,7 +59,7 @@ extension Delivery {
                     throw StreamHole.otherTime(sequence, header, stream: configuration.stream.name)
                 }
                 stored = sequence
-                mending?.foundLater()
+                mending?.foundLater(strays.last(before: sequence))
             case .retired(let sequence)?: stored = sequence
             case .missing(let next)?:
                 if let mending {
@@ -114,7 +116,8 @@ extension Delivery {
 
     private func hole(_ missing: [MessageID], isWhole: Bool, before next: StreamComparison.Stored) -> StreamerError {
         StreamHole.error(
-            missing: missing, isWhole: isWhole, before: next, stream: configuration.stream.name, stray: lastStray)
+            missing: missing, isWhole: isWhole, before: next, stream: configuration.stream.name,
+            stray: strays.last(before: next.sequence))
     }
 
     /// `next` can still be decoded: the server has WAL there, and has not decoded it without it.
@@ -182,7 +185,7 @@ extension Delivery {
         // Refused again and again it is not connected until something is stored.
         setConnected(fruitlessCount <= 1 || window.retainedCount == 0)
         logger.log(
-            level: isFirst && comparedCount == 0 ? .info : .notice, isFirst ? "compared" : "resynchronised",
+            level: isFlood ? .debug : isFirst && comparedCount == 0 ? .info : .notice, isFirst ? "compared" : "resynchronised",
             metadata: [
                 "last_sequence": "\(comparisonEnd)", "stored_meanwhile": "\(comparedCount)",
                 "to_send": "\(window.retainedCount)",
@@ -202,8 +205,7 @@ extension Delivery {
 
     /// Strays are told and counted; a flood of them is told once in a while.
     private func told(stray sequence: UInt64, _ subject: String) {
-        lastStray = (sequence, subject)
-        if let mending, mending.strays.count < Mending.strayLimit { mending.strays.append((sequence, subject)) }
+        if strays.count < Stray.limit { strays.append(Stray(sequence: sequence, subject: subject)) }
         observations.strayCount.add(1, ordering: .relaxed)
         observations.meters.strays.increment()
         let now = Instant.now

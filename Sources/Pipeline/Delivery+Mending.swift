@@ -26,6 +26,7 @@ extension Delivery {
     /// All is compared: stores marker and late events, then the record; ends the thread.
     func finishMending(_ mending: Mending, _ compared: StreamComparison) throws(StreamerError) {
         defer { isStopRequested.store(true, ordering: .releasing) }
+        mending.deleted = compared.deleted
         guard mending.isNeeded, !mending.isDryRun else {
             mending.isDone = true
             failure.withLock { $0 = .cancelled }
@@ -59,7 +60,11 @@ extension Delivery {
     private func storeMarker(
         _ mending: Mending, _ compared: StreamComparison, _ watermark: MessageID
     ) throws(JetStreamError) -> UInt64 {
-        if let sequence = compared.holeMarkerSequence {
+        let ids = mending.missing.filter { compared.lateSequence(of: $0.id.position) == nil }.map(\.id.description)
+        if let sequence = compared.holeMarkerSequence,
+            let marker = try link.connection.message(configuration.stream.name, sequence: sequence),
+            HoleMarker.names(ids, in: marker.payload)
+        {
             mending.markerSequence = sequence
             return max(sequence, known.storedSequence)
         }
@@ -67,9 +72,10 @@ extension Delivery {
         let marker = HoleMarker(
             id: id, timestamp: PostgresTimestamp.now.description,
             hole: HoleMarker.Hole(
-                missing: mending.missing.prefix(HoleMarker.missingLimit).map(\.id.description),
-                missingCount: mending.missing.count,
-                stray: mending.strays.first.map { HoleMarker.Stray(sequence: $0.sequence, subject: $0.subject) },
+                missing: Array(ids.prefix(HoleMarker.missingLimit)), missingCount: ids.count, stray: mending.stray,
+                deleted: mending.deleted.map {
+                    HoleMarker.Deleted(fromSequence: $0.lowerBound, toSequence: $0.upperBound)
+                },
                 forged: mending.undecoded.isEmpty ? nil : mending.undecoded.prefix(HoleMarker.missingLimit).map(\.sequence),
                 acceptedBy: mending.acceptedBy))
         let subject = "\(configuration.capture.subjectPrefix)._slotstream.\(HoleMarker.token)"

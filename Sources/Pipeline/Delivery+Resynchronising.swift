@@ -11,7 +11,7 @@ extension Delivery {
             observations.meters.resynchronised(cause)
         }
         logger.log(
-            level: cause == .start ? .info : .notice, cause == .start ? "comparing" : "resynchronising",
+            level: cause == .start ? .info : isFlood ? .debug : .notice, cause == .start ? "comparing" : "resynchronising",
             metadata: [
                 "cause": "\(cause.rawValue)", "detail": "\(detail)", "stored_sequence": "\(known.storedSequence)",
                 "in_flight": "\(chain.inFlightCount)", "stream": "\(configuration.stream.name)",
@@ -38,6 +38,8 @@ extension Delivery {
             if cause != .start { failpoints.reached(.resynchronised) }
             switch outcome {
             case .read(let comparison, let end, let prevention):
+                let isFirstOfFlood = comparison.strayCount > 0 && !isFlood
+                if comparison.strayCount == 0 { lastFloodReport = nil } else if isFirstOfFlood { lastFloodReport = .now }
                 beginComparison(comparison, through: end)
                 self.prevention = isMessageIDDistrusted && prevention == .messageIDs ? .none : prevention
                 try settlePutAfterTrouble()
@@ -52,6 +54,9 @@ extension Delivery {
             }
         }
     }
+
+    /// Strays come faster than each is worth a line.
+    var isFlood: Bool { lastFloodReport.map { Instant.now.duration(since: $0) < .seconds(10) } ?? false }
 
     /// Waits until everything in flight was answered, or no answer can be expected any more: after a refusal not everything behind it is refused.
     private func settle() throws(StreamerError) {
@@ -87,6 +92,7 @@ extension Delivery {
             return nil
         }
         lastAttemptBeside = nil
+        strays = []
         do throws(JetStreamError) {
             // What libnats kept while it was reconnecting goes out before the end is read.
             try link.connection.flush(timeout: min(configuration.delivery.ackTimeout, JetStreamConnection.apiTimeout))

@@ -94,9 +94,12 @@ final class Delivery: @unchecked Sendable {
     /// Looks at the slot when the comparison began, and events that were compared since.
     var comparisonInspection: UInt64 = 0
     var comparedCount: UInt64 = 0
-    /// The newest message that is not ours, and when one was told last: a flood is not told one by one.
-    var lastStray: (sequence: UInt64, subject: String)?
+    /// Messages that are not ours in what was read last, the first ones; and when one was told last: a flood is not told one by one.
+    var strays: [Stray] = []
     var lastStrayReport: Instant?
+    /// Strays were the last trouble, and it was told when.
+    var lastFloodReport: Instant?
+    var isContradictionTold = false
     var lastStrayLook = Instant.now
     /// Counted as the window counts: the next event to be published.
     var nextIndex: UInt64 = 0

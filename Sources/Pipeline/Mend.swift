@@ -24,11 +24,13 @@ public enum Mend {
         public var missing: [String]
         /// Sequences of messages whose ids look like ours, and are not.
         public var forged: [UInt64]
+        /// Messages that were deleted before anybody knew what they were, by sequence.
+        public var deleted: ClosedRange<UInt64>?
         /// Of the marker; nil: a dry run, or nothing was to be mended.
         public var markerSequence: UInt64?
 
         /// Whether there was anything to mend.
-        public var isNeeded: Bool { !missing.isEmpty || !forged.isEmpty }
+        public var isNeeded: Bool { !missing.isEmpty || !forged.isEmpty || deleted != nil }
     }
 
     /// Attempts, where somebody else writes all the while.
@@ -62,6 +64,6 @@ public enum Mend {
         }
         return Outcome(
             missing: mending.missing.map(\.id.description), forged: mending.undecoded.map(\.sequence),
-            markerSequence: mending.markerSequence)
+            deleted: mending.deleted, markerSequence: mending.markerSequence)
     }
 }

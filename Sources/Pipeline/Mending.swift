@@ -13,8 +13,6 @@ final class Mending: @unchecked Sendable {
 
     /// Bytes of missing events that are held at most: many times what can be in flight.
     static let byteLimit = 256 << 20
-    /// Messages of others that are named in the marker.
-    static let strayLimit = 100
 
     let acceptedBy: String
     let isDryRun: Bool
@@ -25,8 +23,10 @@ final class Mending: @unchecked Sendable {
     private(set) var missingByteCount = 0
     /// Messages with ids of ours that the slot does not decode: believed to be somebody else's.
     var undecoded: [StreamComparison.Stored] = []
-    /// Somebody else's, the first ones.
-    var strays: [(sequence: UInt64, subject: String)] = []
+    /// Somebody else's before the first hole.
+    private(set) var stray: Stray?
+    /// Messages that were deleted before they were compared.
+    var deleted: ClosedRange<UInt64>?
     /// Sequences of late events, those of an earlier, interrupted run included.
     var lateCount = 0
     var markerSequence: UInt64?
@@ -44,7 +44,8 @@ final class Mending: @unchecked Sendable {
         following = []
         missingByteCount = 0
         undecoded = []
-        strays = []
+        stray = nil
+        deleted = nil
         lateCount = 0
         markerSequence = nil
     }
@@ -56,11 +57,14 @@ final class Mending: @unchecked Sendable {
     }
 
     /// A later event stands there: those before it are missing.
-    func foundLater() {
+    /// - Parameter stray: Somebody else's message before it.
+    func foundLater(_ stray: Stray?) {
+        guard !following.isEmpty else { return }
+        if missing.isEmpty { self.stray = stray }
         missing += following
         following = []
     }
 
     /// Whether there is anything to mend.
-    var isNeeded: Bool { !missing.isEmpty || !undecoded.isEmpty }
+    var isNeeded: Bool { !missing.isEmpty || !undecoded.isEmpty || deleted != nil }
 }

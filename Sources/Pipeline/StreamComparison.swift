@@ -73,6 +73,7 @@ struct StreamComparison {
     private(set) var holeMarkerSequence: UInt64?
     /// `mend` passes over what was deleted before it was compared, since it stores what that was once more, and over ids of another history.
     private let isMending: Bool
+    private(set) var deleted: ClosedRange<UInt64>?
 
     /// - Parameter known: What is proven; what stands behind it is read.
     init(_ known: KnownEnd, identity: SourceIdentity, timelines: TimelineHistory, isMending: Bool = false) {
@@ -153,6 +154,7 @@ struct StreamComparison {
         }
         guard let absent = lastAbsent, absent.upperBound >= firstSequence else { return }
         guard !isMending else {
+            deleted = max(absent.lowerBound, firstSequence)...absent.upperBound
             for index in firstIndex..<stored.count { stored[index].retiredCount = 0 }
             absentCount = 0
             return

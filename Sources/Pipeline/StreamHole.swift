@@ -15,7 +15,7 @@ enum StreamHole {
     /// The stop for events that are missing before a message of ours.
     /// - Parameter isWhole: Whether these are all; else at least these.
     static func error(
-        missing: [MessageID], isWhole: Bool, before next: StreamComparison.Stored, stream: String, stray: (sequence: UInt64, subject: String)?
+        missing: [MessageID], isWhole: Bool, before next: StreamComparison.Stored, stream: String, stray: Stray?
     ) -> StreamerError {
         let named = missing.prefix(namedCount).map(\.description).joined(separator: " ")
         let more = missing.count > namedCount ? " …" : ""

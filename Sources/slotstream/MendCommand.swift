@@ -56,6 +56,9 @@ struct MendCommand: AsyncParsableCommand {
         let verb = outcome.markerSequence == nil ? "missing" : "stored late"
         var lines = outcome.missing.map { "\(verb): \($0)" }
         lines += outcome.forged.map { "sequence \($0) has an id that looks like ours, and is none of ours" }
+        if let deleted = outcome.deleted {
+            lines.append("sequences \(deleted.lowerBound) to \(deleted.upperBound) were deleted before it was known what they were")
+        }
         if let sequence = outcome.markerSequence {
             lines.append("marker: sequence \(sequence); start the streamer again")
         }
@@ -68,11 +71,13 @@ private struct MendListing: Encodable {
     let schema = "slotstream.mend/1"
     var missing: [String]
     var forged: [UInt64]
+    var deleted: [UInt64]?
     var markerSequence: UInt64?
 
     init(_ outcome: Mend.Outcome) {
         missing = outcome.missing
         forged = outcome.forged
+        deleted = outcome.deleted.map { [$0.lowerBound, $0.upperBound] }
         markerSequence = outcome.markerSequence
     }
 
