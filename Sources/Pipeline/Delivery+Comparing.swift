@@ -49,7 +49,7 @@ extension Delivery {
     /// Compares as far as there is something on both sides.
     private func compareRead(_ appended: UInt64) throws(StreamerError) {
         let first = nextIndex
-        var stored = known.storedSequence
+        var stored = (sequence: known.storedSequence, id: known.storedID)
         var missingBefore: StreamComparison.Stored?
         compare: while nextIndex < appended, comparison?.next != nil {
             let header = window.header(at: nextIndex)
@@ -58,9 +58,9 @@ extension Delivery {
                 if let newestCommit, newestCommit.sequence == sequence, newestCommit.timestamp != header.commitTimestamp {
                     throw StreamHole.otherTime(sequence, header, stream: configuration.stream.name)
                 }
-                stored = sequence
+                stored = (sequence, id(of: header))
                 mending?.foundLater(strays.last(before: sequence))
-            case .retired(let sequence)?: stored = sequence
+            case .retired(let sequence)?: stored = (sequence, id(of: header))
             case .missing(let next)?:
                 if let mending {
                     try keepMissing(at: nextIndex, in: mending)
@@ -76,10 +76,12 @@ extension Delivery {
             nextIndex += 1
         }
         if nextIndex > first {
-            known.storedSequence = stored
-            known.settledSequence = max(known.settledSequence, stored)
+            known.storedSequence = stored.sequence
+            known.settledSequence = max(known.settledSequence, stored.sequence)
             comparedCount += nextIndex - first
             releaseWindow(through: nextIndex)
+            // What `mend` takes out of the window is let go of, and not stored.
+            known.storedID = stored.id
             publishedCount = max(publishedCount, nextIndex)
             fruitlessCount = 0
         }
@@ -88,6 +90,13 @@ extension Delivery {
         } else if let next = comparison?.next {
             try requireDecodable(next)
         }
+    }
+
+    private func id(of header: EventHeader) -> MessageID {
+        MessageID(
+            systemID: identity.systemID, databaseOID: identity.databaseOID,
+            timeline: timelines.timeline(containing: header.position.commitLSN), transactionID: header.transactionID,
+            position: header.position)
     }
 
     /// An event is missing before `next`: which ones are known when that one is decoded.

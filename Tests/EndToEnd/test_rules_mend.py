@@ -6,7 +6,7 @@ import pytest
 
 from somebody import away, late_publish, mend, require_whole, somebody, stopped_at_hole, streaming  # noqa: F401
 from strayed import is_hole_marker, late_original, missing_ids
-from tenants import PATIENT, record_entries, refused, tenant_maker, tenants  # noqa: F401
+from tenants import PATIENT, record_entries, refused, remedy, stopped, tenant_maker, tenants  # noqa: F401
 
 
 def _with_hole(tenant, somebody) -> list[str]:  # noqa: F811
@@ -130,3 +130,49 @@ def test_a_hole_of_many_events_in_the_middle_of_a_transaction_is_mended(pair, te
     tenant.streamer.start()
     tenant.commit(count + 4)
     require_whole(tenant, count + 4, late=tuple(range(4, count + 3)))
+
+
+def _rows(tenant) -> list[int]:
+    return [event.json["entity"]["n"] for event in tenant.events()
+            if event.subject == f"{tenant.prefix}.Item.INSERT" and "entity" in event.json]
+
+
+@pytest.mark.parametrize("rows, code, reason", [(50, 73, "history_diverged"), (12_000, 76, "hole_found")])
+def test_mend_goes_on_behind_a_forged_position_and_skips_nothing_before_it(pair, tenants, rows, code, reason):
+    """What comes before it is not missing: it is still to come, and not late. Where that is more than a window holds, it looks
+    like a hole first."""
+    tenant = tenants(pair, overrides=PATIENT)
+    tenant.streamer.start()
+    tenant.commit(1)
+    tenant.wait_confirmed()
+    assert tenant.streamer.terminate() == 0
+    tenant.wait_free()
+    tenant.run(f"INSERT INTO tb_item SELECT generate_series(2, {rows + 1})")
+    system, oid, timeline, *_ = tenant.events()[0].id.split(".")
+    position = tenant.value("SELECT upper(lpad(to_hex((pg_current_wal_flush_lsn() - '0/0')::bigint - 8), 16, '0'))")
+    tenant.administrator.publish(f"{tenant.prefix}.Item.INSERT", b"{}", Nats_Msg_Id=f"{system}.{oid}.{timeline}.777.{position}.1")
+    slot = tenant.confirmed()
+    tenant.run("CREATE TABLE more_wal (n INTEGER)")
+    tenant.streamer.start(wait=False)
+    said = stopped(tenant.streamer, code, reason, seconds=60)
+    assert "has nothing of it" in said or "lacks at least" in said, said
+    assert "mend" in remedy(tenant.streamer) and tenant.confirmed() == slot
+    looked = tenant.streamer.command("mend", "--dry-run", "--json", expect=1)
+    mended = json.loads(tenant.streamer.command("mend", "--by", "ann", "--json").stdout)
+    assert mended["forged"] == [2] == json.loads(looked.stdout)["forged"] and mended["missing"] == []
+    marker, = (event for event in tenant.events() if is_hole_marker(event))
+    assert marker.json["hole"]["forged"] == [2] and marker.sequence == mended["marker_sequence"]
+    tenant.streamer.start()
+    tenant.wait_confirmed(60)
+    assert _rows(tenant) == list(range(1, rows + 2))
+
+
+def test_mend_waits_for_no_streamer_that_streams(pair, tenants):
+    tenant = tenants(pair)
+    tenant.streamer.start()
+    tenant.commit(1)
+    tenant.wait_confirmed()
+    refused(tenant.another(), 75, "slot_active", "mend", "--by", "ann")
+    tenant.commit(2)
+    tenant.wait_confirmed()
+    assert _rows(tenant) == [1, 2]
