@@ -22,6 +22,8 @@ public final class AckMailbox: Sendable {
         var batch = AckBatch()
         var controlOutcomeCount = 0
         var isWakeDue = true
+        /// The last fast batch that was heard of.
+        var fastBatch: FastBatchProof?
     }
 
     private let stream: StreamNameMatch
@@ -51,6 +53,7 @@ public final class AckMailbox: Sendable {
             guard state.epoch != epoch else { return }
             closeRange(&state)
             state.epoch = epoch
+            state.fastBatch = nil
             let control = state.batch.outcomes.filter(\.isControl)
             let staleCount = state.batch.stored.count + state.batch.outcomes.count - control.count
             state.batch.stored.removeAll(keepingCapacity: true)
@@ -128,7 +131,28 @@ public final class AckMailbox: Sendable {
         if isFirst { wake() }
     }
 
-    private func postStored(_ epoch: UInt32, first: UInt64, last: UInt64) {
+    /// Whether the string at `range` of `body` is the stream's name.
+    func matchesStream(_ body: UnsafeBufferPointer<UInt8>, _ range: Range<Int>) -> Bool { stream.matches(body, range) }
+
+    /// Takes an answer to the batch of `reply`; what answers an earlier batch, or one of another epoch, is stale.
+    func withFastBatch(
+        _ reply: FastBatchReply, _ take: (inout FastBatchProof) -> FastBatchProof.Action
+    ) -> FastBatchProof.Action {
+        state.withLock { state in
+            guard reply.epoch == state.epoch, reply.base >= state.fastBatch?.base ?? 0 else {
+                state.batch.staleAckCount += 1
+                return .none
+            }
+            var batch =
+                state.fastBatch.flatMap { $0.base == reply.base ? $0 : nil }
+                ?? FastBatchProof(epoch: reply.epoch, base: reply.base)
+            defer { state.fastBatch = batch }
+            return take(&batch)
+        }
+    }
+
+    /// Files the tokens from `first` to `last` as stored.
+    func postStored(_ epoch: UInt32, first: UInt64, last: UInt64) {
         if extendRange(epoch, first: first, last: last) { return }
         let isFirst = state.withLock { state in
             if epoch == state.epoch {

@@ -78,17 +78,26 @@ final class ConnectionState: Sendable {
         if let reply = AckReply(subject: subject) {
             let body = message.body
             if body.isEmpty, let status = message.status {
-                mailbox.post(
-                    reply,
-                    status == 503
-                        ? .noResponders(token: reply.token)
-                        : .refused(token: reply.token, errCode: 0, code: status, lastSequence: nil))
+                mailbox.post(reply, Self.outcome(status, reply.token))
             } else {
                 mailbox.receive(reply, body: body)
             }
         } else if let number = PendingReplies.number(subject: subject) {
             replies.resolve(number, message)
+        } else if let reply = FastBatchReply(subject: subject) {
+            let body = message.body
+            if body.isEmpty, let status = message.status {
+                mailbox.post(reply, Self.outcome(status, reply.token))
+            } else {
+                mailbox.receive(reply, body: body)
+            }
         }
+    }
+
+    /// What a message without a body says.
+    private static func outcome(_ status: Int, _ token: UInt64) -> PublishOutcome {
+        status == 503
+            ? .noResponders(token: token) : .refused(token: token, errCode: 0, code: status, lastSequence: nil)
     }
 
     /// The link broke; libnats is making it anew.

@@ -65,6 +65,49 @@ extension JetStreamConnection {
         }
     }
 
+    /// Hands one message of a fast batch to libnats.
+    ///
+    /// What is stored comes to the mailbox as ranges of tokens, `base + n` for the `n`-th message, and ``PublishOutcome/fastBatchEnded(token:)`` behind the last; read
+    /// ``FastBatchMember`` for when to send what.
+    /// - Parameter expectedLastSequence: `base + n - 1`, always sent: what makes the server refuse the first message that a stray displaced, and end the batch.
+    /// - Throws: As ``publish(subject:messageID:payload:expectedLastSequence:token:epoch:previousMessageID:)``.
+    public func publish(
+        subject: Span<UInt8>, messageID: Span<UInt8>, payload: Span<UInt8>, expectedLastSequence: UInt64,
+        epoch: UInt32, fastBatch: FastBatchMember
+    ) throws(JetStreamError) {
+        try scratch.withLock { (scratch) throws(JetStreamError) in
+            try scratch.setSubject(subject)
+            scratch.setReply(
+                FastBatchReply(
+                    epoch: epoch, base: fastBatch.base, ordinal: fastBatch.ordinal, operation: fastBatch.step.rawValue))
+            try scratch.beginHeaders(messageID: messageID)
+            scratch.addHeader("Nats-Expected-Last-Sequence: ", expectedLastSequence)
+            scratch.endHeaders()
+            try publish(&scratch, payload, isAnswered: true)
+        }
+    }
+
+    /// Ends the fast batch behind its last message, storing nothing; answered as its last message would be.
+    ///
+    /// - Parameters:
+    ///   - ordinal: The last message's.
+    ///   - subject: Any that the stream captures.
+    /// - Throws: As ``publish(subject:messageID:payload:expectedLastSequence:token:epoch:previousMessageID:)``.
+    public func endFastBatch(
+        base: UInt64, ordinal: UInt64, subject: Span<UInt8>, epoch: UInt32
+    ) throws(JetStreamError) {
+        let link = try linkWord()
+        try scratch.withLock { (scratch) throws(JetStreamError) in
+            try scratch.setSubject(subject)
+            // The server counts it, and takes that back.
+            scratch.setReply(
+                FastBatchReply(
+                    epoch: epoch, base: base, ordinal: ordinal + 1, operation: FastBatchReply.endOperation))
+            let message = try Self.message(scratch.subject, scratch.reply, [UInt8]().span)
+            try publish(message.pointer, payloadByteCount: 0, link: link)
+        }
+    }
+
     /// Publishes with any headers; the ack comes to the mailbox under `token`, which for key-value puts and the like has
     /// ``AckMailbox/controlBit``.
     ///

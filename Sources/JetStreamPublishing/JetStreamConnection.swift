@@ -206,7 +206,7 @@ public final class JetStreamConnection: Sendable {
             let inbox = try Inbox.make()
             let closure = CallbackRegistry.retained(state)
             let status = natsConnection_Subscribe(
-                &subscription, connection, inbox + ".*", CallbackRegistry.received, closure)
+                &subscription, connection, inbox + ".>", CallbackRegistry.received, closure)
             guard status == NATS_OK, let open = subscription else {
                 CallbackRegistry.release(closure)
                 throw NatsStatus.error(status, "subscribe the inbox")
@@ -220,7 +220,7 @@ public final class JetStreamConnection: Sendable {
                 natsConnection_FlushTimeout(connection, max(1, options.connectTimeout.wholeMilliseconds)), "connect")
             var text: UnsafePointer<CChar>?
             if natsConnection_GetLastError(connection, &text) == NATS_NOT_PERMITTED {
-                throw .permission(text.map { String(cString: $0) } ?? "subscribe to \(inbox).*")
+                throw .permission(text.map { String(cString: $0) } ?? "subscribe to \(inbox).>")
             }
             return ConnectionHandle(
                 pointer: connection, inboxSubscription: open, inbox: inbox, retired: RetiredSubscriptions(of: connection, state),

@@ -40,4 +40,12 @@ public enum JetStreamErrorCode {
     public static let batchTooLarge = 10_199
     /// An atomic batch held an id that the stream knows.
     public static let batchDuplicate = 10_201
+    /// The stream takes no fast batches.
+    public static let fastBatchesDisabled = 10_205
+    /// The server cannot read what a reply subject says of a fast batch.
+    public static let fastBatchPatternInvalid = 10_206
+    /// A fast batch that the server does not know, or has forgotten.
+    public static let fastBatchUnknown = 10_208
+    /// More fast batches under way than the server takes.
+    public static let tooManyFastBatches = 10_211
 }

@@ -57,7 +57,8 @@ struct PubAck {
         guard scanner.isAtEnd, refusal != nil || (hasStream && hasSequence) else { return nil }
     }
 
-    private static func refusal(_ scanner: inout JSONScanner) -> Refusal? {
+    /// Steps over the object that tells of a refusal.
+    static func refusal(_ scanner: inout JSONScanner) -> Refusal? {
         var refusal = Refusal()
         guard scanner.consume(UInt8(ascii: "{")) else { return nil }
         if scanner.consume(UInt8(ascii: "}")) { return refusal }

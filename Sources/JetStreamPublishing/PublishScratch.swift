@@ -28,7 +28,7 @@ struct PublishScratch: ~Copyable {
     init?(inbox: String) {
         let prefix = Array((inbox + ".").utf8)
         let subjectCapacity = Self.subjectByteCountLimit + 1
-        let replyCapacity = prefix.count + AckReply.byteCount + 1
+        let replyCapacity = prefix.count + FastBatchReply.byteCountLimit + 1
         memory = UnsafeMutableBufferPointer<CChar>.allocate(
             capacity: subjectCapacity + replyCapacity + Self.headersByteCountLimit + 1)
         memory.initialize(repeating: 0)
@@ -62,6 +62,12 @@ struct PublishScratch: ~Copyable {
         reply[replyTail + AckReply.byteCount] = 0
     }
 
+    /// Completes the reply subject of a fast batch's message.
+    func setReply(_ tail: FastBatchReply) {
+        let byteCount = tail.write(to: reply + replyTail)
+        reply[replyTail + byteCount] = 0
+    }
+
     /// Completes the reply subject of a request.
     func setRequest(_ number: UInt64) {
         PendingReplies.write(number, to: reply + replyTail)
@@ -93,18 +99,7 @@ struct PublishScratch: ~Copyable {
     /// Adds a header, `name` with its colon and space.
     mutating func addHeader(_ name: StaticString, _ value: UInt64) {
         append(name)
-        var rest = value
-        var digitCount = 1
-        while rest >= 10 {
-            rest /= 10
-            digitCount += 1
-        }
-        rest = value
-        for index in stride(from: headersByteCount + digitCount - 1, through: headersByteCount, by: -1) {
-            headers[index] = CChar(truncatingIfNeeded: 0x30 + rest % 10)
-            rest /= 10
-        }
-        headersByteCount += digitCount
+        headersByteCount += Self.writeDecimal(value, to: headers + headersByteCount)
         append(Self.lineEnd)
     }
 
@@ -149,9 +144,32 @@ struct PublishScratch: ~Copyable {
     }
 
     private mutating func append(_ text: StaticString) {
+        headersByteCount += Self.write(text, to: headers + headersByteCount)
+    }
+
+    /// Writes `text`.
+    /// - Returns: How many bytes it took.
+    static func write(_ text: StaticString, to destination: UnsafeMutablePointer<CChar>) -> Int {
         text.utf8Start.withMemoryRebound(to: CChar.self, capacity: text.utf8CodeUnitCount) {
-            (headers + headersByteCount).update(from: $0, count: text.utf8CodeUnitCount)
+            destination.update(from: $0, count: text.utf8CodeUnitCount)
         }
-        headersByteCount += text.utf8CodeUnitCount
+        return text.utf8CodeUnitCount
+    }
+
+    /// Writes `value` in decimal digits.
+    /// - Returns: How many bytes it took.
+    static func writeDecimal(_ value: UInt64, to destination: UnsafeMutablePointer<CChar>) -> Int {
+        var rest = value
+        var digitCount = 1
+        while rest >= 10 {
+            rest /= 10
+            digitCount += 1
+        }
+        rest = value
+        for index in stride(from: digitCount - 1, through: 0, by: -1) {
+            destination[index] = CChar(truncatingIfNeeded: 0x30 + rest % 10)
+            rest /= 10
+        }
+        return digitCount
     }
 }

@@ -86,7 +86,7 @@ extension Delivery {
         case .otherStream(let token): report(.unexpectedSequence, "another stream answered to sequence \(token)")
         case .noResponders(let token): report(.noResponders, "nobody took sequence \(token)")
         case .malformed(let token): report(.malformedAck, "the ack of sequence \(token) cannot be read")
-        case .controlStored: break
+        case .controlStored, .fastBatchStarted, .fastBatchEnded: break
         }
     }
 

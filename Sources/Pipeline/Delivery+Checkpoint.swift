@@ -68,6 +68,8 @@ extension Delivery {
             recorded(put.record, revision: sequence)
         // Nobody listens where the bucket has no leader now, and where it was deleted: reading tells the two apart.
         case .refused, .duplicate, .otherSequence, .otherStream, .malformed, .noResponders: try readRecord(after: outcome)
+        // No put is one of a batch.
+        case .fastBatchStarted, .fastBatchEnded: break
         }
     }
 

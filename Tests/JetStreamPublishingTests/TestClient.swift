@@ -49,12 +49,12 @@ final class TestClient: Sendable {
 
     var events: [ConnectionEvent] { log.events }
 
-    func createStream(atomic: Bool = false) throws {
+    func createStream(atomic: Bool = false, batched: Bool = false) throws {
         try retrying {
             _ = try connection.createStream(
                 StreamConfiguration(
                     name: Self.stream, subjectPrefix: "shop", duplicateWindow: .seconds(120), maxBytes: 500_000_000,
-                    allowAtomic: atomic))
+                    allowAtomic: atomic, allowBatched: batched))
         }
     }
 
