@@ -19,6 +19,9 @@ public struct TransactionAssembler: ~Copyable {
     /// Kinds beyond which entity and operation are `other` both: logical messages name operations as they like.
     public static let eventKindLimit = 8 * entityLimit
 
+    /// A longer name of an entity or an operation is counted as `other`: no table's is, and logical messages name both as they like.
+    static let kindNameByteLimit = 64
+
     /// The transaction that has begun and not ended.
     struct Current {
         var transactionID: TransactionID
@@ -344,9 +347,11 @@ public struct TransactionAssembler: ~Copyable {
 
     /// The index of a kind in `eventKinds`, which grows by it if it is new.
     mutating func kindIndex(entity: String, operation: String) -> Int32 {
-        var kind = EventKind(entity: entity, operation: operation)
-        if entities.count >= Self.entityLimit, !entities.contains(entity) {
-            kind = EventKind(entity: "other", operation: operation)
+        var kind = EventKind(
+            entity: entity.utf8.count > Self.kindNameByteLimit ? "other" : entity,
+            operation: operation.utf8.count > Self.kindNameByteLimit ? "other" : operation)
+        if entities.count >= Self.entityLimit, !entities.contains(kind.entity) {
+            kind = EventKind(entity: "other", operation: kind.operation)
         }
         if let index = kindIndices[kind] { return index }
         if eventKinds.count >= Self.eventKindLimit {

@@ -30,10 +30,17 @@ struct OperationsResponder: HTTPResponder {
     let status: @Sendable () -> StreamerStatus
     let refreshMetrics: @Sendable () -> Void
     let registry: PrometheusRegistry
+    let hosts: HostRule
+    /// Told of the connection of each request whose head has come.
+    var onRequest: @Sendable (any Channel) -> Void = { _ in }
 
-    /// Never throws: what is not served is answered 404, 405 or 413.
+    /// Never throws: what is not served is answered 404, 405, 413 or 421.
     func respond(to request: Request, context: Context) async -> Response {
+        onRequest(context.channel)
         if bodyIsTooLarge(request.headers) { return cutOff(context.channel) }
+        guard hosts.allows(request.head.authority) else {
+            return text(.misdirectedRequest, "ask by an address, by localhost, or by the name in http.listen\n", for: request)
+        }
         guard let endpoint = OperationsEndpoint(rawValue: request.uri.path) else {
             let paths = OperationsEndpoint.allCases.map(\.rawValue).joined(separator: " ")
             return text(.notFound, "not found; there is \(paths)\n", for: request)

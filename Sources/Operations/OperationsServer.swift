@@ -8,19 +8,17 @@ import Synchronization
 
 /// Answers `OperationsEndpoint`s over HTTP/1.1 for as long as it runs; reads only.
 ///
-/// One event loop thread of its own, bounded in connections, in header and body sizes and in idle time, so that no
-/// client makes the streamer slower or larger. Whoever can connect can read: there is no authentication and no TLS,
+/// One event loop thread of its own, bounded in connections, in header and body sizes and in time, so that no
+/// client makes the streamer slower or larger, nor keeps another out. Whoever can connect can read: there is no authentication and no TLS,
 /// which is why the default address is loopback.
 public struct OperationsServer: Service {
-    /// Connections at once; those above wait to be accepted.
-    static let connectionLimit = 64
     /// Bytes of a request's header fields, all together.
     static let headerByteLimit = 16 * 1024
     /// Bytes of a body that is read and thrown away; an announced larger one is answered 413 and cut off.
     static let bodyByteLimit = 4 * 1024
 
-    /// How long a connection may be silent, before a request, in one, or between two.
-    var idleTimeout: Duration = .seconds(30)
+    /// How long a connection lives without the head of a next request: for sending one, for taking its answer, and for silence.
+    var exchangeTime: Duration = .seconds(10)
     /// Lives as long as the process: a connection that closes late still schedules work on it.
     private static let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
 
@@ -46,7 +44,8 @@ public struct OperationsServer: Service {
         onListening: @escaping @Sendable (_ host: String, _ port: Int) -> Void = { _, _ in }
     ) {
         self.address = ServerAddress(listen)
-        self.responder = OperationsResponder(status: status, refreshMetrics: refreshMetrics, registry: registry)
+        self.responder = OperationsResponder(
+            status: status, refreshMetrics: refreshMetrics, registry: registry, hosts: HostRule(listenHost: listen.host))
         self.logger = logger
         self.onListening = onListening
     }
@@ -80,17 +79,19 @@ public struct OperationsServer: Service {
     ) -> Application<OperationsResponder> {
         var quiet = logger
         quiet.logLevel = max(logger.logLevel, .notice)
+        let table = ConnectionTable(exchangeTime: exchangeTime)
+        var responder = responder
+        responder.onRequest = { table.progressed($0) }
         return Application(
             responder: responder,
             server: .http1(
                 configuration: .init(
-                    idleTimeout: TimeAmount(idleTimeout),
+                    additionalChannelHandlers: [ConnectionTableHandler(table)],
                     httpDecoderConfiguration: .init(
                         maxHeaderFieldSize: Self.headerByteLimit, maxHeaderListSize: Self.headerByteLimit,
                         maxHeaderFieldCount: 100))),
             configuration: .init(
-                address: .hostname(address.host, port: address.port),
-                availableConnectionsDelegate: .maximum(Self.connectionLimit, logger: quiet)),
+                address: .hostname(address.host, port: address.port)),
             onServerRunning: { [address, logger, onListening] channel in
                 listening()
                 let host = channel.localAddress?.ipAddress ?? address.host

@@ -154,6 +154,22 @@ import WireMessages
         #expect(rig.assembler.eventKinds == [EventKind(entity: "Order", operation: "INSERT")])
     }
 
+    /// Whoever may emit a message names entity and operation as he likes: metrics carry no name that is longer than a table's.
+    @Test func countsWhatHasALongNameAsOther() throws {
+        var rig = try Rig()
+        try rig.receive(WireMessage.begin(100))
+        for length in [64, 65, 900] {
+            let name = String(repeating: "x", count: length)
+            try rig.receive(
+                WireMessage.message(Array(#"{"entity_type":"\#(name)","operation":"\#(name)","entity_id":1}"#.utf8)))
+        }
+        let longest = String(repeating: "x", count: 64)
+        #expect(
+            rig.assembler.eventKinds == [
+                EventKind(entity: longest, operation: longest), EventKind(entity: "other", operation: "other"),
+            ])
+    }
+
     @Test func boundsKindsOfEvents() throws {
         var rig = try Rig()
         try rig.receive(WireMessage.begin(100))

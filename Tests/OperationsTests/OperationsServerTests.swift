@@ -1,8 +1,8 @@
 import CoreMetrics
-import Operations
 import Pipeline
-import Synchronization
 import Testing
+
+@testable import Operations
 
 @Suite(.timeLimit(.minutes(1))) struct OperationsServerTests {
     @Test func livenessFollowsTheLoop() async throws {
@@ -84,13 +84,13 @@ import Testing
         try await ServerFixture.serving { _, address in
             let connection = try RawConnection(port: address.port)
             for _ in 0..<3 {
-                #expect(connection.send("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"))
+                #expect(connection.send("GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"))
                 let answer = try await connection.receive { $0.hasSuffix(#"{"live":true}"#) }
                 #expect(answer?.hasPrefix("HTTP/1.1 200 ") == true)
             }
             // A small body is read over; the request after it is its own.
-            #expect(connection.send("POST /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nabcd"))
-            #expect(connection.send("GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n"))
+            #expect(connection.send("POST /livez HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nabcd"))
+            #expect(connection.send("GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n"))
             let both = try await connection.receive { $0.hasSuffix(#"{"role":"active"}"#) }
             #expect(both?.hasPrefix("HTTP/1.1 405 ") == true)
         }
@@ -134,30 +134,79 @@ import Testing
         }
     }
 
-    @Test func idleConnectionsKeepNobodyOutForGood() async throws {
+    /// Silent ones, and such as have said the beginning of a request: three times as many as there is room for, and all stay.
+    @Test(arguments: ["", "GET /livez HTTP/1.1\r\nHost: local"])
+    func idleConnectionsKeepNoProbeOut(_ said: String) async throws {
         try await ServerFixture.serving { _, address in
-            let idle = Mutex(try (0..<100).map { _ in try RawConnection(port: address.port) })
-            // More than are accepted at once: this one waits, and gets its turn when others have gone.
-            async let waiting: Void = expectAnswer(.live, at: address, #"200 {"live":true}"#)
-            let active = try #require(idle.withLock { $0.first })
-            active.send("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
-            let answer = try await active.receive { $0.hasSuffix("}") }
-            #expect(answer != nil)
-            idle.withLock { $0.removeAll() }
-            try await waiting
+            var idle: [RawConnection] = []
+            for _ in 0..<200 {
+                let connection = try RawConnection(port: address.port)
+                connection.send(said)
+                idle.append(connection)
+                let answer = try await HealthProbe.get(.live, from: address, timeout: .seconds(20))
+                #expect(answer.isPositive)
+            }
+            // Those that came first made room; those that came last are still there.
+            let first = try await idle[0].receive()
+            #expect(first == "")
+            let last = try #require(idle.last)
+            last.send(said.isEmpty ? "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n" : "host\r\n\r\n")
+            let answer = try await last.receive { $0.hasSuffix("}") }
+            #expect(answer?.hasPrefix("HTTP/1.1 200 ") == true)
         }
     }
 
-    @Test(arguments: ["", "GET /live", "GET /livez HTTP/1.1\r\nX: y\r\n", "GET /livez HTTP/1.1\r\n\r\n"])
-    func aSilentClientLosesItsConnection(_ said: String) async throws {
+    /// Nor does one live by what it says a little of at a time, or by an answer that it does not take.
+    @Test(arguments: [
+        "", "GET /live", "GET /livez HTTP/1.1\r\nX: y\r\n", "GET /livez HTTP/1.1\r\n\r\n",
+        "POST /livez HTTP/1.1\r\nContent-Length: 4000\r\n\r\n",
+    ])
+    func aSlowClientLosesItsConnection(_ said: String) async throws {
         // Whoever asks has the time to.
-        let idleTimeout: Duration = said.hasSuffix("\r\n\r\n") ? .seconds(5) : .milliseconds(100)
-        try await ServerFixture.serving(idleTimeout: idleTimeout) { _, address in
+        let isWhole = said.hasSuffix("\r\n\r\n")
+        try await ServerFixture.serving(exchangeTime: isWhole ? .seconds(2) : .milliseconds(500)) { _, address in
             let connection = try RawConnection(port: address.port)
             connection.send(said)
+            let trickle = Task {
+                while !said.isEmpty, !isWhole || said.hasPrefix("POST"), !Task.isCancelled, connection.send("x") {
+                    try await Task.sleep(for: .milliseconds(50))
+                }
+            }
             let answer = try await connection.receive()
-            #expect(answer?.isEmpty == !said.hasSuffix("\r\n\r\n"))
+            trickle.cancel()
+            #expect(answer?.isEmpty == !isWhole)
         }
+    }
+
+    @Test(arguments: [
+        "localhost", "localhost:7432", "LOCALHOST.", "127.0.0.1:7432", "[::1]:7432", "10.1.2.3", "slotstream.localhost", "",
+    ])
+    func aServerOnLoopbackAnswersToItsOwnNames(_ host: String) async throws {
+        try await ServerFixture.serving { _, address in
+            let raw = try await response("GET /status HTTP/1.1\r\nHost: \(host)\r\nConnection: close\r\n\r\n", address)
+            #expect(raw.hasPrefix("HTTP/1.1 200 "))
+        }
+    }
+
+    /// A page in a browser can have its own name resolve to this machine.
+    @Test(arguments: ["evil.example", "evil.example:7432", "127.0.0.1.evil.example", "localhost.evil.example", "notlocalhost"])
+    func aServerOnLoopbackAnswersToNoOtherName(_ host: String) async throws {
+        try await ServerFixture.serving { _, address in
+            for endpoint in OperationsEndpoint.allCases {
+                let raw = try await response(
+                    "GET \(endpoint.rawValue) HTTP/1.1\r\nHost: \(host)\r\nConnection: close\r\n\r\n", address)
+                #expect(raw.hasPrefix("HTTP/1.1 421 "))
+                #expect(!raw.contains("fraiseql_events"))
+            }
+        }
+    }
+
+    @Test func aServerThatListensElsewhereHasWhateverNameOthersGiveIt() {
+        #expect(HostRule(listenHost: "0.0.0.0").allows("slotstream.default.svc:7432"))
+        #expect(HostRule(listenHost: "10.0.0.1").allows("metrics.internal"))
+        #expect(HostRule(listenHost: "localhost.").allows("localhost"))
+        #expect(!HostRule(listenHost: "127.9.9.9").allows("metrics.internal"))
+        #expect(!HostRule(listenHost: "::1").allows("metrics.internal"))
     }
 
     @Test func concurrentScrapesSeeCountersThatOnlyGrow() async throws {
@@ -207,7 +256,7 @@ import Testing
             let half = try RawConnection(port: address.port)
             half.send("GET /livez HTT")
             let kept = try RawConnection(port: address.port)
-            kept.send("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+            kept.send("GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
             let answer = try await kept.receive { $0.hasSuffix("}") }
             #expect(answer != nil)
             idle = [silent, half, kept]

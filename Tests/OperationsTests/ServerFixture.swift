@@ -40,7 +40,7 @@ final class ServerFixture: Sendable {
 
     /// Runs a server on a free port for as long as `body` runs, then shuts it down as the program does.
     static func serving(
-        idleTimeout: Duration = .seconds(30),
+        exchangeTime: Duration = .seconds(30),
         _ body: (ServerFixture, _ address: (host: String, port: Int)) async throws -> Void
     ) async throws {
         let fixture = try ServerFixture()
@@ -49,7 +49,7 @@ final class ServerFixture: Sendable {
             found.yield((host, port))
             found.finish()
         }
-        server.idleTimeout = idleTimeout
+        server.exchangeTime = exchangeTime
         let group = ServiceGroup(
             services: [server], logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         try await withThrowingTaskGroup(of: Void.self) { tasks in
