@@ -1,4 +1,5 @@
 import ArgumentParser
+import Glibc
 import Pipeline
 
 /// The program: its commands, and nothing else.
@@ -23,9 +24,26 @@ struct SlotstreamCommand: AsyncParsableCommand {
             DecodeCommand.self, HealthCommand.self, ConfigCommand.self,
         ])
 
-    static func main() async {
+    /// Runs the command on other threads; this one takes the signals of one that streams.
+    static func main() {
+        StandardDescriptors.fill()
+        ProcessSignals.ignoreFailedWrites()
         do {
-            var command = try parseAsRoot()
+            // Sendable because it is handed to one task, and only its type looked at here.
+            nonisolated(unsafe) let command = try parseAsRoot()
+            let taken = command is RunCommand ? ProcessSignals.take() : nil
+            Task.detached { await perform(command) }
+            if let taken { ProcessSignals.deliver(taken) }
+        } catch {
+            Failure.exit(with: error)
+        }
+        // The command ends the process.
+        while true { pause() }
+    }
+
+    private static func perform(_ command: any ParsableCommand) async {
+        var command = command
+        do {
             if var asyncCommand = command as? any AsyncParsableCommand {
                 try await asyncCommand.run()
             } else {

@@ -1,0 +1,84 @@
+import Glibc
+
+/// The signals that end a process that does not handle them: taken by the main thread while `run` streams, so that none ends it without a word.
+enum ProcessSignals {
+    /// Faults of our own, signals that do nothing by default or stop the process for a while, and those that are ignored: a write tells of both.
+    private static let left: Set<Int32> = [
+        SIGKILL, SIGSTOP, SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS, SIGCHLD, SIGCONT, SIGURG, SIGWINCH, SIGTSTP,
+        SIGTTIN, SIGTTOU, SIGPIPE, SIGXFSZ,
+    ]
+
+    private static let channel = AsyncStream.makeStream(of: Int32.self, bufferingPolicy: .bufferingNewest(16))
+
+    /// What has come since `take()`, in its order.
+    static var arrivals: AsyncStream<Int32> { channel.stream }
+
+    /// A closed pipe and a file that may not grow are told by the write to it, from the first line on.
+    static func ignoreFailedWrites() {
+        signal(SIGPIPE, SIG_IGN)
+        signal(SIGXFSZ, SIG_IGN)
+    }
+
+    /// Blocks them; to be called on the main thread, while there is no other: those that come later inherit that.
+    /// - Returns: What `deliver` waits for.
+    static func take() -> sigset_t {
+        var taken = sigset_t()
+        sigemptyset(&taken)
+        for number in Int32(1)...64 where !left.contains(number) {
+            // Handled, as far as others see; blocked, it is never called. The C library keeps two for itself, and refuses.
+            let former = unsafeBitCast(signal(number) { _ in }, to: Int.self)
+            // nohup's SIGHUP stays ignored; a shell without job control ignores SIGINT for whom it starts in the background, and SIGTERM nobody does.
+            if former == unsafeBitCast(SIG_IGN, to: Int.self), number != SIGINT, number != SIGTERM {
+                signal(number, SIG_IGN)
+            } else if former != unsafeBitCast(SIG_ERR, to: Int.self) {
+                sigaddset(&taken, number)
+            }
+        }
+        pthread_sigmask(SIG_BLOCK, &taken, nil)
+        return taken
+    }
+
+    /// Hands on what comes, for as long as the process lives.
+    static func deliver(_ taken: sigset_t) -> Never {
+        var taken = taken
+        while true {
+            var number: Int32 = 0
+            if sigwait(&taken, &number) == 0 { channel.continuation.yield(number) }
+        }
+    }
+
+    /// `SIGHUP`; the number of one that hardly anybody sends.
+    static func name(_ number: Int32) -> String {
+        switch number {
+        case SIGHUP: "SIGHUP"
+        case SIGINT: "SIGINT"
+        case SIGQUIT: "SIGQUIT"
+        case SIGTERM: "SIGTERM"
+        case SIGUSR1: "SIGUSR1"
+        case SIGUSR2: "SIGUSR2"
+        case SIGALRM: "SIGALRM"
+        case SIGPWR: "SIGPWR"
+        case SIGXCPU: "SIGXCPU"
+        default: "signal \(number)"
+        }
+    }
+
+    /// Whether that signal means the end: all but those by which others ask a process to read its files again, or to tell something.
+    ///
+    /// - Parameter hasTerminal: Then SIGHUP says that it has gone.
+    static func isStop(_ number: Int32, hasTerminal: Bool) -> Bool {
+        switch number {
+        case SIGUSR1, SIGUSR2: false
+        case SIGHUP: hasTerminal
+        default: true
+        }
+    }
+
+    /// Whether the process has a terminal that can go.
+    static func hasTerminal() -> Bool {
+        let descriptor = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC)
+        guard descriptor >= 0 else { return false }
+        close(descriptor)
+        return true
+    }
+}
