@@ -19,15 +19,21 @@ final class ConnectAttempt: Sendable {
     private let isFinished = Latch()
 
     /// Connects with `setup`. `connectionState` lives as long as the attempt, abandoned or not: libnats reads the token from it.
+    /// - Parameter isWanted: Asked once a second while it lasts; false gives it up.
     /// - Returns: A `natsConnection` that the caller owns.
     static func run(
-        _ setup: consuming OptionsHandle, _ connectionState: ConnectionState, _ options: JetStreamConnectionOptions
+        _ setup: consuming OptionsHandle, _ connectionState: ConnectionState, _ options: JetStreamConnectionOptions,
+        isWanted: () -> Bool
     ) throws(JetStreamError) -> OpaquePointer {
         let attempt = ConnectAttempt()
         let connectCount = options.credentials.areSigned ? signedConnectCount : 1
         let limit = options.connectTimeout * (2 * options.urls.count * connectCount) + options.wedgedAfter
         attempt.start(setup, connectionState, connectCount: connectCount)
-        _ = attempt.isFinished.wait(limit)
+        let deadline = ContinuousClock.now + limit
+        var isGivenUp = false
+        while !isGivenUp, !attempt.isFinished.wait(min(.seconds(1), max(.zero, deadline - .now))), ContinuousClock.now < deadline {
+            isGivenUp = !isWanted()
+        }
         let result = attempt.state.withLock { state -> Result<UInt, JetStreamError>? in
             if case .finished(let result) = state { return result }
             state = .abandoned
@@ -43,6 +49,7 @@ final class ConnectAttempt: Sendable {
             let urls = options.urls.map(ServerURL.withoutCredentials).joined(separator: ", ")
             throw .notConnected("\(why) at \(urls)")
         case .failure(let error): throw error
+        case nil where isGivenUp: throw .notConnected("connecting was given up")
         case nil: throw .wedged("connecting took longer than \(limit)")
         }
     }

@@ -24,17 +24,18 @@ public final class JetStreamConnection: Sendable {
 
     /// Connects to the first server that takes us, and subscribes the inbox that acks come to.
     ///
-    /// Blocks for `connectTimeout` a server at most, name resolution apart. Acks go to `mailbox`, which is this connection's alone, everything else to
+    /// Blocks for `connectTimeout` a server, and for as long as its name is being resolved, but no longer than `wedgedAfter` beyond that; meanwhile
+    /// `isWanted` is asked once a second, and false gives it up. Acks go to `mailbox`, which is this connection's alone, everything else to
     /// `onEvent`, on libnats' threads; `onEvent` must not keep the connection alive.
     public init(
-        _ options: JetStreamConnectionOptions, mailbox: AckMailbox,
+        _ options: JetStreamConnectionOptions, mailbox: AckMailbox, isWanted: () -> Bool = { true },
         onEvent: @escaping @Sendable (ConnectionEvent) -> Void
     ) throws(JetStreamError) {
         let state = ConnectionState(mailbox: mailbox, tokenFile: options.tokenFile, onEvent: onEvent)
         let registration = CallbackRegistry.register(state)
         do throws(JetStreamError) {
             let setup = try OptionsHandle.make(options, registration: registration)
-            let pointer = try Self.connected(setup, state, options)
+            let pointer = try Self.connected(setup, state, options, isWanted)
             handle = try Self.subscribed(pointer, state, options)
             guard let scratch = PublishScratch(inbox: handle.inbox) else {
                 throw JetStreamError.client(status: "no memory", operation: "connect")
@@ -167,10 +168,11 @@ public final class JetStreamConnection: Sendable {
 
     /// Connects. Since TLS 1.3 a server refuses a client's certificate after the handshake: what libnats makes of that is told for what it is.
     private static func connected(
-        _ setup: consuming OptionsHandle, _ state: ConnectionState, _ options: JetStreamConnectionOptions
+        _ setup: consuming OptionsHandle, _ state: ConnectionState, _ options: JetStreamConnectionOptions,
+        _ isWanted: () -> Bool
     ) throws(JetStreamError) -> OpaquePointer {
         do throws(JetStreamError) {
-            return try ConnectAttempt.run(setup, state, options)
+            return try ConnectAttempt.run(setup, state, options, isWanted: isWanted)
         } catch {
             throw certificateRefusal(behind: error, options) ?? error
         }

@@ -1,5 +1,7 @@
+import Dispatch
 import FoundationEssentials
 import Glibc
+import Synchronization
 
 /// The INFO line that a NATS server sends to whoever connects, before TLS and before anybody says who they are.
 enum ServerGreeting {
@@ -20,9 +22,28 @@ enum ServerGreeting {
     /// Longer than INFO ever is: it lists the cluster's URLs.
     private static let byteCountLimit = 64 * 1_024
 
+    /// What a thread that may be given up hands over.
+    private final class Answer: Sendable {
+        let info = Mutex<Info?>(nil)
+        let isThere = Latch()
+    }
+
     /// The greeting of the server at `host`; nil if it does not come in time.
+    ///
+    /// Read by a thread of its own: resolving a name has no limit.
     static func read(host: String, port: UInt16, timeout: Duration) -> Info? {
+        let answer = Answer()
         let deadline = ContinuousClock.now + timeout
+        DispatchQueue(label: "slotstream.nats.greeting").async {
+            let info = read(host: host, port: port, deadline: deadline)
+            answer.info.withLock { $0 = info }
+            answer.isThere.open()
+        }
+        _ = answer.isThere.wait(timeout)
+        return answer.info.withLock { $0 }
+    }
+
+    private static func read(host: String, port: UInt16, deadline: ContinuousClock.Instant) -> Info? {
         guard let line = line(host: host, port: port, deadline: deadline) else { return nil }
         let prefix = Array("INFO ".utf8)
         guard line.starts(with: prefix) else { return nil }

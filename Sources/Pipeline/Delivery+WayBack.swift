@@ -21,7 +21,13 @@ extension Delivery {
         guard now.duration(since: since) >= Self.wayBackInterval else { return }
         defer { lastAttemptBeside = .now }
         do throws(StreamerError) {
-            try NATSLink.connected(configuration.nats, stream: configuration.stream.name).connection.close()
+            try NATSLink.connected(
+                configuration.nats, stream: configuration.stream.name,
+                isWanted: {
+                    observations.turned(.delivery)
+                    return !isStopRequested.load(ordering: .acquiring)
+                }
+            ).connection.close()
         } catch {
             // A libnats that hangs there hangs here too, and is found by its own probe.
             if case .jetStream(.wedged) = error { return }

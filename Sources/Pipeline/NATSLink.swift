@@ -43,18 +43,20 @@ final class NATSLink: Sendable {
     /// Connects, waiting for it.
     ///
     /// A failure of TLS is believed the second time: a server that ends in the middle of a handshake looks like one that cannot be trusted.
+    ///
+    /// - Parameter isWanted: Asked once a second while it lasts; false gives it up.
     static func connected(
-        _ options: JetStreamConnectionOptions, stream: String
+        _ options: JetStreamConnectionOptions, stream: String, isWanted: () -> Bool = { true }
     ) throws(StreamerError) -> NATSLink {
         do throws(StreamerError) {
-            return try NATSLink(options, stream: stream)
+            return try NATSLink(options, stream: stream, isWanted: isWanted)
         } catch {
             guard case .jetStream(.tls) = error else { throw error }
-            return try NATSLink(options, stream: stream)
+            return try NATSLink(options, stream: stream, isWanted: isWanted)
         }
     }
 
-    private init(_ options: JetStreamConnectionOptions, stream: String) throws(StreamerError) {
+    private init(_ options: JetStreamConnectionOptions, stream: String, isWanted: () -> Bool) throws(StreamerError) {
         let wake = try WakeSignal()
         let events = ConnectionEvents()
         let mailbox = AckMailbox(
@@ -64,7 +66,7 @@ final class NATSLink: Sendable {
         self.mailbox = mailbox
         do throws(JetStreamError) {
             connection = try JetStreamConnection(
-                options, mailbox: mailbox,
+                options, mailbox: mailbox, isWanted: isWanted,
                 onEvent: { event in
                     events.append(event)
                     wake.signal()

@@ -189,7 +189,12 @@ public final class Streamer: Sendable {
         logger.info(
             "connected to PostgreSQL",
             metadata: ["server": "\(replication.endpoint)", "version": "\(replication.serverVersion)"])
-        let link = try NATSLink.connected(configuration.nats, stream: configuration.stream.name)
+        let link = try NATSLink.connected(
+            configuration.nats, stream: configuration.stream.name,
+            isWanted: {
+                observations.turned(.source)
+                return !control.isRequested
+            })
         defer { link.connection.close() }
         logger.info(
             "connected to NATS",
