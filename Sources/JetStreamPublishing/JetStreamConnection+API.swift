@@ -4,6 +4,9 @@ extension JetStreamConnection {
     /// How long an answer of JetStream's API may take, unless a call says otherwise.
     public static let apiTimeout: Duration = .seconds(5)
 
+    /// Bytes of a description that an error keeps: whoever may answer on the subject decides how long it is.
+    private static let descriptionByteLimit = 2 * 1_024
+
     private struct Envelope: Decodable {
         var error: APIError?
     }
@@ -36,8 +39,9 @@ extension JetStreamConnection {
             throw .malformedResponse(operation: operation)
         }
         if let error = envelope.error {
+            let description = (error.description ?? "").utf8.prefix(descriptionByteLimit)
             throw .api(
-                code: error.code, errCode: error.errCode ?? 0, description: error.description ?? "",
+                code: error.code, errCode: error.errCode ?? 0, description: String(decoding: description, as: UTF8.self),
                 operation: operation)
         }
         guard let response = try? JSONDecoder().decode(Response.self, from: data) else {

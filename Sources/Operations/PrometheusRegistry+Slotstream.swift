@@ -24,6 +24,9 @@ extension PrometheusRegistry {
         ] {
             _ = registry.makeCounter(label: name, dimensions: [])
         }
+        for cause in ["failed", "flood", "full"] {
+            _ = registry.makeCounter(label: LogQueue.counterName, dimensions: [("cause", cause)])
+        }
         _ = registry.makeTimer(label: "fraiseql_observer_processing_duration_seconds", dimensions: [])
         registry.makeMeter(label: "slotstream_build_info", dimensions: [("version", Slotstream.version)]).set(1.0)
         return registry
@@ -46,6 +49,7 @@ extension PrometheusRegistry {
         "slotstream_transactions_total": "Transactions received whole; those that come again after a reconnect count again.",
         "slotstream_unknown_type_values_total":
             "Values published as text because the catalogue no longer knows their type.",
+        LogQueue.counterName: "Log lines that were not written, by cause.",
         "slotstream_events_total": "Events stored, by entity and operation.",
         "slotstream_inflight_messages": "Events handed to the NATS client and not yet acknowledged.",
         "slotstream_inflight_bytes": "Bytes of all events held until they are known to be stored.",

@@ -96,7 +96,7 @@ public final class Observations: Sendable {
 
     func failed(_ reason: String, _ message: String) {
         let at = PostgresTimestamp.now.description
-        texts.withLock { $0.lastError = StreamerStatus.LastError(reason: reason, at: at, message: message) }
+        texts.withLock { $0.lastError = StreamerStatus.LastError(reason: reason, at: at, message: ShownText.cut(message)) }
     }
 
     /// The object of `/status`.

@@ -41,7 +41,7 @@ struct LibPQConnection: ~Copyable {
     /// What the server said when it ended an idle session; nil as long as it has not.
     var sessionEnd: PostgresNotice? { relay._withUnsafeGuaranteedRef { $0.sessionEnd } }
     /// libpq's last error text.
-    var errorMessage: String { PQerrorMessage(handle).map { Self.trimmed(String(cString: $0)) } ?? "" }
+    var errorMessage: String { PQerrorMessage(handle).map { Self.trimmed(Self.text($0)) } ?? "" }
 
     /// Starts to connect; the rest is `connect`'s.
     private static func start(
@@ -183,6 +183,17 @@ struct LibPQConnection: ~Copyable {
         guard message.isEmpty || endings.contains(where: { message.contains($0) }) else { return message }
         return "the server closed the connection without an error message"
             + " (wal_sender_timeout, a crash, or a backend that was killed)"
+    }
+
+    /// Bytes of one text, the server's or libpq's, that an error or a notice keeps: a server may send a gigabyte.
+    static let textByteLimit = 8 * 1024
+
+    /// A C string, or its beginning.
+    static func text(_ text: UnsafePointer<CChar>) -> String {
+        let byteCount = strnlen(text, textByteLimit + 1)
+        let kept = UnsafeRawBufferPointer(start: text, count: min(byteCount, textByteLimit))
+        // A character that the end cuts through becomes U+FFFD.
+        return String(decoding: kept, as: UTF8.self) + (byteCount > textByteLimit ? "…" : "")
     }
 
     /// `text` without the line feed that libpq ends its messages with.

@@ -45,12 +45,12 @@ struct LibPQResult: ~Copyable {
 
     /// One field of an error or a notice, by its `LIBPQ_FIELD_…` code; nil when it has none.
     static func field(_ code: Int32, of result: OpaquePointer) -> String? {
-        PQresultErrorField(result, code).map { String(cString: $0) }
+        PQresultErrorField(result, code).map { LibPQConnection.text($0) }
     }
 
     /// The whole text of an error or a notice.
     static func message(of result: OpaquePointer) -> String {
-        PQresultErrorMessage(result).map { LibPQConnection.trimmed(String(cString: $0)) } ?? ""
+        PQresultErrorMessage(result).map { LibPQConnection.trimmed(LibPQConnection.text($0)) } ?? ""
     }
 
     private func value(_ row: Int32, _ column: Int32) -> String? {

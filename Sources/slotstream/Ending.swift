@@ -6,7 +6,8 @@ import Glibc
 /// of a process that had done all its work. The kernel takes back everything.
 enum Ending {
     static func now(_ status: Int32) -> Never {
-        // Ours is written already; the parser's may be buffered.
+        Output.flush()
+        // Ours is written now; the parser's may be buffered.
         fflush(nil)
         _exit(status)
     }

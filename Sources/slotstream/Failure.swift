@@ -16,7 +16,7 @@ enum Failure {
             end("\(error)", .configuration)
         case let error as StreamerError:
             let (reason, remedy) = error.oneShotOutcome
-            end("\(error)\(remedy.isEmpty ? "" : ". \(remedy)") [\(reason.rawValue)]", reason.exitCode)
+            end("\(ShownText.cut("\(error)"))\(remedy.isEmpty ? "" : ". \(remedy)") [\(reason.rawValue)]", reason.exitCode)
         case let error as InputError:
             end(error.message, .usage)
         case let error as OperationsError:

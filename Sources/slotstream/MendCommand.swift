@@ -1,5 +1,6 @@
 import ArgumentParser
 import Logging
+import Operations
 import Pipeline
 import Settings
 
@@ -35,7 +36,7 @@ struct MendCommand: AsyncParsableCommand {
 
     func run() async throws {
         let values = try options.load().values
-        var logger = StderrLogHandler.makeLogger(values.log)
+        var logger = StderrLogHandler.makeLogger(values.log, counting: PrometheusRegistry())
         logger.logLevel = max(logger.logLevel, .warning)
         let outcome = try Mend.run(
             values.streamer, options: Mend.Options(acceptedBy: acceptedBy ?? "", isDryRun: isDryRun),

@@ -1,11 +1,31 @@
 import Glibc
+import Operations
 import Pipeline
+import Synchronization
 
 /// Standard output for data, standard error for everything else; each text in one go, so that lines of several threads do not mix.
 enum Output {
+    /// How long the end of the process waits for whoever reads standard error.
+    private static let flushTime = Duration.seconds(2)
+
+    /// Where a process that logs writes its errors too: in order, and without waiting.
+    private static let queue = Mutex<LogQueue?>(nil)
+
+    /// From here on errors are queued behind the log's lines.
+    static func errorsGo(to queue: LogQueue) { self.queue.withLock { $0 = queue } }
+
+    /// Waits until what is queued is written, but not for ever.
+    static func flush() { queue.withLock { $0 }?.flush(timeout: flushTime) }
+
     static func data(_ text: String, terminator: String = "\n") { write(text + terminator, to: STDOUT_FILENO) }
 
-    static func error(_ text: String) { write(text, to: STDERR_FILENO) }
+    static func error(_ text: String) {
+        if let queue = queue.withLock({ $0 }) {
+            queue.append(text)
+        } else {
+            write(text, to: STDERR_FILENO)
+        }
+    }
 
     /// Says why a command takes its time.
     static func doubt(_ what: String) { error("reading the stream again before this is believed: \(what)\n") }

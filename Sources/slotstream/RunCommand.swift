@@ -7,14 +7,15 @@ import Pipeline
 import ServiceLifecycle
 import Settings
 import Synchronization
-import UnixSignals
 
 struct RunCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "run", abstract: "Stream until told to stop.",
         discussion: """
-            On a first start it sets up what is missing, as `slotstream setup` does. SIGTERM and SIGINT: it stops reading, waits \
-            for acks, 75 s at most, confirms and exits 0. What is not confirmed then is sent again at the next start.
+            On a first start it sets up what is missing, as `slotstream setup` does. SIGTERM, SIGINT and other \
+            signals that end a process, such as SIGHUP when its terminal goes: it stops reading, waits for acks, 75 s at most, confirms \
+            and exits 0. What is not confirmed then is sent again at the next start. Without a terminal SIGHUP does nothing: there is no \
+            reload.
 
             Example:
               slotstream run --config slotstream.toml
@@ -29,14 +30,14 @@ struct RunCommand: AsyncParsableCommand {
         let effective = try options.load()
         let values = effective.values
         FilePages.giveBack()
-        let logger = StderrLogHandler.makeLogger(values.log)
+        let registry = PrometheusRegistry.slotstream()
+        let logger = StderrLogHandler.makeLogger(values.log, counting: registry)
         logger.notice(
             "starting", metadata: ["version": "\(Slotstream.version)", "configuration": "\(effective.file ?? "defaults")"])
         if !effective.ignoredKeys.isEmpty {
             logger.notice(
                 "accepted and not used: they are FraiseQL's", metadata: ["keys": "\(effective.ignoredKeys.joined(separator: " "))"])
         }
-        let registry = PrometheusRegistry.slotstream()
         let streamerConfiguration = values.streamer
         let observations = Observations(
             slot: streamerConfiguration.source.slot, stream: streamerConfiguration.stream.name,
@@ -60,11 +61,29 @@ struct RunCommand: AsyncParsableCommand {
         quiet.logLevel = max(logger.logLevel, .warning)
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(
-                services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet))
-        try await group.run()
+                services: services, logger: quiet))
+        try await withThrowingTaskGroup(of: Void.self) { tasks in
+            tasks.addTask { await heedSignals(group, logger) }
+            defer { tasks.cancelAll() }
+            try await group.run()
+        }
 
         guard let outcome = service.outcome, outcome.status != .done else { return }
         throw ExitCode(outcome.status.rawValue)
+    }
+
+    /// Stops in order, or says that a signal does nothing.
+    private func heedSignals(_ group: ServiceGroup, _ logger: Logger) async {
+        let hasTerminal = ProcessSignals.hasTerminal()
+        for await number in ProcessSignals.arrivals {
+            let signal: Logger.Metadata = ["signal": "\(ProcessSignals.name(number))"]
+            if ProcessSignals.isStop(number, hasTerminal: hasTerminal) {
+                logger.notice("told to stop", metadata: signal)
+                await group.triggerGracefulShutdown()
+            } else {
+                logger.notice("this signal does nothing: restart to apply a changed configuration", metadata: signal)
+            }
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 import Glibc
 import Logging
+import Operations
+import Pipeline
 import Settings
 
 #if canImport(FoundationEssentials)
@@ -8,18 +10,18 @@ import Settings
     import Foundation
 #endif
 
-/// Writes log lines to stderr: text for people, or one JSON object a line.
+/// Hands log lines to the queue that writes them to stderr: text for people, or one JSON object a line.
+///
+/// No line is longer than ``ShownText/byteLimit`` a field, and no message comes without end: both may be another's doing.
 struct StderrLogHandler: LogHandler {
     private let format: Configuration.LogFormat
+    private let queue: LogQueue
+    private let throttle: LogThrottle
     var metadata: Logger.Metadata = [:]
     var logLevel: Logger.Level
 
-    init(format: Configuration.LogFormat, level: Logger.Level) {
-        self.format = format
-        logLevel = level
-    }
-
-    static func makeLogger(_ configuration: Configuration.Log) -> Logger {
+    /// A logger by that configuration; its lines are written by a thread of its own, and what is left out is counted in `registry`.
+    static func makeLogger(_ configuration: Configuration.Log, counting registry: PrometheusRegistry) -> Logger {
         let level: Logger.Level =
             switch configuration.level {
             case .trace: .trace
@@ -29,7 +31,16 @@ struct StderrLogHandler: LogHandler {
             case .warning: .warning
             case .error: .error
             }
-        var logger = Logger(label: "slotstream") { _ in StderrLogHandler(format: configuration.format, level: level) }
+        let format = configuration.format
+        let queue = LogQueue(descriptor: STDERR_FILENO, registry: registry) { droppedCount in
+            line(
+                format, .warning, "log lines are missing here: standard error was not read fast enough",
+                ["count": "\(droppedCount)"])
+        }
+        Output.errorsGo(to: queue)
+        let handler = StderrLogHandler(
+            format: format, queue: queue, throttle: LogThrottle(registry: registry), logLevel: level)
+        var logger = Logger(label: "slotstream") { _ in handler }
         logger.logLevel = level
         return logger
     }
@@ -40,19 +51,27 @@ struct StderrLogHandler: LogHandler {
     }
 
     func log(event: LogEvent) {
-        let all = metadata.merging(event.metadata ?? [:]) { $1 }
-        let fields = all.sorted { $0.key < $1.key }.map { ($0.key, "\($0.value)") }
-        let line: String
+        let message = "\(event.message)"
+        guard let leftOutCount = throttle.admits(message) else { return }
+        var fields = metadata.merging(event.metadata ?? [:]) { $1 }
+        if leftOutCount > 0 { fields["left_out"] = "\(leftOutCount)" }
+        queue.append(Self.line(format, event.level, message, fields))
+    }
+
+    private static func line(
+        _ format: Configuration.LogFormat, _ level: Logger.Level, _ message: String, _ metadata: Logger.Metadata
+    ) -> String {
+        let message = ShownText.cut(message)
+        let fields = metadata.sorted { $0.key < $1.key }.map { ($0.key, ShownText.cut("\($0.value)")) }
         switch format {
         case .text:
-            let tail = fields.map { " \($0)=\(Self.quoted($1))" }.joined()
-            line = "\(Self.time()) \(event.level.rawValue) \(event.message)\(tail)\n"
+            let tail = fields.map { " \($0)=\(quoted($1))" }.joined()
+            return "\(time()) \(level.rawValue) \(message)\(tail)\n"
         case .json:
-            var object = ["time": Self.time(), "level": event.level.rawValue, "message": "\(event.message)"]
+            var object = ["time": time(), "level": level.rawValue, "message": message]
             for (key, value) in fields { object[object[key] == nil ? key : "field_" + key] = value }
-            line = Self.json(object) + "\n"
+            return json(object) + "\n"
         }
-        Output.error(line)
     }
 
     /// RFC 3339, UTC, milliseconds.

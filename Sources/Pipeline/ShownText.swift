@@ -1,0 +1,13 @@
+/// Texts that servers and users wrote, on their way into a log line, an error or `/status`.
+public enum ShownText {
+    /// Bytes of one text: more than whoever reads it would, less than a hostile server may send.
+    public static let byteLimit = 16 * 1024
+
+    /// `text`, or its beginning and how long it was.
+    public static func cut(_ text: String) -> String {
+        let byteCount = text.utf8.count
+        guard byteCount > byteLimit else { return text }
+        // A character that the end cuts through becomes U+FFFD.
+        return String(decoding: text.utf8.prefix(byteLimit), as: UTF8.self) + "… (cut: \(byteCount) bytes)"
+    }
+}
