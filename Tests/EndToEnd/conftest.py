@@ -23,6 +23,8 @@ ALL_PAIRS = [Pair(postgres, nats) for postgres in ("15", "16", "18") for nats in
 ATOMIC_PAIRS = [pair for pair in ALL_PAIRS if not pair.nats.startswith("2.9") and pair.postgres != "16"]
 # Replicated servers that call messages duplicates which were never stored.
 FALSE_DUPLICATES = [Pair("15", "2.10.26-R3"), Pair("15", "2.11.9-R3")]
+# Whom the trials with strays (test_strays.py) are tried on: with each way in which a stray is kept from making a hole, and without any.
+STRAYED_PAIRS = [Pair("15", "2.9.10"), Pair("15", "2.10.26"), Pair("18", "2.15.1"), Pair("15", "2.10.26-R3"), Pair("18", "2.15.1-R3")]
 
 _REPORTED = "reported"
 _lines: list[str] = []
@@ -39,11 +41,12 @@ REPLICATED_RULES = {"test_rules_gap", "test_rules_lost_history", "test_rules_los
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all", action="store_true", help="every pair of servers, not only the oldest and the newest")
     parser.addoption("--minutes", type=float, default=0.5, help="how long test_faults.py hurts each pair, at least")
+    parser.addoption("--trials", type=int, default=None, help="how many trials test_strays.py makes, shared by every pair")
     parser.addoption("--seed", type=int, default=None, help="of everything random in the tests")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    everything = metafunc.config.getoption("--all")
+    everything = metafunc.config.getoption("--all") or metafunc.config.getoption("--trials") is not None
     every_pair = ALL_PAIRS
     module = metafunc.module.__name__
     default = PAIRS
@@ -56,6 +59,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         every_pair = POSTGRES_PAIRS
     elif module == "test_faults":
         every_pair = [*ALL_PAIRS, *FALSE_DUPLICATES]
+    elif module == "test_strays":
+        every_pair = STRAYED_PAIRS
     elif module == "test_failpoints":
         every_pair = [*PAIRS, ALL_PAIRS[-1]]
     elif module in LONG:

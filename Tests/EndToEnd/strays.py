@@ -204,8 +204,12 @@ class Strays:
                 stray.sequence = said["seq"]
 
     async def _flooding(self, rate: float) -> None:
+        began, count = self._loop.time(), 0
         while True:
-            self._spawn(self._publish(self._choice.choice(KINDS)))
+            # On a busy machine several are due at once.
+            while count < (self._loop.time() - began) * rate:
+                self._spawn(self._publish(self._choice.choice(KINDS)))
+                count += 1
             await asyncio.sleep(1 / rate)
 
     async def _settle(self) -> None:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from somebody import away, late_publish, mend, require_whole, somebody, stopped_at_hole, streaming  # noqa: F401
+from somebody import QUICK, away, late_publish, mend, require_whole, somebody, stopped_at_hole, streaming  # noqa: F401
 from strayed import is_hole_marker, late_original, missing_ids
 from tenants import PATIENT, record_entries, refused, remedy, stopped, tenant_maker, tenants  # noqa: F401
 
@@ -25,7 +25,7 @@ def _with_hole(tenant, somebody) -> list[str]:  # noqa: F811
 
 
 def test_a_hole_is_mended_with_a_marker_and_the_missing_events_as_consumers_read_them(pair, tenants, somebody):
-    tenant = tenants(pair)
+    tenant = tenants(pair, overrides=QUICK)
     ids = _with_hole(tenant, somebody)
     record = tenant.administrator.record(tenant.name)
     mend(tenant, ids[:2])
@@ -47,7 +47,7 @@ def test_a_hole_is_mended_with_a_marker_and_the_missing_events_as_consumers_read
 
 
 def test_there_is_nothing_to_mend_in_a_whole_stream(pair, tenants):
-    tenant = tenants(pair)
+    tenant = tenants(pair, overrides=QUICK)
     streaming(tenant)
     before = tenant.last_sequence()
     # A streamer that runs holds the slot.
@@ -63,7 +63,7 @@ def test_there_is_nothing_to_mend_in_a_whole_stream(pair, tenants):
                                     ("after_late=kill", "after_late=kill"), ("after_marker=kill", "after_late=kill")],
                          ids=lambda points: " ".join(points))
 def test_a_mend_that_dies_twice_is_finished_by_the_third(pair, tenants, somebody, points):
-    tenant = tenants(pair, overrides=PATIENT)
+    tenant = tenants(pair, overrides=QUICK)
     ids = _with_hole(tenant, somebody)
     for point in points:
         tenant.streamer.environment["SLOTSTREAM_FAILPOINT"] = point
@@ -85,7 +85,7 @@ def test_a_mend_that_dies_twice_is_finished_by_the_third(pair, tenants, somebody
 
 def test_a_predecessors_message_behind_a_holes_marker_is_the_next_hole(pair, tenants, somebody):
     """The marker and the late events moved the numbers: what was under way to a frozen predecessor's number may fit again."""
-    tenant = tenants(pair)
+    tenant = tenants(pair, overrides=QUICK)
     ids = _with_hole(tenant, somebody)
     mend(tenant, ids[:2])
     late_publish(tenant, ids[4], 8)
@@ -97,7 +97,7 @@ def test_a_predecessors_message_behind_a_holes_marker_is_the_next_hole(pair, ten
 
 
 def test_a_predecessors_message_behind_a_gaps_marker_is_a_hole(pair, tenants):
-    tenant = tenants(pair)
+    tenant = tenants(pair, overrides=QUICK)
     streaming(tenant)
     with away(tenant, is_frozen=False):
         tenant.commit_each(4, 10)
@@ -113,9 +113,22 @@ def test_a_predecessors_message_behind_a_gaps_marker_is_a_hole(pair, tenants):
     require_whole(tenant, 10, late=(4,))
 
 
+def test_a_hole_that_comes_behind_a_half_done_mend_is_named_too(pair, tenants, somebody):
+    tenant = tenants(pair, overrides=QUICK)
+    ids = _with_hole(tenant, somebody)
+    tenant.streamer.environment["SLOTSTREAM_FAILPOINT"] = "after_marker=kill"
+    tenant.streamer.command("mend", "--by", "somebody hasty", expect=-9)
+    del tenant.streamer.environment["SLOTSTREAM_FAILPOINT"]
+    tenant.wait_free()
+    late_publish(tenant, ids[4], 8)
+    tenant.streamer.command("mend", "--by", "an operator")
+    tenant.streamer.start()
+    require_whole(tenant, 10, tenant.strays, late=(4, 5, 7))
+
+
 @pytest.mark.parametrize("count", [3000])
 def test_a_hole_of_many_events_in_the_middle_of_a_transaction_is_mended(pair, tenants, count):
-    tenant = tenants(pair, overrides=PATIENT)
+    tenant = tenants(pair, overrides=QUICK)
     streaming(tenant)
     with away(tenant, is_frozen=False):
         tenant.run(f"INSERT INTO tb_item SELECT n, repeat('x', 200) FROM generate_series(4, {count + 3}) AS n")

@@ -5,11 +5,11 @@ import pytest
 from oracles.changes import lsn_text
 from proxy import Proxy
 from servers.tools import wait_until
-from somebody import (away, keep_going, late_publish, make_stream, mend, require_whole, somebody, stopped_at_hole,  # noqa: F401
+from somebody import (QUICK, away, keep_going, late_publish, make_stream, mend, require_whole, somebody, stopped_at_hole,  # noqa: F401
                       streaming)
 from strayed import sort_out
 from strays import KINDS
-from tenants import PATIENT, UNRECORDED, record_entries, stopped, tenant_maker, tenants  # noqa: F401
+from tenants import UNRECORDED, record_entries, stopped, tenant_maker, tenants  # noqa: F401
 from test_rules_lost_tail import restored
 
 # Larger than what the proxy hands on at once: between two such messages somebody else's comes in.
@@ -24,7 +24,7 @@ def is_frozen(request) -> bool:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_stray_stops_nothing_whatever_it_is(pair, tenants, somebody, kind, is_frozen):
-    tenant = tenants(pair, setup=False, overrides=PATIENT)
+    tenant = tenants(pair, setup=False, overrides=QUICK)
     make_stream(tenant)
     strays = somebody(tenant)
     # Before anything of ours; while it is away; when all is stored, as the last message.
@@ -47,7 +47,7 @@ def test_a_stray_stops_nothing_whatever_it_is(pair, tenants, somebody, kind, is_
 
 
 def test_strays_are_told(pair, tenants, somebody):
-    tenant = tenants(pair)
+    tenant = tenants(pair, overrides=QUICK)
     strays = somebody(tenant)
     streaming(tenant)
     strays.publish("plain")
@@ -60,7 +60,7 @@ def test_strays_are_told(pair, tenants, somebody):
 
 
 def test_a_delayed_message_of_our_own_behind_an_accepted_stray_is_a_hole(pair, tenants, somebody, is_frozen):
-    tenant = tenants(pair, overrides=PATIENT)
+    tenant = tenants(pair, overrides=QUICK)
     strays = somebody(tenant)
     streaming(tenant)
     with away(tenant, is_frozen):
@@ -80,7 +80,7 @@ def test_a_delayed_message_of_our_own_behind_an_accepted_stray_is_a_hole(pair, t
 
 
 def test_a_predecessor_whose_filters_left_out_more_left_a_hole(pair, tenants, is_frozen):
-    tenant = tenants(pair, overrides=PATIENT)
+    tenant = tenants(pair, overrides=QUICK)
     streaming(tenant)
     with away(tenant, is_frozen):
         tenant.commit_each(4, 10)
@@ -97,7 +97,7 @@ def test_a_predecessor_whose_filters_left_out_more_left_a_hole(pair, tenants, is
 @pytest.mark.parametrize("window", ["1", "20KiB", "8MiB"])
 def test_what_is_stored_beyond_the_window_is_compared_when_its_turn_comes(pair, tenants, window):
     """A predecessor's messages, one of them missing: the streamer holds less than the stream does, or more."""
-    tenant = tenants(pair, overrides=PATIENT | {"delivery": {"in_flight_bytes": window}})
+    tenant = tenants(pair, overrides=QUICK | {"delivery": {"in_flight_bytes": window, "checkpoint_interval": "100ms"}})
     streaming(tenant)
     with away(tenant, is_frozen=True):
         tenant.commit_each(4, 400)
@@ -142,7 +142,7 @@ def test_filters_that_changed_after_a_kill_are_refused_until_what_was_stored_is_
 @pytest.mark.parametrize("refusal", ["size", "discard new"])
 def test_a_stray_in_the_number_of_a_message_that_was_refused_in_mid_pipeline_hides_nothing(pair, tenants, somebody, refusal):
     """The sixth message is refused for itself; before the seventh arrives, somebody else's has taken its number."""
-    tenant = tenants(pair, setup=False, overrides=PATIENT)
+    tenant = tenants(pair, setup=False, overrides=QUICK)
     limits = {"max_msg_size": 150_000} if refusal == "size" else {"max_msgs": 5, "discard": "new"}
     make_stream(tenant, **limits)
     network = Proxy(tenant.nats.servers[0].port)
@@ -170,7 +170,7 @@ def test_a_stray_in_the_number_of_a_message_that_was_refused_in_mid_pipeline_hid
 
 
 def test_a_lost_tail_that_was_refilled_by_strays_is_seen(single_pair, tenants, somebody, is_frozen):
-    tenant = tenants(single_pair, overrides=PATIENT)
+    tenant = tenants(single_pair, overrides=QUICK)
     tenant.streamer.start()
     tenant.commit_each(1, 3)
     tenant.wait_confirmed()
@@ -202,7 +202,7 @@ def test_a_lost_tail_that_was_refilled_by_strays_is_seen(single_pair, tenants, s
 
 
 def test_an_old_id_of_ours_echoed_as_the_last_message_is_a_stray(pair, tenants, somebody, is_frozen):
-    tenant = tenants(pair, setup=False, overrides=PATIENT)
+    tenant = tenants(pair, setup=False, overrides=QUICK)
     make_stream(tenant)
     strays = somebody(tenant)
     streaming(tenant)
@@ -213,9 +213,27 @@ def test_an_old_id_of_ours_echoed_as_the_last_message_is_a_stray(pair, tenants, 
     require_whole(tenant, 8, strays)
 
 
+def test_a_message_of_which_nobody_knows_what_it_was_is_a_hole_until_somebody_answers_for_it(pair, tenants, somebody, is_frozen):
+    """Somebody tidied a stray away: only its sequence is left, and the event that should have had it might have been there."""
+    tenant = tenants(pair, overrides=QUICK)
+    strays = somebody(tenant)
+    streaming(tenant)
+    with away(tenant, is_frozen):
+        tenant.commit_each(4, 8)
+        gone, _ = strays.publish("plain")[0], strays.publish("plain")[0]
+        tenant.administrator.delete_message(tenant.name, gone.sequence)
+    strays.published.remove(gone)
+    commit = tenant.lsn("pg_current_wal_flush_lsn()")
+    said = stopped(tenant.streamer, 76, "hole_found", seconds=60)
+    assert str(gone.sequence) in said and tenant.confirmed() < commit
+    mend(tenant, [])
+    tenant.streamer.start()
+    require_whole(tenant, 8, strays)
+
+
 def test_a_purge_beyond_the_end_loses_nothing(oldest_pair, tenants, is_frozen):
     """Whoever does that to nats-server 2.9.10 has to restart it: until then it takes no sequence that it tells."""
-    tenant = tenants(oldest_pair, overrides=PATIENT)
+    tenant = tenants(oldest_pair, overrides=QUICK)
     streaming(tenant)
     with away(tenant, is_frozen):
         tenant.commit_each(4, 6)
@@ -242,9 +260,63 @@ def require_purged(tenant, last: int) -> None:
     assert [event.json["entity"]["n"] for event in tenant.events() if event.json["operation"] != "GAP"] == list(range(4, last + 1))
 
 
+# Nobody but an administrator may make a consumer.
+_NO_CONSUMERS = (
+    "authorization { users = [",
+    "  { user: admin, password: admin }",
+    '  { user: reader, password: reader, permissions: { publish: { deny: ["$JS.API.CONSUMER.CREATE.>", "$JS.API.CONSUMER.MSG.NEXT.>"] } } }',
+    "] }",
+    "no_auth_user: admin",
+)
+
+
+@pytest.mark.parametrize("refusal", ["limit", "no right"])
+def test_where_no_consumer_can_be_made_the_range_is_read_all_the_same(pair, tenants, somebody, refusal):
+    tenant = tenants(pair, nats_lines=_NO_CONSUMERS, setup=False, overrides=QUICK)
+    make_stream(tenant, **({"max_consumers": 1} if refusal == "limit" else {}))
+    if refusal == "no right":
+        password = tenant.servers.folder / f"{tenant.name}-password"
+        password.write_text("reader\n")
+        tenant.streamer = tenant.another({"transport.nats": {"user": "reader", "password_file": str(password)}})
+    else:
+        assert tenant.administrator.state(tenant.name)["consumer_count"] == 1, "the worker's own"
+    strays = somebody(tenant)
+    streaming(tenant)
+    for is_frozen in (True, False):
+        count = tenant.value("SELECT max(n) FROM tb_item")
+        with away(tenant, is_frozen):
+            tenant.commit_each(count + 1, count + 300)
+            ids = tenant.coming_ids()[count - 3:]
+            for place in range(60):
+                strays.publish("plain") if place % 20 == 0 else late_publish(tenant, ids[place - place // 20 - 1], count + place - place // 20)
+        require_whole(tenant, count + 300, strays, stored=tenant.events)
+
+
+def test_100_strays_a_second_stop_nothing(pair, tenants, somebody, request, report):
+    seconds = 6 if request.config.getoption("--minutes") < 1 else 60
+    tenant = tenants(pair, overrides=QUICK)
+    strays = somebody(tenant)
+    tenant.streamer.start()
+    strays.begin_flood(100)
+    count = 0
+    try:
+        for _ in range(seconds):
+            before = tenant.confirmed()
+            # So many a second that there is always something in flight.
+            with tenant.connect() as connection:
+                for _ in range(40):
+                    connection.execute("INSERT INTO tb_item SELECT generate_series(%s::bigint, %s)", (count + 1, count + 10))
+                    count += 10
+            wait_until(lambda: tenant.confirmed() > before, 20, "it gets on", 0.05)
+    finally:
+        published = strays.end_flood()
+    require_whole(tenant, count, strays, seconds=60)
+    report(f"{pair}: {published} strays in {seconds} s of load, {count} events beside them, none lost, no stop")
+
+
 def test_a_forged_id_of_an_event_that_comes_later_skips_nothing(pair, tenants, is_frozen):
     """Item 2: before, the fifty events between were taken for stored."""
-    tenant = tenants(pair, overrides=PATIENT)
+    tenant = tenants(pair, overrides=QUICK)
     streaming(tenant)
     with away(tenant, is_frozen):
         tenant.commit_each(4, 60)
@@ -258,7 +330,7 @@ def test_a_forged_id_of_an_event_that_comes_later_skips_nothing(pair, tenants, i
 
 @pytest.mark.parametrize("place", ["between", "behind all", "beyond the wal"])
 def test_a_forged_position_that_was_never_decoded_skips_nothing(pair, tenants, place):
-    tenant = tenants(pair)
+    tenant = tenants(pair, overrides=QUICK)
     streaming(tenant)
     tenant.streamer.kill()
     tenant.wait_free()
