@@ -22,10 +22,23 @@ public struct AckBatch: Sendable {
     /// Everything else, in the order of arrival, at most ``AckMailbox/outcomeLimit`` (and as many control outcomes as
     /// ``AckMailbox/controlOutcomeLimit`` more).
     public internal(set) var outcomes: [PublishOutcome] = []
+    /// What the first refusal says that is more than what follows from another: JetStream's code and its own words.
+    public internal(set) var refusal: Refusal?
     /// Acks that found no room in `stored` or `outcomes`. Not zero means: what is stored must be read from the stream.
     public internal(set) var droppedCount = 0
     /// Acks of an earlier epoch, dropped.
     public internal(set) var staleAckCount = 0
+
+    /// JetStream's answer to a message that it did not take.
+    public struct Refusal: Sendable, Hashable {
+        /// JetStream's own code.
+        public var errCode: Int
+        /// Its own words, without their end where they are long.
+        public var text: String
+    }
+
+    /// How much is kept of what JetStream says.
+    private static let textByteCountLimit = 300
 
     /// An empty batch.
     public init() {}
@@ -39,8 +52,16 @@ public struct AckBatch: Sendable {
     mutating func removeAll() {
         stored.removeAll(keepingCapacity: true)
         outcomes.removeAll(keepingCapacity: true)
+        refusal = nil
         droppedCount = 0
         staleAckCount = 0
+    }
+
+    /// Remembers the words at `range` of `body`, unless there are some already, or the message was only refused for the one before it.
+    mutating func note(_ errCode: Int, _ body: UnsafeBufferPointer<UInt8>, _ range: Range<Int>) {
+        guard refusal == nil, !JetStreamErrorCode.consequences.contains(errCode) else { return }
+        let text = body[range].prefix(Self.textByteCountLimit)
+        refusal = Refusal(errCode: errCode, text: String(decoding: text, as: UTF8.self))
     }
 
     /// Adds a stored run, merged with the one before where they touch.

@@ -4,6 +4,7 @@ extension AckMailbox {
         guard let answer = FastBatchAnswer(body) else {
             return file(reply) { $0.received(.malformed(token: reply.token), to: reply.ordinal) }
         }
+        if let refusal = answer.refusal { note(refusal, body, of: AckReply(epoch: reply.epoch, token: reply.token)) }
         let isOfStream = if case .last(let ack) = answer { matchesStream(body, ack.stream) } else { true }
         file(reply) { $0.received(answer, to: reply.ordinal, isOfStream: isOfStream) }
     }

@@ -58,6 +58,7 @@ public final class AckMailbox: Sendable {
             let staleCount = state.batch.stored.count + state.batch.outcomes.count - control.count
             state.batch.stored.removeAll(keepingCapacity: true)
             state.batch.outcomes = control
+            state.batch.refusal = nil
             state.batch.droppedCount = 0
             state.batch.staleAckCount += staleCount
         }
@@ -78,6 +79,7 @@ public final class AckMailbox: Sendable {
     func receive(_ reply: AckReply, body: UnsafeBufferPointer<UInt8>) {
         guard let ack = PubAck(body) else { return post(reply, .malformed(token: reply.token)) }
         if let refusal = ack.refusal {
+            note(refusal, body, of: reply)
             return post(
                 reply,
                 .refused(
@@ -129,6 +131,14 @@ public final class AckMailbox: Sendable {
             return state.isWakeDue
         }
         if isFirst { wake() }
+    }
+
+    /// Keeps JetStream's own words.
+    func note(_ refusal: PubAck.Refusal, _ body: UnsafeBufferPointer<UInt8>, of reply: AckReply) {
+        guard !reply.isControl else { return }
+        state.withLock { state in
+            if reply.epoch == state.epoch { state.batch.note(refusal.errCode, body, refusal.description) }
+        }
     }
 
     /// Whether the string at `range` of `body` is the stream's name.

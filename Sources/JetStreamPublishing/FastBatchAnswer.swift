@@ -12,6 +12,15 @@ enum FastBatchAnswer {
     /// The batch is over, or its first message was refused.
     case last(PubAck)
 
+    /// What is said of a message that was refused.
+    var refusal: PubAck.Refusal? {
+        switch self {
+        case .refused(_, let refusal): refusal
+        case .last(let ack): ack.refusal
+        case .stored, .gap: nil
+        }
+    }
+
     /// Reads `body`; nil if it is none of these.
     init?(_ body: UnsafeBufferPointer<UInt8>) {
         var scanner = JSONScanner(body)

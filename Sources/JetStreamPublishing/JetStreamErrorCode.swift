@@ -8,6 +8,10 @@ public enum JetStreamErrorCode {
     public static let consumerNotFound = 10_014
     /// No message at that sequence, or on that subject.
     public static let messageNotFound = 10_037
+    /// The message is larger than the stream's `max_msg_size`.
+    public static let messageTooLarge = 10_054
+    /// The server's storage, or its disk, is used up.
+    public static let insufficientResources = 10_023
     /// The account has no JetStream.
     public static let jetStreamNotEnabledForAccount = 10_039
     /// A stream that may grow larger than the server's storage.
@@ -40,6 +44,10 @@ public enum JetStreamErrorCode {
     public static let batchTooLarge = 10_199
     /// An atomic batch held an id that the stream knows.
     public static let batchDuplicate = 10_201
+    /// The stream takes nothing any more.
+    public static let streamSealed = 10_109
+    /// What is refused so is refused for a message before it.
+    static let consequences = [wrongLastMessageID, wrongLastSequence, wrongLastSequenceInFlight, fastBatchUnknown]
     /// The stream takes no fast batches.
     public static let fastBatchesDisabled = 10_205
     /// The server cannot read what a reply subject says of a fast batch.

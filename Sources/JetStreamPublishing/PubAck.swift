@@ -11,6 +11,8 @@ struct PubAck {
         var code = 0
         /// The number that ends the description: only in "wrong last sequence: N".
         var lastSequence: UInt64?
+        /// Where JetStream's own words stand in the body, as JSON has them.
+        var description: Range<Int> = 0..<0
     }
 
     /// Where the stream's name stands in the body, without its quotes.
@@ -72,6 +74,7 @@ struct PubAck {
                 refusal.errCode = Int(clamping: number)
             } else if scanner.equals(key, "description") {
                 guard let text = scanner.string() else { return nil }
+                refusal.description = text
                 refusal.lastSequence = scanner.numberEnding(text, after: "wrong last sequence: ")
             } else {
                 guard scanner.skipValue() else { return nil }

@@ -65,6 +65,7 @@ extension Delivery {
                 reportOutcome(outcome)
             }
         }
+        if let refusal = acks.refusal { lastRefusal = refusal }
         refusalCount += acks.droppedCount
         if acks.droppedCount > 0 { report(.refused, "\(acks.droppedCount) more answers that are no acks") }
     }

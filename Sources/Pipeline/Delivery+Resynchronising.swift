@@ -24,6 +24,7 @@ extension Delivery {
         link.mailbox.beginEpoch(epoch)
         refusalCount = 0
         if fruitlessCount > 1 {
+            try judgeRefusals()
             try stepDownIfStaged()
             pause(backoff.delay())
         } else {

@@ -109,6 +109,8 @@ final class Delivery: @unchecked Sendable {
     var epoch: UInt32 = 1
     /// Resynchronisations since something was last stored.
     var fruitlessCount = 0
+    /// The last refusal that was not for the message before.
+    var lastRefusal: AckBatch.Refusal?
     var isIDStaged = false
     /// Since something was last stored.
     var stepDownCount = 0
@@ -231,6 +233,7 @@ final class Delivery: @unchecked Sendable {
         // What strays took of the messages in flight comes back slowly.
         inFlightLimit = min(configuration.delivery.inFlightMessages, inFlightLimit + max(1, count / 8))
         if fruitlessCount > 1 { setConnected(true) }
+        if lastRefusal != nil { forgetRefusals() }
         fruitlessCount = 0
         isIDStaged = false
         stepDownCount = 0

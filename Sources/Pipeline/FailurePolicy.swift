@@ -107,6 +107,8 @@ enum FailurePolicy {
                 hint:
                     "Too few servers of the cluster are ready and have room for it: bring them up, or lower transport.nats.jetstream.replicas or max_bytes"
             )
+        // As with the server's own limit, below.
+        case .api(_, JetStreamErrorCode.messageTooLarge, _, _): .retry(hint: "the stream's max_msg_size is read again")
         case .api(_, JetStreamErrorCode.replicasNotSupported, _, _):
             .stop(.configuration, remedy: "The server is no cluster: set transport.nats.jetstream.replicas = 1")
         case .api(let code, _, _, _):
@@ -149,7 +151,7 @@ enum FailurePolicy {
             .stop(
                 .poisonEvent,
                 remedy:
-                    "Nothing was skipped. Raise max_payload of nats-server, or set events.on_poison = \"reference\" to publish such events without their data. If that is set already, the reference itself is too large: choose shorter columns in [events.identity], or exclude the table or the operation in events.exclude; of a logical message all members but entity, before and changes stay, so that whoever emits it has to send less"
+                    "Nothing was skipped. Raise max_payload of nats-server, or max_msg_size of the stream where that is less, or set events.on_poison = \"reference\" to publish such events without their data. If that is set already, the reference itself is too large: choose shorter columns in [events.identity], or exclude the table or the operation in events.exclude; of a logical message all members but entity, before and changes stay, so that whoever emits it has to send less"
             )
         case .poison(.notUTF8, _, _), .poison(.malformedValue, _, _):
             .stop(

@@ -30,6 +30,8 @@ public final class Observations: Sendable {
         var lastError: StreamerStatus.LastError?
         var isPostgresConnected = false
         var isNATSConnected = false
+        /// What JetStream refuses again and again, in its own words.
+        var refusal: String?
         var eventKinds: [EventKind] = []
     }
 
@@ -124,7 +126,7 @@ public final class Observations: Sendable {
             reasons.append("stopped")
         case .active:
             if !texts.isPostgresConnected { reasons.append("not connected to PostgreSQL") }
-            if !texts.isNATSConnected { reasons.append("not connected to NATS, or resynchronising") }
+            if !texts.isNATSConnected { reasons.append(texts.refusal ?? "not connected to NATS, or resynchronising") }
             isReady = isReady && texts.isPostgresConnected && texts.isNATSConnected
             if readyMaxLagBytes > 0, lagBytes > readyMaxLagBytes {
                 isReady = false

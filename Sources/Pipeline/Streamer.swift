@@ -211,7 +211,7 @@ public final class Streamer: Sendable {
         let identity = joined.facts.identity
         let columnRules = try ColumnRules(configuration.ruledTables, publication: source.publication, sql: sql)
         for note in columnRules.notes { logger.warning("not as configured", metadata: ["difference": "\(note)"]) }
-        let assembler = try makeAssembler(joined, payloadLimit: payloadLimit(link.connection))
+        let assembler = try makeAssembler(joined, payloadLimit: try payloadLimit(link.connection))
         do throws(PostgresError) {
             try replication.startReplication(
                 slot: source.slot, at: plan.startLSN,
@@ -288,11 +288,16 @@ public final class Streamer: Sendable {
         }
     }
 
-    /// The payload that the server takes, less the headers: an id has at most 100 bytes.
-    private func payloadLimit(_ connection: JetStreamConnection) -> Int {
+    /// The payload that server and stream take, less the headers: an id has at most 100 bytes.
+    private func payloadLimit(_ connection: JetStreamConnection) throws(StreamerError) -> Int {
+        let info = try StreamerError.ofJetStream { () throws(JetStreamError) in
+            try connection.streamInfo(configuration.stream.name)
+        }
+        // Servers show -1 where there is no limit.
+        let streamLimit = info.map(\.config.maxMessageSize).flatMap { $0 > 0 ? Int(clamping: $0) : nil } ?? .max
         let headerByteCount = JetStreamConnection.headerByteCount(
             messageIDByteCount: 100, previousMessageIDByteCount: 100, isBatched: configuration.delivery.isAtomic)
-        return max(0, connection.maxPayload - headerByteCount)
+        return max(0, min(connection.maxPayload, streamLimit) - headerByteCount)
     }
 
     private struct Joined {

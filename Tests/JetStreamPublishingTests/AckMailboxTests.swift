@@ -62,6 +62,19 @@ struct AckMailboxTests {
             ])
     }
 
+    @Test func aRefusalIsToldInJetStreamsOwnWordsUnlessItFollowsFromAnother() {
+        receive(1, #"{"error":{"code":400,"err_code":10071,"description":"wrong last sequence: 2"}}"#)
+        #expect(drained().refusal == nil)
+        receive(2, #"{"error":{"code":503,"err_code":10077,"description":"maximum bytes exceeded"}}"#)
+        receive(3, #"{"error":{"code":400,"err_code":10054,"description":"\#(String(repeating: "x", count: 900))"}}"#)
+        #expect(drained().refusal == AckBatch.Refusal(errCode: 10_077, text: "maximum bytes exceeded"))
+        receive(3, #"{"error":{"code":400,"err_code":10054,"description":"\#(String(repeating: "x", count: 900))"}}"#)
+        #expect(drained().refusal?.text.count == 300)
+        receive(4, epoch: 2, #"{"error":{"code":503,"err_code":10077,"description":"maximum bytes exceeded"}}"#)
+        receive(AckMailbox.controlBit, #"{"error":{"code":503,"err_code":10077,"description":"maximum bytes exceeded"}}"#)
+        #expect(drained().refusal == nil)
+    }
+
     @Test func theAckOfABatchStandsForAllItsMessages() {
         stored(1)
         receive(6, #"{"stream":"events","seq":6,"batch":"b","count":5}"#)

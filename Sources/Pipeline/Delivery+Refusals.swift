@@ -1,0 +1,56 @@
+import JetStreamPublishing
+import Logging
+import Synchronization
+
+/// What is refused again and again: retrying alone does not mend it, and the operator must know.
+extension Delivery {
+    /// Called between two attempts of which the first stored nothing.
+    /// - Throws: What no attempt can mend: a stream that is none for us any more, or a message that is too large for it.
+    func judgeRefusals() throws(StreamerError) {
+        try requireUsableStream()
+        guard let refusal = lastRefusal else { return }
+        switch RefusalCause.of(refusal.errCode) {
+        case .passing: break
+        case .tooLarge:
+            // Encoded anew with the limit that the stream has now, it is told by its position, or goes out as a reference.
+            throw .jetStream(
+                .api(code: 400, errCode: refusal.errCode, description: refusal.text, operation: configuration.stream.name))
+        case .waiting(let hint): tell(refusal, hint)
+        }
+    }
+
+    /// Said once, and again when JetStream says something else.
+    private func tell(_ refusal: AckBatch.Refusal, _ hint: String) {
+        let what = "JetStream refuses what is published: \(refusal.text) (\(refusal.errCode))"
+        let isNew = observations.texts.withLock { texts in
+            defer { texts.refusal = what }
+            return texts.refusal != what
+        }
+        guard isNew else { return }
+        logger.warning(
+            "JetStream does not take what is published: it is tried again and again, and nothing is lost",
+            metadata: [
+                "error": "\(refusal.text)", "err_code": "\(refusal.errCode)", "stream": "\(configuration.stream.name)",
+                "hint": "\(hint)",
+            ])
+    }
+
+    /// Something was stored: what was refused before no longer counts.
+    func forgetRefusals() {
+        lastRefusal = nil
+        observations.texts.withLock { $0.refusal = nil }
+    }
+
+    /// Somebody may have changed the stream: what it is refused for at the start it is refused for now.
+    private func requireUsableStream() throws(StreamerError) {
+        do throws(StreamerError) {
+            _ = try Setup.compareStream(configuration, link.connection)
+        } catch {
+            guard case .stop(let reason, let what, _) = error else { return }
+            throw .stop(
+                reason, what: what,
+                remedy:
+                    "Nothing is lost. Change the stream back and start again; where that cannot be done, as with a sealed one, begin a new one with `slotstream rewind`")
+        }
+    }
+}
