@@ -64,6 +64,12 @@ public struct TransactionAssembler: ~Copyable {
     private var kindIndices: [EventKind: Int32] = [:]
     private var entities: Set<String> = []
 
+    /// Stream Aborts so far, of transactions that were never streamed.
+    public private(set) var strayAbortCount: UInt64 = 0
+
+    /// Where the last transaction, or message of none, ended: what comes behind it commits behind it.
+    private var lastEndLSN = LSN.invalid
+
     /// Everything at or below it is proven to be stored, and is left out.
     let watermark: Position?
 
@@ -120,7 +126,9 @@ public struct TransactionAssembler: ~Copyable {
 
     /// A message of no transaction has come.
     mutating func receivedMessage(at lsn: LSN) throws(CaptureError) {
+        guard lsn >= lastEndLSN else { throw violation("a message at \(lsn) behind what ended at \(lastEndLSN)") }
         if let proof { self.proof = try proof.after(messageAt: lsn) }
+        lastEndLSN = lsn
     }
 
     /// Whether the catalogue has to be asked for this table's facts before it is received.
@@ -161,7 +169,12 @@ public struct TransactionAssembler: ~Copyable {
             return .none
         // A relation's own types are looked up by OID when it is described; where a change came from is not told.
         case .type, .origin: return .none
-        case .streamStart, .streamStop, .streamCommit, .streamAbort, .beginPrepare, .prepare, .commitPrepared,
+        case .streamAbort:
+            // PostgreSQL 18 says it of a transaction that it found rolled back while it decoded it: of that nothing was ever sent.
+            guard current == nil else { throw violation("a Stream Abort inside a transaction") }
+            strayAbortCount += 1
+            return .none
+        case .streamStart, .streamStop, .streamCommit, .beginPrepare, .prepare, .commitPrepared,
             .rollbackPrepared, .streamPrepare:
             throw violation("a message of streamed or prepared transactions, which were not asked for")
         }
@@ -171,6 +184,9 @@ public struct TransactionAssembler: ~Copyable {
 
     private mutating func began(_ begin: Begin) throws(CaptureError) -> Action {
         guard current == nil else { throw violation("a Begin inside a transaction") }
+        guard begin.finalLSN >= lastEndLSN else {
+            throw violation("a transaction that commits at \(begin.finalLSN) behind what ended at \(lastEndLSN)")
+        }
         if let proof { self.proof = try proof.after(begin) }
         current = Current(
             transactionID: begin.xid, commitLSN: begin.finalLSN, commitTimestamp: begin.commitTimestamp)
@@ -186,11 +202,15 @@ public struct TransactionAssembler: ~Copyable {
         guard let current, current.commitLSN == commit.commitLSN else {
             throw violation("a Commit at \(commit.commitLSN) that does not end the transaction that began")
         }
+        guard commit.endLSN > commit.commitLSN else {
+            throw violation("a Commit at \(commit.commitLSN) that ends at \(commit.endLSN)")
+        }
         if let watermark, watermark.commitLSN == current.commitLSN, watermark.ordinal > current.ordinal {
             throw .transactionShrank(stored: watermark, changeCount: current.ordinal)
         }
         encoder.close(isLast: true, into: &sink)
         self.current = nil
+        lastEndLSN = commit.endLSN
         return .transactionEnded(endLSN: commit.endLSN)
     }
 

@@ -21,6 +21,7 @@ extension PrometheusRegistry {
         for name in [
             "fraiseql_observer_events_processed_total", "fraiseql_observer_events_retried_total",
             "slotstream_transactions_total", "slotstream_unknown_type_values_total",
+            "slotstream_stray_stream_aborts_total",
         ] {
             _ = registry.makeCounter(label: name, dimensions: [])
         }
@@ -50,6 +51,8 @@ extension PrometheusRegistry {
         "slotstream_unknown_type_values_total":
             "Values published as text because the catalogue no longer knows their type.",
         LogQueue.counterName: "Log lines that were not written, by cause.",
+        "slotstream_stray_stream_aborts_total":
+            "Stream Aborts of PostgreSQL 18 for transactions that it never sent; they mean nothing.",
         "slotstream_events_total": "Events stored, by entity and operation.",
         "slotstream_inflight_messages": "Events handed to the NATS client and not yet acknowledged.",
         "slotstream_inflight_bytes": "Bytes of all events held until they are known to be stored.",

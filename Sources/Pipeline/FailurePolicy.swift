@@ -52,20 +52,17 @@ enum FailurePolicy {
             return .retry(hint: "PostgreSQL cannot be reached: check source.url and the server")
         case .connectionLost, .timedOut: return .retry(hint: "reconnecting to PostgreSQL")
         case .protocolViolation: return .stop(.unexpected, remedy: "Please report it")
-        case .server(let sqlState, _, let message, _, _, _):
-            return verdict(onServerError: sqlState, message: message)
+        case .walRemoved: return .stop(.slotInvalidated, remedy: LostHistory.remedyForRemovedWAL)
+        case .server(let sqlState, _, _, _, _, _): return verdict(onServerError: sqlState)
         }
     }
 
-    private static func verdict(onServerError sqlState: String, message: String) -> Verdict {
+    private static func verdict(onServerError sqlState: String) -> Verdict {
         switch sqlState {
-        case "55000" where message.contains("wal_level"):
-            return .stop(.configuration, remedy: "Set wal_level = logical in postgresql.conf and restart PostgreSQL")
-        case "55000" where message.contains("can no longer") || message.contains("invalidated"):
-            return .stop(.slotInvalidated, remedy: LostHistory.remedy(for: .slotInvalidated))
-        // "requested WAL segment … has already been removed": it does not come back.
-        case "58P01" where message.contains("WAL segment"):
-            return .stop(.slotInvalidated, remedy: LostHistory.remedy(for: .slotInvalidated))
+        // An invalidated slot, a server in recovery: recovery reads the catalogue, and knows them by it.
+        case "55000": return .retry(hint: "looking again at slot and server")
+        // A limit of role or database on waiting for a lock, before ours are set: the next attempt may find it free.
+        case "55P03": return .retry(hint: "PostgreSQL waited too long for a lock")
         // An undefined slot or publication: recovery looks what is there and names it.
         case "42704": return .retry(hint: "looking again at slot and publication")
         default: break

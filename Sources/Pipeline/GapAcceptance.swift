@@ -154,6 +154,7 @@ public enum GapAcceptance {
         var outcome = Setup.Outcome()
         if usableSlotLSN(facts.slot) == nil {
             outcome.created.append("slot \(source.slot)\(facts.slot == nil ? "" : ", in place of the one that was there")")
+            try Setup.requireLogicalWAL(servers.sql)
             if !options.isDryRun {
                 if facts.slot != nil {
                     try StreamerError.ofPostgres { () throws(PostgresError) in try servers.sql.dropSlot(source.slot) }

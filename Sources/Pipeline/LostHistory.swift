@@ -40,6 +40,10 @@ enum LostHistory {
         return (particular.isEmpty ? "" : particular + ". ") + (isAcceptable(reason) ? goOn : beginAnew)
     }
 
+    /// Of a slot that the catalogue shows as sound, and whose WAL is gone all the same: somebody has deleted it.
+    static let remedyForRemovedWAL =
+        "Find out who removed files from pg_wal; put them back from an archive if there is one, and start again. Else nothing of the slot can be read any more: compare the tables with what consumers hold, drop the slot (`slotstream slot drop`), then `slotstream slot advance --accept-gap` goes on behind the gap and stores a marker that consumers read"
+
     private static let rewind = "A version with `slotstream rewind` rebuilds the stream from its replay window, without a gap"
 
     private static let goOn =

@@ -51,7 +51,8 @@ public enum Mend {
         while !mending.isDone {
             mending.begin()
             do throws(StreamerError) {
-                try streamer.runSession(isFirst: true)
+                var former = FormerHolder()
+                try streamer.runSession(isFirst: true, &former)
             } catch {
                 if mending.isDone { break }
                 switch error {

@@ -29,6 +29,7 @@ struct Meters: Sendable {
     let transactions: Counter
     let unknownTypeValues: Counter
     let strays: Counter
+    let strayAborts: Counter
     let inFlightMessages: Gauge
     let inFlightBytes: Gauge
     let up: Gauge
@@ -58,6 +59,7 @@ struct Meters: Sendable {
         transactions = counter("slotstream_transactions_total")
         unknownTypeValues = counter("slotstream_unknown_type_values_total")
         strays = counter("slotstream_strays_total")
+        strayAborts = counter("slotstream_stray_stream_aborts_total")
         inFlightMessages = gauge("slotstream_inflight_messages")
         inFlightBytes = gauge("slotstream_inflight_bytes")
         up = gauge("slotstream_up")

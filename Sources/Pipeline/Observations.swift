@@ -29,6 +29,8 @@ public final class Observations: Sendable {
         var stream: StreamerStatus.Stream
         var lastError: StreamerStatus.LastError?
         var isPostgresConnected = false
+        /// The walsender owes an answer.
+        var isWalsenderSilent = false
         var isNATSConnected = false
         /// What JetStream refuses again and again, in its own words.
         var refusal: String?
@@ -126,8 +128,9 @@ public final class Observations: Sendable {
             reasons.append("stopped")
         case .active:
             if !texts.isPostgresConnected { reasons.append("not connected to PostgreSQL") }
+            if texts.isWalsenderSilent { reasons.append("PostgreSQL's walsender does not answer") }
             if !texts.isNATSConnected { reasons.append(texts.refusal ?? "not connected to NATS, or resynchronising") }
-            isReady = isReady && texts.isPostgresConnected && texts.isNATSConnected
+            isReady = isReady && texts.isPostgresConnected && !texts.isWalsenderSilent && texts.isNATSConnected
             if readyMaxLagBytes > 0, lagBytes > readyMaxLagBytes {
                 isReady = false
                 reasons.append("\(lagBytes) bytes behind, allowed are \(readyMaxLagBytes)")
@@ -172,7 +175,7 @@ public final class Observations: Sendable {
             // Without max_slot_wal_keep_size there is no limit.
             meters.slotSafeBytes.record(Double.infinity)
         }
-        let isConnected = texts.isPostgresConnected && texts.isNATSConnected
+        let isConnected = texts.isPostgresConnected && !texts.isWalsenderSilent && texts.isNATSConnected
         meters.slotActive.record(texts.isPostgresConnected ? 1 : 0)
         meters.confirmedLSN.record(Int64(clamping: confirmedLSN.load(ordering: .relaxed)))
         meters.receivedLSN.record(Int64(clamping: receivedLSN.load(ordering: .relaxed)))

@@ -20,6 +20,12 @@ final class Session {
     static let drainTime = Duration.seconds(75)
     /// For how long nothing may be stored before a slot in danger is let go.
     static let standstillLimit = Duration.seconds(5)
+    /// For how long a server that shuts down may end the stream by itself, while it is listened to.
+    static let endingTime = Duration.seconds(2)
+    /// Between two attempts to connect to a server that may be shutting down, while nothing is read.
+    static let refusalInterval = Duration.milliseconds(250)
+    /// Between two questions how far the server has written.
+    static let serverEndInterval = Duration.milliseconds(500)
 
     private let configuration: StreamerConfiguration
     private let observations: Observations
@@ -43,6 +49,8 @@ final class Session {
     private var frameCount = 0
     private var transactionCount: UInt64 = 0
     private var lastInspectionAt: Instant
+    /// In this turn something came from the server.
+    private var hasArrived = false
     /// Since the last look at the slot something came from the server.
     private var hasHeard = true
     /// `unreserved` or `lost`: the next checkpoint removes WAL that the slot needs.
@@ -50,19 +58,32 @@ final class Session {
     /// The window is full, and nothing has been released since.
     private var standstill: (releasedCount: UInt64, since: Instant)?
     private var wedgedSince: Instant?
+    private var gate: KeepaliveGate
+    private var lastServerEndAt: Instant?
+    private var isImplausibleTold = false
+    private var silence: SilenceWatch
+    private var isSilenceTold = false
+    /// The walsender that holds the slot for this session; nil: the server did not say.
+    private let holderPID: Int32?
+    /// The last look at the slot found it in other hands.
+    private var isHolderGone = false
+    private var refusedAt: Instant?
+    /// Since when a server that shuts down has refused new connections.
+    private var shuttingDownSince: Instant?
     private var isMoreBuffered = false
     /// Why the catalogue could not be asked while a row was being encoded.
     private var catalogueError: PostgresError?
     private var hasAsked = false
     private var unknownTypeValueCount: UInt64 = 0
+    private var strayAbortCount: UInt64 = 0
     private var pace = ReadingPace(at: .now)
 
     init(
         _ configuration: StreamerConfiguration, replication: consuming ReplicationConnection,
         sql: consuming SQLConnection, assembler: consuming TransactionAssembler, columnRules: ColumnRules,
         window: RetainedWindow,
-        delivery: Delivery, startLSN: LSN, confirmedLSN: LSN, observations: Observations, control: StopControl,
-        failpoints: Failpoints, logger: Logger
+        delivery: Delivery, held: HeldSlot, startLSN: LSN, confirmedLSN: LSN, serverEnd: LSN,
+        observations: Observations, control: StopControl, failpoints: Failpoints, logger: Logger
     ) {
         self.configuration = configuration
         self.replication = replication
@@ -80,6 +101,9 @@ final class Session {
         let timeout = configuration.source.walSenderTimeoutMilliseconds ?? 3000
         schedule = StandbyStatusSchedule(
             startLSN: startLSN, interval: .milliseconds(timeout > 0 ? max(50, min(1000, timeout / 3)) : 1000))
+        holderPID = held.pid
+        gate = KeepaliveGate(serverEnd: serverEnd)
+        silence = SilenceWatch(limit: configuration.source.silenceLimit, at: .now)
         lastInspectionAt = .now
         announcedKindCount = self.assembler.eventKinds.count
         observations.storedLSN.store(confirmedLSN.rawValue, ordering: .relaxed)
@@ -88,7 +112,7 @@ final class Session {
 
     /// Streams until asked to stop; returns when everything received is stored and confirmed, or its time is over.
     func run() throws(StreamerError) {
-        inspect()
+        try inspect()
         while !control.isRequested {
             try turn(isReading: true)
             wait(isReading: true)
@@ -102,17 +126,22 @@ final class Session {
         try requireLiveClient()
         // Looked at in every turn: what arrives unasked would otherwise keep the socket readable, and `wait` from waiting.
         if !isSQLLost, sql.waitForShutdownNotice(timeout: .zero) { isSQLLost = true }
-        if isReading, hasRoom { try receive() }
+        if isReading, hasRoom { try receive() } else { heard() }
         try confirm()
         observations.retainedByteCount.store(window.byteCount, ordering: .relaxed)
         let now = Instant.now
-        if now.duration(since: lastInspectionAt) >= Self.inspectionInterval { inspect() }
+        try requireAnswers(at: now)
+        if gate.isHolding, lastServerEndAt.map({ now.duration(since: $0) >= Self.serverEndInterval }) ?? true {
+            try askServerEnd(at: now)
+        }
+        if now.duration(since: lastInspectionAt) >= Self.inspectionInterval { try inspect() }
         if observations.hasAnswered(at: now) { FilePages.giveBack() }
-        guard isReading, !hasRoom else {
+        let isListening = isReading && hasRoom
+        if isServerShuttingDown(whileListening: isListening, at: now) { throw .serverShuttingDown }
+        guard !isListening else {
             standstill = nil
             return
         }
-        if isServerShuttingDown() { throw .serverShuttingDown }
         // The checkpointer ends the walsender and waits for it; one that writes into a full socket does not hear that.
         if let status = dangerousWALStatus, isStandingStill(at: now) {
             throw .walHeldUp(slot: configuration.source.slot, status: status)
@@ -160,6 +189,7 @@ final class Session {
     /// Reads what has arrived, and leaves the socket alone for as long as the pace says.
     private func receive() throws(StreamerError) {
         frameCount = 0
+        hasArrived = false
         let outcome: ReceiveOutcome
         do throws(ReceiveError<StreamerError>) {
             outcome = try replication.receiveFrames(
@@ -167,8 +197,9 @@ final class Session {
                     try self.received(payload, at: walStart, walEnd: walEnd, sendTime: sendTime)
                 },
                 onKeepalive: { (walEnd, _, isReplyRequested) throws(StreamerError) in
-                    self.schedule.received(walEnd)
-                    try self.decoded(upTo: walEnd)
+                    self.hasArrived = true
+                    self.schedule.keepalive(walEnd)
+                    if let position = self.gate.received(walEnd, at: .now) { try self.decoded(upTo: position) }
                     if isReplyRequested { self.schedule.replyRequested() }
                     return .proceed
                 })
@@ -179,7 +210,8 @@ final class Session {
             }
         }
         delivery.wake()
-        if frameCount > 0 { hasHeard = true }
+        if frameCount > 0 { hasArrived = true }
+        if hasArrived { heard() }
         let rest = pace.rest(afterFrames: frameCount, transactions: Int(transactionCount), at: .now)
         observations.receivedLSN.store(schedule.receivedLSN.rawValue, ordering: .relaxed)
         if transactionCount > 0 {
@@ -191,6 +223,11 @@ final class Session {
         if unknownTypeValues > unknownTypeValueCount {
             observations.meters.unknownTypeValues.increment(by: Int64(unknownTypeValues - unknownTypeValueCount))
             unknownTypeValueCount = unknownTypeValues
+        }
+        let strayAborts = assembler.strayAbortCount
+        if strayAborts > strayAbortCount {
+            observations.meters.strayAborts.increment(by: Int64(strayAborts - strayAbortCount))
+            strayAbortCount = strayAborts
         }
         switch outcome {
         case .drained: isMoreBuffered = false
@@ -316,7 +353,8 @@ final class Session {
             let isConfirming = status.flushedLSN > .invalid
             if isConfirming { failpoints.reached(.beforeStatus) }
             try replication.sendStandbyStatus(
-                written: status.writtenLSN, flushed: status.flushedLSN, applied: status.flushedLSN)
+                written: status.writtenLSN, flushed: status.flushedLSN, applied: status.flushedLSN,
+                replyRequested: silence.takeQuestion(at: .now))
             if isConfirming { failpoints.reached(.afterStatus) }
             observations.confirmedLSN.store(schedule.confirmedLSN.rawValue, ordering: .relaxed)
         } catch {
@@ -357,7 +395,7 @@ final class Session {
     // MARK: - The ordinary connection
 
     /// Reads how PostgreSQL sees the slot. What cannot be read now stays as it was; a server from which nothing has come meanwhile either is not connected to.
-    private func inspect() {
+    private func inspect() throws(StreamerError) {
         lastInspectionAt = .now
         // Before, so that what it needs does not come on top of what has gathered since the last; the first time, all of the start's.
         FilePages.giveBack()
@@ -365,24 +403,96 @@ final class Session {
             hasHeard = false
             FilePages.giveBack()
         }
+        let slot: SlotState
         do throws(PostgresError) {
             if isSQLLost { try reconnectSQL() }
-            guard let slot = try sql.slot(named: configuration.source.slot, timeout: CatalogueReader.timeout) else { return }
-            delivery.serverLSN.store(slot.currentWALLSN.rawValue, ordering: .releasing)
+            guard let found = try sql.slot(named: configuration.source.slot, timeout: CatalogueReader.timeout) else { return }
+            slot = found
+            delivery.serverLSN.store(found.currentWALLSN.rawValue, ordering: .releasing)
             delivery.inspectionCount.add(1, ordering: .acquiringAndReleasing)
-            dangerousWALStatus = slot.walStatus.flatMap { ["unreserved", "lost"].contains($0) ? $0 : nil }
+            dangerousWALStatus = found.walStatus.flatMap { ["unreserved", "lost"].contains($0) ? $0 : nil }
             observations.texts.withLock { texts in
                 texts.isPostgresConnected = true
-                texts.plugin = slot.plugin
-                texts.walStatus = slot.walStatus
-                texts.retainedBytes = slot.retainedByteCount
-                texts.safeBytes = slot.safeWALByteCount
-                texts.serverLSN = slot.currentWALLSN
+                texts.plugin = found.plugin
+                texts.walStatus = found.walStatus
+                texts.retainedBytes = found.retainedByteCount
+                texts.safeBytes = found.safeWALByteCount
+                texts.serverLSN = found.currentWALLSN
             }
         } catch {
             isSQLLost = true
             if !hasHeard { observations.texts.withLock { $0.isPostgresConnected = false } }
             logger.debug("cannot inspect the slot", metadata: ["error": "\(error)"])
+            return
+        }
+        if let position = gate.serverWrote(upTo: slot.currentWALLSN) { try decoded(upTo: position) }
+        try requireHeld(slot)
+    }
+
+    /// Ends a session whose connection only seems to stand: the server has let its walsender go.
+    private func requireHeld(_ slot: SlotState) throws(StreamerError) {
+        guard let holderPID, slot.activePID != holderPID else {
+            isHolderGone = false
+            return
+        }
+        // What the walsender said last may be on its way: that tells more.
+        guard isHolderGone else {
+            isHolderGone = true
+            return
+        }
+        throw .postgres(
+            .connectionLost(
+                message:
+                    "PostgreSQL says that its walsender \(holderPID) no longer holds slot \(slot.name), though this connection to it stands"))
+    }
+
+    /// Asks how far the server has written, on which a keepalive's position waits.
+    private func askServerEnd(at now: Instant) throws(StreamerError) {
+        lastServerEndAt = now
+        // When it can be had again is `inspect`'s to find out.
+        guard !isSQLLost else { return }
+        let end: LSN
+        do throws(PostgresError) {
+            end = try sql.currentWALLSN(timeout: CatalogueReader.timeout)
+        } catch {
+            isSQLLost = true
+            return
+        }
+        if let position = gate.serverWrote(upTo: end) { try decoded(upTo: position) }
+        guard !isImplausibleTold, let position = gate.implausible(at: now) else { return }
+        isImplausibleTold = true
+        logger.warning(
+            "a keepalive names a position beyond PostgreSQL's WAL, which is not confirmed: something between the servers damages what they say",
+            metadata: ["position": "\(position)", "wal_end": "\(end)"])
+    }
+
+    // MARK: - A walsender that says nothing
+
+    /// Something came from the walsender, or what it says is left unread.
+    private func heard() {
+        silence.heard(at: .now)
+        guard isSilenceTold else { return }
+        isSilenceTold = false
+        observations.texts.withLock { $0.isWalsenderSilent = false }
+        logger.notice("PostgreSQL's walsender is heard again")
+    }
+
+    private func requireAnswers(at now: Instant) throws(StreamerError) {
+        switch silence.verdict(at: now) {
+        case .fine: return
+        case .silent(let time):
+            guard !isSilenceTold else { return }
+            isSilenceTold = true
+            observations.texts.withLock { $0.isWalsenderSilent = true }
+            logger.warning(
+                "PostgreSQL's walsender does not answer: it decodes for long, or it or the way to it hangs",
+                metadata: [
+                    "pid": "\(holderPID.map { String($0) } ?? "unknown")", "silent_s": "\(Int(time.seconds))",
+                    "given_up_after_s": "\(Int(configuration.source.silenceLimit.seconds))",
+                ])
+        case .over(let time):
+            throw .postgres(
+                .connectionLost(message: "the walsender has answered nothing for \(Int(time.seconds)) s (source.silence_limit)"))
         }
     }
 
@@ -392,14 +502,25 @@ final class Session {
         isSQLLost = false
     }
 
-    /// While rows wait unread a fast shutdown would wait for us: the ordinary connection is told of it, and so are new ones.
-    private func isServerShuttingDown() -> Bool {
-        guard isSQLLost else { return false }
+    /// A fast shutdown ends ordinary sessions first and takes no new ones; then it waits until its walsenders have sent all and their clients have heard it.
+    ///
+    /// To one that is listened to it gives the time to end by itself: behind a backlog, or in a long decoding, that would be as long as that takes.
+    private func isServerShuttingDown(whileListening isListening: Bool, at now: Instant) -> Bool {
+        guard isSQLLost else {
+            shuttingDownSince = nil
+            refusedAt = nil
+            return false
+        }
+        if let shuttingDownSince { return !isListening || now.duration(since: shuttingDownSince) >= Self.endingTime }
+        let interval = isListening ? Self.inspectionInterval : Self.refusalInterval
+        if let refusedAt, now.duration(since: refusedAt) < interval { return false }
+        refusedAt = now
         do throws(PostgresError) {
             try reconnectSQL()
             return false
         } catch {
-            return error.isShuttingDown || error.isUnreachable
+            if error.isShuttingDown { shuttingDownSince = now }
+            return !isListening && (error.isShuttingDown || error.isUnreachable)
         }
     }
 }
@@ -428,7 +549,7 @@ extension PostgresError {
     var isUnreachable: Bool {
         switch self {
         case .connectionFailed(_, nil), .connectionLost: true
-        case .connectionFailed, .server, .protocolViolation, .timedOut: false
+        case .connectionFailed, .server, .walRemoved, .protocolViolation, .timedOut: false
         }
     }
 }

@@ -92,7 +92,8 @@ public enum Setup {
             guard options.adoptsSlot, isAdoptable(facts) else { throw .stop(reason, what: what, remedy: remedy) }
             isSlotToBeMade = true
         }
-        // A slot that cannot be taken is refused before anything is made for it.
+        // A slot that cannot be made or taken is refused before anything is made for it.
+        if isSlotToBeMade, facts.slot == nil { try requireLogicalWAL(sql) }
         if isSlotToBeMade, let slot = facts.slot { _ = try position(ofExisting: slot, facts) }
         var outcome = Outcome(created: try setUpPublication(configuration, options, sql: sql))
         outcome = outcome + (try setUpStream(configuration, options, found: facts.stream != nil, nats: nats))
@@ -294,6 +295,18 @@ public enum Setup {
             what:
                 "the account's JetStream storage is limited to \(limit) bytes, and nats-server \(version) leaves a hole in a stream where a message exceeds such a limit",
             remedy: "Take the account's max_file away, or use nats-server 2.10.26 or newer")
+    }
+
+    /// Refuses a server whose WAL says too little for a slot. From PostgreSQL 19 on it says more as soon as there is one.
+    static func requireLogicalWAL(_ sql: borrowing SQLConnection) throws(StreamerError) {
+        guard sql.serverVersion < 190_000 else { return }
+        let rows = try StreamerError.ofPostgres { () throws(PostgresError) in
+            try sql.query("SELECT pg_catalog.current_setting('wal_level')")
+        }
+        guard let level = rows.first?.first.flatMap({ $0 }), level != "logical" else { return }
+        throw .stop(
+            .configuration, what: "a logical slot cannot be made: PostgreSQL's wal_level is \(level)",
+            remedy: "Set wal_level = logical in postgresql.conf and restart PostgreSQL")
     }
 
     /// The stream as it is made on this server.

@@ -31,6 +31,9 @@ struct StandbyStatusSchedule {
     /// Something of the server's was received up to `lsn`; 0/0 says nothing.
     mutating func received(_ lsn: LSN) { receivedLSN = max(receivedLSN, lsn) }
 
+    /// A keepalive came: it names the end of all that was sent. Taken as it is, for a fast shutdown waits until what is written is just that.
+    mutating func keepalive(_ walEnd: LSN) { receivedLSN = walEnd }
+
     mutating func replyRequested() { isReplyRequested = true }
 
     /// The status that is due, if one is. `recordedLSN`: what the checkpoint record says.

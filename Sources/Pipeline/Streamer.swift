@@ -95,15 +95,17 @@ public final class Streamer: Sendable {
         var backoff = Backoff()
         var isStandingBy = false
         var attemptCount = 0
+        var former = FormerHolder()
         while !control.isRequested {
             let began = Instant.now
             do throws(StreamerError) {
-                try runSession(isFirst: attemptCount == 0)
+                try runSession(isFirst: attemptCount == 0, &former)
                 break
             } catch {
                 attemptCount += 1
                 let verdict = FailurePolicy.verdict(on: error)
-                disconnected(verdict)
+                let isOwnHolder = former.stillHolds(by: error, at: .now)
+                disconnected(isStandingBy: verdict == .standBy && !isOwnHolder)
                 if control.isRequested {
                     if case .cancelled = error { break }
                     logger.warning("ended while stopping", metadata: ["error": "\(error)"])
@@ -118,6 +120,14 @@ public final class Streamer: Sendable {
                             metadata: ["slot": "\(configuration.source.slot)", "detail": "\(error)"])
                     }
                     isStandingBy = true
+                    if isOwnHolder, let pid = former.takeTelling() {
+                        logger.warning(
+                            "the slot is held by this streamer's own former walsender, which does not end",
+                            metadata: [
+                                "slot": "\(configuration.source.slot)", "pid": "\(pid)",
+                                "remedy": "see what it waits for (pg_stat_activity); SELECT pg_terminate_backend(\(pid)) ends it unless it is frozen",
+                            ])
+                    }
                     control.wait(Self.standbyInterval, observations)
                     continue
                 case .retry(let hint):
@@ -152,11 +162,12 @@ public final class Streamer: Sendable {
         return Outcome(reason: reason, message: "\(error)", status: reason.exitCode)
     }
 
-    private func disconnected(_ verdict: Verdict) {
+    private func disconnected(isStandingBy: Bool) {
         observations.texts.withLock { texts in
             // In one step: a standby, which looks at the slot again and again, is ready throughout.
-            texts.role = verdict == .standBy ? .standby : .active
+            texts.role = isStandingBy ? .standby : .active
             texts.isPostgresConnected = false
+            texts.isWalsenderSilent = false
             texts.isNATSConnected = false
         }
         observations.inFlightCount.store(0, ordering: .relaxed)
@@ -171,7 +182,7 @@ public final class Streamer: Sendable {
     // MARK: - One session
 
     /// Connects, recovers and streams, until asked to stop or until something ends it.
-    func runSession(isFirst: Bool) throws(StreamerError) {
+    func runSession(isFirst: Bool, _ former: inout FormerHolder) throws(StreamerError) {
         let source = configuration.source
         let logNotice = Self.noticeHandler(logger)
         let sql = try StreamerError.ofPostgres { () throws(PostgresError) in
@@ -220,7 +231,9 @@ public final class Streamer: Sendable {
             throw error.isObjectInUse ? .slotActive(pid: nil) : .postgres(error)
         }
         // Before the first publish: the slot is held, so the stream is ours.
-        let (record, revision) = try takeOwnership(joined, confirmedLSN: try heldLSN(plan, sql: sql), link.connection)
+        let held = try heldSlot(plan, sql: sql)
+        former.holds(held.pid)
+        let (record, revision) = try takeOwnership(joined, confirmedLSN: held.confirmedLSN, link.connection)
         failpoints.reached(.afterOwnership)
         logger.notice(
             "streaming",
@@ -253,7 +266,8 @@ public final class Streamer: Sendable {
             let session = Session(
                 configuration, replication: replication, sql: sql, assembler: assembler, columnRules: columnRules,
                 window: window,
-                delivery: delivery, startLSN: plan.startLSN, confirmedLSN: record.confirmedLSN,
+                delivery: delivery, held: held, startLSN: plan.startLSN, confirmedLSN: record.confirmedLSN,
+                serverEnd: joined.facts.serverFlushLSN,
                 observations: observations, control: control, failpoints: failpoints, logger: logger)
             result = Result { () throws(StreamerError) in try session.run() }
             // The slot is let go here: a server that shuts down, or another streamer, does not wait for NATS.
@@ -389,16 +403,16 @@ public final class Streamer: Sendable {
     /// Where the slot stands now that nobody else can move it: what is confirmed from the start, and no more.
     ///
     /// The record may say more, of a history that this server was restored without.
-    private func heldLSN(
+    private func heldSlot(
         _ plan: Recovery.Plan, sql: borrowing SQLConnection
-    ) throws(StreamerError) -> LSN {
+    ) throws(StreamerError) -> HeldSlot {
         let slot = try StreamerError.ofPostgres { () throws(PostgresError) in
             try sql.slot(named: configuration.source.slot)
         }
         guard let lsn = slot?.confirmedFlushLSN, lsn <= plan.provenLSN else {
             throw .checkpointConflict("slot \(configuration.source.slot) was moved while recovering")
         }
-        return lsn
+        return HeldSlot(confirmedLSN: lsn, pid: slot?.activePID)
     }
 
     /// Puts the record with our name in it, by compare-and-set on what recovery read.

@@ -14,10 +14,12 @@ public struct StreamerConfiguration: Sendable {
         public var failover: Bool
         /// Asked for on the replication session; nil leaves the server's.
         public var walSenderTimeoutMilliseconds: Int?
+        /// After so long without an answer of the walsender's the connection is given up. Longer than any decoding is silent for.
+        public var silenceLimit: Duration
 
         public init(
             connection: ConnectionParameters, slot: String, publication: String, tables: [String], failover: Bool,
-            walSenderTimeoutMilliseconds: Int?
+            walSenderTimeoutMilliseconds: Int?, silenceLimit: Duration = .seconds(900)
         ) {
             self.connection = connection
             self.slot = slot
@@ -25,6 +27,7 @@ public struct StreamerConfiguration: Sendable {
             self.tables = tables
             self.failover = failover
             self.walSenderTimeoutMilliseconds = walSenderTimeoutMilliseconds
+            self.silenceLimit = silenceLimit
         }
 
         /// pgoutput's options. Messages are asked for always: which prefixes are events must not shift ordinals.

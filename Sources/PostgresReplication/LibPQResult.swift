@@ -34,6 +34,12 @@ struct LibPQResult: ~Copyable {
         guard let sqlState = Self.field(LIBPQ_FIELD_SQLSTATE, of: pointer) else {
             return .connectionLost(message: LibPQConnection.lossMessage(Self.message(of: pointer)))
         }
+        if sqlState == "58P01", let routine = Self.field(LIBPQ_FIELD_SOURCE_FUNCTION, of: pointer),
+            Self.walReadingRoutines.contains(routine)
+        {
+            return .walRemoved(
+                message: Self.field(LIBPQ_FIELD_MESSAGE, of: pointer) ?? Self.message(of: pointer), command: command)
+        }
         return .server(
             sqlState: sqlState,
             severity: Self.field(LIBPQ_FIELD_SEVERITY, of: pointer) ?? "ERROR",
@@ -42,6 +48,11 @@ struct LibPQResult: ~Copyable {
             hint: Self.field(LIBPQ_FIELD_HINT, of: pointer),
             command: command)
     }
+
+    /// What in the server says 58P01 of a WAL segment and of nothing else: a walsender, a decoding function, both for a segment that goes meanwhile.
+    ///
+    /// The message is in the server's language, the routine's name is not.
+    private static let walReadingRoutines: Set<String> = ["WalSndSegmentOpen", "wal_segment_open", "CheckXLogRemoved"]
 
     /// One field of an error or a notice, by its `LIBPQ_FIELD_…` code; nil when it has none.
     static func field(_ code: Int32, of result: OpaquePointer) -> String? {

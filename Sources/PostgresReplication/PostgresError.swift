@@ -10,6 +10,8 @@ public enum PostgresError: Error, Sendable, Equatable {
     /// The server refused `command`; or it ended the session, with `severity` FATAL or PANIC.
     case server(
         sqlState: String, severity: String, message: String, detail: String?, hint: String?, command: String)
+    /// The server has no longer the WAL that it would have to read for `command` (58P01).
+    case walRemoved(message: String, command: String)
     /// The server said what the protocol does not allow here, or we were asked to send what it cannot carry.
     case protocolViolation(message: String)
     /// No answer to `command` in time. The connection still waits for it and takes no other command: close it.
@@ -22,6 +24,7 @@ extension PostgresError {
         switch self {
         case .connectionFailed(_, let sqlState): sqlState
         case .server(let sqlState, _, _, _, _, _): sqlState
+        case .walRemoved: "58P01"
         case .connectionLost, .protocolViolation, .timedOut: nil
         }
     }
@@ -75,6 +78,8 @@ extension PostgresError: CustomStringConvertible {
             if let detail { text += "; detail: " + detail }
             if let hint { text += "; hint: " + hint }
             return text + "; command: " + command
+        case .walRemoved(let message, let command):
+            return "PostgreSQL answered ERROR 58P01: \(message); command: \(command)"
         case .protocolViolation(let message):
             return "PostgreSQL protocol: " + message
         case .timedOut(let command):

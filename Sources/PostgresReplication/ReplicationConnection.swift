@@ -27,9 +27,8 @@ public struct ReplicationConnection: ~Copyable {
         let deadline = Deadline(after: timeout)
         let connection = try LibPQConnection.open(
             parameters, replication: "database", deadline: deadline, onNotice: onNotice)
-        let settings = SessionSettings.command(
-            serverVersion: connection.serverVersion, walSenderTimeoutMilliseconds: walSenderTimeoutMilliseconds)
-        _ = try connection.rows(settings, deadline: deadline)
+        try SessionSettings.pin(
+            connection, walSenderTimeoutMilliseconds: walSenderTimeoutMilliseconds, deadline: deadline)
         self.connection = connection
         self.commandTimeout = timeout
     }

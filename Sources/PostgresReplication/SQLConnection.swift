@@ -22,9 +22,7 @@ public struct SQLConnection: ~Copyable {
         let deadline = Deadline(after: timeout)
         let connection = try LibPQConnection.open(
             parameters, replication: "false", deadline: deadline, onNotice: onNotice)
-        let settings = SessionSettings.command(
-            serverVersion: connection.serverVersion, walSenderTimeoutMilliseconds: nil)
-        _ = try connection.rows(settings, deadline: deadline)
+        try SessionSettings.pin(connection, walSenderTimeoutMilliseconds: nil, deadline: deadline)
         self.connection = connection
         self.commandTimeout = timeout
     }
@@ -80,9 +78,9 @@ public struct SQLConnection: ~Copyable {
     }
 
     /// How far the server has written; in recovery, replayed.
-    public func currentWALLSN() throws(PostgresError) -> LSN {
+    public func currentWALLSN(timeout: Duration? = nil) throws(PostgresError) -> LSN {
         let sql = "SELECT " + Self.currentWALLSNExpression
-        guard let lsn = try query(sql).first?.first?.flatMap({ LSN($0) }) else {
+        guard let lsn = try query(sql, timeout: timeout).first?.first?.flatMap({ LSN($0) }) else {
             throw .protocolViolation(message: "cannot read the answer to: " + sql)
         }
         return lsn

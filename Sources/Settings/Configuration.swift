@@ -40,6 +40,8 @@ public struct Configuration: Sendable, Equatable {
         public var streaming = StreamingMode.off
         /// Asked for on the replication connection only.
         public var walSenderTimeout = Duration.seconds(3)
+        /// A walsender that has answered nothing for so long is given up.
+        public var silenceLimit = Duration.seconds(900)
 
         /// The defaults.
         public init() {}

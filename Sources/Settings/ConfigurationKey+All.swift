@@ -13,6 +13,9 @@ extension ConfigurationKey {
         // Status updates go out once a second: PostgreSQL must wait for more than one of them.
         ConfigurationKey(
             "source.wal_sender_timeout", \.source.walSenderTimeout, .duration(.seconds(2) ... .seconds(86_400))),
+        // Two questions at least fall into it.
+        ConfigurationKey(
+            "source.silence_limit", \.source.silenceLimit, .duration(.seconds(10) ... .seconds(86_400))),
 
         .fixed("transport.transport", "nats"),
 

@@ -11,7 +11,8 @@ extension Configuration {
                 connection: ConnectionParameters(
                     conninfo: source.url.value, reread: source.urlFile.map { Self.rereading($0) }), slot: source.slot,
                 publication: source.publication, tables: source.tables, failover: source.failover,
-                walSenderTimeoutMilliseconds: Int(source.walSenderTimeout / .milliseconds(1))),
+                walSenderTimeoutMilliseconds: Int(source.walSenderTimeout / .milliseconds(1)),
+                silenceLimit: source.silenceLimit),
             nats: connectionOptions, stream: streamConfiguration, consumer: consumer, capture: captureConfiguration,
             ruledTables: events.ruledTables, captureFunctions: CaptureFunctions(maskKey: events.maskKey),
             delivery: StreamerConfiguration.Delivery(

@@ -82,10 +82,17 @@ import WireMessages
         }
         for relation in SampleRows.relations { try feed(relation) }
 
-        let begin = WireMessage.begin(0x16B_3748)
-        let commit = WireMessage.commit(0x16B_3748)
+        var begin = WireMessage.begin(0x16B_3748)
+        var commit = WireMessage.commit(0x16B_3748)
+        var commitLSN: UInt64 = 0x16B_3748
         let rows = SampleRows.rows
         var rowInTransaction = 0
+        /// In place: each transaction commits behind the one before it.
+        func moveOn() {
+            commitLSN += 0x100
+            WireMessage.move(&begin, to: commitLSN)
+            WireMessage.move(&commit, to: commitLSN)
+        }
         func feedRows(_ count: Int) throws {
             for index in 0..<count {
                 if rowInTransaction == 0 { try feed(begin) }
@@ -94,6 +101,7 @@ import WireMessages
                 rowInTransaction += 1
                 if rowInTransaction == rowsPerTransaction {
                     try feed(commit)
+                    moveOn()
                     rowInTransaction = 0
                 }
             }

@@ -45,7 +45,7 @@ import WireMessages
     }
 
     @Test func theMessageItselfProvesItBehindWhatIsBefore() throws {
-        let before: [Step] = [.transaction(0x80, xid: 1), .message(0x90), .decoded(0xFF)]
+        let before: [Step] = [.transaction(0x80, xid: 1), .message(0xB0), .decoded(0xFF)]
         #expect(try !Self.isProven(Self.message, before))
         #expect(try Self.isProven(Self.message, before + [.message(0x100), .transaction(0x100, xid: 2), .decoded(0x200)]))
     }

@@ -100,7 +100,7 @@ import WireMessages
                 #expect(parsed != nil && (try? event.members()) != nil, "seed \(seed) round \(round): \(event.text)")
             }
         }
-        #expect(eventCount > 200)
+        #expect(eventCount > 150)
     }
 
     @Test func namesInjectNothing() throws {

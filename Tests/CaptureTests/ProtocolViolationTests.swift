@@ -21,6 +21,13 @@ import WireMessages
         [begin, relation, WireMessage.insert([.text("1"), .binary([1, 2])])],
         [begin, relation, WireMessage.update(old: [.binary([0x31]), .null], new: [.text("1"), .null])],
         [WireMessage.message([0x7B, 0x7D])], [begin, WireMessage.message([0x7B, 0x7D], isTransactional: false)],
+        // Behind what has ended, by a transaction and by a message; an end before its own beginning.
+        [begin, WireMessage.commit(0x100, endLSN: 0x128), WireMessage.begin(0x127)],
+        [WireMessage.message([0x7B, 0x7D], prefix: "others", isTransactional: false, lsn: 0x101), begin],
+        [begin, WireMessage.commit(0x100, endLSN: 0x128), WireMessage.message([0x7B], isTransactional: false, lsn: 0x127)],
+        [begin, WireMessage.commit(0x100, endLSN: 0x100)],
+        // Stream Abort inside a transaction.
+        [begin, [UInt8(ascii: "A"), 0, 0, 2, 0xE0, 0, 0, 2, 0xE0]],
         // Stream Start, Begin Prepare: never asked for.
         [[UInt8(ascii: "S"), 0, 0, 0, 1, 1]],
         [[UInt8(ascii: "b")] + [UInt8](repeating: 1, count: 28) + [0x67, 0]],
@@ -34,6 +41,21 @@ import WireMessages
             return
         }
         #expect(!what.isEmpty && outcome.events.isEmpty)
+    }
+
+    /// PostgreSQL 18 sends one for a transaction that it found rolled back while it decoded it.
+    @Test func aStreamAbortBetweenTransactionsMeansNothing() throws {
+        let abort: [UInt8] = [UInt8(ascii: "A"), 0, 0, 2, 0xE0, 0, 0, 2, 0xE1]
+        let outcome = try Outcome(of: [abort] + Self.transaction(0x100) + [abort] + Self.transaction(0x200, xid: 736))
+        #expect(outcome.error == nil && outcome.events.count == 6)
+    }
+
+    /// The next transaction may commit exactly where the one before it, or a message, has ended.
+    @Test func commitsBackToBackAreInOrder() throws {
+        let body = Array(#"{"entity_type":"O","operation":"P","entity_id":1}"#.utf8)
+        let message = WireMessage.message(body, isTransactional: false, lsn: 0x128)
+        let outcome = try Outcome(of: Self.transaction(0x100, rowCount: 1) + [message] + Self.transaction(0x128, rowCount: 1))
+        #expect(outcome.error == nil && outcome.events.count == 3)
     }
 
     @Test func namesTheTransactionItHappenedIn() throws {

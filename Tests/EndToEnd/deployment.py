@@ -56,7 +56,7 @@ class Deployment:
         configured = {"transport.nats.jetstream": {"replicas": self.nats.replicas}}
         for table, values in (overrides or {}).items():
             configured[table] = configured.get(table, {}) | values
-        self.streamer = Streamer(self.folder / "streamer", self.postgres.conninfo, self.nats.url, configured)
+        self.streamer = Streamer(self.folder / "streamer", self.postgres.streamer_conninfo, self.nats.url, configured)
         # What `compare` compared: the stored events, and what they must be.
         self.events: list[stream.Event] = []
         self.expected: list[expected.Expected] = []

@@ -92,7 +92,7 @@ class Hurting:
         self._heard = 0
         self.nats = [Proxy(server.port) for server in deployment.nats.servers]
         self.postgres = Proxy(deployment.postgres.port)
-        conninfo = deployment.postgres.conninfo.replace(f"port={deployment.postgres.port}", f"port={self.postgres.port}")
+        conninfo = deployment.postgres.streamer_conninfo.replace(f"port={deployment.postgres.port}", f"port={self.postgres.port}")
         url = ",".join(f"nats://127.0.0.1:{proxy.port}" for proxy in self.nats)
         self.streamer = deployment.streamer = Streamer(
             deployment.folder / "hurt", conninfo, url,

@@ -38,6 +38,7 @@ class Proxy:
         self._cut_off: set[str] = set()
         self._delay = 0.0
         self._holds_answers = False
+        self._silenced: set[asyncio.StreamWriter] = set()
         self._connections: set[_Connection] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
@@ -58,6 +59,7 @@ class Proxy:
         self._cut_off.clear()
         self._delay = 0.0
         self._holds_answers = False
+        self._silenced = set()
 
     def slow_down(self, seconds: float) -> None:
         """Holds back each piece for so long, in either direction, until `mend`."""
@@ -66,6 +68,14 @@ class Proxy:
     def hold_answers(self) -> None:
         """What is said to who opened a connection waits until `mend`, and is lost where the connection is cut before."""
         self._holds_answers = True
+
+    def fall_silent(self) -> None:
+        """Takes what is sent over the connections that there are, and forwards nothing, until `mend`: they only seem to stand."""
+        self._silenced = {writer for connection in list(self._connections) for writer in connection.writers}
+
+    def changed(self, data: bytes, is_from_client: bool) -> bytes:
+        """What is forwarded in place of a piece; a class of its own damages it."""
+        return data
 
     def close(self) -> None:
         """Ends every connection and the proxy."""
@@ -128,9 +138,12 @@ class Proxy:
                     await asyncio.sleep(self._delay)
                 while self._holds_answers and opened is None and not writer.is_closing():
                     await asyncio.sleep(_LOOK_SECONDS)
-                writer.write(data)
+                if writer in self._silenced:
+                    continue
+                writer.write(self.changed(data, opened is not None))
                 await writer.drain()
-            writer.write_eof()
+            if writer not in self._silenced:
+                writer.write_eof()
         except (OSError, RuntimeError):
             writer.transport.abort()
 

@@ -13,7 +13,7 @@ import stream
 from administrator import Administrator
 from deployment import Pair
 from servers.nats import Nats
-from servers.postgres import Postgres
+from servers.postgres import Postgres, as_foreigner
 from servers.tools import wait_until
 from streamer import Streamer
 
@@ -88,7 +88,7 @@ class Tenant:
         for table, values in (overrides or {}).items():
             merged[table] = merged.get(table, {}) | values
         folder = self.servers.folder / f"{self.name}-{len(self.streamers) + 1}"
-        streamer = Streamer(folder, conninfo or self.conninfo, self.nats.url, merged)
+        streamer = Streamer(folder, conninfo or as_foreigner(self.conninfo), self.nats.url, merged)
         self.streamers.append(streamer)
         return streamer
 

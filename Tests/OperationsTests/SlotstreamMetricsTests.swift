@@ -20,6 +20,7 @@ import Testing
         "slotstream_transactions_total": "counter",
         "slotstream_unknown_type_values_total": "counter",
         "slotstream_log_lines_dropped_total": "counter",
+        "slotstream_stray_stream_aborts_total": "counter",
         "slotstream_events_total": "counter",
         "slotstream_inflight_messages": "gauge",
         "slotstream_inflight_bytes": "gauge",
@@ -61,7 +62,7 @@ import Testing
     @Test func beginsAtZeroWhereThereAreNoLabels() throws {
         let scrape = try Scrape(PrometheusRegistry.slotstream().render())
         for sample in scrape.samples where scrape.kinds[sample.name] == "counter" { #expect(sample.value == 0) }
-        #expect(scrape.kinds.values.filter { $0 == "counter" }.count == 5)
+        #expect(scrape.kinds.values.filter { $0 == "counter" }.count == 6)
         #expect(scrape.value("fraiseql_observer_processing_duration_seconds_count") == 0)
         #expect(scrape.value("slotstream_build_info", ["version": Slotstream.version]) == 1)
     }

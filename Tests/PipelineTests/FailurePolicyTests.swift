@@ -65,20 +65,19 @@ import WAL
     }
 
     @Test func aSlotThatCannotBeReadAnyMoreIsLostHistory() {
+        // Whatever language the server speaks: what 55000 means, the catalogue says at the next attempt.
+        for message in ["can no longer get changes from replication slot \"s\"", "kann keine Änderungen mehr lesen", "wal_level"] {
+            #expect(Self.kind(Self.server("55000", message)) == .retry)
+        }
         #expect(
-            Self.kind(Self.server("55000", "can no longer get changes from replication slot \"s\""))
+            Self.kind(.walRemoved(message: "das angeforderte WAL-Segment wurde schon entfernt", command: "c"))
                 == .stop(.slotInvalidated))
-        #expect(Self.kind(Self.server("55000", "cannot read from an invalidated slot")) == .stop(.slotInvalidated))
-        #expect(
-            Self.kind(Self.server("55000", "logical decoding requires wal_level >= logical")) == .stop(.configuration))
-        #expect(
-            Self.kind(Self.server("58P01", "requested WAL segment 000000010000000000000001 has already been removed"))
-                == .stop(.slotInvalidated))
-        #expect(Self.kind(Self.server("58P01", "could not open file \"x\"")) == .retry)
+        #expect(Self.kind(Self.server("58P01", "requested WAL segment 1 has already been removed")) == .retry)
         #expect(Self.kind(Self.server("42704")) == .retry)
     }
 
-    @Test(arguments: ["08006", "40001", "53300", "53100", "57014", "58030", "XX000", "0A000", "25006"])
+    @Test(arguments: ["08006", "40001", "53300", "53100", "57014", "58030", "XX000", "0A000", "25006", "25P04", "55P03",
+    ])
     func whatPassesIsRetried(_ sqlState: String) {
         #expect(Self.kind(Self.server(sqlState)) == .retry)
     }

@@ -46,6 +46,16 @@ import WAL
         #expect(schedule.confirmedLSN == LSN(95))
     }
 
+    /// A fast shutdown waits until what is written is what was sent: a damaged position must not stand for ever.
+    @Test func aKeepalivesPositionIsTakenAsItIs() {
+        var schedule = Self.schedule()
+        _ = schedule.due(at: Self.start, recordedLSN: LSN(90))
+        schedule.keepalive(LSN(1 << 40))
+        #expect(schedule.due(at: Self.at(1000), recordedLSN: LSN(90))?.writtenLSN == LSN(1 << 40))
+        schedule.keepalive(LSN(140))
+        #expect(schedule.due(at: Self.at(2000), recordedLSN: LSN(90))?.writtenLSN == LSN(140))
+    }
+
     @Test func aRequestIsAnsweredAtOnceWhenThereIsSomethingToSay() {
         var schedule = Self.schedule()
         _ = schedule.due(at: Self.start, recordedLSN: LSN(90))

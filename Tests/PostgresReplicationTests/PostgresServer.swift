@@ -156,6 +156,21 @@ final class PostgresServer: Sendable {
         ALTER ROLE german SET extra_float_digits = -5;
         ALTER ROLE german SET client_encoding = 'LATIN1';
         ALTER ROLE german SET idle_session_timeout = '1h';
+        ALTER ROLE german SET lc_monetary = 'C';
+        ALTER ROLE german SET statement_timeout = '5s';
+        ALTER ROLE german SET lock_timeout = '5s';
+        ALTER ROLE german SET idle_in_transaction_session_timeout = '5s';
+        ALTER ROLE german SET tcp_user_timeout = '5s';
+        ALTER ROLE german SET quote_all_identifiers = on;
+        ALTER ROLE german SET array_nulls = off;
+        ALTER ROLE german SET xmloption = 'document';
+        ALTER ROLE german SET transform_null_equals = on;
+        ALTER ROLE german SET default_transaction_read_only = on;
+        ALTER ROLE german SET default_transaction_isolation = 'serializable';
+        ALTER ROLE german SET default_transaction_deferrable = on;
+        ALTER ROLE german SET synchronous_commit = off;
+        ALTER ROLE german SET client_min_messages = 'error';
+        ALTER ROLE german SET search_path = public, pg_catalog;
         END
         test "$3" = primary || touch data/standby.signal
         "$bin/postgres" -D data </dev/null >server.log 2>&1 3>&- &

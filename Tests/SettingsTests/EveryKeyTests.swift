@@ -30,6 +30,7 @@ import Testing
         "source.failover": Sample("false", "false"),
         "source.streaming": .quoted("off"),
         "source.wal_sender_timeout": .quoted("2500ms"),
+        "source.silence_limit": .quoted("1h"),
         "transport.transport": .quoted("nats"),
         "transport.nats.url": .quoted("tls://u:pw@a:4222, nats://[::1]:4223"),
         "transport.nats.stream_name": .quoted("s-1"),

@@ -39,6 +39,7 @@ import Testing
                 source.failover = true   # default
                 source.streaming = "off"   # default
                 source.wal_sender_timeout = "3s"   # default
+                source.silence_limit = "15m"   # default
                 transport.transport = "nats"   # default
                 transport.nats.url = "tls://***@a,tls://b:1"   # env SLOTSTREAM_TRANSPORT_NATS_URL
                 transport.nats.stream_name = "fraiseql_events"   # default

@@ -16,6 +16,7 @@ import Testing
         + Line.all("source.url", "\"\"", "\"service=shop\"", "\"postgres:///shop\"")
         + Line.all("source.tables", "[]", "[\"*\"]", "[\"a.b\", \"Q q.x.y\"]")
         + Line.all("source.wal_sender_timeout", "\"2s\"", "\"1d\"", "\"1h\"")
+        + Line.all("source.silence_limit", "\"10s\"", "\"1d\"")
         + Line.all(
             "transport.nats.url", "\"nats://h\"", "\"tls://h:1/\"", "\"nats://t@h\"", "\" nats://a , nats://b \"")
         + Line.all("transport.nats.consumer_name", "\"a-b$\"", "\"\"")
@@ -43,6 +44,7 @@ import Testing
             "source.wal_sender_timeout", "\"1s\"", "\"2d\"", "3", "\"3\"", "\"3 s\"", "\"-3s\"", "\"+3s\"", "\"1.5s\"",
             "\"3S\"", "\"s\"",
             "\"\"", "\"99999999999999999999s\"", "\"9999999999999999d\"", "\"٣s\"")
+        + Line.all("source.silence_limit", "\"9s\"", "\"2d\"", "\"0\"")
         + Line.all("transport.transport", "\"postgres\"", "\"in_memory\"", "\"\"", "1")
         + Line.all(
             "transport.nats.url", "\"\"", "\"localhost:4222\"", "\"ws://h\"", "\"wss://h\"", "\"http://h\"",

@@ -23,6 +23,15 @@ package enum WireMessage {
         [UInt8(ascii: "B")] + integer(commitLSN) + integer(timestamp) + integer(xid)
     }
 
+    /// Moves a Begin, or a Commit of 40 bytes, to another commit LSN, in place.
+    package static func move(_ message: inout [UInt8], to commitLSN: UInt64) {
+        let isCommit = message[0] == UInt8(ascii: "C")
+        message.withUnsafeMutableBytes {
+            $0.storeBytes(of: commitLSN.bigEndian, toByteOffset: isCommit ? 2 : 1, as: UInt64.self)
+            if isCommit { $0.storeBytes(of: (commitLSN + 40).bigEndian, toByteOffset: 10, as: UInt64.self) }
+        }
+    }
+
     package static func commit(_ commitLSN: UInt64, endLSN: UInt64? = nil, timestamp: Int64 = 0) -> [UInt8] {
         [UInt8(ascii: "C"), 0] + integer(commitLSN) + integer(endLSN ?? commitLSN + 40) + integer(timestamp)
     }

@@ -125,15 +125,21 @@ struct StagesCommand: ParsableCommand {
             _ = try assembler.receive(
                 try decoder.decode(bytes), of: decoder, bytes: bytes, sendTime: PostgresTimestamp(0), into: &sink)
         }
+        var messages = messages
+        var commitLSN: UInt64 = 0x16B_3748
+        func receiveAll() throws {
+            for message in messages { try receive(message) }
+            if isBulk { return }
+            // Each transaction commits behind the one before it.
+            commitLSN += 0x100
+            WireMessage.move(&messages[0], to: commitLSN)
+            WireMessage.move(&messages[messages.count - 1], to: commitLSN)
+        }
         try receive(rows.relation)
         if isBulk { try receive(rows.begin) }
-        for _ in 0..<1000 {
-            for message in messages { try receive(message) }
-        }
+        for _ in 0..<1000 { try receiveAll() }
         let measured = try Measured(rounds: rounds, count: self.rows) {
-            for _ in 0..<self.rows {
-                for message in messages { try receive(message) }
-            }
+            for _ in 0..<self.rows { try receiveAll() }
         }
         try check(sink)
         return measured

@@ -50,7 +50,7 @@ def changes(path: Path, seen: list[Transaction]) -> Iterator[Change]:
                 transaction.count += 1
                 yield Change(transaction, transaction.count, "TRUNCATE", tables[oid],
                              flags={"cascade": bool(flags & 1), "restart_identity": bool(flags & 2)})
-        elif kind not in b"YO":
+        elif kind not in b"YOA":  # A: what PostgreSQL 18 says of transactions that it never sent
             raise OracleError(f"a message of kind {message[:1]!r}")
 
 

@@ -18,6 +18,7 @@ SETTINGS = {
     "max_wal_senders": "20",
     "max_replication_slots": "20",
     "max_connections": "60",
+    "max_prepared_transactions": "10",
     "fsync": "off",
     "shared_buffers": "256MB",
     "max_wal_size": "8GB",
@@ -35,6 +36,67 @@ FOREIGN_DEFAULTS = {
     "extra_float_digits": "-3",
     "bytea_output": "escape",
 }
+
+
+# What the streamer's own role may carry besides, and what must neither end a session of its nor be seen in an event: all that the
+# version has. Limits on time are short beside what it does, and long beside a statement.
+FOREIGN_ROLE = {
+    "transaction_timeout": "1s",
+    "statement_timeout": "1s",
+    "lock_timeout": "200ms",
+    "idle_session_timeout": "2s",
+    "idle_in_transaction_session_timeout": "1s",
+    "tcp_user_timeout": "2s",
+    "tcp_keepalives_idle": "1",
+    "tcp_keepalives_interval": "1",
+    "tcp_keepalives_count": "1",
+    "client_connection_check_interval": "1s",
+    "wal_sender_timeout": "1s",
+    "logical_decoding_work_mem": "64kB",
+    "client_min_messages": "error",
+    "client_encoding": "LATIN1",
+    "default_transaction_read_only": "on",
+    "default_transaction_isolation": "serializable",
+    "default_transaction_deferrable": "on",
+    "synchronous_commit": "off",
+    "standard_conforming_strings": "off",
+    "backslash_quote": "off",
+    "escape_string_warning": "off",
+    "quote_all_identifiers": "on",
+    "array_nulls": "off",
+    "xmloption": "document",
+    "xmlbinary": "hex",
+    "transform_null_equals": "on",
+    "search_path": "public, pg_catalog",
+    "lc_monetary": "C",
+    "lc_messages": "C",
+    "lc_numeric": "C",
+    "lc_time": "C",
+    "default_text_search_config": "pg_catalog.german",
+    "timezone_abbreviations": "India",
+    "jit": "on",
+    "jit_above_cost": "0",
+    "row_security": "off",
+    "check_function_bodies": "off",
+    "session_replication_role": "replica",
+    "default_table_access_method": "heap",
+    "default_toast_compression": "pglz",
+    "gin_pending_list_limit": "64kB",
+    "gin_fuzzy_search_limit": "1",
+    "icu_validation_level": "error",
+    "lo_compat_privileges": "on",
+    "exit_on_error": "on",
+    "application_name": "foreign",
+    "plan_cache_mode": "force_generic_plan",
+    "work_mem": "64kB",
+    "enable_indexscan": "off",
+    "join_collapse_limit": "1",
+} | FOREIGN_DEFAULTS
+
+
+def as_foreigner(conninfo: str) -> str:
+    """The same, as the role that carries `FOREIGN_ROLE`."""
+    return conninfo.replace("user=postgres", "user=foreigner")
 
 
 class Postgres:
@@ -68,6 +130,11 @@ class Postgres:
         return f"host=127.0.0.1 port={self.port} dbname={self.database} user=postgres"
 
     @property
+    def streamer_conninfo(self) -> str:
+        """How the streamer connects: as a role that carries all that a role can."""
+        return as_foreigner(self.conninfo)
+
+    @property
     def socket_conninfo(self) -> str:
         """How to connect over the Unix socket, which reaches into other network namespaces."""
         return f"host={self.folder} port={self.port} dbname={self.database} user=postgres"
@@ -91,6 +158,12 @@ class Postgres:
             c.execute(f"CREATE DATABASE {self.database}")
             for name, value in FOREIGN_DEFAULTS.items():
                 c.execute(f"ALTER DATABASE {self.database} SET {name} TO '{value}'")
+            c.execute("CREATE ROLE foreigner SUPERUSER REPLICATION LOGIN")
+            known = {name for name, in c.execute("SELECT name FROM pg_settings")}
+            for name, value in FOREIGN_ROLE.items():
+                if name in known:
+                    # A list of names is set as one.
+                    c.execute(f"ALTER ROLE foreigner SET {name} TO " + (value if name == "search_path" else f"'{value}'"))
 
     def start(self) -> None:
         """Starts the postmaster and waits until it takes connections."""
