@@ -44,6 +44,9 @@ public struct StreamDifference: Sendable, Hashable {
         list.note("subject_delete_marker_ttl", found.subjectDeleteMarkerTTLNanoseconds, 0)
         list.note("allow_msg_schedules", found.allowMessageSchedules, false)
         list.note("allow_msg_counter", found.allowMessageCounter, false)
+        // What is removed in the middle cannot be told from a hole.
+        list.note("allow_rollup_hdrs", found.allowRollup, false)
+        if !found.discardNewPerSubject { list.note("max_msgs_per_subject", limit(found.maxMessagesPerSubject), -1) }
         return list.differences
     }
 
@@ -59,7 +62,8 @@ public struct StreamDifference: Sendable, Hashable {
         list.note("max_bytes", limit(found.maxBytes), limit(wanted.maxBytes))
         list.note("max_msgs", limit(found.maxMessages), limit(wanted.maxMessages))
         list.note("max_msg_size", limit(found.maxMessageSize), -1)
-        list.note("max_msgs_per_subject", limit(found.maxMessagesPerSubject), -1)
+        // A full subject refuses what is new, and keeps what it has.
+        if found.discardNewPerSubject { list.note("max_msgs_per_subject", limit(found.maxMessagesPerSubject), -1) }
         list.note("discard_new_per_subject", found.discardNewPerSubject, false)
         list.note("num_replicas", found.replicas, wanted.replicas)
         list.note("allow_direct", found.allowDirect, true)

@@ -14,6 +14,8 @@ _REFUSED = {
     "other subjects": {"subjects": ["somewhere.else.>"]},
     "narrower subjects": {"subjects": ["{prefix}.*"]},
     "sources": {"sources": [{"name": "origin"}]},
+    "rollups": {"allow_rollup_hdrs": True},
+    "few a subject": {"max_msgs_per_subject": 1000},
 }
 _REFUSED_BY_NEWER = {
     "message TTL": {"allow_msg_ttl": True},

@@ -48,6 +48,7 @@ struct StreamsTests {
             (#""retention":"interest""#, "retention"), (#""retention":"workqueue""#, "retention"),
             (#""storage":"memory""#, "storage"), (#""no_ack":true"#, "no_ack"), (#""subjects":["x.>"]"#, "subjects"),
             (#""subjects":["shop.*"]"#, "subjects"), (#""sources":[{"name":"other"}]"#, "sources"),
+            (#""allow_rollup_hdrs":true"#, "allow_rollup_hdrs"), (#""max_msgs_per_subject":3"#, "max_msgs_per_subject"),
         ]
         if version == .newest {
             cases += [
