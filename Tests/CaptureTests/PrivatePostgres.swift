@@ -64,7 +64,6 @@ final class PrivatePostgres: Sendable {
         ]
         let settings = [
             "TimeZone=UTC", "DateStyle=ISO", "extra_float_digits=1", "bytea_output=hex", "IntervalStyle=postgres",
-            "lc_monetary=C",
         ]
         process.environment = [
             "PGOPTIONS": settings.map { "-c \($0)" }.joined(separator: " "), "PGCLIENTENCODING": encoding,

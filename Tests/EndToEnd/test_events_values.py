@@ -12,7 +12,7 @@ import stream
 import typed_values
 from compare import members
 from servers.postgres import FOREIGN_DEFAULTS
-from servers.tools import slotstream_binary
+from servers.tools import compile_locale, slotstream_binary
 from tenants import tenant_maker, tenants  # noqa: F401
 
 LEAST_TYPES = 60
@@ -41,10 +41,10 @@ class Differences:
 
 
 def _judge(tenant) -> psycopg.Connection:
-    """A session with the settings of the contract, in which `to_json` is asked."""
+    """A session with the settings of the contract, in which `to_json` is asked; all that the contract does not name is the database's."""
     connection = tenant.connect()
     for name, value in {"TimeZone": "UTC", "DateStyle": "ISO", "IntervalStyle": "postgres", "extra_float_digits": "3",
-                        "bytea_output": "hex", "lc_monetary": "C"}.items():
+                        "bytea_output": "hex"}.items():
         connection.execute(f"SET {name} TO '{value}'")
     return connection
 
@@ -97,6 +97,31 @@ def test_every_type_is_written_as_to_json_writes_it(pair, tenants, seed, report)
     report(f"{pair}: {differences}; hard ones of a type, all different: {LEAST_HARD} at least, {json.dumps(small)} where there are no more")
     assert not differences.found, "\n".join(differences.found[:20])
     assert tenant.streamer.metric("slotstream_unknown_type_values_total") == 0
+
+
+@pytest.mark.parametrize("locale, amount", [("ja_JP", "\uffe51,234"), ("ar_KW", None), ("de_DE", None)])
+def test_money_is_what_the_databases_setting_makes_of_it(pair, tenants, locale, amount):
+    """Its unit and its decimals are the locale's; the role of the streamer carries another."""
+    tenant = tenants(pair, setup=False)
+    folder = compile_locale(locale, tenant.servers.folder / "locale")
+    if tenant.postgres.environment.get("LOCPATH") != str(folder):
+        tenant.postgres.environment["LOCPATH"] = str(folder)
+        tenant.postgres.restart("fast")
+    tenant.run("CREATE TABLE tb_till (n BIGINT PRIMARY KEY, amount MONEY, pair MONEY[])")
+    tenant.run(f"ALTER DATABASE {tenant.name} SET lc_monetary TO '{locale}.utf8'")
+    tenant.streamer.setup()
+    tenant.streamer.start()
+    tenant.run("INSERT INTO tb_till VALUES (1, 1234::money, ARRAY[1234::money, (-0.5)::numeric::money])")
+    tenant.wait_stored(1)
+    with _judge(tenant) as judge:
+        assert judge.execute("SHOW lc_monetary").fetchone()[0] == f"{locale}.utf8"
+        said, = judge.execute("SELECT to_json(t)::text FROM tb_till AS t").fetchone()
+        judge.execute("SET lc_monetary TO 'C'")
+        assert judge.execute("SELECT to_json(t)::text FROM tb_till AS t").fetchone()[0] != said, "the locale makes a difference"
+    event, = tenant.events()
+    assert members(event.body)["entity"] == said
+    assert amount is None or event.json["entity"]["amount"] == amount
+    assert tenant.streamer.terminate() == 0
 
 
 def test_the_comparison_with_to_json_sees_a_planted_difference():

@@ -85,6 +85,18 @@ def preloadable(name: str, source: str, folder: Path) -> Path:
     return library
 
 
+def compile_locale(name: str, folder: Path) -> Path:
+    """A folder for LOCPATH with this locale in UTF-8 (`name`.utf8), compiled from the host's sources, and what is in it already."""
+    compiler = shutil.which("localedef")
+    if not compiler or not Path("/usr/share/i18n/locales", name).exists():
+        raise MissingTool(f"no sources of the locale {name}: apt-get install locales")
+    folder.mkdir(exist_ok=True)
+    done = subprocess.run([compiler, "-i", name, "-f", "UTF-8", f"./{name}.utf8"], cwd=folder, capture_output=True, text=True)
+    if not (folder / f"{name}.utf8").exists():
+        raise MissingTool(f"localedef makes no {name}: {done.stderr}")
+    return folder
+
+
 def freeze(process: subprocess.Popen) -> None:
     """SIGSTOP, and waits until all of its threads have stopped (or it has ended): until then some of them work on."""
     process.send_signal(signal.SIGSTOP)
