@@ -17,6 +17,8 @@ struct CheckpointRecord: Codable, Equatable, Sendable {
         var kind: String
         var lsn: String
         var at: String
+        /// Behind a gap: where the first of all streams for this slot began, `0/0` where nobody knows; absent otherwise.
+        var firstLsn: String?
     }
 
     static let currentSchema = "slotstream.checkpoint/1"
@@ -51,6 +53,13 @@ struct CheckpointRecord: Codable, Equatable, Sendable {
 
     /// Where the last gap ends that was accepted; nil: none was.
     var gapLSN: LSN? { genesis.kind == Self.gapKind ? LSN(genesis.lsn) : nil }
+
+    /// Where the stream began, and those before it that were given up; invalid: nobody knows.
+    var firstLSN: LSN {
+        if let first = genesis.firstLsn { return LSN(first) ?? .invalid }
+        // A record of before this was kept tells only where its last gap ended.
+        return gapLSN == nil ? LSN(genesis.lsn) ?? .invalid : .invalid
+    }
 
     var confirmedLSN: LSN { LSN(confirmedLsn) ?? .invalid }
 

@@ -52,7 +52,7 @@ public enum GapAcceptance {
         let servers = try ServerConnections(configuration)
         let nats = servers.nats
         guard let (facts, refusal) = try lostHistory(configuration, servers, onDoubt) else { return nil }
-        guard LostHistory.isAcceptable(refusal.reason) else { throw refusal.error }
+        guard LostHistory.isAcceptable(refusal.reason) || refusal.obstacle != nil else { throw refusal.error }
         let found = try lastPresent(facts, nats)
         try requireOneHistory(facts, found)
         // A slot decodes through the publication: it must be there before.
@@ -61,15 +61,21 @@ public enum GapAcceptance {
         _ = try Setup.compareStream(configuration, nats)
 
         let made = try setUp(configuration, options, facts, servers, onSlotWait: onSlotWait)
+        var end: LSN?
+        if let obstacle = refusal.obstacle {
+            end = try SlotPassage.end(of: obstacle, configuration, sql: servers.sql)
+        }
         var gap = Gap(
             reason: refusal.reason, what: refusal.what, fromLSN: .invalid, toLSN: .invalid,
             subject: "\(configuration.capture.subjectPrefix)._slotstream.GAP", sequence: nil, created: made.created,
             notes: made.notes)
         if options.isDryRun {
-            let slotLSN = usableSlotLSN(facts.slot) ?? facts.serverFlushLSN
+            let slotLSN = end ?? usableSlotLSN(facts.slot) ?? facts.serverFlushLSN
             gap.take(GapPlan(facts, slotLSN: slotLSN, lastPresent: found.id))
             return gap
         }
+        // Before the marker: behind one that stood there already, the slot would not be believed.
+        if let end { try SlotPassage.pass(end, configuration.source, sql: servers.sql) }
         gap.sequence = try accept(configuration, options, &gap, servers)
         return gap
     }
@@ -80,6 +86,8 @@ public enum GapAcceptance {
         var reason: StopReason
         var what: String
         var remedy: String
+        /// What the slot holds and cannot be sent; nil: slot and stream cannot be joined.
+        var obstacle: SlotObstacle?
 
         var error: StreamerError { .stop(reason, what: what, remedy: remedy) }
     }
@@ -96,7 +104,22 @@ public enum GapAcceptance {
             sleep(1)
         }
         switch outcome {
-        case .proceed: return nil
+        case .proceed(let plan):
+            // Who streams from it finds out by himself.
+            guard let slot = facts.slot, !slot.isActive else { return nil }
+            // One that is there now does not reach back; without one nothing that comes is published.
+            try Setup.requirePublication(configuration, sql: servers.sql)
+            let lastSequence = facts.stream?.lastSequence ?? 0
+            guard
+                let obstacle = try SlotPassage.obstacle(
+                    configuration, plan, lastSequence: lastSequence, sql: servers.sql)
+            else { return nil }
+            return (
+                facts,
+                Refusal(
+                    reason: obstacle.reason, what: obstacle.what(configuration.source), remedy: obstacle.remedy,
+                    obstacle: obstacle)
+            )
         case .firstStart:
             throw .stop(
                 .configuration,
@@ -193,7 +216,8 @@ public enum GapAcceptance {
             options: (plan.position.position.ordinal > 0 ? facts.record?.options : nil)
                 ?? configuration.streamOptions.text,
             genesis: CheckpointRecord.Genesis(
-                kind: CheckpointRecord.gapKind, lsn: plan.toLSN.description, at: PostgresTimestamp.now.description))
+                kind: CheckpointRecord.gapKind, lsn: plan.toLSN.description, at: PostgresTimestamp.now.description,
+                firstLsn: plan.firstLSN.description))
         _ = try Setup.put(record, expecting: revision, nats)
         return sequence
     }

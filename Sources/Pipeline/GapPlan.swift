@@ -9,6 +9,8 @@ struct GapPlan: Equatable {
     var fromLSN: LSN
     /// From there on everything will be stored. Not beyond `fromLSN`: no change was lost, only the knowledge of it.
     var toLSN: LSN
+    /// Where the stream began, and those before it that were given up; 0/0: nobody knows.
+    var firstLSN: LSN
 
     /// - Parameters:
     ///   - slotLSN: Where the slot stands that will be streamed from.
@@ -30,7 +32,8 @@ struct GapPlan: Equatable {
         }
         let known = [stored?.position.commitLSN, proof.map { Recovery.confirmed($0, facts) }].compactMap { $0 }.max()
         // Without a message of it the stream is whole as far as nothing was ever to be stored.
-        fromLSN = known ?? facts.record.flatMap { LSN($0.genesis.lsn) } ?? .invalid
+        firstLSN = facts.record?.firstLSN ?? .invalid
+        fromLSN = known ?? firstLSN
         toLSN = max(fromLSN, slotLSN)
     }
 

@@ -4,7 +4,7 @@ enum LostHistory {
     static func isAcceptable(_ reason: StopReason) -> Bool {
         switch reason {
         case .slotMissing, .slotAhead, .slotInvalidated, .slotUnconfirmed, .streamMissing, .streamRecreated,
-            .streamPurged, .streamTailLost, .bucketMissing:
+            .streamPurged, .streamTailLost, .bucketMissing, .publicationLost:
             true
         case .slotTwoPhase, .historyDiverged, .otherCluster, .optionsChanged, .positionAheadOfWAL, .otherWriter,
             .foreignMessage, .holeFound, .poisonEvent, .permissionPostgres, .permissionNATS, .tls, .credentials, .configuration,
@@ -31,6 +31,7 @@ enum LostHistory {
             case .bucketMissing: "Find out who deleted it, or whether JetStream lost its store. \(rewind)"
             case .historyDiverged:
                 "The server was restored or promoted without what the stream ends with: consumers hold changes that the database does not"
+            case .publicationLost: "Find out who dropped, renamed or made it again"
             case .positionAheadOfWAL: "The server was restored to an older state: consumers hold changes that the database does not"
             case .otherCluster: "Correct source.url if this is not the server that was meant"
             case .slotTwoPhase, .optionsChanged, .otherWriter, .foreignMessage, .holeFound, .poisonEvent,

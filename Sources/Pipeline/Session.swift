@@ -77,12 +77,17 @@ final class Session {
     private var unknownTypeValueCount: UInt64 = 0
     private var strayAbortCount: UInt64 = 0
     private var pace = ReadingPace(at: .now)
+    private var progress: SlotProgress
+    private let doubt: PublicationDoubt
+    private let obstacles: ObstacleMemory
+    private var publicationWatch = PublicationWatch(at: .now)
 
     init(
         _ configuration: StreamerConfiguration, replication: consuming ReplicationConnection,
         sql: consuming SQLConnection, assembler: consuming TransactionAssembler, columnRules: ColumnRules,
         window: RetainedWindow,
-        delivery: Delivery, held: HeldSlot, startLSN: LSN, confirmedLSN: LSN, serverEnd: LSN,
+        delivery: Delivery, held: HeldSlot, doubt: PublicationDoubt, obstacles: ObstacleMemory, startLSN: LSN,
+        confirmedLSN: LSN, serverEnd: LSN,
         observations: Observations, control: StopControl, failpoints: Failpoints, logger: Logger
     ) {
         self.configuration = configuration
@@ -96,6 +101,9 @@ final class Session {
         self.control = control
         self.failpoints = failpoints
         self.logger = logger
+        self.doubt = doubt
+        self.obstacles = obstacles
+        progress = SlotProgress(startLSN: startLSN)
         tracker = CheckpointTracker(confirmedLSN: confirmedLSN)
         // Three updates in every timeout that we asked for, at least one a second.
         let timeout = configuration.source.walSenderTimeoutMilliseconds ?? 3000
@@ -126,7 +134,7 @@ final class Session {
         try requireLiveClient()
         // Looked at in every turn: what arrives unasked would otherwise keep the socket readable, and `wait` from waiting.
         if !isSQLLost, sql.waitForShutdownNotice(timeout: .zero) { isSQLLost = true }
-        if isReading, hasRoom { try receive() } else { heard() }
+        if isReading, hasRoom { try read() } else { heard() }
         try confirm()
         observations.retainedByteCount.store(window.byteCount, ordering: .relaxed)
         let now = Instant.now
@@ -186,6 +194,18 @@ final class Session {
 
     // MARK: - Reading
 
+    /// Reads; where that ends for good, what was received whole is stored and confirmed first.
+    private func read() throws(StreamerError) {
+        do throws(StreamerError) {
+            try receive()
+            // What it was about may be the last that came.
+            try requireNoDoubt()
+            try watchPublication(at: .now)
+        } catch {
+            throw ended(by: error)
+        }
+    }
+
     /// Reads what has arrived, and leaves the socket alone for as long as the pace says.
     private func receive() throws(StreamerError) {
         frameCount = 0
@@ -194,9 +214,11 @@ final class Session {
         do throws(ReceiveError<StreamerError>) {
             outcome = try replication.receiveFrames(
                 onXLogData: { (walStart, walEnd, sendTime, payload) throws(StreamerError) in
-                    try self.received(payload, at: walStart, walEnd: walEnd, sendTime: sendTime)
+                    try self.requireNoDoubt()
+                    return try self.received(payload, at: walStart, walEnd: walEnd, sendTime: sendTime)
                 },
                 onKeepalive: { (walEnd, _, isReplyRequested) throws(StreamerError) in
+                    try self.requireNoDoubt()
                     self.hasArrived = true
                     self.schedule.keepalive(walEnd)
                     if let position = self.gate.received(walEnd, at: .now) { try self.decoded(upTo: position) }
@@ -243,6 +265,7 @@ final class Session {
         } catch {
             throw .capture(error)
         }
+        progress.decoded(upTo: walEnd)
         if assembler.isHistoryProven { tracker.keepalive(walEnd: walEnd) }
         if !assembler.isInTransaction { handedOn(upTo: walEnd) }
     }
@@ -275,6 +298,7 @@ final class Session {
             default: throw .capture(error)
             }
         }
+        progress.received(message)
         failpoints.reached(.reading)
         let appendedCount = window.appendedCount.load(ordering: .relaxed)
         switch action {
@@ -334,16 +358,134 @@ final class Session {
         observations.texts.withLock { $0.eventKinds = kinds }
     }
 
+    // MARK: - What the server cannot send
+
+    /// From PostgreSQL 18 on a publication that is not found only makes it warn, and skip.
+    private func requireNoDoubt() throws(StreamerError) {
+        guard doubt.isRaised else { return }
+        guard let state = publicationState() else { throw catalogueError.map { .postgres($0) } ?? .cancelled }
+        guard state.isOlderThanSlot else {
+            throw SlotObstacle(.publicationMissing, progress).stop(configuration.source)
+        }
+        doubt.dismiss()
+    }
+
+    private func publicationState() -> PublicationState? {
+        ask { (sql) throws(PostgresError) in
+            try PublicationState.read(configuration.source, over: sql, timeout: CatalogueReader.timeout)
+        }
+    }
+
+    /// Stops where the publication has gone, once all is decoded that was written while it was there.
+    private func watchPublication(at now: Instant) throws(StreamerError) {
+        if publicationWatch.isDue(at: now) { publicationWatch.looked(publicationState(), at: now) }
+        guard publicationWatch.isOver(decodedUpTo: progress.endLSN) else { return }
+        throw Setup.missingPublication(
+            configuration.source, state: "everything that commits before \(progress.endLSN) was sent")
+    }
+
+    /// What is told of an error that ended the reading. Where it comes again however often it is tried, all that came whole before it is stored and confirmed first.
+    private func ended(by error: StreamerError) -> StreamerError {
+        var told = error
+        var isServerListening = true
+        var isObstacle = false
+        if case .postgres(let refusal) = error {
+            isServerListening = false
+            if let obstacle = obstacle(refusal) {
+                isObstacle = true
+                if obstacles.isBelieved(obstacle) { told = obstacle.stop(configuration.source) }
+            }
+        }
+        var isEnd = false
+        if case .stop(let reason, _) = FailurePolicy.verdict(on: told) { isEnd = reason != .historyDiverged }
+        if isEnd || isObstacle, assembler.isHistoryProven, delivery.mending == nil {
+            settle(isServerListening: isServerListening)
+        }
+        return told
+    }
+
+    private func obstacle(_ error: PostgresError) -> SlotObstacle? {
+        guard case .server(_, "ERROR", _, _, _, _) = error else { return nil }
+        guard !error.isUndefinedObject else {
+            guard let state = publicationState() else { return nil }
+            return SlotObstacle(error, progress, isPublicationSure: state.isOlderThanSlot)
+        }
+        return SlotObstacle(error, progress, isPublicationSure: true)
+    }
+
+    /// Reads nothing more, and has what came whole stored, recorded and confirmed.
+    private func settle(isServerListening: Bool) {
+        logger.notice("waiting for acks of what came before", metadata: ["retained": "\(window.retainedCount)"])
+        delivery.isDraining.store(true, ordering: .releasing)
+        delivery.wake()
+        let deadline = Instant.now + Self.drainTime
+        do throws(StreamerError) {
+            while Instant.now < deadline {
+                if isServerListening {
+                    try turn(isReading: false)
+                } else {
+                    try keepDelivering()
+                }
+                if isSettled(isServerListening) { break }
+                if isServerListening {
+                    wait(isReading: false)
+                } else {
+                    control.wake.wait(timeout: .seconds(1))
+                }
+            }
+            if !isServerListening { confirmWithoutStream() }
+        } catch {
+            logger.warning("what came before is not known to be stored", metadata: ["error": "\(error)"])
+        }
+    }
+
+    /// What a turn does for the other thread.
+    private func keepDelivering() throws(StreamerError) {
+        observations.turned(.source)
+        if let failure = delivery.failure.withLock({ $0 }) { throw failure }
+        try requireLiveClient()
+        makeConfirmable()
+    }
+
+    /// The walsender has ended: the slot is moved as anybody could move it, to what the record says.
+    private func confirmWithoutStream() {
+        let recorded = LSN(delivery.recordedLSN.load(ordering: .acquiring))
+        guard recorded > LSN(observations.confirmedLSN.load(ordering: .relaxed)) else { return }
+        let deadline = Instant.now + CatalogueReader.timeout
+        while Instant.now < deadline {
+            let lsn = ask { (sql) throws(PostgresError) in
+                try sql.advanceSlot(configuration.source.slot, to: recorded, timeout: CatalogueReader.timeout)
+            }
+            if let lsn {
+                observations.confirmedLSN.store(lsn.rawValue, ordering: .relaxed)
+                return
+            }
+            // The server has told us of its error before it lets go of the slot.
+            guard catalogueError?.isObjectInUse == true else { return }
+            control.wake.wait(timeout: .milliseconds(50))
+        }
+    }
+
     // MARK: - Confirming
 
-    private func confirm() throws(StreamerError) {
+    /// Hands on what may be recorded by now.
+    private func makeConfirmable() {
         tracker.stored(count: window.releasedCount.load(ordering: .acquiring))
         let confirmable = tracker.confirmableLSN
-        if confirmable.rawValue > delivery.confirmableLSN.load(ordering: .relaxed) {
-            delivery.confirmableLSN.store(confirmable.rawValue, ordering: .releasing)
-            observations.storedLSN.store(confirmable.rawValue, ordering: .relaxed)
-            delivery.wake()
-        }
+        guard confirmable.rawValue > delivery.confirmableLSN.load(ordering: .relaxed) else { return }
+        delivery.confirmableLSN.store(confirmable.rawValue, ordering: .releasing)
+        observations.storedLSN.store(confirmable.rawValue, ordering: .relaxed)
+        delivery.wake()
+    }
+
+    /// Whether all that can be stored is stored, recorded, and, while the server listens, confirmed.
+    private func isSettled(_ isServerListening: Bool) -> Bool {
+        delivery.isAllStored && !delivery.isRecordUnsettled
+            && (!isServerListening || (schedule.confirmedLSN >= tracker.confirmableLSN && !replication.hasUnsentOutput))
+    }
+
+    private func confirm() throws(StreamerError) {
+        makeConfirmable()
         do throws(PostgresError) {
             // A status that waits for the socket is not overtaken: it may be the one that confirms.
             if replication.hasUnsentOutput { try replication.flush() }
@@ -370,10 +512,7 @@ final class Session {
         let deadline = Instant.now + Self.drainTime
         while Instant.now < deadline {
             try turn(isReading: false)
-            let confirmable = tracker.confirmableLSN
-            if delivery.isAllStored, schedule.confirmedLSN >= confirmable, !delivery.isRecordUnsettled,
-                !replication.hasUnsentOutput
-            {
+            if isSettled(true) {
                 logger.notice(
                     "stopped: all that was received is stored and confirmed",
                     metadata: ["confirmed_lsn": "\(schedule.confirmedLSN)"])

@@ -86,7 +86,9 @@ public enum Setup {
         }
         let isSlotToBeMade: Bool
         switch assessed {
-        case .proceed: isSlotToBeMade = false
+        case .proceed(let plan):
+            isSlotToBeMade = false
+            try requireSendable(configuration, plan, facts, sql: sql)
         case .firstStart: isSlotToBeMade = true
         case .refuse(let reason, let what, let remedy, _):
             guard options.adoptsSlot, isAdoptable(facts) else { throw .stop(reason, what: what, remedy: remedy) }
@@ -104,6 +106,22 @@ public enum Setup {
             outcome = outcome + slot
         }
         return outcome + (try setUpConsumer(configuration, options, nats: nats))
+    }
+
+    /// Refuses a slot behind which the publication was made, or made again: a streamer would stop there. Who streams from it finds out by himself.
+    private static func requireSendable(
+        _ configuration: StreamerConfiguration, _ plan: Recovery.Plan, _ facts: Recovery.Facts,
+        sql: borrowing SQLConnection
+    ) throws(StreamerError) {
+        guard let slot = facts.slot, !slot.isActive else { return }
+        let state = try StreamerError.ofPostgres { () throws(PostgresError) in
+            try PublicationState.read(configuration.source, over: sql)
+        }
+        guard state.isThere, !state.isOlderThanSlot,
+            let obstacle = try SlotPassage.obstacle(
+                configuration, plan, lastSequence: facts.stream?.lastSequence ?? 0, sql: sql)
+        else { return }
+        throw obstacle.stop(configuration.source)
     }
 
     /// A slot without record can be taken as it stands only while its stream has never been written to.
@@ -377,10 +395,16 @@ public enum Setup {
             try sql.query("SELECT 1 FROM pg_catalog.pg_publication WHERE pubname = $1", [configuration.source.publication])
         }
         guard !found.isEmpty else {
-            throw .stop(
-                .configuration,
-                what: "publication \(configuration.source.publication) does not exist, though slot \(configuration.source.slot) does",
-                remedy: "It was dropped or source.publication is wrong. Changes made without it are not published; make it again with its former tables, or correct the name")
+            throw missingPublication(configuration.source, state: "though slot \(configuration.source.slot) does")
         }
+    }
+
+    /// How it is told that the publication is not there.
+    static func missingPublication(_ source: StreamerConfiguration.Source, state: String) -> StreamerError {
+        .stop(
+            .configuration, what: "publication \(source.publication) does not exist, \(state)",
+            remedy:
+                "It was dropped or renamed, or source.publication is wrong. Changes made without it are not published; make it again with its former tables, or correct the name"
+        )
     }
 }

@@ -29,12 +29,14 @@ public enum StopReason: String, Sendable, CaseIterable {
     case unreachable = "unreachable"
     /// Another streamer holds the slot; one-shot commands stop for it, `run` stands by.
     case slotActive = "slot_active"
+    /// The publication was not there when something that the slot holds was written.
+    case publicationLost = "publication_lost"
 
     public var exitCode: ExitStatus {
         switch self {
         case .slotMissing, .slotAhead, .slotInvalidated, .slotUnconfirmed, .historyDiverged, .otherCluster,
             .optionsChanged, .streamMissing, .streamRecreated, .streamPurged, .streamTailLost, .bucketMissing,
-            .positionAheadOfWAL:
+            .positionAheadOfWAL, .publicationLost:
             .lostHistory
         case .otherWriter, .foreignMessage, .holeFound: .otherWriter
         case .poisonEvent: .poisonEvent

@@ -36,6 +36,7 @@ public final class Streamer: Sendable {
     private let mending: Mending?
     /// Random for each process: tells whose a checkpoint record is.
     private let owner: String
+    private let obstacles = ObstacleMemory()
 
     /// - Parameters:
     ///   - isSetupAllowed: Whether a first start may create publication, stream, bucket, slot and consumer.
@@ -192,10 +193,15 @@ public final class Streamer: Sendable {
         observations.turned(.source)
         // Held by another streamer: looked at over this connection only, without a walsender of our own.
         if let holder, holder.isActive { throw .slotActive(pid: holder.activePID) }
+        let doubt = PublicationDoubt()
         var replication = try StreamerError.ofPostgres { () throws(PostgresError) in
             try ReplicationConnection(
                 source.connection, walSenderTimeoutMilliseconds: source.walSenderTimeoutMilliseconds,
-                timeout: Self.connectTimeout, onNotice: logNotice)
+                timeout: Self.connectTimeout,
+                onNotice: { notice in
+                    logNotice(notice)
+                    doubt.heard(notice)
+                })
         }
         logger.info(
             "connected to PostgreSQL",
@@ -224,6 +230,7 @@ public final class Streamer: Sendable {
         for note in columnRules.notes { logger.warning("not as configured", metadata: ["difference": "\(note)"]) }
         let assembler = try makeAssembler(joined, payloadLimit: try payloadLimit(link.connection))
         do throws(PostgresError) {
+            try replication.takeBytesOfNoEncoding()
             try replication.startReplication(
                 slot: source.slot, at: plan.startLSN,
                 options: source.options(quotedPublication: quoteIdentifier(source.publication)))
@@ -266,7 +273,8 @@ public final class Streamer: Sendable {
             let session = Session(
                 configuration, replication: replication, sql: sql, assembler: assembler, columnRules: columnRules,
                 window: window,
-                delivery: delivery, held: held, startLSN: plan.startLSN, confirmedLSN: record.confirmedLSN,
+                delivery: delivery, held: held, doubt: doubt, obstacles: obstacles, startLSN: plan.startLSN,
+                confirmedLSN: record.confirmedLSN,
                 serverEnd: joined.facts.serverFlushLSN,
                 observations: observations, control: control, failpoints: failpoints, logger: logger)
             result = Result { () throws(StreamerError) in try session.run() }

@@ -9,7 +9,7 @@ public import WAL
 public struct ReplicationConnection: ~Copyable {
     let connection: LibPQConnection
     var stream = StreamState()
-    private let commandTimeout: Duration
+    let commandTimeout: Duration
 
     /// Connects with `replication=database` and pins the session's settings (`SessionSettings`).
     ///

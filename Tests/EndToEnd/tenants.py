@@ -56,10 +56,11 @@ class Tenant:
     """A database with one table, and a streamer that is configured for it. Slot, publication, stream and the last token of
     the prefix are called `name`.
 
-    `setup`: whether `slotstream setup` is run. `overrides` go into the configuration.
+    `setup`: whether `slotstream setup` is run. `overrides` go into the configuration. `encoding`: the database's, else UTF8.
     """
 
-    def __init__(self, servers: Servers, name: str, setup: bool = True, overrides: dict[str, dict] | None = None):
+    def __init__(self, servers: Servers, name: str, setup: bool = True, overrides: dict[str, dict] | None = None,
+                 encoding: str | None = None):
         self.servers = servers
         self.name = name
         self.prefix = f"rules.{name}"
@@ -76,7 +77,8 @@ class Tenant:
         for table, values in (overrides or {}).items():
             self.overrides[table] = self.overrides.get(table, {}) | values
         self.streamers: list[Streamer] = []
-        servers.postgres.run(f"CREATE DATABASE {name}")
+        servers.postgres.run(f"CREATE DATABASE {name}" + (
+            f" TEMPLATE template0 ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'" if encoding else ""))
         self.run(TABLE)
         self.streamer = self.another()
         if setup:

@@ -350,3 +350,24 @@ def test_begin_anew_is_the_way_on_where_the_server_has_another_history(pair, ten
     wait_until(lambda: tenant.administrator.state(anew)["last_seq"] == 1, 30, "it is stored")
     assert streamer.terminate() == 0
     assert tenant.stored() == [1, 2, 3]
+
+
+def test_a_stream_that_is_deleted_after_an_accepted_gap_is_missing_from_its_beginning(pair, tenants):
+    tenant = tenants(pair)
+    streamed(tenant)
+    genesis = tenant.administrator.record(tenant.name)["genesis"]["lsn"]
+    _slot_ahead(tenant)
+    first = json.loads(tenant.streamer.command("slot", "advance", "--accept-gap", "--json").stdout)
+    assert lsn_number(genesis) < lsn_number(first["from_lsn"])
+    # Twice: behind the second gap the beginning is still known.
+    for _ in range(2):
+        tenant.administrator.delete(tenant.name)
+        said = json.loads(tenant.streamer.command("slot", "advance", "--accept-gap", "--json").stdout)
+        assert (said["reason"], said["from_lsn"]) == ("stream_missing", genesis), "rows 1 to 3 are missing too"
+    # Where the record went as well, nobody knows.
+    tenant.administrator.delete_record(tenant.name)
+    tenant.administrator.delete(tenant.name)
+    for reason in ("bucket_missing", "stream_missing"):
+        said = json.loads(tenant.streamer.command("slot", "advance", "--accept-gap", "--json").stdout)
+        assert (said["reason"], said["from_lsn"]) == (reason, "0/0")
+        tenant.administrator.delete(tenant.name)

@@ -59,6 +59,18 @@ struct GapPlanTests {
         #expect(plan(facts, lastPresent: nil).fromLSN == .invalid, "nobody knows")
     }
 
+    @Test func aStreamThatIsLostBehindAnAcceptedGapIsMissingFromItsBeginning() {
+        var facts = RecoveryFacts(stream: nil)
+        facts.record?.genesis = CheckpointRecord.Genesis(
+            kind: CheckpointRecord.gapKind, lsn: "0/3000", at: "", firstLsn: "0/800")
+        #expect(plan(facts, lastPresent: nil).fromLSN == LSN(0x800))
+        #expect(plan(facts, lastPresent: nil).firstLSN == LSN(0x800), "and behind the next gap too")
+        facts.record?.genesis.firstLsn = nil
+        #expect(plan(facts, lastPresent: nil).fromLSN == .invalid, "a record of before this was kept: nobody knows")
+        #expect(plan(RecoveryFacts()).firstLSN == LSN(0x800))
+        #expect(plan(RecoveryFacts(record: nil)).firstLSN == .invalid)
+    }
+
     @Test func aMarkerIsOfTheTimelineOnWhichTheSlotStands() throws {
         var facts = RecoveryFacts()
         facts.timelines = try #require(TimelineHistory(currentTimeline: 2, text: "1\t0/2000\tpromoted"))
