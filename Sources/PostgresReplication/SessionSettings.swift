@@ -35,6 +35,8 @@ enum SessionSettings {
         ("default_transaction_deferrable", "off"),
         ("synchronous_commit", "local"),
         ("jit", "off"),
+        // An error that is foreseen must not cost the session.
+        ("exit_on_error", "off"),
         // Warnings are heard, and no more than those.
         ("client_min_messages", "notice"),
     ]

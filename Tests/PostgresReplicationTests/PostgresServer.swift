@@ -169,6 +169,7 @@ final class PostgresServer: Sendable {
         ALTER ROLE german SET default_transaction_isolation = 'serializable';
         ALTER ROLE german SET default_transaction_deferrable = on;
         ALTER ROLE german SET synchronous_commit = off;
+        ALTER ROLE german SET exit_on_error = on;
         ALTER ROLE german SET client_min_messages = 'error';
         ALTER ROLE german SET search_path = public, pg_catalog;
         END

@@ -13,6 +13,7 @@ import Testing
         ("extra_float_digits", "3"), ("bytea_output", "hex"), ("quote_all_identifiers", "off"), ("array_nulls", "on"),
         ("xmloption", "content"), ("transform_null_equals", "off"), ("default_transaction_read_only", "off"),
         ("default_transaction_isolation", "read committed"), ("synchronous_commit", "local"), ("jit", "off"),
+        ("exit_on_error", "off"),
         ("client_min_messages", "notice"), ("statement_timeout", "0"), ("lock_timeout", "0"),
         ("idle_in_transaction_session_timeout", "0"), ("idle_session_timeout", "0"), ("tcp_user_timeout", "0"),
         ("search_path", "public"), ("wal_sender_timeout", "3s"),
