@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import psycopg
 
 import stream
+from administrator import Administrator
 from compare import Comparison
 from oracles import expected
 from oracles.truth import Truth
@@ -136,8 +137,10 @@ class Trial:
 
     def _make_stream(self) -> None:
         batches = {"allow_atomic": self.plan.is_atomic, "allow_batched": self.plan.is_batched} if self.nats.label.startswith("2.15") else {}
-        self.administrator.add(self.name, subjects=[f"{self.prefix}.>"], storage="file", num_replicas=self.nats.replicas, discard="old",
-                               duplicate_window=int(_SHORT_WINDOW_SECONDS * 1e9), max_bytes=2**28, allow_direct=True, **batches)
+        settings = dict(subjects=[f"{self.prefix}.>"], storage="file", num_replicas=self.nats.replicas, discard="old", max_bytes=2**28,
+                        duplicate_window=int(_SHORT_WINDOW_SECONDS * 1e9), allow_direct=True, **batches)
+        # Where a server was killed in the trial before, a cluster may not have heard of it yet.
+        wait_until(lambda: self.administrator.add(self.name, **settings), 60, f"stream {self.name} is made", 0.2)
 
     @property
     def is_prevented(self) -> bool:
@@ -290,6 +293,7 @@ class Trial:
 
     def _judge(self) -> Outcome:
         self.strays.settle()
+        wait_until(self._is_agreed, 60, f"all servers tell the same end of {self.name}", 0.2)
         self.truth.read()
         truth = list(expected.events(self.truth.changes(), self.truth.id_prefix, subject_prefix=self.prefix))
         found = sort_out(stream.read(self.nats.url, self.name), self.strays.published)
@@ -300,6 +304,12 @@ class Trial:
         for stop in self.stops:
             self._require_named(stop, found, [item.id for item in truth])
         return Outcome(self.plan, result, len(self.stops), len(found.strays), len(found.late))
+
+    def _is_agreed(self) -> bool:
+        """A leader that was killed tells its old end for a moment when it is back: each server is asked, and all have caught up."""
+        told = [Administrator(f"nats://127.0.0.1:{server.port}").info(self.name) for server in self.nats.servers]
+        replicas = [each for info in told for each in (info.get("cluster") or {}).get("replicas") or []]
+        return len({info["state"]["last_seq"] for info in told}) == 1 and all(each["current"] for each in replicas)
 
     def _require_named(self, stop: Stop, found: Sorted, truth: list[str]) -> None:
         """It named exactly what was missing before the next event that was stored then, and confirmed nothing of it."""
