@@ -405,7 +405,7 @@ final class Session {
     }
 
     private func obstacle(_ error: PostgresError) -> SlotObstacle? {
-        guard case .server(_, "ERROR", _, _, _, _) = error else { return nil }
+        guard case .server = error else { return nil }
         guard !error.isUndefinedObject else {
             guard let state = publicationState() else { return nil }
             return SlotObstacle(error, progress, isPublicationSure: state.isOlderThanSlot)

@@ -17,7 +17,8 @@ struct SlotObstacle: Equatable {
     ///
     /// - Parameter isPublicationSure: Whether the publication was there all the while, by the catalogue.
     init?(_ error: PostgresError, _ progress: SlotProgress, isPublicationSure: Bool) {
-        guard case .server(let sqlState, "ERROR", let message, _, _, _) = error else { return nil }
+        // FATAL as well: a session may be set to end at its first error.
+        guard case .server(let sqlState, _, let message, _, _, _) = error else { return nil }
         // 08 connection, 25 and 40 transaction state, 53 resources, 55 slot, 57 operator, 58 system; a right that is missing can be granted.
         guard !["08", "25", "40", "53", "55", "57", "58"].contains(String(sqlState.prefix(2))), !error.isPermission
         else { return nil }

@@ -176,7 +176,7 @@ final class SlotProbe {
     }
 
     private func obstacle(_ error: PostgresError, _ sql: borrowing SQLConnection) throws(StreamerError) -> SlotObstacle? {
-        guard case .server(_, "ERROR", _, _, _, _) = error else { return nil }
+        guard case .server = error else { return nil }
         return SlotObstacle(error, progress, isPublicationSure: try isPublicationSure(sql))
     }
 }

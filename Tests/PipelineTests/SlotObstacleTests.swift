@@ -21,9 +21,12 @@ struct SlotObstacleTests {
         #expect(Self.obstacle(sqlState) == nil)
     }
 
-    @Test func whoEndsTheSessionIsNoObstacle() {
+    @Test func anErrorThatEndsTheSessionIsOneToo() {
         #expect(
-            SlotObstacle(Self.error("22P05", severity: "FATAL"), Self.progress, isPublicationSure: true) == nil)
+            SlotObstacle(Self.error("22P05", severity: "FATAL"), Self.progress, isPublicationSure: true)?.reason
+                == .poisonEvent)
+        #expect(
+            SlotObstacle(Self.error("57P01", severity: "FATAL"), Self.progress, isPublicationSure: true) == nil)
         #expect(SlotObstacle(.connectionLost(message: "m"), Self.progress, isPublicationSure: true) == nil)
     }
 
