@@ -5,9 +5,11 @@ public protocol CatalogueAuthority: AnyObject {
     /// The value's text cast to its type and that to json.
     func json(of text: String, castFrom typeOID: UInt32) -> CastAnswer
 
-    /// Looks again what `typeOIDs` are made of, when `transactionID` can be seen.
+    /// Looks again what `typeOIDs`, those of a relation's columns, are made of. What `transactionID` may have changed unseen becomes unknown.
     /// - Returns: false if the database could not be asked.
-    func refresh(_ types: inout TypeCatalogue, of transactionID: TransactionID, for typeOIDs: [UInt32]) -> Bool
+    func refresh(
+        _ types: inout TypeCatalogue, of transactionID: TransactionID, for relationID: RelationID, _ typeOIDs: [UInt32]
+    ) -> Bool
 }
 
 /// What became of a value's cast to json.
@@ -15,8 +17,8 @@ public enum CastAnswer: Sendable, Equatable {
     case json(String)
     /// Type or cast have been dropped since.
     case unknown
-    /// The cast refuses the value, as it would refuse it to `to_json`.
-    case refused
+    /// The cast failed, whatever for, or is not called: it is somebody's own code.
+    case failed
     /// The database could not be asked.
     case unavailable
 }

@@ -6,6 +6,8 @@ struct ValueContext {
     var writesChangedCompositesAsText = false
     /// Values whose text went out because their type is not known (any more).
     var unknownTypeValueCount: UInt64 = 0
+    /// Values whose text went out because their type's cast to json failed or is not called.
+    var uncastValueCount: UInt64 = 0
 }
 
 /// Arrays, composites and the other texts that hold values in themselves.
@@ -24,6 +26,9 @@ extension OutputBuffer {
         case .composite(let composite): return appendComposite(text, composite, &context)
         case .hstore: return appendHstore(text)
         case .cast(let typeOID): return appendCast(text, from: typeOID, &context)
+        case .withheldCast:
+            context.uncastValueCount += 1
+            return appendJSONString(text) ? nil : .notUTF8
         case .unknown:
             context.unknownTypeValueCount += 1
             return appendJSONString(text) ? nil : .notUTF8
@@ -223,7 +228,9 @@ extension OutputBuffer {
         case .unknown:
             context.unknownTypeValueCount += 1
             return appendJSONString(text) ? nil : .notUTF8
-        case .refused: return .malformed
+        case .failed:
+            context.uncastValueCount += 1
+            return appendJSONString(text) ? nil : .notUTF8
         case .unavailable: return .databaseUnavailable
         }
         return nil

@@ -74,6 +74,8 @@ final class RelationPlan {
         }
     }
 
+    /// As pgoutput described it.
+    let relation: Relation
     let id: RelationID
     /// None of its rows may be handed on.
     let isRefused: Bool
@@ -101,9 +103,10 @@ final class RelationPlan {
         _ relation: Relation, configuration: CaptureConfiguration, database: String, types: TypeCatalogue,
         facts: TableFacts, isRefused: Bool
     ) {
+        self.relation = relation
         id = relation.id
         self.isRefused = isRefused
-        areOldNullsUnknown = relation.replicaIdentity == .full && facts.hasPartitionWithoutFullIdentity
+        areOldNullsUnknown = relation.replicaIdentity == .full && (facts.hasPartitionWithoutFullIdentity || !facts.areCertain)
         schema = relation.namespace
         table = relation.name
         let qualifiedName = relation.qualifiedName
@@ -190,6 +193,8 @@ final class RelationPlan {
         }
         // With the default identity the flags are the primary key, as it was when the row was written.
         if relation.replicaIdentity == .default { return flags(of: facts.primaryKey) }
+        // What is absent is not known; another key's values would be another row's identity.
+        guard facts.areCertain else { return [] }
         let key = indices(of: facts.primaryKey)
         if !key.isEmpty { return key }
         return relation.replicaIdentity == .index ? flags(of: facts.identityIndex) : []

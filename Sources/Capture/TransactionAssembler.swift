@@ -42,7 +42,7 @@ public struct TransactionAssembler: ~Copyable {
     /// Holds the event that waits for its `last`.
     var encoder: EventEncoder
     private let exclusions: [ExclusionPattern]
-    private var plans: [RelationID: RelationPlan] = [:]
+    private(set) var plans = RelationPlans()
     private var lastPlan: RelationPlan?
     /// nil between transactions.
     private(set) var current: Current?
@@ -105,6 +105,9 @@ public struct TransactionAssembler: ~Copyable {
 
     /// Values so far whose text went out because nobody knows their type (any more).
     public var unknownTypeValueCount: UInt64 { encoder.context.unknownTypeValueCount }
+
+    /// Values so far whose text went out because their type's cast to json failed, or is not called.
+    public var uncastValueCount: UInt64 { encoder.context.uncastValueCount }
 
     /// Bytes of the event that waits for its `last`; what the next message may hand on at most, TRUNCATE of several tables aside.
     public var openByteCount: Int { encoder.openByteCount }
@@ -190,6 +193,7 @@ public struct TransactionAssembler: ~Copyable {
         if let proof { self.proof = try proof.after(begin) }
         current = Current(
             transactionID: begin.xid, commitLSN: begin.finalLSN, commitTimestamp: begin.commitTimestamp)
+        plans.began(at: begin.finalLSN)
         encoder.beginTransaction(
             identity: identity, timeline: timelines.timeline(containing: begin.finalLSN), xid: begin.xid,
             commitLSN: begin.finalLSN, commitTimestamp: begin.commitTimestamp)
@@ -288,10 +292,12 @@ public struct TransactionAssembler: ~Copyable {
         }
         if failure.map({ Self.isWorthAsking(about: $0, plan) }) ?? false {
             // The type has changed since the catalogue was asked, or, behind a backlog, since the row was written.
-            guard let authority, authority.refresh(&types, of: currentTransactionID, for: plan.typeOIDs) else {
+            guard let authority, authority.refresh(&types, of: currentTransactionID, for: plan.id, plan.typeOIDs)
+            else {
                 return .databaseUnavailable
             }
             plan.refreshForms(types)
+            types.forgetAll()
             encoder.context.writesChangedCompositesAsText = true
             failure = attempt { (encoder) throws(EncodingFailure) in
                 try encoder.openRow(operation, of: plan, ordinal: ordinal, row: row)
@@ -361,9 +367,22 @@ public struct TransactionAssembler: ~Copyable {
             relation, configuration: configuration, database: identity.databaseName, types: types,
             facts: tableFacts.removeValue(forKey: relation.id) ?? TableFacts(),
             isRefused: refusedRelations.remove(relation.id) != nil)
-        plans[relation.id] = plan
+        plans.insert(plan)
         lastPlan = plan
+        types.forgetAll()
     }
+
+    /// How pgoutput described a relation, if it is known.
+    public func description(of id: RelationID) -> Relation? { plans[id]?.relation }
+
+    /// Makes a relation's plan anew, from what the caller has filled in meanwhile.
+    public mutating func describeAgain(_ relation: Relation) { replacePlan(for: relation) }
+
+    /// Relations of which the caller should find out whether they still exist; none while there are few.
+    public var relationsDueForReview: [RelationID] { plans.dueForReview }
+
+    /// The catalogue was asked after `lsn` had been written, and no longer has `gone`: their plans go when all that came before is decoded.
+    public mutating func reviewed(gone: Set<RelationID>, asOf lsn: LSN) { plans.reviewed(gone: gone, asOf: lsn) }
 
     /// The index of a kind in `eventKinds`, which grows by it if it is new.
     mutating func kindIndex(entity: String, operation: String) -> Int32 {

@@ -16,7 +16,10 @@ public struct TypeRow: Sendable, Equatable {
         case none
         /// The function of the extension hstore, whose rule is known here.
         case hstore
+        /// One that is called.
         case function
+        /// One that is not called, since it is an ordinary user's own code: the value's text goes out.
+        case withheld
     }
 
     public var oid: UInt32
@@ -69,7 +72,7 @@ public struct TypeCatalogue: Sendable {
     public func missing(_ oids: some Sequence<UInt32>) -> [UInt32] {
         var missing: [UInt32] = []
         visit(oids) { oid, row in
-            if row == nil, !unknown.contains(oid), !missing.contains(oid) { missing.append(oid) }
+            if row == nil, !unknown.contains(oid) { missing.append(oid) }
         }
         return missing
     }
@@ -91,6 +94,15 @@ public struct TypeCatalogue: Sendable {
             unknown.remove(oid)
         }
     }
+
+    /// Forgets all: what is known of a type is of no use once the plans that need it are made.
+    mutating func forgetAll() {
+        rows = [:]
+        unknown = []
+    }
+
+    /// The names of those that have a cast to json which is not called.
+    public var withheldCasts: [String] { rows.values.filter { $0.jsonCast == .withheld }.map(\.name).sorted() }
 
     /// For people.
     func name(of oid: UInt32) -> String {
@@ -130,6 +142,7 @@ public struct TypeCatalogue: Sendable {
         case .none: return .scalar(.text)
         case .hstore: return .hstore
         case .function: return .cast(typeOID: oid)
+        case .withheld: return .withheldCast
         }
     }
 

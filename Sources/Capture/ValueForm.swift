@@ -26,7 +26,9 @@ indirect enum ValueForm: Sendable, Equatable {
     case hstore
     /// A type with any other cast to json: the database is asked, a value at a time.
     case cast(typeOID: UInt32)
-    /// The catalogue no longer has the type: its text, and it is counted.
+    /// A type whose cast to json is not called: its text, and it is counted.
+    case withheldCast
+    /// The catalogue no longer has the type, or cannot show it yet: its text, and it is counted.
     case unknown
 
     /// Whether it is a composite, or made of some.
@@ -34,7 +36,7 @@ indirect enum ValueForm: Sendable, Equatable {
         switch self {
         case .composite: true
         case .array(let element, _): element.hasComposites
-        case .scalar, .vector, .hstore, .cast, .unknown: false
+        case .scalar, .vector, .hstore, .cast, .withheldCast, .unknown: false
         }
     }
 }

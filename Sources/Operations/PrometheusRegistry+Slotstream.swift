@@ -20,7 +20,7 @@ extension PrometheusRegistry {
             buckets: ["fraiseql_observer_processing_duration_seconds": processingDurationBuckets])
         for name in [
             "fraiseql_observer_events_processed_total", "fraiseql_observer_events_retried_total",
-            "slotstream_transactions_total", "slotstream_unknown_type_values_total",
+            "slotstream_transactions_total", "slotstream_uncast_values_total", "slotstream_unknown_type_values_total",
             "slotstream_stray_stream_aborts_total",
         ] {
             _ = registry.makeCounter(label: name, dimensions: [])
@@ -48,8 +48,10 @@ extension PrometheusRegistry {
         "slotstream_confirmed_lsn": "Position confirmed to the server, as a number.",
         "slotstream_received_lsn": "Position received from the server, as a number.",
         "slotstream_transactions_total": "Transactions received whole; those that come again after a reconnect count again.",
+        "slotstream_uncast_values_total":
+            "Values published as text because their type's cast to json is not called, or failed.",
         "slotstream_unknown_type_values_total":
-            "Values published as text because the catalogue no longer knows their type.",
+            "Values published as text because the catalogue no longer knows their type, or cannot show it yet.",
         LogQueue.counterName: "Log lines that were not written, by cause.",
         "slotstream_stray_stream_aborts_total":
             "Stream Aborts of PostgreSQL 18 for transactions that it never sent; they mean nothing.",

@@ -9,63 +9,67 @@ enum CatalogueReader {
     /// Longer than any catalogue lookup takes, shorter than what the server waits for a status.
     static let timeout = Duration.seconds(2)
 
-    /// A transaction is sent when it is flushed; others see it a little later, behind a synchronous standby when that has answered.
-    private static let visibilityTimeout = Duration.seconds(1)
+    /// So many types a question.
+    private static let typeLimit = 1000
 
-    /// Fills `assembler` before `relation` is received by it.
+    /// Fills `assembler` before `relation` is received by it, without ever waiting for longer than `patience` for what cannot be shown yet.
+    ///
+    /// - Parameters:
+    ///   - transactionID: The one whose work has to be seen.
+    ///   - named: Types whose cast to json the operator named.
+    /// - Returns: Whether all is known; if not, what may be wrong is left out or goes as text, and the relation is to be described again when the transaction is shown.
     /// - Throws: what the connection throws: nothing goes on with a guess.
     static func describe(
-        _ relation: Relation, for assembler: inout TransactionAssembler, over connection: borrowing SQLConnection
-    ) throws(PostgresError) {
+        _ relation: Relation, of transactionID: TransactionID, named: [String], patience: Duration,
+        for assembler: inout TransactionAssembler, over connection: borrowing SQLConnection
+    ) throws(PostgresError) -> Bool {
         let typeOIDs = relation.columns.map(\.typeOID)
         assembler.types.forget(typeOIDs)
         let needsFacts = assembler.needsFacts(relation)
-        guard needsFacts || !assembler.types.missing(typeOIDs).isEmpty else { return }
-        try waitUntilVisible(assembler.currentTransactionID, over: connection)
-        try refresh(&assembler.types, for: typeOIDs, over: connection)
-        if needsFacts { assembler.tableFacts[relation.id] = try facts(of: relation.id, over: connection) }
-    }
-
-    /// Waits until what a transaction did to the catalogue can be seen: a type may have been made in the transaction that uses it.
-    /// - Throws: `.timedOut`; what the connection throws.
-    static func waitUntilVisible(
-        _ transactionID: TransactionID, over connection: borrowing SQLConnection
-    ) throws(PostgresError) {
-        guard transactionID != .none else { return }
-        let deadline = Instant.now + visibilityTimeout
-        // The 32 bits of an xid are those of the nearest to the snapshot's end, before it or after it.
-        let sql = """
-            SELECT pg_catalog.pg_visible_in_snapshot(
-                (CASE WHEN m.ahead >= 2147483648 THEN m.xmax + m.ahead - 4294967296 ELSE m.xmax + m.ahead END)
-                    ::pg_catalog.text::pg_catalog.xid8, m.snapshot)
-            FROM (SELECT s.snapshot, s.xmax, ($1::pg_catalog.int8 - s.xmax) & 4294967295 AS ahead
-                  FROM (SELECT snapshot, pg_catalog.pg_snapshot_xmax(snapshot)::pg_catalog.text::pg_catalog.int8 AS xmax
-                        FROM pg_catalog.pg_current_snapshot() AS snapshot) AS s) AS m
-            """
-        while try connection.query(sql, [String(transactionID.rawValue)], timeout: timeout).first?.first != "t" {
-            guard Instant.now < deadline else {
-                throw .timedOut(command: "waiting until transaction \(transactionID) is visible")
+        guard needsFacts || !assembler.types.missing(typeOIDs).isEmpty else { return true }
+        var view = try CatalogueView.of(transactionID, over: connection)
+        while true {
+            var types = assembler.types
+            var isCertain = try refresh(&types, for: typeOIDs, in: view, named: named, over: connection)
+            if needsFacts {
+                let facts = try facts(of: relation.id, in: view, over: connection)
+                isCertain = isCertain && facts.areCertain
+                assembler.tableFacts[relation.id] = facts
             }
-            usleep(2000)
+            assembler.types = types
+            if isCertain || view.isWhole { return true }
+            guard try CatalogueView.becomesWhole(for: transactionID, within: patience, over: connection) else { return false }
+            view = .whole
+            assembler.types.forget(typeOIDs)
         }
     }
 
     /// Looks up what is not known of these types, round by round: an array's elements, a domain's base, a composite's attributes.
+    /// - Returns: False if some may be otherwise than they are shown, or are not shown at all; they become unknown.
     static func refresh(
-        _ types: inout TypeCatalogue, for typeOIDs: [UInt32], over connection: borrowing SQLConnection
-    ) throws(PostgresError) {
+        _ types: inout TypeCatalogue, for typeOIDs: [UInt32], in view: CatalogueView, named: [String],
+        over connection: borrowing SQLConnection
+    ) throws(PostgresError) -> Bool {
+        var isCertain = true
         while true {
             let missing = types.missing(typeOIDs)
-            if missing.isEmpty { return }
-            let found = try rows(missing, over: connection)
-            for row in found { types.insert(row) }
-            let foundOIDs = Set(found.map(\.oid))
-            for oid in missing where !foundOIDs.contains(oid) { types.insertUnknown(oid) }
+            if missing.isEmpty { return isCertain }
+            for start in stride(from: 0, to: missing.count, by: typeLimit) {
+                let asked = missing[start..<min(start + typeLimit, missing.count)]
+                let found = try rows(asked, in: view, named: named, over: connection)
+                for row in found { types.insert(row) }
+                let foundOIDs = Set(found.map(\.oid))
+                for oid in asked where !foundOIDs.contains(oid) {
+                    types.insertUnknown(oid)
+                    isCertain = isCertain && view.isWhole
+                }
+            }
         }
     }
 
+    /// What there is of these types, without those that may be otherwise.
     private static func rows(
-        _ oids: [UInt32], over connection: borrowing SQLConnection
+        _ oids: ArraySlice<UInt32>, in view: CatalogueView, named: [String], over connection: borrowing SQLConnection
     ) throws(PostgresError) -> [TypeRow] {
         let list = "{" + oids.map(String.init).joined(separator: ",") + "}"
         let rows = try connection.query(
@@ -74,14 +78,16 @@ enum CatalogueReader {
                    CASE WHEN t.typsubscript::pg_catalog.oid = 'pg_catalog.array_subscript_handler'::pg_catalog.regproc::pg_catalog.oid THEN t.typelem ELSE 0 END,
                    pg_catalog.ascii(coalesce(e.typdelim, ',')::pg_catalog.text), t.typbasetype,
                    CASE WHEN f.oid IS NULL OR t.oid < '16384'::pg_catalog.oid THEN '' WHEN f.prosrc = 'hstore_to_json' AND l.lanname = 'c' THEN 'hstore'
-                        ELSE 'function' END
-            FROM pg_catalog.pg_type t LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem
+                        WHEN pg_catalog.concat(n.nspname, '.', t.typname) = ANY ($2::pg_catalog.text[]) OR (\(JSONCasts.isTrusted)) THEN 'function'
+                        ELSE 'withheld' END
+            FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+            LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem
             LEFT JOIN pg_catalog.pg_cast c
                 ON c.castsource = t.oid AND c.casttarget = 'pg_catalog.json'::pg_catalog.regtype::pg_catalog.oid AND c.castmethod = 'f'
             LEFT JOIN pg_catalog.pg_proc f ON f.oid = c.castfunc
             LEFT JOIN pg_catalog.pg_language l ON l.oid = f.prolang
-            WHERE t.oid = ANY ($1::pg_catalog.oid[])
-            """, [list], timeout: timeout)
+            WHERE t.oid = ANY ($1::pg_catalog.oid[]) AND t.typrelid <> ALL ($3::pg_catalog.oid[])
+            """, [list, arrayLiteral(named), view.hiddenList], timeout: timeout)
         let attributes = try attributes(list, over: connection)
         return rows.compactMap { row in
             guard row.count == 7, let oid = row[0].flatMap({ UInt32($0) }), let name = row[1], let kind = row[2]?.first,
@@ -92,6 +98,7 @@ enum CatalogueReader {
                 switch row[6] {
                 case "hstore": .hstore
                 case "function": .function
+                case "withheld": .withheld
                 default: .none
                 }
             return TypeRow(
@@ -120,49 +127,38 @@ enum CatalogueReader {
         return attributes
     }
 
-    /// A value's text cast to its type and that to json, as the database does it now. The cast is the user's own code.
-    /// - Returns: What became of it; never `.unavailable`, for which the connection throws.
-    /// - Throws: what the connection throws; never with what the server said of the value.
-    static func json(
-        of text: String, castFrom typeOID: UInt32, over connection: borrowing SQLConnection
-    ) throws(PostgresError) -> CastAnswer {
-        guard let name = try castableName(of: typeOID, over: connection) else { return .unknown }
-        do throws(PostgresError) {
-            let rows = try connection.query("SELECT $1::\(name)::pg_catalog.json::pg_catalog.text", [text], timeout: timeout)
-            // to_json takes no NULL from a cast either.
-            return rows.first?.first.flatMap { $0 }.map { .json($0) } ?? .refused
-        } catch {
-            guard case .server(let sqlState, let severity, _, _, _, _) = error else { throw error }
-            switch String(sqlState.prefix(2)) {
-            // Data, constraints, what routines raise: the cast itself refuses.
-            case "22", "23", "2F", "38", "39", "P0": return .refused
-            // An undefined object may be the cast, gone since it was looked for, or something that its function needs.
-            case "42" where try castableName(of: typeOID, over: connection) == nil: return .unknown
-            default:
-                throw .server(
-                    sqlState: sqlState, severity: severity, message: "the cast of \(name) to json failed", detail: nil,
-                    hint: nil, command: "SELECT $1::\(name)::json")
-            }
+    /// `texts` as PostgreSQL reads an array of text.
+    static func arrayLiteral(_ texts: [String]) -> String {
+        let quoted = texts.map { text in
+            "\"" + text.flatMap { $0 == "\"" || $0 == "\\" ? ["\\", $0] : [$0] } + "\""
         }
+        return "{" + quoted.joined(separator: ",") + "}"
     }
 
-    /// The type's name as SQL, if it has a cast to json through a function; nil: type or cast are gone.
-    private static func castableName(
-        of typeOID: UInt32, over connection: borrowing SQLConnection
-    ) throws(PostgresError) -> String? {
-        // format_type quotes what has to be quoted, and names the schema where the path does not.
+    /// Those of `relations` that are dropped, and where the WAL ended after that was found.
+    static func gone(
+        among relations: [RelationID], over connection: borrowing SQLConnection
+    ) throws(PostgresError) -> (relations: Set<RelationID>, asOf: LSN) {
+        // First what is locked: a table made by a transaction that is not shown yet is locked until it is.
+        let locked = try connection.query(
+            "SELECT DISTINCT relation FROM pg_catalog.pg_locks WHERE locktype = 'relation'", timeout: timeout)
+        let list = "{" + relations.map { String($0.rawValue) }.joined(separator: ",") + "}"
         let rows = try connection.query(
             """
-            SELECT pg_catalog.format_type(t.oid, NULL) FROM pg_catalog.pg_type t
-            JOIN pg_catalog.pg_cast c ON c.castsource = t.oid AND c.casttarget = 'pg_catalog.json'::pg_catalog.regtype::pg_catalog.oid
-                AND c.castmethod = 'f'
-            WHERE t.oid = $1::pg_catalog.oid
-            """, [String(typeOID)], timeout: timeout)
-        return rows.first?.first.flatMap { $0 }
+            SELECT r.oid FROM pg_catalog.unnest($1::pg_catalog.oid[]) AS r (oid)
+            WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = r.oid)
+            """, [list], timeout: timeout)
+        // What is not flushed yet may be shown already.
+        let end = try connection.query("SELECT pg_catalog.pg_current_wal_insert_lsn()", timeout: timeout)
+        guard let lsn = end.first?.first?.flatMap({ LSN($0) }) else { return ([], .invalid) }
+        func identifiers(_ rows: [[String?]]) -> Set<RelationID> {
+            Set(rows.compactMap { $0.first.flatMap { $0 }.flatMap { UInt32($0) }.map { RelationID($0) } })
+        }
+        return (identifiers(rows).subtracting(identifiers(locked)), lsn)
     }
 
     private static func facts(
-        of relation: RelationID, over connection: borrowing SQLConnection
+        of relation: RelationID, in view: CatalogueView, over connection: borrowing SQLConnection
     ) throws(PostgresError) -> TableFacts {
         let oid = String(relation.rawValue)
         var facts = TableFacts()
@@ -186,9 +182,11 @@ enum CatalogueReader {
                 SELECT oid FROM pg_catalog.pg_class WHERE oid = $1::pg_catalog.oid AND relkind = 'p'
                 UNION ALL SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN tree ON i.inhparent = tree.oid)
             SELECT EXISTS (
-                SELECT FROM tree JOIN pg_catalog.pg_class c ON c.oid = tree.oid WHERE c.relkind = 'r' AND c.relreplident <> 'f')
-            """, [oid], timeout: timeout)
+                SELECT FROM tree JOIN pg_catalog.pg_class c ON c.oid = tree.oid WHERE c.relkind = 'r' AND c.relreplident <> 'f'),
+                EXISTS (SELECT FROM tree WHERE oid = ANY ($2::pg_catalog.oid[]))
+            """, [oid, view.hiddenList], timeout: timeout)
         facts.hasPartitionWithoutFullIdentity = partitions.first?.first == "t"
+        facts.areCertain = partitions.first?.last == "f" && !view.hidden.contains(relation.rawValue)
         return facts
     }
 }

@@ -49,11 +49,13 @@ struct ColumnRules {
     /// - Throws: `.stop(.configuration)` where a table or a column that `[events.columns]` names is not there, where two tables have the name, or the table is not published under its own name.
     init(_ ruled: [RuledTable], publication: String, sql: borrowing SQLConnection) throws(StreamerError) {
         self.publication = publication
+        let relations = try StreamerError.ofPostgres { () throws(PostgresError) in
+            try Self.relations(named: ruled.map(\.name), sql: sql)
+        }
         for rule in ruled {
-            let found: [Found]
+            let found = relations[Array(rule.name.utf8)] ?? []
             var known = Known()
             do throws(PostgresError) {
-                found = try Self.relations(named: rule.name, sql: sql)
                 if let first = found.first {
                     known = try Self.known(of: first.relationID, publication: publication, sql: sql)
                 }
@@ -105,9 +107,16 @@ struct ColumnRules {
         )
     }
 
+    /// Whether no table has rules.
+    var isEmpty: Bool { tables.isEmpty }
+
     /// Why no row of `relation` may be written, if none may: a ruled column may have another name.
+    ///
+    /// - Parameter view: What is shown of the transaction that is being read.
     /// - Throws: what the connection throws.
-    func refusal(of relation: Relation, sql: borrowing SQLConnection) throws(StreamerError) -> StreamerError? {
+    func refusal(
+        of relation: Relation, in view: CatalogueView, sql: borrowing SQLConnection
+    ) throws(StreamerError) -> StreamerError? {
         guard !tables.isEmpty else { return nil }
         let name = relation.qualifiedName
         let rule = tables[Array(name.utf8)]?.rule
@@ -123,7 +132,15 @@ struct ColumnRules {
         guard rule != nil else {
             let isRuled = tables.values.contains { $0.relationID == relation.id }
             let relative = known.relatives.first { tables[Array($0.utf8)] != nil }
-            guard isRuled || relative != nil else { return nil }
+            guard isRuled || relative != nil else {
+                guard view.hidden.contains(relation.id.rawValue),
+                    let ruled = tables.values.first(where: { view.hidden.contains($0.relationID?.rawValue ?? 0) })
+                else { return nil }
+                // One is made the other's partition or child by a transaction that holds a lock on both.
+                return Self.refused(
+                    "\(name) comes without rules, from a transaction that PostgreSQL does not show yet and that may have made it a part of \(ruled.rule.name), which has some in [events.columns]",
+                    Self.tableRemedy)
+            }
             return Self.refused(
                 "\(name) comes without rules, but \(relative ?? "the same table under another name") has some in [events.columns]",
                 Self.tableRemedy)
@@ -153,21 +170,28 @@ struct ColumnRules {
         .stop(.configuration, what: what, remedy: remedy)
     }
 
+    /// The tables of these names, all by one look at the catalogue.
     private static func relations(
-        named name: String, sql: borrowing SQLConnection
-    ) throws(PostgresError) -> [Found] {
+        named names: [String], sql: borrowing SQLConnection
+    ) throws(PostgresError) -> [Name: [Found]] {
+        guard !names.isEmpty else { return [:] }
         let rows = try sql.query(
             """
-            SELECT c.oid, pg_catalog.concat(pg_catalog.quote_ident(n.nspname), '.', pg_catalog.quote_ident(c.relname))
+            SELECT c.oid, pg_catalog.concat(pg_catalog.quote_ident(n.nspname), '.', pg_catalog.quote_ident(c.relname)),
+                pg_catalog.concat(n.nspname, '.', c.relname)
             FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-            WHERE pg_catalog.concat(n.nspname, '.', c.relname) OPERATOR(pg_catalog.=) $1::pg_catalog.text
+            WHERE pg_catalog.concat(n.nspname, '.', c.relname) OPERATOR(pg_catalog.=) ANY ($1::pg_catalog.text[])
                 AND c.relkind IN ('r', 'p')
             ORDER BY c.oid
-            """, [name], timeout: CatalogueReader.timeout)
-        return rows.compactMap { row in
-            guard row.count == 2, let oid = row[0].flatMap({ UInt32($0) }), let quotedName = row[1] else { return nil }
-            return Found(relationID: RelationID(oid), quotedName: quotedName)
+            """, [CatalogueReader.arrayLiteral(names)], timeout: CatalogueReader.timeout)
+        var found: [Name: [Found]] = [:]
+        for row in rows {
+            guard row.count == 3, let oid = row[0].flatMap({ UInt32($0) }), let quotedName = row[1], let name = row[2] else {
+                continue
+            }
+            found[Array(name.utf8), default: []].append(Found(relationID: RelationID(oid), quotedName: quotedName))
         }
+        return found
     }
 
     private static func known(
@@ -191,14 +215,14 @@ struct ColumnRules {
             WITH RECURSIVE up (oid) AS (
                 SELECT $1::pg_catalog.oid UNION SELECT i.inhparent FROM pg_catalog.pg_inherits i JOIN up ON i.inhrelid = up.oid),
             down (oid) AS (
-                SELECT $1::pg_catalog.oid UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN down ON i.inhparent = down.oid)
+                SELECT $1::pg_catalog.oid UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN down ON i.inhparent = down.oid),
+            \(PublishedTables.parts(candidates: "SELECT oid FROM up UNION SELECT oid FROM down", publication: "$2"))
             SELECT pg_catalog.concat(n.nspname, '.', c.relname),
                 EXISTS (SELECT FROM pg_catalog.pg_publication_rel r JOIN pg_catalog.pg_publication p ON p.oid = r.prpubid
                         WHERE p.pubname = $2 AND r.prrelid = c.oid AND r.prattrs IS NOT NULL),
-                EXISTS (SELECT FROM pg_catalog.pg_publication_tables t
-                        WHERE t.pubname = $2 AND t.schemaname = n.nspname AND t.tablename = c.relname)
+                EXISTS (SELECT FROM published t WHERE t.oid = c.oid)
             FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-            WHERE c.oid IN (SELECT oid FROM up UNION SELECT oid FROM down)
+            WHERE c.oid IN (SELECT oid FROM candidate)
             """, [oid, publication], timeout: CatalogueReader.timeout)
         for relative in relatives {
             guard relative.count == 3, let name = relative[0] else { continue }

@@ -16,7 +16,7 @@ public struct MessageListing: ~Copyable {
         _ configuration: StreamerConfiguration, limit: Int
     ) throws(StreamerError) -> [(lsn: String, hexadecimal: String)] {
         try StreamerError.ofPostgres { () throws(PostgresError) in
-            let connection = try SQLConnection(configuration.source.connection)
+            let connection = try SQLConnection(configuration.source.connection, isReadOnly: true)
             let rows = try connection.query(
                 """
                 SELECT lsn, pg_catalog.encode(data, 'hex') FROM pg_catalog.pg_logical_slot_peek_binary_changes(

@@ -28,6 +28,7 @@ struct Meters: Sendable {
     let receivedLSN: Gauge
     let transactions: Counter
     let unknownTypeValues: Counter
+    let uncastValues: Counter
     let strays: Counter
     let strayAborts: Counter
     let inFlightMessages: Gauge
@@ -58,6 +59,7 @@ struct Meters: Sendable {
         receivedLSN = gauge("slotstream_received_lsn")
         transactions = counter("slotstream_transactions_total")
         unknownTypeValues = counter("slotstream_unknown_type_values_total")
+        uncastValues = counter("slotstream_uncast_values_total")
         strays = counter("slotstream_strays_total")
         strayAborts = counter("slotstream_stray_stream_aborts_total")
         inFlightMessages = gauge("slotstream_inflight_messages")

@@ -87,15 +87,14 @@ enum PublicationSetup {
         let about = "rows that were committed before \(start) are not published"
         let end = Instant.now + countTime
         do throws(PostgresError) {
-            let tables = try query(
+            let tables = try connection.query(
                 """
-                SELECT pg_catalog.quote_ident(t.schemaname) || '.' || pg_catalog.quote_ident(t.tablename), c.reltuples::pg_catalog.int8
-                FROM pg_catalog.pg_publication_tables t
-                JOIN pg_catalog.pg_namespace n ON n.nspname = t.schemaname
-                JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = t.tablename
-                WHERE t.pubname = $1
+                WITH RECURSIVE \(PublishedTables.parts(candidates: PublishedTables.everyTable, publication: "$1"))
+                SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname), c.reltuples::pg_catalog.int8
+                FROM published t JOIN pg_catalog.pg_class c ON c.oid = t.oid
+                JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
                 ORDER BY 1
-                """, [source.publication], until: end, over: connection)
+                """, [source.publication])
             var count: Int64 = 0
             var isExact = true
             for table in tables {
@@ -120,34 +119,19 @@ enum PublicationSetup {
         }
     }
 
-    /// nil where it may not be read, or where the time is over.
+    /// nil where it may not be read, where a policy would decide which rows are counted, or where the time is over.
     private static func exactCount(
         of quotedName: String, until end: Instant, over connection: borrowing SQLConnection
     ) -> Int64? {
-        guard Instant.now < end else { return nil }
+        let left = end.duration(since: .now)
+        guard left > .zero else { return nil }
         do throws(PostgresError) {
-            let rows = try query("SELECT pg_catalog.count(*) FROM \(quotedName)", until: end, over: connection)
+            // The server itself ends it when its time is over: given up on our side it would still be under way, and the connection took no other command.
+            let answer = try connection.isolatedQuery("SELECT pg_catalog.count(*) FROM \(quotedName)", timeout: left)
+            guard case .rows(let rows) = answer else { return nil }
             return rows.first?.first.flatMap { $0 }.flatMap { Int64($0) }
         } catch {
             return nil
         }
-    }
-
-    /// Runs a query that the server itself ends when its time is over. Given up on our side it would still be under way on the connection, which then takes no other command.
-    private static func query(
-        _ sql: String, _ parameters: [String?] = [], until end: Instant, over connection: borrowing SQLConnection
-    ) throws(PostgresError) -> [[String?]] {
-        // 0 would be no limit. LOCAL: it ends with the transaction, whatever the role or the user's options set.
-        let milliseconds = max(1, end.duration(since: .now).milliseconds)
-        try connection.execute("BEGIN READ ONLY; SET LOCAL statement_timeout = \(milliseconds)")
-        let rows: [[String?]]
-        do throws(PostgresError) {
-            rows = try connection.query(sql, parameters)
-        } catch {
-            try connection.execute("ROLLBACK")
-            throw error
-        }
-        try connection.execute("ROLLBACK")
-        return rows
     }
 }

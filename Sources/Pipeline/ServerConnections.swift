@@ -15,7 +15,7 @@ struct ServerConnections: ~Copyable {
             try ReplicationConnection(parameters, onNotice: onNotice)
         }
         let sql = try StreamerError.ofPostgres { () throws(PostgresError) in
-            try SQLConnection(parameters, onNotice: onNotice)
+            try SQLConnection(parameters, isReadOnly: true, onNotice: onNotice)
         }
         let link = try NATSLink.connected(configuration.nats, stream: configuration.stream.name)
         self.replication = replication

@@ -10,6 +10,8 @@ import WAL
 
 /// One replication connection's life, from START_REPLICATION on: reads, assembles, hands on, confirms. It belongs to one thread, which never waits for NATS.
 final class Session {
+    /// From its flush to its being shown a transaction takes this long at most, where nothing holds it up.
+    private static let visibilityPatience = Duration.milliseconds(250)
     /// The server's view of the slot is read this often, for `/status` and the metrics.
     static let inspectionInterval = Duration.seconds(5)
     /// Frames between two looks at everything else.
@@ -41,6 +43,12 @@ final class Session {
     private var decoder = PGOutputDecoder()
     private var assembler: TransactionAssembler
     private let columnRules: ColumnRules
+    private var casts: JSONCasts
+    /// Relations of which not all was shown when they were described, each with the transaction that may have changed it.
+    private var provisional: [RelationID: TransactionID] = [:]
+    /// How long the first thing that is not shown is waited for; none while transactions wait for a standby, which may be us.
+    private var patience = Session.visibilityPatience
+    private var uncastValueCount: UInt64 = 0
     /// Why rows of these relations must not be published.
     private var refusals: [RelationID: StreamerError] = [:]
     private var tracker: CheckpointTracker
@@ -95,6 +103,7 @@ final class Session {
         self.sql = sql
         self.assembler = assembler
         self.columnRules = columnRules
+        casts = JSONCasts(configuration.casts) { sentence in logger.warning("a cast to json is not used", metadata: ["what": "\(sentence)"]) }
         self.window = window
         self.delivery = delivery
         self.observations = observations
@@ -120,6 +129,11 @@ final class Session {
 
     /// Streams until asked to stop; returns when everything received is stored and confirmed, or its time is over.
     func run() throws(StreamerError) {
+        do throws(PostgresError) {
+            try casts.prepare()
+        } catch {
+            throw .postgres(error)
+        }
         try inspect()
         while !control.isRequested {
             try turn(isReading: true)
@@ -251,6 +265,11 @@ final class Session {
             observations.meters.strayAborts.increment(by: Int64(strayAborts - strayAbortCount))
             strayAbortCount = strayAborts
         }
+        let uncastValues = assembler.uncastValueCount
+        if uncastValues > uncastValueCount {
+            observations.meters.uncastValues.increment(by: Int64(uncastValues - uncastValueCount))
+            uncastValueCount = uncastValues
+        }
         switch outcome {
         case .drained: isMoreBuffered = false
         case .stopped: isMoreBuffered = true
@@ -286,7 +305,11 @@ final class Session {
         } catch {
             throw .decoding(error, at: walStart)
         }
-        if case .relation(let relation) = message { try describe(relation) }
+        switch message {
+        case .relation(let relation): try describe(relation, of: assembler.currentTransactionID)
+        case .begin where !provisional.isEmpty: try describeProvisional()
+        default: break
+        }
         let action: TransactionAssembler.Action
         do throws(CaptureError) {
             var sink = window
@@ -322,18 +345,58 @@ final class Session {
         return hasRoom && frameCount < Self.frameLimit ? .proceed : .stop
     }
 
-    private func describe(_ relation: Relation) throws(StreamerError) {
+    private func describe(_ relation: Relation, of transactionID: TransactionID) throws(StreamerError) {
         // Questions may take a while: statuses come before the next message.
         hasAsked = true
+        var view = CatalogueView.whole
         do throws(PostgresError) {
             if isSQLLost { try reconnectSQL() }
-            try CatalogueReader.describe(relation, for: &assembler, over: sql)
+            let isCertain = try CatalogueReader.describe(
+                relation, of: transactionID, named: casts.named, patience: patience, for: &assembler, over: sql)
+            provisional[relation.id] = isCertain ? nil : transactionID
+            patience = isCertain ? Self.visibilityPatience : .zero
+            if !columnRules.isEmpty { view = try CatalogueView.of(transactionID, over: sql) }
         } catch {
             isSQLLost = true
             throw .postgres(error)
         }
-        refusals[relation.id] = try columnRules.refusal(of: relation, sql: sql)
+        for name in assembler.types.withheldCasts { casts.withheld(name) }
+        refusals[relation.id] = try columnRules.refusal(of: relation, in: view, sql: sql)
         if refusals[relation.id] != nil { assembler.refusedRelations.insert(relation.id) }
+        try reviewPlans()
+    }
+
+    /// Describes again what is shown by now. A transaction that uses what another has made or changed began its work on it when that was shown: at its
+    /// Begin it is.
+    private func describeProvisional() throws(StreamerError) {
+        hasAsked = true
+        for (id, transactionID) in provisional {
+            do throws(PostgresError) {
+                if isSQLLost { try reconnectSQL() }
+                guard try CatalogueView.isShown(transactionID, over: sql) else { continue }
+            } catch {
+                isSQLLost = true
+                throw .postgres(error)
+            }
+            provisional[id] = nil
+            guard let relation = assembler.description(of: id) else { continue }
+            try describe(relation, of: transactionID)
+            assembler.describeAgain(relation)
+        }
+    }
+
+    /// Lets go of what is kept of tables that were dropped.
+    private func reviewPlans() throws(StreamerError) {
+        let relations = assembler.relationsDueForReview
+        guard !relations.isEmpty else { return }
+        do throws(PostgresError) {
+            let gone = try CatalogueReader.gone(among: relations, over: sql)
+            assembler.reviewed(gone: gone.relations, asOf: gone.asOf)
+            for id in gone.relations { refusals[id] = nil }
+        } catch {
+            isSQLLost = true
+            throw .postgres(error)
+        }
     }
 
     /// Asks over the ordinary connection, which is made anew if it was lost; nil, with `catalogueError` set, if that fails.
@@ -637,7 +700,8 @@ final class Session {
 
     private func reconnectSQL() throws(PostgresError) {
         sql = try SQLConnection(
-            configuration.source.connection, timeout: CatalogueReader.timeout, onNotice: Streamer.noticeHandler(logger))
+            configuration.source.connection, timeout: CatalogueReader.timeout, isReadOnly: true,
+            onNotice: Streamer.noticeHandler(logger))
         isSQLLost = false
     }
 
@@ -667,19 +731,22 @@ final class Session {
 extension Session: CatalogueAuthority {
     func json(of text: String, castFrom typeOID: UInt32) -> CastAnswer {
         ask { (sql) throws(PostgresError) in
-            try CatalogueReader.json(of: text, castFrom: typeOID, over: sql)
+            try casts.json(of: text, castFrom: typeOID, over: sql)
         } ?? .unavailable
     }
 
-    func refresh(_ types: inout TypeCatalogue, of transactionID: TransactionID, for typeOIDs: [UInt32]) -> Bool {
+    func refresh(
+        _ types: inout TypeCatalogue, of transactionID: TransactionID, for relationID: RelationID, _ typeOIDs: [UInt32]
+    ) -> Bool {
         var refreshed = types
         refreshed.forget(typeOIDs)
-        let isDone: Void? = ask { (sql) throws(PostgresError) in
-            try CatalogueReader.waitUntilVisible(transactionID, over: sql)
-            try CatalogueReader.refresh(&refreshed, for: typeOIDs, over: sql)
+        let isCertain = ask { (sql) throws(PostgresError) in
+            let view = try CatalogueView.of(transactionID, over: sql)
+            return try CatalogueReader.refresh(&refreshed, for: typeOIDs, in: view, named: casts.named, over: sql)
         }
         types = refreshed
-        return isDone != nil
+        if isCertain == false { provisional[relationID] = transactionID }
+        return isCertain != nil
     }
 }
 

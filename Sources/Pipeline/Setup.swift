@@ -53,7 +53,7 @@ public enum Setup {
     /// The SQL that a DBA runs instead of `setup`: publication and slot.
     public static func sql(_ configuration: StreamerConfiguration) throws(StreamerError) -> [String] {
         do throws(PostgresError) {
-            let sql = try SQLConnection(configuration.source.connection)
+            let sql = try SQLConnection(configuration.source.connection, isReadOnly: true)
             var statements = try PublicationSetup.statements(configuration.source, over: sql)
             if try sql.slot(named: configuration.source.slot) == nil {
                 let slot = quoteLiteral(configuration.source.slot)
@@ -137,7 +137,10 @@ public enum Setup {
     ) throws(StreamerError) -> [String] {
         do throws(PostgresError) {
             let statements = try PublicationSetup.statements(configuration.source, over: sql)
-            for statement in statements where !options.isDryRun { _ = try sql.execute(statement) }
+            for statement in statements where !options.isDryRun {
+                // The one thing that our ordinary sessions write.
+                try sql.execute("BEGIN READ WRITE; \(statement); COMMIT")
+            }
             return statements
         } catch {
             throw .postgres(error)
@@ -372,11 +375,9 @@ public enum Setup {
         let found = try StreamerError.ofPostgres { () throws(PostgresError) in
             try sql.query(
                 """
-                SELECT DISTINCT a.attname FROM pg_catalog.pg_publication_tables t
-                JOIN pg_catalog.pg_namespace n ON n.nspname = t.schemaname
-                JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = t.tablename
-                JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-                WHERE t.pubname = $1
+                WITH RECURSIVE \(PublishedTables.parts(candidates: PublishedTables.everyTable, publication: "$1"))
+                SELECT DISTINCT a.attname FROM published t
+                JOIN pg_catalog.pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped
                 """, [configuration.source.publication])
         }
         let columns = Set(found.compactMap { $0.first.flatMap { $0 } }.map { Array($0.utf8) })

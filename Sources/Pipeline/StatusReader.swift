@@ -56,7 +56,7 @@ public enum StatusReader {
             status.source.systemId = String(system.systemID)
             status.source.timeline = system.timeline
             status.source.database = system.database
-            let sql = try SQLConnection(parameters)
+            let sql = try SQLConnection(parameters, isReadOnly: true)
             guard let slot = try sql.slot(named: configuration.source.slot) else {
                 status.reasons.append("slot \(configuration.source.slot) does not exist")
                 return

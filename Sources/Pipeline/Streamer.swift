@@ -187,7 +187,7 @@ public final class Streamer: Sendable {
         let source = configuration.source
         let logNotice = Self.noticeHandler(logger)
         let sql = try StreamerError.ofPostgres { () throws(PostgresError) in
-            try SQLConnection(source.connection, timeout: Self.connectTimeout, onNotice: logNotice)
+            try SQLConnection(source.connection, timeout: Self.connectTimeout, isReadOnly: true, onNotice: logNotice)
         }
         let holder = try StreamerError.ofPostgres { () throws(PostgresError) in try sql.slot(named: source.slot) }
         observations.turned(.source)

@@ -36,6 +36,19 @@ public struct StreamerConfiguration: Sendable {
         }
     }
 
+    /// Casts to json that are users' own code.
+    public struct Casts: Sendable {
+        /// `schema.type`: their casts are called, whoever owns them.
+        public var types: [String]
+        /// Whoever runs their code.
+        public var connection: ConnectionParameters?
+
+        public init(types: [String] = [], connection: ConnectionParameters? = nil) {
+            self.types = types
+            self.connection = connection
+        }
+    }
+
     public struct Delivery: Sendable {
         /// Whether whole transactions go out as atomic batches, where nats-server and stream can.
         public var isAtomic: Bool
@@ -88,6 +101,7 @@ public struct StreamerConfiguration: Sendable {
     public var ruledTables: [RuledTable]
     /// The cryptography that `capture` may need, with the operator's key in it.
     public var captureFunctions: CaptureFunctions
+    public var casts: Casts
     public var delivery: Delivery
     /// Not ready while behind by more than this; 0: no limit.
     public var readyMaxLagBytes: UInt64
@@ -95,7 +109,7 @@ public struct StreamerConfiguration: Sendable {
     public init(
         source: Source, nats: JetStreamConnectionOptions, stream: StreamConfiguration,
         consumer: Consumer?, capture: CaptureConfiguration, ruledTables: [RuledTable] = [],
-        captureFunctions: CaptureFunctions, delivery: Delivery,
+        captureFunctions: CaptureFunctions, casts: Casts = Casts(), delivery: Delivery,
         readyMaxLagBytes: UInt64
     ) {
         self.source = source
@@ -105,6 +119,7 @@ public struct StreamerConfiguration: Sendable {
         self.capture = capture
         self.ruledTables = ruledTables
         self.captureFunctions = captureFunctions
+        self.casts = casts
         self.delivery = delivery
         self.readyMaxLagBytes = readyMaxLagBytes
     }

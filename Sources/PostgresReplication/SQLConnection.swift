@@ -14,15 +14,19 @@ public struct SQLConnection: ~Copyable {
     /// - Parameters:
     ///   - timeout: The longest that connecting may take, over all hosts, and then each command that names no other. A name
     ///     lookup is not counted: getaddrinfo(3) has limits of its own.
+    ///   - isReadOnly: Whether the server refuses what writes.
     ///   - onNotice: Told of each notice.
     /// - Throws: `PostgresError.connectionFailed`; what `query` throws.
     public init(
-        _ parameters: ConnectionParameters, timeout: Duration = .seconds(30), onNotice: NoticeHandler? = nil
+        _ parameters: ConnectionParameters, timeout: Duration = .seconds(30), isReadOnly: Bool = false,
+        onNotice: NoticeHandler? = nil
     ) throws(PostgresError) {
         let deadline = Deadline(after: timeout)
         let connection = try LibPQConnection.open(
             parameters, replication: "false", deadline: deadline, onNotice: onNotice)
         try SessionSettings.pin(connection, walSenderTimeoutMilliseconds: nil, deadline: deadline)
+        _ = try connection.rows(
+            SessionSettings.ordinaryCommand(timeout: timeout, isReadOnly: isReadOnly), deadline: deadline)
         self.connection = connection
         self.commandTimeout = timeout
     }
@@ -46,9 +50,14 @@ public struct SQLConnection: ~Copyable {
         _ sql: String, _ parameters: [String?] = [], timeout: Duration? = nil
     ) throws(PostgresError) -> [[String?]] {
         let deadline = Deadline(after: timeout ?? commandTimeout)
-        switch try connection.run(sql, parameters: parameters, deadline: deadline) {
-        case .result(let result): return result.rows()
-        case .copyBoth: throw .protocolViolation(message: "an ordinary session streams")
+        do throws(PostgresError) {
+            switch try connection.run(sql, parameters: parameters, deadline: deadline) {
+            case .result(let result): return result.rows()
+            case .copyBoth: throw .protocolViolation(message: "an ordinary session streams")
+            }
+        } catch {
+            if case .timedOut = error { CancelRequest.send(for: connection.handle) }
+            throw error
         }
     }
 
@@ -57,7 +66,12 @@ public struct SQLConnection: ~Copyable {
         _ sql: String, _ parameters: [String?] = [], timeout: Duration? = nil
     ) throws(PostgresError) {
         if parameters.isEmpty {
-            _ = try connection.rows(sql, deadline: Deadline(after: timeout ?? commandTimeout))
+            do throws(PostgresError) {
+                _ = try connection.rows(sql, deadline: Deadline(after: timeout ?? commandTimeout))
+            } catch {
+                if case .timedOut = error { CancelRequest.send(for: connection.handle) }
+                throw error
+            }
         } else {
             _ = try query(sql, parameters, timeout: timeout)
         }

@@ -41,6 +41,15 @@ enum SessionSettings {
         ("client_min_messages", "notice"),
     ]
 
+    /// One SELECT that sets what an ordinary session of ours may do: so long a statement, no policy of a table's owner, and, where it
+    /// only reads, no writing.
+    static func ordinaryCommand(timeout: Duration, isReadOnly: Bool) -> String {
+        let milliseconds = max(1, timeout.components.seconds * 1000 + timeout.components.attoseconds / 1_000_000_000_000_000)
+        return "SELECT pg_catalog.set_config('statement_timeout', '\(milliseconds)', false),"
+            + " pg_catalog.set_config('row_security', 'off', false), pg_catalog.set_config('exit_on_error', 'off', false),"
+            + " pg_catalog.set_config('default_transaction_read_only', '\(isReadOnly ? "on" : "off")', false)"
+    }
+
     /// Statements that set them all: one round trip.
     static func command(serverVersion: Int, walSenderTimeoutMilliseconds: Int?) -> String {
         let limits = limits.filter { serverVersion >= $0.version }.map { "SET \($0.name) = 0; " }.joined()

@@ -28,6 +28,8 @@ public struct Configuration: Sendable, Equatable {
         public var url = Secret("", shown: "")
         /// The file that `url` was read from, as it was written; nil: none.
         public var urlFile: String?
+        /// A file with the connection string of the role that calls the casts of `events.casts`, read again at each connect.
+        public var castURLFile: String?
         /// Matches `[a-z0-9_]{1,63}`, and leaves room for the anchor's suffix while there is a replay window.
         public var slot = "fraiseql_events"
         /// An identifier as it is stored in `pg_publication`, unquoted.
@@ -122,6 +124,8 @@ public struct Configuration: Sendable, Equatable {
         public var messagePrefixes = ["fraiseql_events"]
         /// What happens with a change that cannot be an event.
         public var onPoison = PoisonPolicy.stop
+        /// `schema.type`: types whose cast to json is called though it is a user's own code.
+        public var casts: [String] = []
         /// `schema.table` → entity.
         public var entities: [String: String] = [:]
         /// `schema.table` → columns of `entity_id`.

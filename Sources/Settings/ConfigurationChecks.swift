@@ -40,6 +40,9 @@ struct ConfigurationChecks {
                     "events.mask_key_file",
                     .keyFileUnreadable(path: Redaction.path(path), reason: "it has no key in it")))
         }
+        if !events.casts.isEmpty, configuration.source.castURLFile == nil {
+            complaints.append(complaint("events.casts", .needs("source.cast_url_file")))
+        }
         let identities = events.identityNames(mayBeAbsent: false).merging(
             events.identityNames(mayBeAbsent: true), uniquingKeysWith: +)
         for (table, columns) in events.excludedNames.sorted(by: { $0.key < $1.key }) {

@@ -5,6 +5,7 @@ extension ConfigurationKey {
         ConfigurationKey(
             "source.url", \.source.url, .connectionString, fallbackVariable: "DATABASE_URL", secrecy: .connectionString),
         ConfigurationKey("source.url_file", \.source.urlFile, .path, secrecy: .path),
+        ConfigurationKey("source.cast_url_file", \.source.castURLFile, .path, secrecy: .path),
         ConfigurationKey("source.slot", \.source.slot, .slotName),
         ConfigurationKey("source.publication", \.source.publication, .identifier),
         ConfigurationKey("source.tables", \.source.tables, .tablePatterns),
@@ -56,6 +57,7 @@ extension ConfigurationKey {
         ConfigurationKey("events.exclude", \.events.exclude, .exclusions),
         ConfigurationKey("events.message_prefixes", \.events.messagePrefixes, .words),
         ConfigurationKey("events.on_poison", \.events.onPoison, .choice),
+        ConfigurationKey("events.casts", \.events.casts, .words),
         ConfigurationKey("events.mask_key_file", \.events.maskKeyFile, .path, secrecy: .path),
         ConfigurationKey("events.entities", \.events.entities, .textOfTable),
         ConfigurationKey("events.identity", \.events.identity, .columnsOfTable),

@@ -15,6 +15,12 @@ extension Configuration {
                 silenceLimit: source.silenceLimit),
             nats: connectionOptions, stream: streamConfiguration, consumer: consumer, capture: captureConfiguration,
             ruledTables: events.ruledTables, captureFunctions: CaptureFunctions(maskKey: events.maskKey),
+            casts: StreamerConfiguration.Casts(
+                types: events.casts,
+                connection: source.castURLFile.map {
+                    let reread = Self.rereading($0)
+                    return ConnectionParameters(conninfo: reread() ?? "", reread: reread)
+                }),
             delivery: StreamerConfiguration.Delivery(
                 isAtomic: delivery.atomic == .auto, inFlightMessages: delivery.inFlightMessages, inFlightBytes: delivery.inFlightBytes,
                 ackTimeout: delivery.ackTimeout, checkpointInterval: delivery.checkpointInterval),

@@ -45,7 +45,7 @@ struct Rig: ~Copyable {
 
     /// As `Pipeline` does before it hands on a Relation.
     private mutating func describe(_ relation: Relation) {
-        _ = authority.refresh(&assembler.types, of: .none, for: relation.columns.map(\.typeOID))
+        _ = authority.refresh(&assembler.types, of: .none, for: relation.id, relation.columns.map(\.typeOID))
         if assembler.needsFacts(relation) {
             assembler.tableFacts[relation.id] = authority.catalogue.tables[relation.id] ?? TableFacts()
         }
@@ -60,7 +60,9 @@ final class StubAuthority: CatalogueAuthority {
 
     func json(of text: String, castFrom typeOID: UInt32) -> CastAnswer { catalogue.casts[text] ?? .unknown }
 
-    func refresh(_ types: inout TypeCatalogue, of transactionID: TransactionID, for typeOIDs: [UInt32]) -> Bool {
+    func refresh(
+        _ types: inout TypeCatalogue, of transactionID: TransactionID, for relationID: RelationID, _ typeOIDs: [UInt32]
+    ) -> Bool {
         types.forget(typeOIDs)
         while true {
             let missing = types.missing(typeOIDs)

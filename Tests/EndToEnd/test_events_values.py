@@ -192,33 +192,6 @@ def test_a_cast_that_comes_in_mid_stream_is_followed_with_the_tables_next_descri
     assert [event.json["entity"]["w"] for event in tenant.events()] == ["a", ["a"]]
 
 
-def test_a_cast_that_refuses_a_value_is_poison_and_its_message_is_not_logged(pair, tenants):
-    tenant = tenants(pair, setup=False)
-    tenant.run("CREATE TYPE token AS ENUM ('s3cret'); CREATE FUNCTION refuse(token) RETURNS json LANGUAGE plpgsql AS "
-               "$$ BEGIN RAISE EXCEPTION 'no json for %', $1; END $$; CREATE CAST (token AS json) WITH FUNCTION refuse(token); "
-               "CREATE TABLE tb_token (n BIGINT PRIMARY KEY, t token)")
-    tenant.streamer.setup()
-    tenant.streamer.start()
-    tenant.run("INSERT INTO tb_token VALUES (1, 's3cret')")
-    assert tenant.streamer.wait(30) == 65
-    said = tenant.streamer.log.read_text()
-    assert "poison_event" in said and "column t" in said and "s3cret" not in said
-
-
-def test_a_cast_whose_function_lacks_something_stops_and_is_no_text(pair, tenants):
-    tenant = tenants(pair, setup=False)
-    tenant.run("CREATE TYPE token AS ENUM ('s3cret'); CREATE FUNCTION broken(token) RETURNS json LANGUAGE plpgsql AS "
-               "$$ BEGIN RETURN no_such_function($1); END $$; CREATE CAST (token AS json) WITH FUNCTION broken(token); "
-               "CREATE TABLE tb_token (n BIGINT PRIMARY KEY, t token)")
-    tenant.streamer.setup()
-    tenant.streamer.start()
-    tenant.run("INSERT INTO tb_token VALUES (1, 's3cret')")
-    assert tenant.streamer.wait(30) == 70
-    said = tenant.streamer.log.read_text()
-    assert "the cast of token to json failed" in said and "42883" in said and "s3cret" not in said
-    assert tenant.last_sequence() == 0
-
-
 @pytest.mark.parametrize("name", ["hstore", "citext", "ltree", "xml"])
 def test_the_extension_types_of_debian_are_among_them(name):
     assert name in {kind.name for kind in typed_values.types("15")}

@@ -18,6 +18,7 @@ import Testing
         "slotstream_confirmed_lsn": "gauge",
         "slotstream_received_lsn": "gauge",
         "slotstream_transactions_total": "counter",
+        "slotstream_uncast_values_total": "counter",
         "slotstream_unknown_type_values_total": "counter",
         "slotstream_log_lines_dropped_total": "counter",
         "slotstream_stray_stream_aborts_total": "counter",
@@ -62,7 +63,7 @@ import Testing
     @Test func beginsAtZeroWhereThereAreNoLabels() throws {
         let scrape = try Scrape(PrometheusRegistry.slotstream().render())
         for sample in scrape.samples where scrape.kinds[sample.name] == "counter" { #expect(sample.value == 0) }
-        #expect(scrape.kinds.values.filter { $0 == "counter" }.count == 6)
+        #expect(scrape.kinds.values.filter { $0 == "counter" }.count == 7)
         #expect(scrape.value("fraiseql_observer_processing_duration_seconds_count") == 0)
         #expect(scrape.value("slotstream_build_info", ["version": Slotstream.version]) == 1)
     }

@@ -24,6 +24,7 @@ import Testing
     static let samples: [String: Sample] = [
         "source.url": .quoted("postgresql://app:pw@db:5433/shop?sslmode=require"),
         "source.url_file": .quoted("/k/url"),
+        "source.cast_url_file": .quoted("/k/url"),
         "source.slot": .quoted("other_1"),
         "source.publication": .quoted("Other one"),
         "source.tables": .list("public.a", "sales.*"),
@@ -57,6 +58,7 @@ import Testing
         "events.exclude": .list("public.a", "*.b?:DELETE"),
         "events.message_prefixes": .list(),
         "events.on_poison": .quoted("reference"),
+        "events.casts": .list("public.mood"),
         "events.mask_key_file": .quoted("/k/mask"),
         "events.entities": Sample("{ \"public.tb_x\" = \"X\" }", nil),
         "events.identity": Sample("{ \"public.tb_x\" = [\"a\", \"b\"] }", nil),
@@ -77,6 +79,7 @@ import Testing
 
     /// Keys that take others along.
     static let partners: [String: [String: String]] = [
+        "events.casts": ["source.cast_url_file": "/k/url"],
         "transport.nats.user": ["transport.nats.password_file": "/k/password"],
         "transport.nats.password_file": ["transport.nats.user": "u"],
         "transport.nats.tls.certificate_file": ["transport.nats.tls.key_file": "/k/key"],

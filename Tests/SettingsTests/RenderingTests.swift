@@ -33,6 +33,7 @@ import Testing
             try loading.load().toml == """
                 source.url = "postgres://app:***@db/shop"   # env DATABASE_URL
                 source.url_file = ""   # default
+                source.cast_url_file = ""   # default
                 source.slot = "fraiseql_events"   # default
                 source.publication = "fraiseql_events"   # default
                 source.tables = ["public.a", "b.\\"c\\""]   # slotstream.toml:2
@@ -66,6 +67,7 @@ import Testing
                 events.exclude = []   # default
                 events.message_prefixes = ["fraiseql_events"]   # default
                 events.on_poison = "stop"   # default
+                events.casts = []   # default
                 events.mask_key_file = ""   # default
                 events.entities = { "public.tb_x" = "X" }   # slotstream.toml:3
                 events.identity = { "public.tb_x" = ["id"] }   # slotstream.toml:5
