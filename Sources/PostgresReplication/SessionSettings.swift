@@ -46,7 +46,7 @@ enum SessionSettings {
     static func ordinaryCommand(timeout: Duration, isReadOnly: Bool) -> String {
         let milliseconds = max(1, timeout.components.seconds * 1000 + timeout.components.attoseconds / 1_000_000_000_000_000)
         return "SELECT pg_catalog.set_config('statement_timeout', '\(milliseconds)', false),"
-            + " pg_catalog.set_config('row_security', 'off', false), pg_catalog.set_config('exit_on_error', 'off', false),"
+            + " pg_catalog.set_config('row_security', 'off', false),"
             + " pg_catalog.set_config('default_transaction_read_only', '\(isReadOnly ? "on" : "off")', false)"
     }
 
