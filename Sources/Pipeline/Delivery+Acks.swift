@@ -61,7 +61,6 @@ extension Delivery {
             if outcome.isControl {
                 try settlePut(outcome)
             } else {
-                refusalCount += 1
                 reportOutcome(outcome)
             }
         }
@@ -71,6 +70,11 @@ extension Delivery {
     }
 
     private func reportOutcome(_ outcome: PublishOutcome) {
+        switch outcome {
+        case .fastBatchStarted(let base, _): return fastBatchStarted(base: base)
+        case .fastBatchEnded: return fastBatchEnded()
+        default: refusalCount += 1
+        }
         switch outcome {
         case .refused(let token, let errCode, let code, let lastSequence):
             isIDStaged = isIDStaged || errCode == JetStreamErrorCode.duplicateInProcess

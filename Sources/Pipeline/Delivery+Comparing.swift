@@ -18,6 +18,7 @@ extension Delivery {
         comparedCount = 0
         nextIndex = window.releasedCount.load(ordering: .relaxed)
         isBatchInFlight = false
+        fastBatch = .none
         // Refused for the id though nobody else wrote: JetStream does not know it (after a restart with the last message older than its window).
         if isMessageIDRefused, read.strayCount == 0 { isMessageIDDistrusted = true }
         isMessageIDRefused = false

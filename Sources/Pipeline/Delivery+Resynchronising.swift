@@ -42,10 +42,10 @@ extension Delivery {
                 let isFirstOfFlood = comparison.strayCount > 0 && !isFlood
                 if comparison.strayCount == 0 { lastFloodReport = nil } else if isFirstOfFlood { lastFloodReport = .now }
                 beginComparison(comparison, through: end)
-                self.prevention = isMessageIDDistrusted && prevention == .messageIDs ? .none : prevention
+                self.prevention = isMessageIDDistrusted ? prevention.withoutMessageIDs : prevention
                 try settlePutAfterTrouble()
                 // Somebody else wrote: perhaps one who has taken over.
-                if comparison.strayCount > 0 || comparison.next != nil { try requireOwnership() }
+                if isFirstOfFlood || comparison.next != nil { try requireOwnership() }
                 return
             case .doubtful(let doubt, let isMajorityCurrent):
                 if replicaCount <= 1 || suspicion.isBelievable(doubt, isMajorityCurrent: isMajorityCurrent) {
@@ -77,7 +77,7 @@ extension Delivery {
     /// Whether an answer to something in flight may still come.
     private var isUnanswered: Bool {
         // A batch has one answer.
-        if isBatchInFlight { return chain.inFlightCount > 0 && refusalCount == 0 }
+        if isBatchInFlight || fastBatch != .none { return chain.inFlightCount > 0 && refusalCount == 0 }
         return chain.inFlightCount - chain.earlyCount > refusalCount
     }
 
@@ -97,6 +97,13 @@ extension Delivery {
         do throws(JetStreamError) {
             // What libnats kept while it was reconnecting goes out before the end is read.
             try link.connection.flush(timeout: min(configuration.delivery.ackTimeout, JetStreamConnection.apiTimeout))
+            // Counted once, by the reading that stands.
+            if isFlood, fruitlessCount <= 1, prevention != .none || chain.inFlightCount <= 1,
+                let (comparison, end) = try StreamReading.readSteps(
+                    behind: known, identity: identity, timelines: timelines, readingSource)
+            {
+                return .read(comparison, end: end, prevention)
+            }
             return try StreamReading.read(
                 behind: known, mayHaveUnknown: isFirstComparison || publishedCount > window.releasedCount.load(ordering: .relaxed),
                 identity: identity, timelines: timelines, readingSource)

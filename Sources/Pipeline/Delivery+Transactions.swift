@@ -23,7 +23,7 @@ extension Delivery {
             case .wait, .hold: return
             case .chained(let end):
                 isBatchInFlight = false
-                guard try publishChained(through: end) else { return }
+                guard try publishEach(through: end) else { return }
             case .batch(let end): try publishBatch(through: end)
             }
         }

@@ -82,6 +82,8 @@ final class Delivery: @unchecked Sendable {
     var comparisonEnd: UInt64 = 0
     /// Answers to what was published in this epoch, other than that it is stored.
     var refusalCount = 0
+    /// The fast batch that is under way.
+    var fastBatch = FastBatch.none
     /// How holes are kept from being made, as far as server and stream can.
     var prevention = Prevention.none
     /// A message was refused for the id that it expected before it; and without anybody's fault, so that it is expected no more.
@@ -295,12 +297,19 @@ final class Delivery: @unchecked Sendable {
         if isAtomic {
             try publishTransactions(appended)
         } else {
-            _ = try publishChained(through: appended)
+            _ = try publishEach(through: appended)
         }
-        guard nextIndex > first, !isBatchInFlight else { return }
+        guard nextIndex > first, !isBatchInFlight, fastBatch == .none else { return }
         if nextIndex - first <= Self.trickleCount, chain.inFlightCount <= 2 * Self.trickleCount {
             link.connection.sendBuffered()
         }
+    }
+
+    /// Sends the events up to `end`, each by itself.
+    /// - Returns: Whether all were sent, and no fast batch is open.
+    func publishEach(through end: UInt64) throws(StreamerError) -> Bool {
+        guard case .fastBatches = prevention else { return try publishChained(through: end) }
+        return try publishFast(through: end)
     }
 
     /// Sends the events up to `end` as far as the window of messages in flight is open, each chained to the one before it.
@@ -329,7 +338,7 @@ final class Delivery: @unchecked Sendable {
 
     /// Hands the next event to libnats, chained to the one before it.
     private func publishNext(_ token: UInt64) throws(JetStreamError) {
-        let namesPrevious = prevention == .messageIDs && chain.inFlightCount > 0
+        let namesPrevious = prevention.namesPrevious && chain.inFlightCount > 0
         try window.withEvent(at: nextIndex) { subject, messageID, payload throws(JetStreamError) in
             guard namesPrevious else {
                 return try link.connection.publish(

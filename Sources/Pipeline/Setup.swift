@@ -336,6 +336,7 @@ public enum Setup {
     ) -> StreamConfiguration {
         var stream = configuration.stream
         stream.allowAtomic = configuration.delivery.isAtomic && nats.takesAtomicBatches
+        stream.allowBatched = nats.takesFastBatches
         return stream
     }
 

@@ -68,6 +68,28 @@ enum StreamReading {
         return .read(comparison, end: end, Prevention.of(source.connection, info))
     }
 
+    /// Messages that are looked at one by one, at most, where only a few strays can have come.
+    private static let stepCount: UInt64 = 32
+
+    /// Reads on behind what is settled, message by message, until none is there: quick enough that a flood of strays leaves time to publish between two of them.
+    ///
+    /// Where that is not the stream's end after all, what is published next is refused, and everything is read.
+    /// - Returns: nil where more may be there, or something that has to be thought about.
+    static func readSteps(
+        behind known: KnownEnd, identity: SourceIdentity, timelines: TimelineHistory, _ source: Source
+    ) throws(JetStreamError) -> (comparison: StreamComparison, end: UInt64)? {
+        var comparison = StreamComparison(known, identity: identity, timelines: timelines)
+        for sequence in known.settledSequence + 1...known.settledSequence + stepCount {
+            guard let message = try source.connection.message(source.stream, sequence: sequence) else {
+                return sequence > known.settledSequence + 1 ? (comparison, sequence - 1) : nil
+            }
+            let id = message.messageID.flatMap { MessageID($0) }
+            guard let found = try? comparison.read(sequence, id, subject: message.subject) else { return nil }
+            if found == .stray { source.onStray(sequence, message.subject) }
+        }
+        return nil
+    }
+
     /// The proven message must be what it was, unless it is gone.
     private static func checkProven(
         _ known: KnownEnd, _ comparison: inout StreamComparison, _ source: Source

@@ -25,7 +25,8 @@ final class DeliveryRig: @unchecked Sendable {
 
     init(
         _ server: NatsServer, checkpointInterval: Duration = .milliseconds(20), ackTimeout: Duration = .seconds(2),
-        byteLimit: Int = 1 << 20, isAtomic: Bool = false, duplicateWindow: Duration = .seconds(60)
+        byteLimit: Int = 1 << 20, isAtomic: Bool = false, duplicateWindow: Duration = .seconds(60),
+        isBatched: Bool = false, inFlightMessages: Int = 512
     ) throws {
         self.server = server
         configuration = StreamerConfiguration(
@@ -35,11 +36,12 @@ final class DeliveryRig: @unchecked Sendable {
                 walSenderTimeoutMilliseconds: 3000),
             nats: server.options,
             stream: StreamConfiguration(
-                name: "S", subjectPrefix: "p", duplicateWindow: duplicateWindow, allowAtomic: isAtomic), consumer: nil,
+                name: "S", subjectPrefix: "p", duplicateWindow: duplicateWindow, allowAtomic: isAtomic,
+                allowBatched: isBatched), consumer: nil,
             capture: CaptureConfiguration(),
             captureFunctions: CaptureFunctions(hmacSHA256: nil) { _, _ in },
             delivery: StreamerConfiguration.Delivery(
-                isAtomic: isAtomic, inFlightMessages: 512, inFlightBytes: byteLimit, ackTimeout: ackTimeout,
+                isAtomic: isAtomic, inFlightMessages: inFlightMessages, inFlightBytes: byteLimit, ackTimeout: ackTimeout,
                 checkpointInterval: checkpointInterval), readyMaxLagBytes: 0)
         link = try server.connect()
         let created = try link.connection.createStream(configuration.stream).created

@@ -1,0 +1,95 @@
+import JetStreamPublishing
+
+/// Fast batches: what is sent between two moments with nothing to send. Acks are one in hundreds, and the end is acknowledged at once.
+extension Delivery {
+    /// So many messages are acknowledged sooner one by one than as a batch, which is begun before it goes on.
+    private static let chainedCount = 64
+
+    /// Where the batch is.
+    enum FastBatch: Equatable {
+        case none
+        /// The first message is sent: the others follow its answer.
+        case starting
+        /// `base`: the stream's last sequence before it; `count`: messages sent.
+        case open(base: UInt64, count: UInt64)
+        /// All is sent, and that it ends: its last answer proves all.
+        case ending
+    }
+
+    /// Sends the events up to `end`.
+    /// - Returns: Whether all were sent.
+    func publishFast(through end: UInt64) throws(StreamerError) -> Bool {
+        switch fastBatch {
+        case .none:
+            guard nextIndex < end else { return true }
+            let count = Int(end - nextIndex)
+            if prevention.namesPrevious, chain.inFlightCount + count <= Self.chainedCount {
+                return try publishChained(through: end)
+            }
+            guard chain.inFlightCount == 0 else { return false }
+            // One alone needs none: nothing is behind it that a stray could let through.
+            if count == 1 { return try publishChained(through: end) }
+            let base = chain.nextToken - 1
+            if try publishMember(.start, base: base, ordinal: 1) {
+                fastBatch = .starting
+                link.connection.sendBuffered()
+            }
+            return false
+        case .starting, .ending: return nextIndex == end
+        case .open(let base, var count):
+            while nextIndex < end, chain.inFlightCount < inFlightLimit {
+                guard try publishMember(.append, base: base, ordinal: count + 1) else { return false }
+                count += 1
+                if count % 256 == 0 {
+                    fastBatch = .open(base: base, count: count)
+                    try takeAcks()
+                    if trouble != nil { return false }
+                }
+            }
+            fastBatch = .open(base: base, count: count)
+            // Acks come in runs: where less may be in flight than two of them, none would come.
+            guard nextIndex == end || inFlightLimit < 2 * Int(FastBatchMember.ackInterval) else { return false }
+            try endFastBatch(base: base, count: count)
+            return nextIndex == end
+        }
+    }
+
+    private func publishMember(
+        _ step: FastBatchMember.Step, base: UInt64, ordinal: UInt64
+    ) throws(StreamerError) -> Bool {
+        do throws(JetStreamError) {
+            try window.withEvent(at: nextIndex) { subject, messageID, payload throws(JetStreamError) in
+                try link.connection.publish(
+                    subject: subject, messageID: messageID, payload: payload, expectedLastSequence: base + ordinal - 1,
+                    epoch: epoch, fastBatch: FastBatchMember(base: base, ordinal: ordinal, step: step))
+            }
+        } catch {
+            try publishFailed(error)
+            return false
+        }
+        published(at: .now)
+        return true
+    }
+
+    private func endFastBatch(base: UInt64, count: UInt64) throws(StreamerError) {
+        do throws(JetStreamError) {
+            try window.withEvent(at: nextIndex - 1) { subject, _, _ throws(JetStreamError) in
+                try link.connection.endFastBatch(base: base, ordinal: count, subject: subject, epoch: epoch)
+            }
+        } catch {
+            try publishFailed(error)
+            return
+        }
+        fastBatch = .ending
+        link.connection.sendBuffered()
+    }
+
+    /// The first message is stored, or on its way: the others may follow.
+    func fastBatchStarted(base: UInt64) {
+        guard fastBatch == .starting else { return }
+        fastBatch = .open(base: base, count: 1)
+    }
+
+    /// All of it is proven.
+    func fastBatchEnded() { fastBatch = .none }
+}
