@@ -15,8 +15,8 @@
 CREATE SCHEMA IF NOT EXISTS slotstream;
 COMMENT ON SCHEMA slotstream IS 'Functions that publish through Slotstream. Holds no data.';
 
--- The JSON of an event, with the arguments checked: each mistake would otherwise be found by the streamer only, which stops
--- at an event that it cannot publish. Here it fails in the transaction that is wrong. `caller` is named in the errors.
+-- The JSON of an event, with the arguments checked: each mistake would otherwise be found by the streamer only, which puts
+-- what is no event into quarantine. Here it fails in the transaction that is wrong. `caller` is named in the errors.
 CREATE OR REPLACE FUNCTION slotstream.event_body(
     caller text,
     entity_type text,
@@ -55,6 +55,32 @@ BEGIN
         || jsonb_build_object('entity_type', entity_type, 'operation', operation, 'entity_id', entity_id);
     IF entity IS NOT NULL THEN
         body := body || jsonb_build_object('entity', entity);
+    END IF;
+    IF lower(entity_type COLLATE "C") = '_slotstream' THEN
+        RAISE EXCEPTION 'slotstream.%: the entity_type _slotstream is Slotstream''s own', caller
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Choose another name.';
+    END IF;
+    IF jsonb_path_exists(body, 'strict $.**{201}') THEN
+        RAISE EXCEPTION 'slotstream.%: the event is nested deeper than 200', caller
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Send a flatter object.';
+    END IF;
+    IF (SELECT count(*) > 10000 OR max(octet_length(convert_to(key, 'UTF8'))) > 1024 FROM jsonb_object_keys(body) AS key) THEN
+        RAISE EXCEPTION 'slotstream.%: extra has more than 10,000 members, or one whose name has more than 1,024 bytes', caller
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Put them into an object of their own.';
+    END IF;
+    -- Consumers may read names without regard to case. The two characters beside ASCII whose small form is an ASCII letter count too, as
+    -- UTF-8 in octal digits.
+    IF EXISTS (
+        SELECT FROM jsonb_object_keys(body) AS key,
+            LATERAL (SELECT replace(replace(encode(convert_to(lower(key COLLATE "C"), 'UTF8'), 'escape'),
+                '\305\277', 's'), '\342\204\252', 'k')) AS folded (name)
+        WHERE folded.name IN ('id', 'entity_type', 'operation', 'entity_id', 'timestamp', 'entity', 'before', 'changes',
+                'unchanged', 'truncate', 'omitted', 'transaction', 'source')
+            AND key <> folded.name
+    ) THEN
+        RAISE EXCEPTION 'slotstream.%: a member of extra differs from one of Slotstream''s in case only', caller
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'Write it in small letters if it is the one, or choose another name.';
     END IF;
     -- As bytes: a text is sent in the database's encoding, whatever the client's, and JSON is UTF-8.
     RETURN convert_to(body::text, 'UTF8');
@@ -115,6 +141,6 @@ $$;
 COMMENT ON FUNCTION slotstream.emit_event_at_once(text, text, text, jsonb, jsonb) IS
     'Publishes an event at once, whatever becomes of the transaction.';
 
--- Triggers run as whoever changes the table. This gives nobody anything new: pg_logical_emit_message, which does the
--- work, is everybody's already.
+-- Triggers run as whoever changes the table. This gives nobody anything new: pg_logical_emit_message does the work, which is
+-- everybody's unless sql/role.sql has taken it away. Then who emits needs EXECUTE on that function.
 GRANT USAGE ON SCHEMA slotstream TO PUBLIC;

@@ -17,7 +17,7 @@
 --     advance, drop; START_REPLICATION
 --   read pg_replication_slots, pg_publication anybody who can connect
 --   SET wal_sender_timeout                    anybody, for the own session
---   pg_logical_emit_message                   anybody (sql/emit_event.sql)
+--   pg_logical_emit_message                   whom this file lets (below)
 --
 -- So only the publication asks for more than REPLICATION. Let the tables' owner make it once, with every table that
 -- source.tables matches (or narrow that: setup adds what is missing, and may not), and this role never needs to own anything:
@@ -41,6 +41,14 @@
 --
 -- The database is named there, not the word `replication`: that word stands for physical replication only.
 
+-- Logical messages are unauthenticated: by PostgreSQL's default whoever may connect may publish an event of any entity, with a
+-- message of prefix `fraiseql_events`. So PUBLIC loses pg_logical_emit_message in this database, which sql/emit_event.sql
+-- needs: name the roles that are to emit events, else their transactions fail (permission denied):
+--
+--   psql -X -v ON_ERROR_STOP=1 -d shop -v emitters='shop_app, shop_jobs' -f sql/role.sql
+--
+-- `-v emitters=PUBLIC` leaves it with everybody.
+
 \set ON_ERROR_STOP on
 \if :{?role}
 \else
@@ -60,3 +68,15 @@ ALTER ROLE :"role" LOGIN REPLICATION;
 
 -- PUBLIC has CONNECT on a new database; where that was revoked, the role needs its own.
 GRANT CONNECT ON DATABASE :"database" TO :"role";
+
+-- Whoever has been granted it by name keeps it. (PostgreSQL 17 gave the function another argument.)
+SELECT pg_catalog.format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', oid::pg_catalog.regprocedure)
+FROM pg_catalog.pg_proc
+WHERE proname = 'pg_logical_emit_message' AND pronamespace = 'pg_catalog'::pg_catalog.regnamespace
+\gexec
+\if :{?emitters}
+SELECT pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO ', oid::pg_catalog.regprocedure) || :'emitters'
+FROM pg_catalog.pg_proc
+WHERE proname = 'pg_logical_emit_message' AND pronamespace = 'pg_catalog'::pg_catalog.regnamespace
+\gexec
+\endif

@@ -6,7 +6,9 @@ public struct CaptureConfiguration: Sendable, Equatable {
     public enum PoisonPolicy: Sendable, Equatable {
         /// Stop at its position; nothing is skipped.
         case stop
-        /// Publish the event without `entity`, `before` and `changes`, with `omitted`: consumers fetch the row.
+        /// Publish in its place, on `{prefix}._slotstream.POISON`, what is known of it and why it is none.
+        case quarantine
+        /// Publish the event without `entity`, `before` and `changes`, with `omitted`: consumers fetch the row. What cannot be referred to is quarantined.
         case reference
     }
 
@@ -57,7 +59,7 @@ public struct CaptureConfiguration: Sendable, Equatable {
         entities: [String: String] = [:], identities: [String: [String]] = [:],
         optionalIdentities: [String: [String]] = [:],
         excludedColumns: [String: [String]] = [:], masks: [String: [String: Mask]] = [:], exclusions: [String] = [],
-        messagePrefixes: [String] = ["fraiseql_events"], poisonPolicy: PoisonPolicy = .stop
+        messagePrefixes: [String] = ["fraiseql_events"], poisonPolicy: PoisonPolicy = .quarantine
     ) {
         self.format = format
         self.subjectPrefix = subjectPrefix

@@ -18,38 +18,12 @@ public enum CaptureError: Error, Sendable, Equatable {
     case subjectTemplate(String)
 }
 
-/// What makes a change unpublishable.
-public enum PoisonReason: Error, Sendable, Equatable {
-    case notUTF8(column: String)
-    case payloadTooLarge(byteCount: Int, limit: Int)
-    case subjectTooLong(byteCount: Int, limit: Int)
-    case malformedValue(column: String, type: String)
-    case messageBody(String)
-    /// FraiseQL's format has no other `entity_id`.
-    case entityIDNotUUID
-}
-
 /// Why an event was not written.
 enum EncodingFailure: Error {
     case poison(PoisonReason)
     /// A composite's text has another number of fields than its type is known to have.
     case compositeChanged
     case databaseUnavailable
-}
-
-extension PoisonReason: CustomStringConvertible {
-    public var description: String {
-        switch self {
-        case .notUTF8(let column): "column \(column) is not valid UTF-8"
-        case .payloadTooLarge(let byteCount, let limit):
-            "the event has \(byteCount) bytes, NATS takes \(limit) (max_payload, less the headers)"
-        case .subjectTooLong(let byteCount, let limit): "the subject has \(byteCount) bytes, at most \(limit) are sent"
-        case .malformedValue(let column, let type):
-            "the value of column \(column) is not a \(type) as PostgreSQL writes it"
-        case .messageBody(let why): "the logical message's body is not an event: \(why)"
-        case .entityIDNotUUID: "its entity_id is no UUID, which the format fraiseql demands"
-        }
-    }
 }
 
 extension CaptureError: CustomStringConvertible {

@@ -12,9 +12,9 @@ extension EventEncoder {
 
     /// Encodes a logical message and leaves it open. In the format of its own its members stand as the body has them, in the body's order.
     mutating func openMessage(
-        _ message: LogicalMessageEvent, plan: MessagePlan, ordinal: UInt64
+        _ message: LogicalMessageEvent, plan: MessagePlan, ordinal: UInt64, sentByteCount: Int
     ) throws(EncodingFailure) {
-        begin(ordinal: ordinal)
+        begin(ordinal: ordinal, sentByteCount: sentByteCount)
         subject.removeAll()
         subject.append(plan.subject)
         try checkSubject()

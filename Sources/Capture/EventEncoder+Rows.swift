@@ -41,7 +41,7 @@ extension EventEncoder {
         _ operation: RelationPlan.Operation, of plan: RelationPlan, ordinal: UInt64, cascade: Bool,
         restartIdentity: Bool
     ) throws(EncodingFailure) {
-        begin(ordinal: ordinal)
+        begin(ordinal: ordinal, sentByteCount: 0)
         entityID.removeAll()
         try writeSubject(operation.subject, plan: plan, row: nil)
         writeOpening(envelope: operation.envelope, head: operation.head)
@@ -62,11 +62,29 @@ extension EventEncoder {
     }
 
     /// Encodes a row's change without its data: what `on_poison = "reference"` publishes.
+    ///
+    /// An `entity_id` that does not fit is left out: a part of one would be another row's.
     mutating func openReference(
         _ operation: RelationPlan.Operation, of plan: RelationPlan, ordinal: UInt64, row: RowView,
         omitted: PoisonReason
     ) throws(EncodingFailure) {
-        try beginRow(operation, of: plan, ordinal: ordinal, row: row, isIdentityOptional: format != .fraiseql)
+        do throws(EncodingFailure) {
+            try openReference(
+                operation, of: plan, ordinal: ordinal, row: row, omitted: omitted.description,
+                identity: format == .fraiseql ? .required : .optional)
+        } catch {
+            guard case .poison(.payloadTooLarge) = error, entityID.count > 0, format != .fraiseql else { throw error }
+            try openReference(
+                operation, of: plan, ordinal: ordinal, row: row,
+                omitted: "\(omitted); its entity_id does not fit either", identity: .leftOut)
+        }
+    }
+
+    private mutating func openReference(
+        _ operation: RelationPlan.Operation, of plan: RelationPlan, ordinal: UInt64, row: RowView, omitted: String,
+        identity: Identity
+    ) throws(EncodingFailure) {
+        try beginRow(operation, of: plan, ordinal: ordinal, row: row, identity: identity)
         if format == .fraiseql {
             try writeFraiseQLIdentity()
             payload.append(",\"data\":null,\"changes\":null")
@@ -75,27 +93,35 @@ extension EventEncoder {
             payload.append(timestamp.bytes)
         }
         payload.append(",\"omitted\":")
-        payload.append(JSONText.string(omitted.description))
+        payload.append(JSONText.string(omitted))
         if format == .fraiseql { writeFraiseQLRest(timestamp: nil) }
         try finish(tail: plan.tail, ordinal: ordinal, kindIndex: operation.kindIndex)
     }
 
     // MARK: - Parts
 
+    /// What becomes of a row's identity.
+    private enum Identity {
+        case required
+        /// One that cannot be written is left out: the event says where the row changed, not which.
+        case optional
+        case leftOut
+    }
+
     /// Writes all that comes before the event's own members: subject, ids, the beginning of the payload.
-    /// - Parameter isIdentityOptional: An identity that cannot be written is left out: the event says where the row changed, not which.
     private mutating func beginRow(
         _ operation: RelationPlan.Operation, of plan: RelationPlan, ordinal: UInt64, row: RowView,
-        isIdentityOptional: Bool = false
+        identity: Identity = .required
     ) throws(EncodingFailure) {
-        begin(ordinal: ordinal)
+        begin(ordinal: ordinal, sentByteCount: row.byteCount)
         try writeSubject(operation.subject, plan: plan, row: row)
         do throws(EncodingFailure) {
             try encodeEntityID(of: plan, row: row)
         } catch {
-            guard isIdentityOptional else { throw error }
+            guard identity != .required else { throw error }
             entityID.removeAll()
         }
+        if identity == .leftOut { entityID.removeAll() }
         writeOpening(envelope: operation.envelope, head: operation.head)
     }
 
@@ -154,7 +180,7 @@ extension EventEncoder {
     }
 
     /// Puts the row's identity into `entityID`; nothing where it is not known.
-    private mutating func encodeEntityID(of plan: RelationPlan, row: RowView) throws(EncodingFailure) {
+    mutating func encodeEntityID(of plan: RelationPlan, row: RowView) throws(EncodingFailure) {
         entityID.removeAll()
         let indices = plan.identityColumns
         guard !indices.isEmpty else { return }
@@ -163,13 +189,16 @@ extension EventEncoder {
             guard entityID.appendJSONString(shown(text, at: indices[0], of: plan)) else {
                 throw .poison(.notUTF8(column: plan.columnNames[indices[0]]))
             }
+            guard !entityID.isOverflowing else { throw tooLarge }
             return
         }
         scratch.removeAll()
         for place in indices.indices {
             guard case .text(let text) = row.value(of: indices[place], in: plan) else { return }
             if place > 0 { scratch.append(UInt8(ascii: ",")) }
-            for byte in shown(text, at: indices[place], of: plan) {
+            let part = shown(text, at: indices[place], of: plan)
+            guard scratch.reserve(part.count) else { throw tooLarge }
+            for byte in part {
                 switch byte {
                 case UInt8(ascii: ","): scratch.append("%2C")
                 case UInt8(ascii: "%"): scratch.append("%25")
@@ -180,6 +209,7 @@ extension EventEncoder {
         guard entityID.appendJSONString(scratch.bytes) else {
             throw .poison(.notUTF8(column: plan.columnNames[indices[0]]))
         }
+        guard !scratch.isOverflowing, !entityID.isOverflowing else { throw tooLarge }
     }
 
     /// The text that goes out for a column's value: the value's own, or what masks it. Valid until the next call.
@@ -250,8 +280,8 @@ extension EventEncoder {
             } else {
                 payload.appendValue(text, as: plan.forms[index], &context)
             }
-        guard let fault else { return }
-        throw failure(fault, at: index, of: plan)
+        if let fault { throw failure(fault, at: index, of: plan) }
+        guard !payload.isOverflowing else { throw tooLarge }
     }
 
     private mutating func writeMask(
@@ -267,6 +297,7 @@ extension EventEncoder {
         switch fault {
         case .notUTF8: .poison(.notUTF8(column: plan.columnNames[index]))
         case .malformed: .poison(.malformedValue(column: plan.columnNames[index], type: plan.typeNames[index]))
+        case .tooLarge: tooLarge
         case .compositeChanged: .compositeChanged
         case .databaseUnavailable: .databaseUnavailable
         }
@@ -320,8 +351,10 @@ extension EventEncoder {
 }
 
 extension OutputBuffer {
-    /// A value's text as one subject token.
+    /// A value's text as one subject token; of one that no subject can hold only so much that it is too long.
     fileprivate mutating func appendToken(_ text: UnsafeRawBufferPointer) {
-        EntityNaming.encodeToken(text) { append($0) }
+        EntityNaming.encodeToken(UnsafeRawBufferPointer(rebasing: text.prefix(EventEncoder.subjectByteCountLimit + 1))) {
+            append($0)
+        }
     }
 }

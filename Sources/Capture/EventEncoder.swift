@@ -10,16 +10,18 @@ struct EventEncoder: ~Copyable {
     let functions: CaptureFunctions
     /// Payload bytes that the server takes; events over it are poison.
     let payloadLimit: Int
+    /// The first tokens of subjects that no event may have but Slotstream's own.
+    let reservedSubject: [UInt8]
 
     /// The open event's body, as far as it is written.
-    var payload = OutputBuffer()
+    var payload: OutputBuffer
     /// The open event's subject.
     var subject = OutputBuffer()
     private(set) var messageID = OutputBuffer()
     /// The open event's `entity_id` as a JSON string; empty: not known.
-    var entityID = OutputBuffer()
+    var entityID: OutputBuffer
     /// For a value that is put together before it is escaped.
-    var scratch = OutputBuffer()
+    var scratch: OutputBuffer
     /// What stands for a masked value.
     var mask = OutputBuffer()
     /// For structured values.
@@ -36,11 +38,26 @@ struct EventEncoder: ~Copyable {
     private var transactionID = TransactionID.none
     private var commitLSN = LSN.invalid
     private var commitTimestamp = PostgresTimestamp(0)
+    /// What PostgreSQL sent of the open event.
+    private var sentByteCount = 0
 
-    init(format: CaptureConfiguration.Format, functions: CaptureFunctions, payloadLimit: Int) {
+    init(
+        format: CaptureConfiguration.Format, functions: CaptureFunctions, payloadLimit: Int, reservedSubject: [UInt8]
+    ) {
         self.format = format
         self.functions = functions
         self.payloadLimit = payloadLimit
+        self.reservedSubject = reservedSubject
+        // A little more: numbers take room for all the digits that there can be, and `finish` counts exactly.
+        let bufferLimit = payloadLimit + 64
+        payload = OutputBuffer(byteCountLimit: bufferLimit)
+        entityID = OutputBuffer(byteCountLimit: bufferLimit)
+        scratch = OutputBuffer(byteCountLimit: bufferLimit)
+    }
+
+    /// What is thrown where the open event turns out to be over the limit.
+    var tooLarge: EncodingFailure {
+        .poison(.payloadTooLarge(sentByteCount: sentByteCount, limit: payloadLimit))
     }
 
     /// The bytes that closing the open event will hand over; 0 if none is open.
@@ -103,8 +120,9 @@ struct EventEncoder: ~Copyable {
     // MARK: - Parts
 
     /// Begins an event: its message id.
-    mutating func begin(ordinal: UInt64) {
+    mutating func begin(ordinal: UInt64, sentByteCount: Int) {
         precondition(openHeader == nil, "an event is opened only when none is open")
+        self.sentByteCount = sentByteCount
         messageID.removeAll()
         messageID.append(idPrefix.bytes)
         messageID.append(decimal: ordinal)
@@ -148,21 +166,19 @@ struct EventEncoder: ~Copyable {
             payload.append(",\"last\":")
         }
         // `false` is the longer of the two words.
-        let byteCount = payload.count + 5 + tail.count
-        guard byteCount <= payloadLimit else {
-            throw .poison(.payloadTooLarge(byteCount: byteCount, limit: payloadLimit))
-        }
+        guard !payload.isOverflowing, payload.count + 5 + tail.count <= payloadLimit else { throw tooLarge }
         openTail = tail
         openHeader = EventHeader(
             position: Position(commitLSN: commitLSN, ordinal: ordinal), transactionID: transactionID,
             commitTimestamp: commitTimestamp, kindIndex: kindIndex, isLast: false)
     }
 
-    /// Throws `.poison(.subjectTooLong)`.
+    /// Throws `.poison(.subjectTooLong)` and `.poison(.subjectReserved)`.
     func checkSubject() throws(EncodingFailure) {
         guard subject.count <= Self.subjectByteCountLimit else {
             throw .poison(.subjectTooLong(byteCount: subject.count, limit: Self.subjectByteCountLimit))
         }
+        guard !ReservedEntity.isReserved(subject.bytes, reservedSubject) else { throw .poison(.subjectReserved) }
     }
 
     private mutating func appendHexadecimal(_ value: UInt64) {

@@ -30,12 +30,18 @@ enum EventText {
         _ format: CaptureConfiguration.Format, database: String, schema: String?, table: String?
     ) -> [UInt8] {
         if format == .fraiseql { return Array("}".utf8) }
-        var tail = Array("},\"source\":{\"database\":".utf8) + JSONText.string(database)
-        if let schema { tail += Array(",\"schema\":".utf8) + JSONText.string(schema) }
-        if let table { tail += Array(",\"table\":".utf8) + JSONText.string(table) }
-        tail += Array("}}".utf8)
+        var tail = Array("},\"source\":".utf8) + source(database: database, schema: schema, table: table)
+        tail += Array("}".utf8)
         if format == .cloudevents { tail.append(UInt8(ascii: "}")) }
         return tail
+    }
+
+    /// The object that `source` is.
+    static func source(database: String, schema: String?, table: String?) -> [UInt8] {
+        var source = Array("{\"database\":".utf8) + JSONText.string(database)
+        if let schema { source += Array(",\"schema\":".utf8) + JSONText.string(schema) }
+        if let table { source += Array(",\"table\":".utf8) + JSONText.string(table) }
+        return source + Array("}".utf8)
     }
 
     /// FraiseQL's `EventType` knows three operations by name.

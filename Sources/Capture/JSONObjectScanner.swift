@@ -17,16 +17,24 @@ struct JSONObjectScanner {
 
     private init(_ text: UnsafeRawBufferPointer) { self.text = text }
 
-    /// - Throws: `.messageBody` with what is wrong and where.
-    static func members(of text: UnsafeRawBufferPointer) throws(PoisonReason) -> [Member] {
+    /// Gives `found` each member, in order, while it reads; of no use if it throws after all.
+    /// - Throws: `.messageBody` with what is wrong and where; what `found` throws.
+    static func forEachMember(
+        of text: UnsafeRawBufferPointer, _ found: (Member) throws(PoisonReason) -> Void
+    ) throws(PoisonReason) {
         guard UTF8Validation.isValid(text) else { throw .messageBody("it is not UTF-8") }
         var scanner = JSONObjectScanner(text)
         scanner.skipSpace()
         guard scanner.peek() == UInt8(ascii: "{") else { throw .messageBody("it is not a JSON object") }
-        var members: [Member] = []
-        try scanner.object(depth: 0) { members.append($0) }
+        try scanner.members(found)
         scanner.skipSpace()
         guard scanner.index == text.count else { throw scanner.unexpected() }
+    }
+
+    /// - Throws: `.messageBody` with what is wrong and where.
+    static func members(of text: UnsafeRawBufferPointer) throws(PoisonReason) -> [Member] {
+        var members: [Member] = []
+        try forEachMember(of: text) { members.append($0) }
         return members
     }
 
@@ -35,7 +43,9 @@ struct JSONObjectScanner {
         var scanner = JSONObjectScanner(text)
         scanner.index = range.lowerBound
         guard scanner.peek() == UInt8(ascii: "\"") else { return nil }
-        return try? scanner.string()
+        var decoded: [UInt8] = []
+        guard (try? scanner.string { decoded.append($0) }) != nil else { return nil }
+        return decoded
     }
 
     private func peek() -> UInt8? { index < text.count ? text[index] : nil }
@@ -53,60 +63,74 @@ struct JSONObjectScanner {
         index += 1
     }
 
-    private mutating func object(depth: Int, _ found: (Member) -> Void) throws(PoisonReason) {
+    /// The outermost object's members.
+    private mutating func members(_ found: (Member) throws(PoisonReason) -> Void) throws(PoisonReason) {
         try expect(UInt8(ascii: "{"))
-        skipSpace()
-        if peek() == UInt8(ascii: "}") {
-            index += 1
-            return
-        }
-        while true {
+        guard !isEnd(UInt8(ascii: "}")) else { return }
+        repeat {
             skipSpace()
             let keyStart = index
-            let key = try string()
+            var key: [UInt8] = []
+            try string { key.append($0) }
             let keyRange = keyStart..<index
-            skipSpace()
-            try expect(UInt8(ascii: ":"))
-            skipSpace()
+            try colon()
             let valueStart = index
-            try value(depth: depth + 1)
-            found(Member(key: key, keyRange: keyRange, valueRange: valueStart..<index))
+            try value(depth: 1)
+            try found(Member(key: key, keyRange: keyRange, valueRange: valueStart..<index))
+        } while try goesOn(until: UInt8(ascii: "}"))
+    }
+
+    private mutating func object(depth: Int) throws(PoisonReason) {
+        try expect(UInt8(ascii: "{"))
+        guard !isEnd(UInt8(ascii: "}")) else { return }
+        repeat {
             skipSpace()
-            if peek() == UInt8(ascii: ",") {
-                index += 1
-                continue
-            }
-            try expect(UInt8(ascii: "}"))
-            return
-        }
+            try string { _ in }
+            try colon()
+            try value(depth: depth + 1)
+        } while try goesOn(until: UInt8(ascii: "}"))
     }
 
     private mutating func array(depth: Int) throws(PoisonReason) {
         try expect(UInt8(ascii: "["))
-        skipSpace()
-        if peek() == UInt8(ascii: "]") {
-            index += 1
-            return
-        }
-        while true {
+        guard !isEnd(UInt8(ascii: "]")) else { return }
+        repeat {
             skipSpace()
             try value(depth: depth + 1)
-            skipSpace()
-            if peek() == UInt8(ascii: ",") {
-                index += 1
-                continue
-            }
-            try expect(UInt8(ascii: "]"))
-            return
+        } while try goesOn(until: UInt8(ascii: "]"))
+    }
+
+    private mutating func colon() throws(PoisonReason) {
+        skipSpace()
+        try expect(UInt8(ascii: ":"))
+        skipSpace()
+    }
+
+    /// Whether an object or array ends at once.
+    private mutating func isEnd(_ bracket: UInt8) -> Bool {
+        skipSpace()
+        guard peek() == bracket else { return false }
+        index += 1
+        return true
+    }
+
+    /// Whether a comma stands there, with another member behind it, and not the end.
+    private mutating func goesOn(until bracket: UInt8) throws(PoisonReason) -> Bool {
+        skipSpace()
+        if peek() == UInt8(ascii: ",") {
+            index += 1
+            return true
         }
+        try expect(bracket)
+        return false
     }
 
     private mutating func value(depth: Int) throws(PoisonReason) {
         guard depth <= Self.depthLimit else { throw .messageBody("it is nested deeper than \(Self.depthLimit)") }
         switch peek() {
-        case UInt8(ascii: "{"): try object(depth: depth) { _ in }
+        case UInt8(ascii: "{"): try object(depth: depth)
         case UInt8(ascii: "["): try array(depth: depth)
-        case UInt8(ascii: "\""): _ = try string()
+        case UInt8(ascii: "\""): try string { _ in }
         case UInt8(ascii: "t"): try literal("true")
         case UInt8(ascii: "f"): try literal("false")
         case UInt8(ascii: "n"): try literal("null")
@@ -129,33 +153,33 @@ struct JSONObjectScanner {
         }
     }
 
-    private mutating func string() throws(PoisonReason) -> [UInt8] {
+    /// Reads a string and gives `decoded` the bytes that it stands for.
+    private mutating func string(_ decoded: (UInt8) -> Void) throws(PoisonReason) {
         try expect(UInt8(ascii: "\""))
-        var decoded: [UInt8] = []
         while let byte = peek() {
             index += 1
             switch byte {
-            case UInt8(ascii: "\""): return decoded
-            case UInt8(ascii: "\\"): try escape(into: &decoded)
+            case UInt8(ascii: "\""): return
+            case UInt8(ascii: "\\"): try escape(decoded)
             case 0..<0x20:
                 index -= 1
                 throw unexpected()
-            default: decoded.append(byte)
+            default: decoded(byte)
             }
         }
         throw unexpected()
     }
 
-    private mutating func escape(into decoded: inout [UInt8]) throws(PoisonReason) {
+    private mutating func escape(_ decoded: (UInt8) -> Void) throws(PoisonReason) {
         guard let byte = peek() else { throw unexpected() }
         index += 1
         switch byte {
-        case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): decoded.append(byte)
-        case UInt8(ascii: "b"): decoded.append(0x08)
-        case UInt8(ascii: "f"): decoded.append(0x0C)
-        case UInt8(ascii: "n"): decoded.append(0x0A)
-        case UInt8(ascii: "r"): decoded.append(0x0D)
-        case UInt8(ascii: "t"): decoded.append(0x09)
+        case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): decoded(byte)
+        case UInt8(ascii: "b"): decoded(0x08)
+        case UInt8(ascii: "f"): decoded(0x0C)
+        case UInt8(ascii: "n"): decoded(0x0A)
+        case UInt8(ascii: "r"): decoded(0x0D)
+        case UInt8(ascii: "t"): decoded(0x09)
         case UInt8(ascii: "u"):
             var code = UInt32(try codeUnit())
             if (0xD800..<0xDC00).contains(code) {
@@ -170,7 +194,7 @@ struct JSONObjectScanner {
             guard let scalar = Unicode.Scalar(code) else {
                 throw .messageBody("half a surrogate pair before offset \(index)")
             }
-            decoded += Array(String(Character(scalar)).utf8)
+            for byte in String(Character(scalar)).utf8 { decoded(byte) }
         default:
             index -= 1
             throw unexpected()

@@ -4,7 +4,7 @@ extension OutputBuffer {
     /// halves of surrogate pairs go out as `%XX`, once for each byte of their UTF-8. Everything else, `%` too, as it stands.
     /// - Parameter json: A JSON string, with its quotes, in UTF-8.
     mutating func appendAttribute(_ json: UnsafeRawBufferPointer) {
-        _ = reserve(json.count)
+        guard reserve(json.count) else { return }
         var runStart = 0
         var index = 0
         while index < json.count {

@@ -1,9 +1,9 @@
 extension OutputBuffer {
     /// Appends a JSON string, quotes included, escaped exactly as PostgreSQL's `escape_json` does: `\b \f \n \r \t \" \\`, other bytes below space as `\u00xx`, everything else as it is.
-    /// - Returns: false if the bytes are not UTF-8; what was written so far is of no use then.
+    /// - Returns: false if the bytes are not UTF-8; what was written so far is of no use then. What cannot fit is not looked at.
     mutating func appendJSONString(_ text: UnsafeRawBufferPointer) -> Bool {
         // Room for the text without escapes and both quotes; an escape reserves its own.
-        _ = reserve(text.count + 2)
+        guard reserve(text.count + 2) else { return true }
         append(UInt8(ascii: "\""))
         var runStart = 0
         var index = 0
@@ -34,8 +34,9 @@ extension OutputBuffer {
         return true
     }
 
-    /// Appends bytes that are JSON already, if they are UTF-8.
+    /// Appends bytes that are JSON already, if they are UTF-8. What cannot fit is not looked at.
     mutating func appendVerbatim(_ text: UnsafeRawBufferPointer) -> Bool {
+        guard reserve(text.count) else { return true }
         guard UTF8Validation.isValid(text) else { return false }
         append(text)
         return true

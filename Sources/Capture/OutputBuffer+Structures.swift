@@ -12,6 +12,8 @@ struct ValueContext {
 
 /// Arrays, composites and the other texts that hold values in themselves.
 extension OutputBuffer {
+    /// A value of so many times the room that is left is too large, whatever a cast would make of it.
+    private static let castTextFactor = 4
     /// PostgreSQL's own limit of dimensions (`MAXDIM`).
     private static let dimensionLimit = 6
 
@@ -50,6 +52,7 @@ extension OutputBuffer {
         var depth = 0
         var isElementDue = false
         while index < text.count {
+            guard !isOverflowing else { return .tooLarge }
             let byte = text[index]
             switch byte {
             case UInt8(ascii: "{"):
@@ -109,6 +112,7 @@ extension OutputBuffer {
         append(UInt8(ascii: "["))
         var index = 0
         while index < text.count {
+            guard !isOverflowing else { return .tooLarge }
             if index > 0 { append(UInt8(ascii: ",")) }
             let start = index
             while index < text.count, text[index] != UInt8(ascii: " ") { index += 1 }
@@ -194,6 +198,7 @@ extension OutputBuffer {
         var context = ValueContext()
         var index = 0
         while index < text.count {
+            guard !isOverflowing else { return .tooLarge }
             guard text[index] == UInt8(ascii: "\"") else { return .malformed }
             if let fault = appendQuoted(text, at: &index, .backslash, as: .scalar(.text), &context) { return fault }
             guard index + 2 < text.count, text[index] == UInt8(ascii: "="), text[index + 1] == UInt8(ascii: ">")
@@ -221,6 +226,8 @@ extension OutputBuffer {
     private mutating func appendCast(
         _ text: UnsafeRawBufferPointer, from typeOID: UInt32, _ context: inout ValueContext
     ) -> ValueFault? {
+        // What the cast makes of it may be shorter, and has to be asked for; how much is asked has a limit too.
+        guard text.count / Self.castTextFactor <= room else { return .tooLarge }
         guard UTF8Validation.isValid(text) else { return .notUTF8 }
         let answer = context.authority?.json(of: String(decoding: text, as: UTF8.self), castFrom: typeOID) ?? .unknown
         switch answer {
@@ -286,6 +293,8 @@ extension OutputBuffer {
         guard let part = Self.quotedText(in: text, at: &index, escaping) else { return .malformed }
         let quoted = UnsafeRawBufferPointer(rebasing: text[part.range])
         guard part.hasEscapes else { return appendValue(quoted, as: form, &context) }
+        // Each level of quotes doubles a text at most: if this much is too large, so is what it stands for.
+        guard quoted.count <= room || quoted.count >> (form.depth + 1) <= room else { return .tooLarge }
         // On the stack while it is short.
         return withUnsafeTemporaryAllocation(byteCount: quoted.count, alignment: 1) { plain in
             var byteCount = 0

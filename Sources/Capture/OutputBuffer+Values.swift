@@ -3,6 +3,8 @@ extension OutputBuffer {
     enum ValueFault {
         case notUTF8
         case malformed
+        /// The buffer overflows.
+        case tooLarge
         /// A composite's text has another number of fields than its type is known to have.
         case compositeChanged
         /// The database had to be asked and could not be.

@@ -2,13 +2,19 @@
 struct OutputBuffer: ~Copyable {
     /// What is kept for the next event; a buffer that grew beyond it is given back.
     static let keptByteCountLimit = 256 * 1024
+    private static let initialByteCount = 16 * 1024
 
+    /// More is not written: what comes on top is dropped, and `isOverflowing` says so.
+    let byteCountLimit: Int
     private var base: UnsafeMutableRawPointer
     private var capacity: Int
     private(set) var count = 0
+    /// Something did not fit: what is here is of no use.
+    private(set) var isOverflowing = false
 
-    init() {
-        capacity = 16 * 1024
+    init(byteCountLimit: Int = .max) {
+        self.byteCountLimit = byteCountLimit
+        capacity = min(Self.initialByteCount, byteCountLimit)
         base = .allocate(byteCount: capacity, alignment: 16)
     }
 
@@ -18,33 +24,34 @@ struct OutputBuffer: ~Copyable {
 
     mutating func removeAll() {
         count = 0
+        isOverflowing = false
         if capacity > Self.keptByteCountLimit {
             base.deallocate()
-            capacity = 16 * 1024
+            capacity = min(Self.initialByteCount, byteCountLimit)
             base = .allocate(byteCount: capacity, alignment: 16)
         }
     }
 
-    /// Room for `byteCount` more bytes, at the returned address; `advance` says how many were used.
+    /// Bytes that may still come.
+    var room: Int { byteCountLimit - count }
+
+    /// Makes room for `byteCount` more bytes; false, and the buffer overflows, if the limit forbids it.
     @inline(__always)
-    mutating func reserve(_ byteCount: Int) -> UnsafeMutableRawPointer {
-        if capacity - count < byteCount { grow(by: byteCount) }
-        return base + count
+    mutating func reserve(_ byteCount: Int) -> Bool {
+        capacity - count >= byteCount || grow(by: byteCount)
     }
 
     @inline(__always)
-    mutating func advance(_ byteCount: Int) { count += byteCount }
-
-    @inline(__always)
     mutating func append(_ byte: UInt8) {
-        reserve(1).storeBytes(of: byte, as: UInt8.self)
+        guard reserve(1) else { return }
+        base.storeBytes(of: byte, toByteOffset: count, as: UInt8.self)
         count += 1
     }
 
     @inline(__always)
     mutating func append(_ bytes: UnsafeRawBufferPointer) {
-        guard let source = bytes.baseAddress, bytes.count > 0 else { return }
-        reserve(bytes.count).copyMemory(from: source, byteCount: bytes.count)
+        guard let source = bytes.baseAddress, bytes.count > 0, reserve(bytes.count) else { return }
+        (base + count).copyMemory(from: source, byteCount: bytes.count)
         count += bytes.count
     }
 
@@ -60,7 +67,8 @@ struct OutputBuffer: ~Copyable {
 
     mutating func append(decimal value: UInt64) {
         // 20 digits are the most that 64 bits have.
-        let digits = reserve(20).assumingMemoryBound(to: UInt8.self)
+        guard reserve(20) else { return }
+        let digits = (base + count).assumingMemoryBound(to: UInt8.self)
         var rest = value
         var length = 0
         repeat {
@@ -88,12 +96,18 @@ struct OutputBuffer: ~Copyable {
         value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") + value - 10
     }
 
-    private mutating func grow(by byteCount: Int) {
-        let newCapacity = max(capacity * 2, count + byteCount)
+    @inline(never)
+    private mutating func grow(by byteCount: Int) -> Bool {
+        guard byteCount <= room else {
+            isOverflowing = true
+            return false
+        }
+        let newCapacity = min(byteCountLimit, max(capacity * 2, count + byteCount))
         let newBase = UnsafeMutableRawPointer.allocate(byteCount: newCapacity, alignment: 16)
         newBase.copyMemory(from: base, byteCount: count)
         base.deallocate()
         base = newBase
         capacity = newCapacity
+        return true
     }
 }

@@ -81,6 +81,7 @@ final class RelationPlan {
     let isRefused: Bool
     /// What is null in an old row may be only not logged.
     let areOldNullsUnknown: Bool
+    let database: String
     let schema: String
     let table: String
     let entity: String
@@ -107,6 +108,7 @@ final class RelationPlan {
         id = relation.id
         self.isRefused = isRefused
         areOldNullsUnknown = relation.replicaIdentity == .full && (facts.hasPartitionWithoutFullIdentity || !facts.areCertain)
+        self.database = database
         schema = relation.namespace
         table = relation.name
         let qualifiedName = relation.qualifiedName

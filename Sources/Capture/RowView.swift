@@ -40,6 +40,9 @@ struct RowView {
         self.oldTuple = oldTuple
     }
 
+    /// What PostgreSQL sent.
+    var byteCount: Int { message.count }
+
     var hasOld: Bool { oldTuple != .none }
 
     /// The value in the row that `entity` shows.

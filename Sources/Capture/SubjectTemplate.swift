@@ -46,6 +46,10 @@ public struct SubjectTemplate: Sendable, Equatable {
         guard !tokens.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false).contains([]) else {
             throw .subjectTemplate("the subject template \"\(template)\" has an empty token")
         }
+        let reserved = "{prefix}.\(ReservedEntity.name)"
+        guard template != reserved, !template.hasPrefix("\(reserved).") else {
+            throw .subjectTemplate("the subject template \"\(template)\" begins with the token \(ReservedEntity.name), which is Slotstream's own")
+        }
         self.segments = segments
     }
 

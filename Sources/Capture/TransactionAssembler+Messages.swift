@@ -20,9 +20,11 @@ extension TransactionAssembler {
         }
         // Other prefixes are other programs' messages; they have been counted.
         let prefix = bytes.withUnsafeBytes { all in
-            String(decoding: all[message.prefix.start..<message.prefix.end], as: UTF8.self)
+            let prefix = UnsafeRawBufferPointer(rebasing: all[message.prefix.start..<message.prefix.end])
+            // The counts first: a prefix may have a gigabyte.
+            return configuration.messagePrefixes.first { $0.utf8.count == prefix.count && $0.utf8.elementsEqual(prefix) }
         }
-        guard configuration.messagePrefixes.contains(where: { $0.utf8.elementsEqual(prefix.utf8) }) else { return }
+        guard let prefix else { return }
 
         encoder.close(isLast: false, into: &sink)
         if !message.isTransactional {
@@ -31,37 +33,42 @@ extension TransactionAssembler {
                 commitLSN: message.lsn, commitTimestamp: sendTime)
         }
         let failure = bytes.withUnsafeBytes { all in
-            open(UnsafeRawBufferPointer(rebasing: all[message.content.start..<message.content.end]), at: position)
+            open(
+                UnsafeRawBufferPointer(rebasing: all[message.content.start..<message.content.end]), prefix: prefix,
+                at: position)
         }
-        if let failure { throw error(failure, at: position, relation: "logical message \(prefix)") }
+        if let failure { throw error(failure, at: position, relation: Self.relation(ofPrefix: prefix)) }
         if !message.isTransactional { encoder.close(isLast: true, into: &sink) }
     }
 
     /// Encodes a logical message by the policy for poison; the failure if even that is not possible.
-    private mutating func open(_ body: UnsafeRawBufferPointer, at position: Position) -> EncodingFailure? {
+    private mutating func open(
+        _ body: UnsafeRawBufferPointer, prefix: String, at position: Position
+    ) -> EncodingFailure? {
         do throws(EncodingFailure) {
             try open(body, at: position, omittedData: nil)
             return nil
         } catch {
-            // A body that is no event has no entity to refer to: only one that is too large can do without its data.
-            guard case .poison(let omitted) = error, case .payloadTooLarge = omitted,
-                configuration.poisonPolicy == .reference
-            else { return error }
-            do throws(EncodingFailure) {
-                try open(body, at: position, omittedData: omitted)
-                return nil
-            } catch {
-                return error
-            }
+            guard case .poison(let reason) = error else { return error }
+            return openPoison(reason, body, prefix: prefix, at: position)
         }
     }
 
-    private mutating func open(
+    /// How errors name a message.
+    static func relation(ofPrefix prefix: String) -> String { "logical message \(prefix)" }
+
+    /// Encodes a logical message's event, without its data where `omittedData` says why.
+    mutating func open(
         _ body: UnsafeRawBufferPointer, at position: Position, omittedData: PoisonReason?
     ) throws(EncodingFailure) {
+        let limit = encoder.payloadLimit
+        // The event has what the body has: a large one is not even read.
+        guard body.count <= limit || omittedData != nil else {
+            throw .poison(.payloadTooLarge(sentByteCount: body.count, limit: limit))
+        }
         let event: LogicalMessageEvent
         do throws(PoisonReason) {
-            event = try LogicalMessageEvent(body, omittedData: omittedData)
+            event = try LogicalMessageEvent(body, byteCountLimit: limit, omittedData: omittedData)
         } catch {
             throw .poison(error)
         }
@@ -76,6 +83,6 @@ extension TransactionAssembler {
                 format, identity: identity, entity: event.entityType, operation: event.operation),
             tail: EventText.tail(format, database: identity.databaseName, schema: nil, table: nil),
             kindIndex: kindIndex(entity: event.entityType, operation: event.operation))
-        try encoder.openMessage(event, plan: plan, ordinal: position.ordinal)
+        try encoder.openMessage(event, plan: plan, ordinal: position.ordinal, sentByteCount: body.count)
     }
 }

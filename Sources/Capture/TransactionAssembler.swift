@@ -70,6 +70,11 @@ public struct TransactionAssembler: ~Copyable {
     /// Where the last transaction, or message of none, ended: what comes behind it commits behind it.
     private var lastEndLSN = LSN.invalid
 
+    /// What was published of changes that could not be events.
+    public internal(set) var poison = PoisonTally()
+    /// nil until something is quarantined.
+    var quarantinePlan: EventEncoder.QuarantinePlan?
+
     /// Everything at or below it is proven to be stored, and is left out.
     let watermark: Position?
 
@@ -89,7 +94,9 @@ public struct TransactionAssembler: ~Copyable {
         exclusions = configuration.exclusions.map(ExclusionPattern.init)
         self.identity = identity
         self.timelines = timelines
-        encoder = EventEncoder(format: configuration.format, functions: functions, payloadLimit: payloadLimit)
+        encoder = EventEncoder(
+            format: configuration.format, functions: functions, payloadLimit: payloadLimit,
+            reservedSubject: ReservedEntity.subject(prefix: configuration.subjectPrefix))
         self.watermark = watermark
         self.proof = proof
         self.eventKinds = eventKinds
@@ -276,7 +283,7 @@ public struct TransactionAssembler: ~Copyable {
                     let row = RowView(
                         current: operation == .delete ? .old : .new, message: message, new: new, old: old,
                         oldTuple: oldTuple)
-                    return open(operationPlan, of: plan, ordinal: position.ordinal, row: row)
+                    return open(operationPlan, of: plan, position: position, row: row)
                 }
             }
         }
@@ -285,8 +292,9 @@ public struct TransactionAssembler: ~Copyable {
 
     /// Encodes by the policy for poison; the failure if even that is not possible.
     private mutating func open(
-        _ operation: RelationPlan.Operation, of plan: RelationPlan, ordinal: UInt64, row: RowView
+        _ operation: RelationPlan.Operation, of plan: RelationPlan, position: Position, row: RowView
     ) -> EncodingFailure? {
+        let ordinal = position.ordinal
         var failure = attempt { (encoder) throws(EncodingFailure) in
             try encoder.openRow(operation, of: plan, ordinal: ordinal, row: row)
         }
@@ -304,10 +312,8 @@ public struct TransactionAssembler: ~Copyable {
             }
             encoder.context.writesChangedCompositesAsText = false
         }
-        if case .poison(let omitted) = failure, configuration.poisonPolicy == .reference {
-            failure = attempt { (encoder) throws(EncodingFailure) in
-                try encoder.openReference(operation, of: plan, ordinal: ordinal, row: row, omitted: omitted)
-            }
+        if case .poison(let reason) = failure {
+            return openPoison(reason, operation, of: plan, position: position, row: row)
         }
         return failure
     }
@@ -322,7 +328,7 @@ public struct TransactionAssembler: ~Copyable {
     }
 
     @inline(__always)
-    private mutating func attempt(
+    mutating func attempt(
         _ encode: (inout EventEncoder) throws(EncodingFailure) -> Void
     ) -> EncodingFailure? {
         do throws(EncodingFailure) {
@@ -351,10 +357,13 @@ public struct TransactionAssembler: ~Copyable {
             let operation = operation(.truncate, of: plan)
             guard !operation.isExcluded else { continue }
             encoder.close(isLast: false, into: &sink)
-            let failure = attempt { (encoder) throws(EncodingFailure) in
+            var failure = attempt { (encoder) throws(EncodingFailure) in
                 try encoder.openTruncate(
                     operation, of: plan, ordinal: position.ordinal, cascade: truncate.cascade,
                     restartIdentity: truncate.restartIdentity)
+            }
+            if case .poison(let reason) = failure {
+                failure = openPoison(reason, operation, of: plan, position: position, row: nil)
             }
             if let failure { throw error(failure, at: position, relation: plan.qualifiedName) }
         }

@@ -31,6 +31,15 @@ indirect enum ValueForm: Sendable, Equatable {
     /// The catalogue no longer has the type, or cannot show it yet: its text, and it is counted.
     case unknown
 
+    /// How many structures it is at most, one inside the other.
+    var depth: Int {
+        switch self {
+        case .array(let element, _): 1 + element.depth
+        case .composite(let composite): 1 + (composite.fields.map(\.form.depth).max() ?? 0)
+        case .scalar, .vector, .hstore, .cast, .unknown: 0
+        }
+    }
+
     /// Whether it is a composite, or made of some.
     var hasComposites: Bool {
         switch self {

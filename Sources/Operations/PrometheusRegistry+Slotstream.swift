@@ -55,6 +55,8 @@ extension PrometheusRegistry {
         LogQueue.counterName: "Log lines that were not written, by cause.",
         "slotstream_stray_stream_aborts_total":
             "Stream Aborts of PostgreSQL 18 for transactions that it never sent; they mean nothing.",
+        "slotstream_poison_events_total":
+            "Changes that cannot be events, published otherwise, by outcome; those that come again after a reconnect count again.",
         "slotstream_events_total": "Events stored, by entity and operation.",
         "slotstream_inflight_messages": "Events handed to the NATS client and not yet acknowledged.",
         "slotstream_inflight_bytes": "Bytes of all events held until they are known to be stored.",

@@ -117,7 +117,7 @@ enum FailurePolicy {
         // The limit has become smaller since it was read: encoded anew the event is told by its position, or goes out as a reference.
         case .payloadTooLarge: .retry(hint: "the server's max_payload is read again")
         case .invalidMessage:
-            .stop(.poisonEvent, remedy: "Set events.on_poison = \"reference\", or exclude the table")
+            .stop(.poisonEvent, remedy: "Nothing was skipped. Please report it: its subject or id cannot be sent")
         case .malformedResponse, .client, .connectionClosed: .retry(hint: "reconnecting to NATS")
         case .wedged: .stop(.unexpected, remedy: "Restart the process")
         }
@@ -125,43 +125,33 @@ enum FailurePolicy {
 
     private static func verdict(onCapture error: CaptureError) -> Verdict {
         switch error {
-        case .poison(.messageBody, _, _):
-            .stop(
-                .poisonEvent,
-                remedy:
-                    "Nothing was skipped. There is no row that a reference could name: let whoever emits it send what slotstream.emit_event sends, and take its prefix out of events.message_prefixes to get past it"
-            )
-        case .poison(.entityIDNotUUID, _, _):
-            .stop(
-                .poisonEvent,
-                remedy:
-                    "Nothing was skipped. Name a uuid column of the table in [events.identity] (and see that its replica identity carries it), exclude the table or the operation in events.exclude, or choose another events.format; a logical message needs a UUID from whoever emits it"
-            )
-        case .poison(.subjectTooLong, _, _):
-            .stop(
-                .poisonEvent,
-                remedy:
-                    "Nothing was skipped. A reference has the same subject, so that events.on_poison does not help: take the {column:…} with the long values out of events.subject, or exclude the table or the operation in events.exclude; a logical message needs a shorter entity_type and operation from whoever emits it"
-            )
-        // Under either policy: what was too large may be the reference itself.
-        case .poison(.payloadTooLarge, _, _):
-            .stop(
-                .poisonEvent,
-                remedy:
-                    "Nothing was skipped. Raise max_payload of nats-server, or max_msg_size of the stream where that is less, or set events.on_poison = \"reference\" to publish such events without their data. If that is set already, the reference itself is too large: choose shorter columns in [events.identity], or exclude the table or the operation in events.exclude; of a logical message all members but entity, before and changes stay, so that whoever emits it has to send less"
-            )
-        case .poison(.notUTF8, _, _), .poison(.malformedValue, _, _):
-            .stop(
-                .poisonEvent,
-                remedy:
-                    "Nothing was skipped. Set events.on_poison = \"reference\" to publish such events without their data, or exclude the table, and start again"
-            )
+        case .poison(let reason, _, _): .stop(.poisonEvent, remedy: remedy(for: reason))
         case .historyDiverged, .transactionShrank: .stop(.historyDiverged, remedy: LostHistory.remedy(for: .historyDiverged))
         case .protocolViolation: .stop(.unexpected, remedy: "Nothing was skipped. Please report it")
         // The session knows why, and says that instead.
         case .relationRefused: .stop(.configuration, remedy: "Correct [events.columns]")
         case .catalogueUnavailable: .retry(hint: "the catalogue is asked again")
         case .subjectTemplate: .stop(.configuration, remedy: "Correct events.subject")
+        }
+    }
+
+    /// What loses nothing, valid or not: an exclusion would leave out valid events too.
+    private static func remedy(for reason: PoisonReason) -> String {
+        let quarantine =
+            "Nothing was skipped. Set events.on_poison = \"quarantine\" and start again: what is known of it is stored in its place, on {prefix}._slotstream.POISON, and the stream goes on"
+        switch reason {
+        case .messageBody:
+            return "\(quarantine). Let whoever emits it call slotstream.emit_event, which refuses what is no event"
+        case .entityIDNotUUID:
+            return
+                "\(quarantine). For the events to come: name a uuid column of the table in [events.identity], and see that its replica identity carries it"
+        case .subjectTooLong, .subjectReserved:
+            return "\(quarantine). For the events to come: take the {column:…} with such values out of events.subject"
+        case .payloadTooLarge:
+            return
+                "\(quarantine). Or raise max_payload of nats-server, or max_msg_size of the stream where that is less, or set events.on_poison = \"reference\" to publish such events without their data. If one of the two is set already, the limit is too small for any event: raise it"
+        case .notUTF8, .malformedValue:
+            return "\(quarantine). Or set events.on_poison = \"reference\" to publish such events without their data"
         }
     }
 }

@@ -35,6 +35,8 @@ struct Meters: Sendable {
     let inFlightBytes: Gauge
     let up: Gauge
     private let resynchronisations: [ResynchronisationCause: Counter]
+    private let references: Counter
+    private let quarantined: Counter
     private let postgresReconnects: Counter
     private let natsReconnects: Counter
     private let failures: [StopReason: Counter]
@@ -69,6 +71,8 @@ struct Meters: Sendable {
             uniqueKeysWithValues: ResynchronisationCause.allCases.map {
                 ($0, counter("slotstream_resynchronisations_total", [("cause", $0.rawValue)]))
             })
+        references = counter("slotstream_poison_events_total", [("outcome", "reference")])
+        quarantined = counter("slotstream_poison_events_total", [("outcome", "quarantine")])
         postgresReconnects = counter("slotstream_reconnects_total", [("peer", "postgres")])
         natsReconnects = counter("slotstream_reconnects_total", [("peer", "nats")])
         failures = Dictionary(
@@ -87,6 +91,13 @@ struct Meters: Sendable {
     func reconnectedNATS() { natsReconnects.increment() }
 
     func failed(_ reason: StopReason) { failures[reason]?.increment() }
+
+    /// Changes that could not be events were published otherwise.
+    func poisoned(references referenceCount: Int64, quarantined quarantinedCount: Int64) {
+        references.increment(by: referenceCount)
+        quarantined.increment(by: quarantinedCount)
+        failures[.poisonEvent]?.increment(by: referenceCount + quarantinedCount)
+    }
 
     func events(of kind: EventKind) -> Counter {
         Counter(

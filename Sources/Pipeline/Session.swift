@@ -16,6 +16,8 @@ final class Session {
     static let inspectionInterval = Duration.seconds(5)
     /// Frames between two looks at everything else.
     static let frameLimit = 4096
+    /// Statuses come before what follows a message of this size.
+    static let largeMessageByteCount = 1024 * 1024
     /// A libnats that holds its lock is believed to be stuck after this long more.
     static let wedgeConfirmationTime = Duration.seconds(5)
     /// After SIGTERM, what is unconfirmed then is sent again.
@@ -84,6 +86,7 @@ final class Session {
     private var hasAsked = false
     private var unknownTypeValueCount: UInt64 = 0
     private var strayAbortCount: UInt64 = 0
+    private var poisonReport = PoisonReport()
     private var pace = ReadingPace(at: .now)
     private var progress: SlotProgress
     private let doubt: PublicationDoubt
@@ -270,6 +273,7 @@ final class Session {
             observations.meters.uncastValues.increment(by: Int64(uncastValues - uncastValueCount))
             uncastValueCount = uncastValues
         }
+        poisonReport.tell(assembler.poison, to: observations, logger, at: .now)
         switch outcome {
         case .drained: isMoreBuffered = false
         case .stopped: isMoreBuffered = true
@@ -342,6 +346,8 @@ final class Session {
             hasAsked = false
             return .stop
         }
+        // What took long to receive is followed by a status.
+        guard payload.byteCount < Self.largeMessageByteCount else { return .stop }
         return hasRoom && frameCount < Self.frameLimit ? .proceed : .stop
     }
 

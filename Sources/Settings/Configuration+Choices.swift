@@ -20,7 +20,9 @@ extension Configuration {
     public enum PoisonPolicy: String, Sendable, CaseIterable {
         /// Exit at its position; nothing is skipped.
         case stop
-        /// Publish it without its rows.
+        /// Publish what is known of it, and why it is none, on a subject of its own.
+        case quarantine
+        /// Publish it without its rows; what cannot be published so is quarantined.
         case reference
     }
 

@@ -123,7 +123,7 @@ public struct Configuration: Sendable, Equatable {
         /// Prefixes of logical messages that are events.
         public var messagePrefixes = ["fraiseql_events"]
         /// What happens with a change that cannot be an event.
-        public var onPoison = PoisonPolicy.stop
+        public var onPoison = PoisonPolicy.quarantine
         /// `schema.type`: types whose cast to json is called though it is a user's own code.
         public var casts: [String] = []
         /// `schema.table` → entity.

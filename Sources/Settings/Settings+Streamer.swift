@@ -72,7 +72,15 @@ extension Configuration {
             optionalIdentities: events.identityNames(mayBeAbsent: true),
             excludedColumns: events.excludedNames, masks: events.maskedNames.mapValues { $0.mapValues(Self.mask) },
             exclusions: events.exclude, messagePrefixes: events.messagePrefixes,
-            poisonPolicy: events.onPoison == .stop ? .stop : .reference)
+            poisonPolicy: poisonPolicy)
+    }
+
+    private var poisonPolicy: CaptureConfiguration.PoisonPolicy {
+        switch events.onPoison {
+        case .stop: .stop
+        case .quarantine: .quarantine
+        case .reference: .reference
+        }
     }
 
     private var format: CaptureConfiguration.Format {

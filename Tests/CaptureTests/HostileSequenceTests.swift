@@ -70,7 +70,7 @@ import WireMessages
         var eventCount = 0
         for round in 0..<150 {
             var configuration = CaptureConfiguration()
-            configuration.poisonPolicy = generator.pick([.stop, .reference])
+            configuration.poisonPolicy = generator.pick([.stop, .reference, .quarantine])
             configuration.subjectTemplate = generator.pick([
                 "{prefix}.{entity}.{operation}", "{prefix}.{schema}.{table}.{column:tb_order}",
             ])

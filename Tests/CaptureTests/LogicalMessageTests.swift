@@ -66,21 +66,68 @@ import WireMessages
         #"{"entity_type":"O","entity_type":"O","operation":"P","entity_id":1}"#, "\u{FEFF}" + minimal,
         #"{"entity_type":"O","operation":"P","entity_id":"\ud800"}"#,
     ])
-    func stopsAtABodyThatIsNoEventUnderBothPolicies(body: String) throws {
-        for policy in [CaptureConfiguration.PoisonPolicy.stop, .reference] {
-            let outcome = try Self.events(body, CaptureConfiguration(poisonPolicy: policy))
-            #expect(outcome.events.isEmpty)
-            guard case .poison(.messageBody, let position, _)? = outcome.error else {
-                Issue.record("\(body) gave \(String(describing: outcome.error))")
-                continue
-            }
-            #expect(position == Position(commitLSN: LSN(0x16B_3748), ordinal: 1))
+    func stopsAtABodyThatIsNoEventOrQuarantinesIt(body: String) throws {
+        let stopped = try Self.events(body, CaptureConfiguration(poisonPolicy: .stop))
+        #expect(stopped.events.isEmpty)
+        guard case .poison(.messageBody, let position, _)? = stopped.error else {
+            Issue.record("\(body) gave \(String(describing: stopped.error))")
+            return
         }
+        #expect(position == Position(commitLSN: LSN(0x16B_3748), ordinal: 1))
+        for policy in [CaptureConfiguration.PoisonPolicy.quarantine, .reference] {
+            let outcome = try Self.events(body, CaptureConfiguration(poisonPolicy: policy))
+            #expect(outcome.error == nil)
+            let event = try #require(outcome.events.first)
+            #expect(event.subject == "fraiseql.mutation._slotstream.POISON" && event.messageID.hasSuffix(".1"))
+            #expect(try event.value("transaction", "last") == "true")
+            let parsed = try #require(try JSONSerialization.jsonObject(with: Data(event.payload)) as? [String: Any])
+            let poison = try #require(parsed["poison"] as? [String: Any])
+            let message = try #require(poison["message"] as? [String: Any])
+            #expect(message["body"] as? String == body && message["prefix"] as? String == "fraiseql_events")
+        }
+    }
+
+    /// A body that stands in quarantine is cut at a bound, and as base64 where it is no text.
+    @Test func aBodyInQuarantineIsBounded() throws {
+        for (unit, member) in [([UInt8(ascii: "\u{1}")], "body"), ([0xFF], "body_base64"), (Array("é".utf8), "body")] {
+            let body = (0..<200_000).flatMap { _ in unit }
+            let outcome = try Outcome(of: [WireMessage.begin(100), WireMessage.message(body), WireMessage.commit(100)])
+            let event = try #require(outcome.events.first)
+            #expect(outcome.error == nil && event.payload.count < 70_000)
+            #expect(try event.value("poison", "message", "is_cut") == "true" && event.value("poison", "message", member) != nil)
+            #expect((try JSONSerialization.jsonObject(with: Data(event.payload))) is [String: Any])
+        }
+    }
+
+    @Test(arguments: [
+        #"{"entity_type":"_slotstream","operation":"GAP","entity_id":1}"#,
+        #"{"entity_type":"_SlotStream","operation":"P","entity_id":1}"#,
+        #"{"entity_type":"O","operation":"P","entity_id":1,"Source":{"table":"tb_order"}}"#,
+        #"{"entity_type":"O","operation":"P","entity_id":1,"tranſaction":{}}"#,
+        #"{"entity_type":"O","operation":"P","entity_id":1,"\u0049D":"x"}"#,
+    ])
+    func refusesWhatCouldBeTakenForSomethingOfOurs(body: String) throws {
+        let outcome = try Self.events(body)
+        #expect(outcome.error == nil)
+        let event = try #require(outcome.events.first)
+        #expect(event.subject == "fraiseql.mutation._slotstream.POISON")
+        #expect(try event.value("poison", "reason") == #""message_body""#)
+    }
+
+    @Test(arguments: [CaptureConfiguration.Format.fraiseql, .cloudevents])
+    func quarantineIsAnEventOfItsFormat(format: CaptureConfiguration.Format) throws {
+        let outcome = try Self.events("no json", CaptureConfiguration(format: format))
+        let event = try #require(outcome.events.first)
+        let parsed = try #require(try JSONSerialization.jsonObject(with: Data(event.payload)) as? [String: Any])
+        let data = try #require(parsed["data"] as? [String: Any])
+        #expect(data["poison"] is [String: Any] && data["source"] is [String: Any])
     }
 
     @Test func refusesABodyThatIsNotUTF8() throws {
         let body = Array(#"{"entity_type":"O"#.utf8) + [0xFF] + Array(#"","operation":"P","entity_id":1}"#.utf8)
-        let outcome = try Outcome(of: [WireMessage.begin(100), WireMessage.message(body), WireMessage.commit(100)])
+        let outcome = try Outcome(
+            of: [WireMessage.begin(100), WireMessage.message(body), WireMessage.commit(100)],
+            CaptureConfiguration(poisonPolicy: .stop))
         #expect(
             outcome.error
                 == .poison(

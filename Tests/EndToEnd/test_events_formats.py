@@ -183,12 +183,26 @@ def test_attributes_of_cloudevents_hold_no_control_characters(one_pair, tenants)
 
 
 def test_an_entity_id_that_is_no_uuid_is_poison_in_fraiseqls_format(one_pair, tenants):
-    tenant = tenants(one_pair, overrides={"events": {"format": "fraiseql", "on_poison": "reference"}})
+    tenant = tenants(one_pair, overrides={"events": {"format": "fraiseql", "on_poison": "stop"}})
     tenant.streamer.start()
     tenant.commit(1)
     said = stopped(tenant.streamer, 65, "poison_event")
     assert "public.tb_item" in said and "UUID" in said
     assert tenant.last_sequence() == 0
+
+
+@pytest.mark.parametrize("name", list(SCHEMAS))
+def test_what_is_quarantined_is_valid_in_its_format(name, one_pair, tenants):
+    tenant = tenants(one_pair, overrides={"events": {"format": name}})
+    tenant.streamer.start()
+    tenant.run(r"SELECT pg_logical_emit_message(true, 'fraiseql_events', '\xff00'::bytea)")
+    tenant.run("SELECT pg_logical_emit_message(true, 'fraiseql_events', repeat(E'\\u0001', 200000))")
+    tenant.run("INSERT INTO tb_item VALUES (1, repeat('x', 2000000))")
+    tenant.wait_stored(3)
+    tenant.wait_confirmed()
+    for event in tenant.events():
+        assert event.subject == f"{tenant.prefix}._slotstream.POISON"
+        validate(name, event.json)
 
 
 def test_last_is_right_in_an_envelope_too(one_pair, tenants):

@@ -87,7 +87,7 @@ def test_other_prefixes_are_ignored_unless_configured(pair, tenants):
 
 
 def test_a_body_that_is_not_utf8_is_poison(pair, tenants):
-    tenant = _with_functions(tenants, pair)
+    tenant = _with_functions(tenants, pair, events={"on_poison": "stop"})
     tenant.streamer.start()
     tenant.run(r"SELECT pg_logical_emit_message(true, 'fraiseql_events', '\x7b22ff22'::bytea)")
     assert "UTF-8" in stopped(tenant.streamer, 65, "poison_event")

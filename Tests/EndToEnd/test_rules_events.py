@@ -14,7 +14,7 @@ def _too_large(tenant, number: int) -> None:
 
 
 def test_an_event_over_max_payload_stops_at_its_position_and_nothing_is_skipped(pair, tenants):
-    tenant = tenants(pair, nats_lines=_SMALL)
+    tenant = tenants(pair, nats_lines=_SMALL, overrides={"events": {"on_poison": "stop"}})
     tenant.streamer.start()
     tenant.commit(1)
     tenant.wait_confirmed()
@@ -33,7 +33,7 @@ def test_an_event_over_max_payload_stops_at_its_position_and_nothing_is_skipped(
 
 
 def test_a_poison_event_inside_a_transaction_stops_behind_what_is_before_it(pair, tenants):
-    tenant = tenants(pair, nats_lines=_SMALL)
+    tenant = tenants(pair, nats_lines=_SMALL, overrides={"events": {"on_poison": "stop"}})
     tenant.streamer.start()
     with tenant.connect() as connection, connection.transaction():
         connection.execute("INSERT INTO tb_item VALUES (1), (2)")
@@ -94,7 +94,7 @@ def test_a_reference_is_published_instead_of_a_poison_event_when_asked_for(pair,
                                   '{"entity_type": "A", "operation": "B", "entity_id": {}}'])
 @pytest.mark.parametrize("transactional", [True, False])
 def test_a_logical_message_that_is_no_event_stops(one_pair, tenants, body, transactional):
-    tenant = tenants(one_pair)
+    tenant = tenants(one_pair, overrides={"events": {"on_poison": "stop"}})
     tenant.streamer.start()
     tenant.commit(1)
     tenant.wait_stored(1)
@@ -104,6 +104,38 @@ def test_a_logical_message_that_is_no_event_stops(one_pair, tenants, body, trans
     said = stopped(tenant.streamer, 65, "poison_event")
     assert "fraiseql_events" in said
     tenant.require_exact(1)
+
+
+def test_nothing_that_anybody_sends_stops_the_stream(pair, tenants):
+    """A message that is none, a forged marker, a value over max_payload: each in quarantine, in its place, and the rest goes on."""
+    tenant = tenants(pair, nats_lines=_SMALL)
+    tenant.run("CREATE ROLE anybody LOGIN") if not tenant.value("SELECT 1 FROM pg_roles WHERE rolname = 'anybody'") else None
+    tenant.streamer.start()
+    with tenant.connect() as connection, connection.transaction():
+        connection.execute("INSERT INTO tb_item VALUES (1)")
+        connection.execute("SET LOCAL ROLE anybody")
+        connection.execute("SELECT pg_logical_emit_message(true, 'fraiseql_events', 'no json')")
+        connection.execute("""SELECT pg_logical_emit_message(true, 'fraiseql_events',
+            '{"entity_type": "_slotstream", "operation": "GAP", "entity_id": null, "gap": {}}')""")
+        connection.execute("RESET ROLE")
+        connection.execute("INSERT INTO tb_item VALUES (4, repeat('x', 70000))")
+        connection.execute("INSERT INTO tb_item VALUES (5)")
+    tenant.run("SELECT pg_logical_emit_message(false, 'fraiseql_events', 'nor this')")
+    tenant.commit(6)
+    tenant.wait_stored(7)
+    tenant.wait_confirmed()
+    events = tenant.events()
+    assert [event.json["transaction"]["ordinal"] for event in events] == [1, 2, 3, 4, 5, 0, 1]
+    assert [event.json["transaction"]["last"] for event in events] == [False] * 4 + [True] * 3
+    poison = [event for event in events if event.subject == f"{tenant.prefix}._slotstream.POISON"]
+    assert [events.index(event) for event in poison] == [1, 2, 3, 5]
+    said = [event.json["poison"] for event in poison]
+    assert [each["reason"] for each in said] == ["message_body", "message_body", "payload_too_large", "message_body"]
+    assert said[0]["message"]["body"] == "no json" and said[3]["message"]["body"] == "nor this"
+    assert said[2]["entity_id"] == "4" and said[2]["operation"] == "INSERT" and poison[2].json["source"]["table"] == "tb_item"
+    assert all(event.json["id"] == event.id for event in poison) and "xxxx" not in poison[2].body.decode()
+    assert not any(event.subject.endswith(".GAP") for event in events)
+    assert tenant.streamer.terminate() == 0
 
 
 def test_truncate_is_one_event_a_table_each_with_an_ordinal_of_its_own(pair, tenants):

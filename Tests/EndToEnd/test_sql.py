@@ -218,6 +218,24 @@ def test_the_role_file_runs_again_and_gives_an_existing_role_what_it_lacks(datab
                         role) == [(True, True, True)]
 
 
+def test_nobody_emits_messages_but_whom_the_role_file_lets(database, role):
+    emitting, denied = (f"{kind}_{database.name}" for kind in ("app", "other"))
+    database.sql(f"CREATE ROLE {emitting} LOGIN")
+    database.sql(f"CREATE ROLE {denied} LOGIN")
+    database.sql(f"GRANT CONNECT ON DATABASE {database.name} TO {emitting}, {denied}")
+    try:
+        database.file("role.sql", "-v", f"role={role}", "-v", f"emitters={emitting}")
+        call = "SELECT pg_logical_emit_message(true, 'fraiseql_events', '{}')"
+        with database.connect(emitting) as connection:
+            connection.execute(call)
+        with database.connect(denied) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute(call)
+    finally:
+        for name in (emitting, denied):
+            database.sql(f"DROP OWNED BY {name}")
+            database.sql(f"DROP ROLE {name}")
+
+
 # --- emit_event.sql ----------------------------------------------------------------------------------------------
 
 
@@ -281,6 +299,10 @@ def test_emit_event_sends_more_than_pg_notify_can(emitting):
     ("'A', 'B', '1', extra => NULL", "extra must be a JSON object, not SQL NULL"),
     ("'A', 'B', '1', extra => '[1]'", "extra must be a JSON object, not a JSON array"),
     ("'A', 'B', '1', extra => 'null'", "extra must be a JSON object, not a JSON null"),
+    ("'_SlotStream', 'GAP', '1'", "_slotstream"),
+    ("'A', 'B', '1', (repeat('[', 201) || repeat(']', 201))::jsonb", "deeper than 200"),
+    ("'A', 'B', '1', extra => '{\"Source\": 1}'", "in case only"),
+    ("'A', 'B', '1', extra => '{\"\u017fource\": 1}'", "in case only"),
 ])
 def test_emit_event_refuses_what_could_not_be_published_and_says_what_to_do(emitting, arguments, named):
     with pytest.raises(psycopg.errors.InvalidParameterValue) as refused:

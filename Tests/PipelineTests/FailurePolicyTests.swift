@@ -140,10 +140,12 @@ import WAL
         for reason in [PoisonReason.notUTF8(column: "c"), .malformedValue(column: "c", type: "bool")] {
             #expect(try remedy(reason).contains(advice))
         }
-        let tooLarge = try remedy(.payloadTooLarge(byteCount: 2, limit: 1))
-        #expect(tooLarge.contains(advice) && tooLarge.contains("the reference itself") && tooLarge.contains("max_payload"))
-        for reason in [PoisonReason.subjectTooLong(byteCount: 2, limit: 1), .messageBody("m"), .entityIDNotUUID] {
+        let tooLarge = try remedy(.payloadTooLarge(sentByteCount: 2, limit: 1))
+        #expect(tooLarge.contains(advice) && tooLarge.contains("max_payload"))
+        for reason in [PoisonReason.subjectTooLong(byteCount: 2, limit: 1), .messageBody("m"), .entityIDNotUUID, .subjectReserved] {
             #expect(try !remedy(reason).contains(advice), "\(reason)")
+            // Neither an exclusion nor a prefix less: both lose valid events silently.
+            #expect(try remedy(reason).contains("quarantine") && !remedy(reason).contains("exclude"), "\(reason)")
         }
         #expect(try remedy(.subjectTooLong(byteCount: 2, limit: 1)).contains("events.subject"))
     }

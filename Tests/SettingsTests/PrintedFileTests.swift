@@ -104,6 +104,8 @@ import Testing
         let loaded = try Loading(file, environment: ["DATABASE_URL": "", "NATS_URL": "nats://localhost:4222"]).load()
         var expected = Configuration()
         expected.nats.urls = loaded.values.nats.urls
+        // What the contract prints is one of the choices, no longer the default.
+        expected.events.onPoison = .stop
         #expect(loaded.values == expected)
         #expect(loaded.values.nats.urls.map(\.value) == Configuration().nats.urls.map(\.value))
     }

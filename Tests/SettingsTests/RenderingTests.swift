@@ -66,7 +66,7 @@ import Testing
                 events.table_prefixes = ["tb_"]   # default
                 events.exclude = []   # default
                 events.message_prefixes = ["fraiseql_events"]   # default
-                events.on_poison = "stop"   # default
+                events.on_poison = "quarantine"   # default
                 events.casts = []   # default
                 events.mask_key_file = ""   # default
                 events.entities = { "public.tb_x" = "X" }   # slotstream.toml:3
