@@ -36,7 +36,7 @@ indirect enum ValueForm: Sendable, Equatable {
         switch self {
         case .array(let element, _): 1 + element.depth
         case .composite(let composite): 1 + (composite.fields.map(\.form.depth).max() ?? 0)
-        case .scalar, .vector, .hstore, .cast, .unknown: 0
+        case .scalar, .vector, .hstore, .cast, .withheldCast, .unknown: 0
         }
     }
 
