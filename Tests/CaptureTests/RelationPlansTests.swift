@@ -23,7 +23,7 @@ import WireMessages
         try rig.receive([WireMessage.begin(5000), WireMessage.insert(into: 20_001, [.text("1")]), WireMessage.commit(5000)])
         // Made anew with the same OID.
         try Self.described(20_002...20_002, in: &rig)
-        try rig.receive([WireMessage.begin(5001), WireMessage.insert(into: 20_002, [.text("2")]), WireMessage.commit(5001)])
+        try rig.receive([WireMessage.begin(6000), WireMessage.insert(into: 20_002, [.text("2")]), WireMessage.commit(6000)])
         #expect(rig.events.count == 2)
         #expect(rig.assembler.description(of: RelationID(20_001)) == nil)
         #expect(rig.assembler.description(of: RelationID(20_002)) != nil)
