@@ -84,6 +84,8 @@ final class Session {
     /// Why the catalogue could not be asked while a row was being encoded.
     private var catalogueError: PostgresError?
     private var hasAsked = false
+    /// Why a status could not be sent while the catalogue was asked.
+    private var statusError: PostgresError?
     private var unknownTypeValueCount: UInt64 = 0
     private var strayAbortCount: UInt64 = 0
     private var poisonReport = PoisonReport()
@@ -128,6 +130,7 @@ final class Session {
         announcedKindCount = self.assembler.eventKinds.count
         observations.storedLSN.store(confirmedLSN.rawValue, ordering: .relaxed)
         self.assembler.authority = self
+        keepStatusesFlowing()
     }
 
     /// Streams until asked to stop; returns when everything received is stored and confirmed, or its time is over.
@@ -555,21 +558,42 @@ final class Session {
 
     private func confirm() throws(StreamerError) {
         makeConfirmable()
+        if let statusError { throw .postgres(statusError) }
         do throws(PostgresError) {
-            // A status that waits for the socket is not overtaken: it may be the one that confirms.
-            if replication.hasUnsentOutput { try replication.flush() }
-            if replication.hasUnsentOutput { return }
-            let recorded = LSN(delivery.recordedLSN.load(ordering: .acquiring))
-            guard let status = schedule.due(at: .now, recordedLSN: recorded) else { return }
-            let isConfirming = status.flushedLSN > .invalid
-            if isConfirming { failpoints.reached(.beforeStatus) }
-            try replication.sendStandbyStatus(
-                written: status.writtenLSN, flushed: status.flushedLSN, applied: status.flushedLSN,
-                replyRequested: silence.takeQuestion(at: .now))
-            if isConfirming { failpoints.reached(.afterStatus) }
-            observations.confirmedLSN.store(schedule.confirmedLSN.rawValue, ordering: .relaxed)
+            try sendDueStatus()
         } catch {
             throw .postgres(error)
+        }
+    }
+
+    /// Confirms nothing that was not settled: it may be called in the middle of a message.
+    private func sendDueStatus() throws(PostgresError) {
+        // A status that waits for the socket is not overtaken: it may be the one that confirms.
+        if replication.hasUnsentOutput { try replication.flush() }
+        if replication.hasUnsentOutput { return }
+        let recorded = LSN(delivery.recordedLSN.load(ordering: .acquiring))
+        guard let status = schedule.due(at: .now, recordedLSN: recorded) else { return }
+        let isConfirming = status.flushedLSN > .invalid
+        if isConfirming { failpoints.reached(.beforeStatus) }
+        try replication.sendStandbyStatus(
+            written: status.writtenLSN, flushed: status.flushedLSN, applied: status.flushedLSN,
+            replyRequested: silence.takeQuestion(at: .now))
+        if isConfirming { failpoints.reached(.afterStatus) }
+        observations.confirmedLSN.store(schedule.confirmedLSN.rawValue, ordering: .relaxed)
+    }
+
+    /// However long the catalogue takes for its answers, one after another, the walsender hears of us: otherwise it would end the session, and
+    /// the next one would ask all of it again.
+    private func keepStatusesFlowing() {
+        // The connection is this session's, and goes before it.
+        sql.whileWaiting = { [unowned self] in
+            observations.turned(.source)
+            guard statusError == nil else { return }
+            do throws(PostgresError) {
+                try sendDueStatus()
+            } catch {
+                statusError = error
+            }
         }
     }
 
@@ -709,6 +733,7 @@ final class Session {
             configuration.source.connection, timeout: CatalogueReader.timeout, isReadOnly: true,
             onNotice: Streamer.noticeHandler(logger))
         isSQLLost = false
+        keepStatusesFlowing()
     }
 
     /// A fast shutdown ends ordinary sessions first and takes no new ones; then it waits until its walsenders have sent all and their clients have heard it.

@@ -11,7 +11,7 @@ extension LibPQConnection {
 
     /// Sends `sql` by the simple protocol, which is the only one that a walsender speaks, and waits for the whole answer.
     ///
-    /// - Parameter isWanted: Asked once a second while the answer is waited for; false gives it up, as if the time were over.
+    /// - Parameter isWanted: Asked ten times a second while the answer is waited for; false gives it up, as if the time were over.
     /// - Returns: The last result, when `sql` holds several statements.
     /// - Throws: `PostgresError`; errors show `sql` cut to 200 characters, so it must hold no secret.
     func run(
@@ -23,13 +23,15 @@ extension LibPQConnection {
     }
 
     /// Sends `sql` by the extended protocol with `parameters` as text, and waits for the whole answer.
-    func run(_ sql: String, parameters: [String?], deadline: Deadline) throws(PostgresError) -> Answer {
+    func run(
+        _ sql: String, parameters: [String?], deadline: Deadline, isWanted: () -> Bool = { true }
+    ) throws(PostgresError) -> Answer {
         try prepareToSend(parameters + [sql])
         let sent = CStringArray(parameters).withPointers { values in
             PQsendQueryParams(handle, sql, Int32(parameters.count), nil, values, nil, nil, 0)
         }
         guard sent == 1 else { throw .connectionLost(message: Self.lossMessage(errorMessage)) }
-        return try answer(to: sql, deadline: deadline, isWanted: { true })
+        return try answer(to: sql, deadline: deadline, isWanted: isWanted)
     }
 
     /// `run` for a command that must not begin to stream.
@@ -41,6 +43,9 @@ extension LibPQConnection {
         case .copyBoth: throw .protocolViolation(message: "the server streams in answer to: " + Self.shown(sql))
         }
     }
+
+    /// While an answer is waited for, `isWanted` is asked this often: sooner than a server that waits for a status loses patience.
+    private static let lookInterval = Duration.milliseconds(100)
 
     private func prepareToSend(_ strings: [String?]) throws(PostgresError) {
         for string in strings {
@@ -103,7 +108,7 @@ extension LibPQConnection {
         command: String, deadline: Deadline, isWanted: () -> Bool
     ) throws(PostgresError) -> LibPQResult? {
         while PQisBusy(handle) == 1 {
-            guard deadline.limited(to: .seconds(1)).wait(for: socket, events: POLLIN) != 0 else {
+            guard deadline.limited(to: Self.lookInterval).wait(for: socket, events: POLLIN) != 0 else {
                 guard !deadline.hasPassed, isWanted() else { throw .timedOut(command: command) }
                 continue
             }

@@ -43,7 +43,7 @@ extension ReplicationConnection {
     ///   (57P01), `.connectionLost` when it did not; `.protocolViolation` for a frame that is neither. `.handler` at once; the
     ///   frame that it was given is gone.
     @inlinable
-    public mutating func receiveFrames<HandlerError: Error>(
+    public func receiveFrames<HandlerError: Error>(
         onXLogData: (
             _ walStart: LSN, _ walEnd: LSN, _ sendTime: PostgresTimestamp, _ payload: RawSpan
         ) throws(HandlerError) -> FrameContinuation,
@@ -112,7 +112,7 @@ extension ReplicationConnection {
     private static var readLimit: Int { 64 }
 
     @usableFromInline
-    mutating func nextArrival(_ turn: inout ReceiveTurn) throws(PostgresError) -> Arrival {
+    func nextArrival(_ turn: inout ReceiveTurn) throws(PostgresError) -> Arrival {
         while true {
             switch stream.phase {
             case .streaming: break
@@ -157,7 +157,7 @@ extension ReplicationConnection {
     }
 
     /// Reads how the server ended the stream, once it has said so in full.
-    private mutating func end() throws(PostgresError) -> Arrival {
+    private func end() throws(PostgresError) -> Arrival {
         for _ in 0..<2 where PQisBusy(connection.handle) == 1 && stream.inputFailure == nil {
             if PQconsumeInput(connection.handle) == 0 {
                 stream.inputFailure = LibPQConnection.lossMessage(connection.errorMessage)

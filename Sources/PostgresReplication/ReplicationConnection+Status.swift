@@ -14,7 +14,7 @@ extension ReplicationConnection {
     ///   - replyRequested: The server is to answer with a keepalive at once.
     /// - Throws: `PostgresError.connectionLost`, or `.server` with the reason that the server gave; frames not yet received
     ///   are then discarded.
-    public mutating func sendStandbyStatus(
+    public func sendStandbyStatus(
         written writtenLSN: LSN, flushed flushedLSN: LSN, applied appliedLSN: LSN, replyRequested: Bool = false
     ) throws(PostgresError) {
         stream.waitingStatus = StandbyStatus(
@@ -29,7 +29,7 @@ extension ReplicationConnection {
 
     /// Sends what the socket takes.
     /// - Throws: As `sendStandbyStatus`.
-    public mutating func flush() throws(PostgresError) {
+    public func flush() throws(PostgresError) {
         switch stream.phase {
         case .streaming: break
         // How the stream ended is `receiveFrames`'s to say; a status means nothing any more.
@@ -57,7 +57,7 @@ extension ReplicationConnection {
         }
     }
 
-    private mutating func flushBytes() throws(PostgresError) {
+    private func flushBytes() throws(PostgresError) {
         switch PQflush(connection.handle) {
         case 0: stream.hasUnsentBytes = false
         case 1: stream.hasUnsentBytes = true
@@ -66,7 +66,7 @@ extension ReplicationConnection {
     }
 
     /// Why sending failed: what the server said last, behind the frames that are still in libpq; else what libpq says.
-    private mutating func lastWords() -> PostgresError {
+    private func lastWords() -> PostgresError {
         let failure = PostgresError.connectionLost(message: LibPQConnection.lossMessage(connection.errorMessage))
         stream.phase = .over
         while true {

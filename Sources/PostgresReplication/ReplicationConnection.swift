@@ -8,7 +8,7 @@ public import WAL
 /// Closed when it goes; a temporary slot goes with it.
 public struct ReplicationConnection: ~Copyable {
     let connection: LibPQConnection
-    var stream = StreamState()
+    let stream = StreamState()
     let commandTimeout: Duration
 
     /// Connects with `replication=database` and pins the session's settings (`SessionSettings`).

@@ -8,6 +8,8 @@ public import WAL
 public struct SQLConnection: ~Copyable {
     let connection: LibPQConnection
     private let commandTimeout: Duration
+    /// Called ten times a second while an answer to `query` is waited for; it must not use this connection.
+    public var whileWaiting: () -> Void = {}
 
     /// Connects and pins the session's settings, the same as a `ReplicationConnection`'s.
     ///
@@ -51,7 +53,13 @@ public struct SQLConnection: ~Copyable {
     ) throws(PostgresError) -> [[String?]] {
         let deadline = Deadline(after: timeout ?? commandTimeout)
         do throws(PostgresError) {
-            switch try connection.run(sql, parameters: parameters, deadline: deadline) {
+            switch try connection.run(
+                sql, parameters: parameters, deadline: deadline,
+                isWanted: {
+                    whileWaiting()
+                    return true
+                })
+            {
             case .result(let result): return result.rows()
             case .copyBoth: throw .protocolViolation(message: "an ordinary session streams")
             }

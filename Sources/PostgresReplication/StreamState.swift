@@ -1,7 +1,9 @@
 import WAL
 
 /// What a walsender session remembers of its stream.
-struct StreamState {
+///
+/// A class, so that a status can be sent from inside a handler of frames, which runs in the middle of receiving.
+final class StreamState {
     enum Phase {
         /// Takes commands.
         case idle

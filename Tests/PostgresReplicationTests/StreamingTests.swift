@@ -250,7 +250,7 @@ import WAL
     }
 
     @Test(arguments: sslModes) func aStatusToATerminatedWalsenderSaysWhyToo(sslMode: String) throws {
-        var reader = try stream(sslMode)
+        let reader = try stream(sslMode)
         let sql = try server.sql()
         let pid = "\(reader.connection.backendPID)"
         _ = try sql.query("SELECT pg_terminate_backend($1::int)", [pid])
@@ -272,7 +272,7 @@ import WAL
 
     /// A server that does not read: the newest status waits, nothing piles up, and no call blocks.
     @Test func statusesDoNotPileUpWhenTheServerDoesNotRead() throws {
-        var reader = try stream()
+        let reader = try stream()
         let sql = try server.sql()
         let pid = reader.connection.backendPID
         kill(pid, SIGSTOP)
