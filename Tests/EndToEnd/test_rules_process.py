@@ -164,7 +164,7 @@ def test_a_page_in_a_browser_cannot_read_it_under_a_name_of_its_own(pair, tenant
 
 # On PostgreSQL 17 and later whoever owns the database may say what he likes to everybody who connects.
 _LOGIN_TRIGGER = """
-CREATE FUNCTION greet() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+CREATE FUNCTION greet() RETURNS event_trigger LANGUAGE plpgsql SET client_min_messages = notice AS $$ BEGIN
     IF current_setting('application_name') = 'slotstream' THEN {body} END IF;
 END $$;
 CREATE EVENT TRIGGER greet ON login EXECUTE FUNCTION greet();
