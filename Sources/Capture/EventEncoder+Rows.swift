@@ -73,7 +73,7 @@ extension EventEncoder {
                 operation, of: plan, ordinal: ordinal, row: row, omitted: omitted.description,
                 identity: format == .fraiseql ? .required : .optional)
         } catch {
-            guard case .poison(.payloadTooLarge) = error, entityID.count > 0, format != .fraiseql else { throw error }
+            guard case .poison(.payloadTooLarge) = error, !plan.identityColumns.isEmpty, format != .fraiseql else { throw error }
             try openReference(
                 operation, of: plan, ordinal: ordinal, row: row,
                 omitted: "\(omitted); its entity_id does not fit either", identity: .leftOut)
@@ -118,7 +118,9 @@ extension EventEncoder {
         do throws(EncodingFailure) {
             try encodeEntityID(of: plan, row: row)
         } catch {
-            guard identity != .required else { throw error }
+            // One that is too large is left out and told; one that cannot be written is only absent.
+            if identity == .required { throw error }
+            if identity == .optional, case .poison(.payloadTooLarge) = error { throw error }
             entityID.removeAll()
         }
         if identity == .leftOut { entityID.removeAll() }

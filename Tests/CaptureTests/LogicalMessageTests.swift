@@ -83,7 +83,10 @@ import WireMessages
             let parsed = try #require(try JSONSerialization.jsonObject(with: Data(event.payload)) as? [String: Any])
             let poison = try #require(parsed["poison"] as? [String: Any])
             let message = try #require(poison["message"] as? [String: Any])
-            #expect(message["body"] as? String == body && message["prefix"] as? String == "fraiseql_events")
+            // Foundation takes a byte order mark at a string's beginning for none of its characters.
+            let shown = body.unicodeScalars.first == "\u{FEFF}" ? String(body.unicodeScalars.dropFirst()) : body
+            #expect(message["body"] as? String == shown && message["prefix"] as? String == "fraiseql_events")
+            #expect(body.unicodeScalars.first != "\u{FEFF}" || event.payload.contains(Array("\u{FEFF}".utf8)))
         }
     }
 

@@ -66,4 +66,17 @@ import Testing
         #expect(try rig.storedNumbers() == Array(1...20_000))
         #expect(rig.failure == nil)
     }
+
+    /// The stream knows the last one's id, and does not hold it: it is skipped, and counted as if it were stored.
+    @Test func anIDThatIsRememberedAtTheEndOfABatchIsStoredOnceItIsForgotten() throws {
+        let rig = try DeliveryRig(server, duplicateWindow: .seconds(2), isBatched: true)
+        try rig.publishAsPredecessor([200], after: 0)
+        _ = try rig.link.connection.request("$JS.API.STREAM.PURGE.S", [], timeout: .seconds(5))
+        rig.delivery.known.settledSequence = 1
+        for number in 1...200 as ClosedRange<UInt64> { try rig.append(number) }
+        try rig.start()
+        try eventually("all is stored") { rig.window.retainedCount == 0 }
+        #expect(try rig.storedNumbers() == Array(1...200))
+        #expect(rig.failure == nil)
+    }
 }
