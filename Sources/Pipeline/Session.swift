@@ -130,7 +130,7 @@ final class Session {
         announcedKindCount = self.assembler.eventKinds.count
         observations.storedLSN.store(confirmedLSN.rawValue, ordering: .relaxed)
         self.assembler.authority = self
-        keepStatusesFlowing()
+        self.sql.whileWaiting = statusesFlow
     }
 
     /// Streams until asked to stop; returns when everything received is stored and confirmed, or its time is over.
@@ -584,9 +584,9 @@ final class Session {
 
     /// However long the catalogue takes for its answers, one after another, the walsender hears of us: otherwise it would end the session, and
     /// the next one would ask all of it again.
-    private func keepStatusesFlowing() {
+    private var statusesFlow: () -> Void {
         // The connection is this session's, and goes before it.
-        sql.whileWaiting = { [unowned self] in
+        { [unowned self] in
             observations.turned(.source)
             guard statusError == nil else { return }
             do throws(PostgresError) {
@@ -731,9 +731,8 @@ final class Session {
     private func reconnectSQL() throws(PostgresError) {
         sql = try SQLConnection(
             configuration.source.connection, timeout: CatalogueReader.timeout, isReadOnly: true,
-            onNotice: Streamer.noticeHandler(logger))
+            onNotice: Streamer.noticeHandler(logger), whileWaiting: statusesFlow)
         isSQLLost = false
-        keepStatusesFlowing()
     }
 
     /// A fast shutdown ends ordinary sessions first and takes no new ones; then it waits until its walsenders have sent all and their clients have heard it.

@@ -4,7 +4,7 @@ import Glibc
 /// One `PGconn`, closed when this goes.
 ///
 /// Owned by one thread. Never blocks in libpq: it is in non-blocking mode from its first moment, and every wait is a poll(2)
-/// with a deadline. The exception is the name lookup at connect, which is getaddrinfo(3).
+/// with a deadline. The exception is the name lookup at connect, which is getaddrinfo(3): hence `ConnectAttempt`.
 struct LibPQConnection: ~Copyable {
     let handle: OpaquePointer
     private let relay: Unmanaged<NoticeRelay>
@@ -63,6 +63,16 @@ struct LibPQConnection: ~Copyable {
     /// made again without that host.
     /// - Throws: `PostgresError.connectionFailed`, with the server's SQLSTATE where it gave one.
     static func open(
+        _ parameters: ConnectionParameters, replication: String, deadline: Deadline, onNotice: NoticeHandler?,
+        whileWaiting: () -> Void = {}
+    ) throws(PostgresError) -> LibPQConnection {
+        try ConnectAttempt.run(deadline: deadline, whileWaiting: whileWaiting) { () throws(PostgresError) in
+            try openHere(parameters, replication: replication, deadline: deadline, onNotice: onNotice)
+        }
+    }
+
+    /// `open` on this thread, which waits for names for as long as the resolver likes.
+    private static func openHere(
         _ parameters: ConnectionParameters, replication: String, deadline: Deadline, onNotice: NoticeHandler?
     ) throws(PostgresError) -> LibPQConnection {
         let parameters = parameters.current

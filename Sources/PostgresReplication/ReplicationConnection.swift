@@ -16,8 +16,7 @@ public struct ReplicationConnection: ~Copyable {
     /// - Parameters:
     ///   - walSenderTimeoutMilliseconds: After how long without a sign of life the server drops this session, and with it its
     ///     hold on the slot; nil leaves the server's own.
-    ///   - timeout: The longest that connecting may take, over all hosts, and then each command that names no other. A name
-    ///     lookup is not counted: getaddrinfo(3) has limits of its own.
+    ///   - timeout: The longest that connecting may take, over all hosts, and then each command that names no other.
     ///   - onNotice: Told of each notice.
     /// - Throws: `PostgresError.connectionFailed`; what the commands throw.
     public init(

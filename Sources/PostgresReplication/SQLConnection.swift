@@ -9,28 +9,29 @@ public struct SQLConnection: ~Copyable {
     let connection: LibPQConnection
     private let commandTimeout: Duration
     /// Called ten times a second while an answer to `query` is waited for; it must not use this connection.
-    public var whileWaiting: () -> Void = {}
+    public var whileWaiting: () -> Void
 
     /// Connects and pins the session's settings, the same as a `ReplicationConnection`'s.
     ///
     /// - Parameters:
-    ///   - timeout: The longest that connecting may take, over all hosts, and then each command that names no other. A name
-    ///     lookup is not counted: getaddrinfo(3) has limits of its own.
+    ///   - timeout: The longest that connecting may take, over all hosts, and then each command that names no other.
     ///   - isReadOnly: Whether the server refuses what writes.
     ///   - onNotice: Told of each notice.
+    ///   - whileWaiting: Called ten times a second while it connects, and then as the property of this name.
     /// - Throws: `PostgresError.connectionFailed`; what `query` throws.
     public init(
         _ parameters: ConnectionParameters, timeout: Duration = .seconds(30), isReadOnly: Bool = false,
-        onNotice: NoticeHandler? = nil
+        onNotice: NoticeHandler? = nil, whileWaiting: @escaping () -> Void = {}
     ) throws(PostgresError) {
         let deadline = Deadline(after: timeout)
         let connection = try LibPQConnection.open(
-            parameters, replication: "false", deadline: deadline, onNotice: onNotice)
+            parameters, replication: "false", deadline: deadline, onNotice: onNotice, whileWaiting: whileWaiting)
         try SessionSettings.pin(connection, walSenderTimeoutMilliseconds: nil, deadline: deadline)
         _ = try connection.rows(
             SessionSettings.ordinaryCommand(timeout: timeout, isReadOnly: isReadOnly), deadline: deadline)
         self.connection = connection
         self.commandTimeout = timeout
+        self.whileWaiting = whileWaiting
     }
 
     /// For poll(2); -1 once the connection is lost.

@@ -32,9 +32,9 @@ import WAL
             let error = failure { () throws(PostgresError) in
                 _ = try connection.createLogicalSlot(name, temporary: true)
             }
-            // The server read the whole name, and no slot has such a one; a walsender's grammar knows no quote in a name.
-            let expected = name.contains("\"") ? "42601" : "42602"
-            #expect(error?.sqlState == expected, "\(name): \(String(describing: error))")
+            // The server read the whole name, and no slot has such a one; the grammar of an older minor version's walsender knows no quote in a name.
+            let expected = name.contains("\"") ? ["42601", "42602"] : ["42602"]
+            #expect(expected.contains(error?.sqlState ?? ""), "\(name): \(String(describing: error))")
         }
         let slot = uniqueName("quoting")
         var streaming = connection
