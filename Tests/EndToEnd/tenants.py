@@ -226,6 +226,11 @@ class Tenant:
             raise AssertionError(f"the streamer ended with {failed[0].process.returncode}: {failed[0].last_words()}")
         return True
 
+    def send_one_by_one(self) -> None:
+        """Its stream takes no fast batches: as many messages are in flight as there may be, each by itself."""
+        if self.administrator.config(self.name).get("allow_batched"):
+            self.administrator.update(self.name, allow_batched=False)
+
     def require_exact(self, *numbers: int) -> list[stream.Event]:
         """Fails unless the stream holds exactly these rows in this order, each chained to the one before; returns them."""
         events = self.events()

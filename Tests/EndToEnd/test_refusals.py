@@ -12,7 +12,7 @@ def _smaller(tenant) -> None:
 
 
 def test_a_message_over_the_streams_own_limit_is_a_poison_event(pair, tenants):
-    tenant = tenants(pair)
+    tenant = tenants(pair, overrides={"events": {"on_poison": "stop"}})
     tenant.streamer.start()
     tenant.commit(1)
     tenant.wait_confirmed()

@@ -481,7 +481,8 @@ def test_a_record_that_is_behind_the_stream_is_no_lost_history(pair, tenants):
         tenant.wait_stored(last)
         tenant.streamer.kill()
         tenant.wait_free()
-        assert tenant.administrator.record(tenant.name)["last_sequence"] == last - 3
+        # What is not proven is compared anew each time.
+        assert tenant.administrator.record(tenant.name)["last_sequence"] == 0
         tenant.streamer.setup()
     tenant.commit(7)
     tenant.streamer.start()

@@ -210,7 +210,7 @@ def test_bytes_that_are_no_utf8_stop_at_their_transaction_and_there_is_a_way_on(
 
 def test_bytes_of_a_database_without_encoding_are_a_poison_event_of_their_row(pair, tenants):
     """SQL_ASCII: nothing is converted, so that a reference can stand for the row."""
-    tenant = tenants(pair, encoding="SQL_ASCII")
+    tenant = tenants(pair, encoding="SQL_ASCII", overrides={"events": {"on_poison": "stop"}})
     with tenant.connect() as connection, connection.transaction():
         connection.execute(r"INSERT INTO tb_item VALUES (1, convert_from('\xc3bc'::bytea, 'SQL_ASCII'))")
         connection.execute(r"INSERT INTO tb_item VALUES (2, convert_from('\xff'::bytea, 'SQL_ASCII'))")
@@ -257,7 +257,7 @@ def test_a_value_that_postgres_cannot_write_is_not_retried_for_ever(postgres_pai
 
 
 def test_what_is_valid_before_a_poison_event_is_stored_and_confirmed_before_the_stop(pair, tenants):
-    tenant = tenants(pair, nats_lines=("max_payload: 65536",))
+    tenant = tenants(pair, nats_lines=("max_payload: 65536",), overrides={"events": {"on_poison": "stop"}})
     tenant.commit_each(1, 300)
     before = tenant.lsn("pg_current_wal_insert_lsn()")
     tenant.run("INSERT INTO tb_item VALUES (301, repeat('x', 70000))")

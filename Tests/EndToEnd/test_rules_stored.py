@@ -158,6 +158,7 @@ def test_a_predecessors_late_publishes_are_neither_doubled_nor_reordered(pair, t
     """The first streamer is frozen with messages under way to a nats-server that is stopped too; its connection to
     PostgreSQL is ended and a second one takes the slot. Then nats-server wakes, and at last the first streamer."""
     tenant = tenants(pair)
+    tenant.send_one_by_one()
     first, second = tenant.streamer, tenant.another()
     first.start()
     tenant.commit(1)
@@ -188,6 +189,7 @@ def test_a_zombie_that_does_not_know_that_its_slot_was_taken_ends_as_another_wri
     messages under way to a nats-server that is stopped, PostgreSQL gives it up, a second streamer takes over, stores events
     and puts records. When the first one wakes, its acks have come; only the put of its record is refused."""
     tenant = tenants(pair)
+    tenant.send_one_by_one()
     network = Proxy(tenant.postgres.port)
     try:
         zombie = tenant.another(conninfo=tenant.conninfo.replace(f"port={tenant.postgres.port}", f"port={network.port}"))

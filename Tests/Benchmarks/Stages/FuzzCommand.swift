@@ -115,7 +115,7 @@ struct FuzzCommand: ParsableCommand {
     }
 
     private static func feed() throws -> Feed {
-        var feed = try Feed()
+        var feed = try Feed(CaptureConfiguration(poisonPolicy: .stop))
         for type in types { feed.assembler.types.insert(type) }
         for (index, sample) in samples.enumerated() {
             try feed.receive(
