@@ -126,8 +126,10 @@ def test_a_kill_in_mid_batch_loses_nothing(tenant, somebody, who):
 
 def test_a_message_over_the_streams_limit_in_mid_batch_waits_and_hides_nothing(tenant, somebody):
     strays = somebody(tenant)
-    tenant.administrator.update(tenant.name, max_msg_size=20_000)
+    tenant.streamer = tenant.another({"events": {"on_poison": "stop"}})
     tenant.streamer.start()
+    # Known before, it would not be sent at all.
+    tenant.administrator.update(tenant.name, max_msg_size=20_000)
     strays.aim(505, "plain")
     with tenant.connect() as connection, connection.transaction():
         for number in range(1, 1001):

@@ -1,0 +1,93 @@
+import Capture
+import JetStreamPublishing
+import Logging
+import PostgresReplication
+import Synchronization
+import WAL
+
+/// What PostgreSQL is told: what is stored and recorded, and at the end the last of it.
+extension Session {
+    /// Hands on what may be recorded by now.
+    func makeConfirmable() {
+        tracker.stored(count: window.releasedCount.load(ordering: .acquiring))
+        let confirmable = tracker.confirmableLSN
+        guard confirmable.rawValue > delivery.confirmableLSN.load(ordering: .relaxed) else { return }
+        delivery.confirmableLSN.store(confirmable.rawValue, ordering: .releasing)
+        observations.storedLSN.store(confirmable.rawValue, ordering: .relaxed)
+        delivery.wake()
+    }
+
+    /// Whether all that can be stored is stored, recorded, and, while the server listens, confirmed.
+    func isSettled(_ isServerListening: Bool) -> Bool {
+        delivery.isAllStored && !delivery.isRecordUnsettled
+            && (!isServerListening || (schedule.confirmedLSN >= tracker.confirmableLSN && !replication.hasUnsentOutput))
+    }
+
+    func confirm() throws(StreamerError) {
+        makeConfirmable()
+        if let statusError { throw .postgres(statusError) }
+        do throws(PostgresError) {
+            try sendDueStatus()
+        } catch {
+            throw .postgres(error)
+        }
+    }
+
+    /// Confirms nothing that was not settled: it may be called in the middle of a message.
+    func sendDueStatus() throws(PostgresError) {
+        // A status that waits for the socket is not overtaken: it may be the one that confirms.
+        if replication.hasUnsentOutput { try replication.flush() }
+        if replication.hasUnsentOutput { return }
+        let recorded = LSN(delivery.recordedLSN.load(ordering: .acquiring))
+        guard let status = schedule.due(at: .now, recordedLSN: recorded) else { return }
+        let isConfirming = status.flushedLSN > .invalid
+        if isConfirming { failpoints.reached(.beforeStatus) }
+        try replication.sendStandbyStatus(
+            written: status.writtenLSN, flushed: status.flushedLSN, applied: status.flushedLSN,
+            replyRequested: silence.takeQuestion(at: .now))
+        if isConfirming { failpoints.reached(.afterStatus) }
+        observations.confirmedLSN.store(schedule.confirmedLSN.rawValue, ordering: .relaxed)
+    }
+
+    /// However long the catalogue takes for its answers, one after another, the walsender hears of us: otherwise it would end the session, and
+    /// the next one would ask all of it again.
+    var statusesFlow: () -> Void {
+        // The connection is this session's, and goes before it.
+        { [unowned self] in
+            observations.turned(.source)
+            guard statusError == nil else { return }
+            do throws(PostgresError) {
+                try sendDueStatus()
+            } catch {
+                statusError = error
+            }
+        }
+    }
+
+    /// Reads nothing more, waits for the acks of what was handed on, confirms it.
+    func drain() throws(StreamerError) {
+        logger.notice("stopping: waiting for acks", metadata: ["retained": "\(window.retainedCount)"])
+        delivery.isDraining.store(true, ordering: .releasing)
+        delivery.wake()
+        let deadline = Instant.now + Self.drainTime
+        while Instant.now < deadline {
+            try turn(isReading: false)
+            if isSettled(true) {
+                logger.notice(
+                    "stopped: all that was received is stored and confirmed",
+                    metadata: ["confirmed_lsn": "\(schedule.confirmedLSN)"])
+                return
+            }
+            if delivery.isAllStored, !delivery.link.connection.isConnected {
+                logger.notice(
+                    "stopped: all that was received is stored; without NATS no more can be confirmed",
+                    metadata: ["confirmed_lsn": "\(schedule.confirmedLSN)"])
+                return
+            }
+            wait(isReading: false)
+        }
+        logger.warning(
+            "stopped with events that are not known to be stored: they are sent again at the next start",
+            metadata: ["retained": "\(window.retainedCount)", "confirmed_lsn": "\(schedule.confirmedLSN)"])
+    }
+}

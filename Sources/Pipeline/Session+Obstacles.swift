@@ -1,0 +1,114 @@
+import Capture
+import Logging
+import PostgresReplication
+import Synchronization
+import WAL
+
+/// What the server cannot send, and what is stored and confirmed before the session ends for it.
+extension Session {
+    /// From PostgreSQL 18 on a publication that is not found only makes it warn, and skip.
+    func requireNoDoubt() throws(StreamerError) {
+        guard doubt.isRaised else { return }
+        guard let state = publicationState() else { throw catalogueError.map { .postgres($0) } ?? .cancelled }
+        guard state.isOlderThanSlot else {
+            throw SlotObstacle(.publicationMissing, progress).stop(configuration.source)
+        }
+        doubt.dismiss()
+    }
+
+    func publicationState() -> PublicationState? {
+        ask { (sql) throws(PostgresError) in
+            try PublicationState.read(configuration.source, over: sql, timeout: CatalogueReader.timeout)
+        }
+    }
+
+    /// Stops where the publication has gone, once all is decoded that was written while it was there.
+    func watchPublication(at now: Instant) throws(StreamerError) {
+        if publicationWatch.isDue(at: now) { publicationWatch.looked(publicationState(), at: now) }
+        guard publicationWatch.isOver(decodedUpTo: progress.endLSN) else { return }
+        throw Setup.missingPublication(
+            configuration.source, state: "everything that commits before \(progress.endLSN) was sent")
+    }
+
+    /// What is told of an error that ended the reading. Where it comes again however often it is tried, all that came whole before it is stored and confirmed first.
+    func ended(by error: StreamerError) -> StreamerError {
+        var told = error
+        var isServerListening = true
+        var isObstacle = false
+        if case .postgres(let refusal) = error {
+            isServerListening = false
+            if let obstacle = obstacle(refusal) {
+                isObstacle = true
+                if obstacles.isBelieved(obstacle) { told = obstacle.stop(configuration.source) }
+            }
+        }
+        var isEnd = false
+        if case .stop(let reason, _) = FailurePolicy.verdict(on: told) { isEnd = reason != .historyDiverged }
+        if isEnd || isObstacle, assembler.isHistoryProven, delivery.mending == nil {
+            settle(isServerListening: isServerListening)
+        }
+        return told
+    }
+
+    func obstacle(_ error: PostgresError) -> SlotObstacle? {
+        guard case .server = error else { return nil }
+        guard !error.isUndefinedObject else {
+            guard let state = publicationState() else { return nil }
+            return SlotObstacle(error, progress, isPublicationSure: state.isOlderThanSlot)
+        }
+        return SlotObstacle(error, progress, isPublicationSure: true)
+    }
+
+    /// Reads nothing more, and has what came whole stored, recorded and confirmed.
+    func settle(isServerListening: Bool) {
+        logger.notice("waiting for acks of what came before", metadata: ["retained": "\(window.retainedCount)"])
+        delivery.isDraining.store(true, ordering: .releasing)
+        delivery.wake()
+        let deadline = Instant.now + Self.drainTime
+        do throws(StreamerError) {
+            while Instant.now < deadline {
+                if isServerListening {
+                    try turn(isReading: false)
+                } else {
+                    try keepDelivering()
+                }
+                if isSettled(isServerListening) { break }
+                if isServerListening {
+                    wait(isReading: false)
+                } else {
+                    control.wake.wait(timeout: .seconds(1))
+                }
+            }
+            if !isServerListening { confirmWithoutStream() }
+        } catch {
+            logger.warning("what came before is not known to be stored", metadata: ["error": "\(error)"])
+        }
+    }
+
+    /// What a turn does for the other thread.
+    func keepDelivering() throws(StreamerError) {
+        observations.turned(.source)
+        if let failure = delivery.failure.withLock({ $0 }) { throw failure }
+        try requireLiveClient()
+        makeConfirmable()
+    }
+
+    /// The walsender has ended: the slot is moved as anybody could move it, to what the record says.
+    func confirmWithoutStream() {
+        let recorded = LSN(delivery.recordedLSN.load(ordering: .acquiring))
+        guard recorded > LSN(observations.confirmedLSN.load(ordering: .relaxed)) else { return }
+        let deadline = Instant.now + CatalogueReader.timeout
+        while Instant.now < deadline {
+            let lsn = ask { (sql) throws(PostgresError) in
+                try sql.advanceSlot(configuration.source.slot, to: recorded, timeout: CatalogueReader.timeout)
+            }
+            if let lsn {
+                observations.confirmedLSN.store(lsn.rawValue, ordering: .relaxed)
+                return
+            }
+            // The server has told us of its error before it lets go of the slot.
+            guard catalogueError?.isObjectInUse == true else { return }
+            control.wake.wait(timeout: .milliseconds(50))
+        }
+    }
+}

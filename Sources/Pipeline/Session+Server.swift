@@ -1,0 +1,148 @@
+import Logging
+import PostgresReplication
+import Synchronization
+import WAL
+
+/// How the server is doing: over the ordinary connection, and by what its walsender answers.
+extension Session {
+    /// Reads how PostgreSQL sees the slot. What cannot be read now stays as it was; a server from which nothing has come meanwhile either is not connected to.
+    func inspect() throws(StreamerError) {
+        lastInspectionAt = .now
+        // Before, so that what it needs does not come on top of what has gathered since the last; the first time, all of the start's.
+        FilePages.giveBack()
+        defer {
+            hasHeard = false
+            FilePages.giveBack()
+        }
+        let slot: SlotState
+        do throws(PostgresError) {
+            if isSQLLost { try reconnectSQL() }
+            guard let found = try sql.slot(named: configuration.source.slot, timeout: CatalogueReader.timeout) else { return }
+            slot = found
+            delivery.serverLSN.store(found.currentWALLSN.rawValue, ordering: .releasing)
+            delivery.inspectionCount.add(1, ordering: .acquiringAndReleasing)
+            dangerousWALStatus = found.walStatus.flatMap { ["unreserved", "lost"].contains($0) ? $0 : nil }
+            observations.texts.withLock { texts in
+                texts.isPostgresConnected = true
+                texts.plugin = found.plugin
+                texts.walStatus = found.walStatus
+                texts.retainedBytes = found.retainedByteCount
+                texts.safeBytes = found.safeWALByteCount
+                texts.serverLSN = found.currentWALLSN
+            }
+        } catch {
+            isSQLLost = true
+            if !hasHeard { observations.texts.withLock { $0.isPostgresConnected = false } }
+            logger.debug("cannot inspect the slot", metadata: ["error": "\(error)"])
+            return
+        }
+        if let position = gate.serverWrote(upTo: slot.currentWALLSN) { try decoded(upTo: position) }
+        try requireHeld(slot)
+    }
+
+    /// Ends a session whose connection only seems to stand: the server has let its walsender go.
+    func requireHeld(_ slot: SlotState) throws(StreamerError) {
+        guard let holderPID, slot.activePID != holderPID else {
+            isHolderGone = false
+            return
+        }
+        // What the walsender said last may be on its way: that tells more.
+        guard isHolderGone else {
+            isHolderGone = true
+            return
+        }
+        throw .postgres(
+            .connectionLost(
+                message:
+                    "PostgreSQL says that its walsender \(holderPID) no longer holds slot \(slot.name), though this connection to it stands"))
+    }
+
+    /// Asks how far the server has written, on which a keepalive's position waits.
+    func askServerEnd(at now: Instant) throws(StreamerError) {
+        lastServerEndAt = now
+        // When it can be had again is `inspect`'s to find out.
+        guard !isSQLLost else { return }
+        let end: LSN
+        do throws(PostgresError) {
+            end = try sql.currentWALLSN(timeout: CatalogueReader.timeout)
+        } catch {
+            isSQLLost = true
+            return
+        }
+        if let position = gate.serverWrote(upTo: end) { try decoded(upTo: position) }
+        guard !isImplausibleTold, let position = gate.implausible(at: now) else { return }
+        isImplausibleTold = true
+        logger.warning(
+            "a keepalive names a position beyond PostgreSQL's WAL, which is not confirmed: something between the servers damages what they say",
+            metadata: ["position": "\(position)", "wal_end": "\(end)"])
+    }
+
+    // MARK: - A walsender that says nothing
+
+    /// Something came from the walsender, or what it says is left unread.
+    func heard() {
+        silence.heard(at: .now)
+        guard isSilenceTold else { return }
+        isSilenceTold = false
+        observations.texts.withLock { $0.isWalsenderSilent = false }
+        logger.notice("PostgreSQL's walsender is heard again")
+    }
+
+    func requireAnswers(at now: Instant) throws(StreamerError) {
+        switch silence.verdict(at: now) {
+        case .fine: return
+        case .silent(let time):
+            guard !isSilenceTold else { return }
+            isSilenceTold = true
+            observations.texts.withLock { $0.isWalsenderSilent = true }
+            logger.warning(
+                "PostgreSQL's walsender does not answer: it decodes for long, or it or the way to it hangs",
+                metadata: [
+                    "pid": "\(holderPID.map { String($0) } ?? "unknown")", "silent_s": "\(Int(time.seconds))",
+                    "given_up_after_s": "\(Int(configuration.source.silenceLimit.seconds))",
+                ])
+        case .over(let time):
+            throw .postgres(
+                .connectionLost(message: "the walsender has answered nothing for \(Int(time.seconds)) s (source.silence_limit)"))
+        }
+    }
+
+    func reconnectSQL() throws(PostgresError) {
+        sql = try SQLConnection(
+            configuration.source.connection, timeout: CatalogueReader.timeout, isReadOnly: true,
+            onNotice: Streamer.noticeHandler(logger), whileWaiting: statusesFlow)
+        isSQLLost = false
+    }
+
+    /// A fast shutdown ends ordinary sessions first and takes no new ones; then it waits until its walsenders have sent all and their clients have heard it.
+    ///
+    /// To one that is listened to it gives the time to end by itself: behind a backlog, or in a long decoding, that would be as long as that takes.
+    func isServerShuttingDown(whileListening isListening: Bool, at now: Instant) -> Bool {
+        guard isSQLLost else {
+            shuttingDownSince = nil
+            refusedAt = nil
+            return false
+        }
+        if let shuttingDownSince { return !isListening || now.duration(since: shuttingDownSince) >= Self.endingTime }
+        let interval = isListening ? Self.inspectionInterval : Self.refusalInterval
+        if let refusedAt, now.duration(since: refusedAt) < interval { return false }
+        refusedAt = now
+        do throws(PostgresError) {
+            try reconnectSQL()
+            return false
+        } catch {
+            if error.isShuttingDown { shuttingDownSince = now }
+            return !isListening && (error.isShuttingDown || error.isUnreachable)
+        }
+    }
+}
+
+extension PostgresError {
+    /// No server answered.
+    var isUnreachable: Bool {
+        switch self {
+        case .connectionFailed(_, nil), .connectionLost: true
+        case .connectionFailed, .server, .walRemoved, .protocolViolation, .timedOut: false
+        }
+    }
+}
