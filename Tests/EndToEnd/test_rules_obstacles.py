@@ -248,7 +248,8 @@ def test_a_value_that_postgres_cannot_write_is_not_retried_for_ever(postgres_pai
     tenant.streamer.start(wait=False)
     said = stopped(tenant.streamer, 65, "poison_event", seconds=120)
     assert "XX000" in said and "which commits at" in said, said
-    assert len(record_entries(tenant.streamer, "interrupted, trying again")) == 2
+    # It comes three times at the same place; an attempt that got further begins to count anew.
+    assert 2 <= len(record_entries(tenant.streamer, "interrupted, trying again")) < 10
     low, high = _accept(tenant, "poison_event")
     assert low < high
     tenant.streamer.start()
