@@ -44,7 +44,6 @@ extension Delivery {
                         event.subject, HoleMarker.lateBody(event.payload, original: event.id),
                         id: "\(watermark).late.\(event.id)", after: comparisonEnd)
                 }
-                mending.lateCount += 1
             }
             failpoints.reached(.afterLate)
             try putMended(watermark, last)

@@ -27,8 +27,6 @@ final class Mending: @unchecked Sendable {
     private(set) var stray: Stray?
     /// Messages that were deleted before they were compared.
     var deleted: ClosedRange<UInt64>?
-    /// Sequences of late events, those of an earlier, interrupted run included.
-    var lateCount = 0
     var markerSequence: UInt64?
     /// All is stored, and the record put.
     var isDone = false
@@ -46,7 +44,6 @@ final class Mending: @unchecked Sendable {
         undecoded = []
         stray = nil
         deleted = nil
-        lateCount = 0
         markerSequence = nil
     }
 

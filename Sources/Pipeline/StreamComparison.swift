@@ -89,9 +89,6 @@ struct StreamComparison {
     /// The oldest message of ours that no decoded event was compared with; nil: none is left of what was read.
     var next: Stored? { firstIndex < stored.count ? stored[firstIndex] : nil }
 
-    /// How many wait to be compared.
-    var waitingCount: Int { stored.count - firstIndex }
-
     /// Sequences behind the last message of ours that was read, which are not there any more.
     var retiredAtEndCount: UInt64 { absentCount }
 
