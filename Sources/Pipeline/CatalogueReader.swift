@@ -6,8 +6,8 @@ import WAL
 
 /// Asks the catalogue what a relation's plan needs to know, once a type and once a table.
 enum CatalogueReader {
-    /// Longer than any catalogue lookup takes, shorter than what the server waits for a status.
-    static let timeout = Duration.seconds(2)
+    /// Longer than any catalogue lookup takes, on a server that has much else to do too. Statuses flow meanwhile.
+    static let timeout = Streamer.connectTimeout
 
     /// So many types a question.
     private static let typeLimit = 1000

@@ -24,7 +24,7 @@ extension Session {
 
     /// Stops where the publication has gone, once all is decoded that was written while it was there.
     func watchPublication(at now: Instant) throws(StreamerError) {
-        if publicationWatch.isDue(at: now) { publicationWatch.looked(publicationState(), at: now) }
+        if publicationWatch.isDue(at: now) { publicationWatch.looked(isSQLLost ? nil : publicationState(), at: now) }
         guard publicationWatch.isOver(decodedUpTo: progress.endLSN) else { return }
         throw Setup.missingPublication(
             configuration.source, state: "everything that commits before \(progress.endLSN) was sent")
@@ -97,10 +97,10 @@ extension Session {
     func confirmWithoutStream() {
         let recorded = LSN(delivery.recordedLSN.load(ordering: .acquiring))
         guard recorded > LSN(observations.confirmedLSN.load(ordering: .relaxed)) else { return }
-        let deadline = Instant.now + CatalogueReader.timeout
+        let deadline = Instant.now + Self.lookTimeout
         while Instant.now < deadline {
             let lsn = ask { (sql) throws(PostgresError) in
-                try sql.advanceSlot(configuration.source.slot, to: recorded, timeout: CatalogueReader.timeout)
+                try sql.advanceSlot(configuration.source.slot, to: recorded, timeout: Self.lookTimeout)
             }
             if let lsn {
                 observations.confirmedLSN.store(lsn.rawValue, ordering: .relaxed)

@@ -1,3 +1,4 @@
+import Glibc
 import Logging
 import PostgresReplication
 import Synchronization
@@ -14,10 +15,13 @@ extension Session {
             hasHeard = false
             FilePages.giveBack()
         }
+        guard !isSQLLost else {
+            if !hasHeard { observations.texts.withLock { $0.isPostgresConnected = false } }
+            return
+        }
         let slot: SlotState
         do throws(PostgresError) {
-            if isSQLLost { try reconnectSQL() }
-            guard let found = try sql.slot(named: configuration.source.slot, timeout: CatalogueReader.timeout) else { return }
+            guard let found = try sql.slot(named: configuration.source.slot, timeout: Self.lookTimeout) else { return }
             slot = found
             delivery.serverLSN.store(found.currentWALLSN.rawValue, ordering: .releasing)
             delivery.inspectionCount.add(1, ordering: .acquiringAndReleasing)
@@ -64,7 +68,7 @@ extension Session {
         guard !isSQLLost else { return }
         let end: LSN
         do throws(PostgresError) {
-            end = try sql.currentWALLSN(timeout: CatalogueReader.timeout)
+            end = try sql.currentWALLSN(timeout: Self.lookTimeout)
         } catch {
             isSQLLost = true
             return
@@ -107,32 +111,66 @@ extension Session {
         }
     }
 
+    // MARK: - The ordinary connection, when it is lost
+
+    /// Makes it anew, and waits for it: for whoever cannot go on without an answer.
     func reconnectSQL() throws(PostgresError) {
-        sql = try SQLConnection(
-            configuration.source.connection, timeout: CatalogueReader.timeout, isReadOnly: true,
-            onNotice: Streamer.noticeHandler(logger), whileWaiting: statusesFlow)
-        isSQLLost = false
+        while true {
+            if try hasReconnectedSQL() { return }
+            statusesFlow()
+            usleep(UInt32(Self.reconnectionLookInterval / .microseconds(1)))
+        }
     }
 
-    /// A fast shutdown ends ordinary sessions first and takes no new ones; then it waits until its walsenders have sent all and their clients have heard it.
+    /// Whether it was made anew by now; begins to where nobody has. For whoever only looks: names may be resolved slowly, and nothing is read by
+    /// somebody who waits for that.
     ///
-    /// To one that is listened to it gives the time to end by itself: behind a backlog, or in a long decoding, that would be as long as that takes.
-    func isServerShuttingDown(whileListening isListening: Bool, at now: Instant) -> Bool {
-        guard isSQLLost else {
-            shuttingDownSince = nil
-            refusedAt = nil
+    /// - Throws: Why the attempt that was under way came to nothing.
+    func hasReconnectedSQL() throws(PostgresError) -> Bool {
+        guard let attempt = sqlAttempt else {
+            sqlAttempt = SQLConnectionAttempt(
+                configuration.source.connection, timeout: Streamer.connectTimeout, isReadOnly: true,
+                onNotice: Streamer.noticeHandler(logger))
             return false
         }
-        if let shuttingDownSince { return !isListening || now.duration(since: shuttingDownSince) >= Self.endingTime }
-        let interval = isListening ? Self.inspectionInterval : Self.refusalInterval
-        if let refusedAt, now.duration(since: refusedAt) < interval { return false }
-        refusedAt = now
+        let made: SQLConnection?
         do throws(PostgresError) {
-            try reconnectSQL()
-            return false
+            made = try attempt.take()
         } catch {
+            sqlAttempt = nil
+            throw error
+        }
+        guard var made else { return false }
+        sqlAttempt = nil
+        made.whileWaiting = statusesFlow
+        sql = made
+        isSQLLost = false
+        refusedAt = nil
+        shuttingDownSince = nil
+        return true
+    }
+
+    /// Makes the ordinary connection anew in its own time. A fast shutdown ends ordinary sessions first and takes no new ones; then it waits until its
+    /// walsenders have sent all and their clients have heard it.
+    ///
+    /// To one that is listened to it gives the time to end by itself: behind a backlog, or in a long decoding, that would be as long as that takes.
+    /// - Returns: Whether there is one again.
+    /// - Throws: `.serverShuttingDown`.
+    func restoreSQL(whileListening isListening: Bool, at now: Instant) throws(StreamerError) -> Bool {
+        if let shuttingDownSince {
+            if !isListening || now.duration(since: shuttingDownSince) >= Self.endingTime { throw .serverShuttingDown }
+            return false
+        }
+        let interval = isListening ? Self.inspectionInterval : Self.refusalInterval
+        if sqlAttempt == nil, let refusedAt, now.duration(since: refusedAt) < interval { return false }
+        do throws(PostgresError) {
+            return try hasReconnectedSQL()
+        } catch {
+            logger.debug("cannot inspect the slot", metadata: ["error": "\(error)"])
+            refusedAt = now
             if error.isShuttingDown { shuttingDownSince = now }
-            return !isListening && (error.isShuttingDown || error.isUnreachable)
+            if !isListening && (error.isShuttingDown || error.isUnreachable) { throw .serverShuttingDown }
+            return false
         }
     }
 }

@@ -28,6 +28,10 @@ final class Session {
     static let endingTime = Duration.seconds(2)
     /// Between two attempts to connect to a server that may be shutting down, while nothing is read.
     static let refusalInterval = Duration.milliseconds(250)
+    /// How long a look at the slot may take: nothing is read meanwhile.
+    static let lookTimeout = Duration.seconds(2)
+    /// Between two looks whether the ordinary connection has been made anew.
+    static let reconnectionLookInterval = Duration.milliseconds(50)
     /// Between two questions how far the server has written.
     static let serverEndInterval = Duration.milliseconds(500)
 
@@ -42,6 +46,8 @@ final class Session {
     var replication: ReplicationConnection
     var sql: SQLConnection
     var isSQLLost = false
+    /// It is being made anew.
+    var sqlAttempt: SQLConnectionAttempt?
     var decoder = PGOutputDecoder()
     var assembler: TransactionAssembler
     let columnRules: ColumnRules
@@ -162,10 +168,10 @@ final class Session {
         if gate.isHolding, lastServerEndAt.map({ now.duration(since: $0) >= Self.serverEndInterval }) ?? true {
             try askServerEnd(at: now)
         }
-        if now.duration(since: lastInspectionAt) >= Self.inspectionInterval { try inspect() }
-        if observations.hasAnswered(at: now) { FilePages.giveBack() }
         let isListening = isReading && hasRoom
-        if isServerShuttingDown(whileListening: isListening, at: now) { throw .serverShuttingDown }
+        let isRestored = isSQLLost ? try restoreSQL(whileListening: isListening, at: now) : false
+        if isRestored || now.duration(since: lastInspectionAt) >= Self.inspectionInterval { try inspect() }
+        if observations.hasAnswered(at: now) { FilePages.giveBack() }
         guard !isListening else {
             standstill = nil
             return
@@ -204,7 +210,8 @@ final class Session {
 
     func wait(isReading: Bool) {
         if isReading, isMoreBuffered, hasRoom { return }
-        let timeout = min(schedule.timeUntilDue(at: .now), .seconds(1))
+        // A connection that is being made tells nobody when it is there.
+        let timeout = min(schedule.timeUntilDue(at: .now), sqlAttempt == nil ? .seconds(1) : Self.reconnectionLookInterval)
         var descriptors: [(descriptor: Int32, isOutputDue: Bool)] = []
         // A full window leaves the socket unread: what the server has sent stays with it.
         if isReading, hasRoom { descriptors.append((replication.socket, replication.hasUnsentOutput)) }
