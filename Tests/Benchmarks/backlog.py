@@ -8,6 +8,7 @@ bucket and consumer that `slotstream setup` has made for it, which are deleted a
     pg_recvlogical  PostgreSQL's own reader, to /dev/null
     drain, publish  the two parts of the limit, each alone
     atomic          the streamer with `delivery.atomic = "auto"`, where nats-server takes atomic batches
+    beside          another build of the streamer
 
 Each timed round ends with the stream's count and last id checked. That id is known by another way than through the streamer:
 an untimed drain before the rounds, which also warms the caches for all, reads the last commit's LSN. A limit whose drain is
@@ -63,8 +64,10 @@ _FETCHED_MESSAGES, _FETCHED_BYTES = 2000, 16 << 20
 _SILENCE_SECONDS, _TURN_SECONDS = 120, 1800
 
 
-def contenders(pair: Pair) -> list[str]:
-    """Who is measured between these servers."""
+def contenders(pair: Pair, beside: Path | None = None) -> list[str]:
+    """Who is measured between these servers; with another build, the two builds alone."""
+    if beside:
+        return ["streamer", "beside"]
     return [*_CONTENDERS, *([] if pair.nats.startswith("2.9") else ["atomic"])]
 
 
@@ -123,8 +126,9 @@ def _cpu_seconds(pid: int) -> float:
 class Backlog:
     """Private servers, one of whose slots holds a case's backlog; `rounds` measures, `close` removes everything."""
 
-    def __init__(self, pair: Pair, case: Case):
+    def __init__(self, pair: Pair, case: Case, beside: Path | None = None):
         self.case = case
+        self._beside = beside
         self.folder = Path(tempfile.mkdtemp(prefix="slotstream-benchmark-"))
         self.folder.chmod(0o755)
         # So that nothing else works while something is timed.
@@ -174,9 +178,9 @@ class Backlog:
 
     # The contenders: each has a turn, and returns its figures. `seconds` is what it is judged by.
 
-    def streamer(self, keeps_messages: bool = False, overrides: dict[str, dict] | None = None) -> dict:
+    def streamer(self, keeps_messages: bool = False, overrides: dict[str, dict] | None = None, binary: Path | None = None) -> dict:
         """The streamer, with its CPU seconds, its peak memory, and the seconds until it was streaming."""
-        with self._place(overrides) as streamer, closing(self._server_work()) as work, closing(_StreamEnd(self.nats.url)) as end:
+        with self._place(overrides, binary) as streamer, closing(self._server_work()) as work, closing(_StreamEnd(self.nats.url)) as end:
             began_at, began = time.time(), time.monotonic()
             streamer.start(wait=False)
             stored, stored_at = 0, began
@@ -201,6 +205,10 @@ class Backlog:
     def atomic(self) -> dict:
         """The streamer, which sends what a batch can hold as atomic batches."""
         return self.streamer(overrides={"delivery": {"atomic": "auto"}})
+
+    def beside(self) -> dict:
+        """The other build."""
+        return self.streamer(binary=self._beside)
 
     def limit(self) -> dict:
         """Drain and publish at once."""
@@ -259,12 +267,12 @@ class Backlog:
         self.postgres.run(f"SELECT pg_drop_replication_slot('{NAME}')")
 
     @contextmanager
-    def _place(self, overrides: dict[str, dict] | None = None) -> Iterator[Streamer]:
+    def _place(self, overrides: dict[str, dict] | None = None, binary: Path | None = None) -> Iterator[Streamer]:
         """Such a slot with an empty stream, its consumer and bucket, and a streamer that is configured for them."""
         self._turns += 1
         configured = {"transport.nats.jetstream": {"replicas": self.nats.replicas}, "log": {"level": "info"}}
         streamer = Streamer(self.folder / f"streamer-{self._turns}", self.postgres.conninfo, self.nats.url,
-                            configured | self.case.overrides | (overrides or {}))
+                            configured | self.case.overrides | (overrides or {}), binary=binary)
         try:
             with self._slot():
                 streamer.command("setup", "--adopt-slot")
@@ -364,10 +372,10 @@ def _streaming_at(streamer: Streamer) -> float:
                 if entry["message"] == "streaming")
 
 
-def measure(pair: Pair, case: Case, rounds: int, contenders: list[str], tell: Callable[[str], None]) -> dict:
+def measure(pair: Pair, case: Case, rounds: int, contenders: list[str], tell: Callable[[str], None], beside: Path | None = None) -> dict:
     """A case between one pair of servers: all figures of all rounds, and what follows from their medians."""
     began = time.monotonic()
-    backlog = Backlog(pair, case)
+    backlog = Backlog(pair, case, beside)
     try:
         tell(f"{case.changes:,} changes made in {time.monotonic() - began:.1f} s")
         figures = backlog.rounds(rounds, contenders, tell)
@@ -389,6 +397,11 @@ def _summary(case: Case, figures: dict[str, list[dict]]) -> dict:
         summary[f"{figure}_us"] = round(median("streamer", figure) / case.changes * 1e6, 2)
     summary["peak_memory"] = max(took["peak_memory"] for took in figures["streamer"])
     summary["ready"] = round(median("streamer", "ready"), 3)
+    if "beside" in figures:
+        summary["ratio"] = round(median("beside", "seconds") / median("streamer", "seconds"), 3)
+        summary["beside_cpu_us"] = round(median("beside", "cpu") / case.changes * 1e6, 2)
+        summary["beside_nats_cpu_us"] = round(median("beside", "nats_cpu") / case.changes * 1e6, 2)
+        summary["beside_peak_memory"] = max(took["peak_memory"] for took in figures["beside"])
     if "limit" in figures:
         summary["ratio"] = round(median("limit", "seconds") / median("streamer", "seconds"), 3)
         summary["void"] = median("drain", "seconds") > median("pg_recvlogical", "seconds")

@@ -52,12 +52,12 @@ class Run:
         """The cases of the plan, as a table."""
         results = self.results["backlog"] = []
         for case, pair in plan:
-            result = self._measure(case, pair, backlog.contenders(pair))
+            result = self._measure(case, pair, backlog.contenders(pair, self.options.beside))
             if result:
                 results.append(result)
-                if result["void"]:
+                if result.get("void"):
                     self.complaints.append(f"{case.name}, {pair}: void, the drain alone is slower than pg_recvlogical")
-        print(_backlog_table(results), flush=True)
+        print(_beside_table(results) if self.options.beside else _backlog_table(results), flush=True)
 
     def growth(self, pair: Pair) -> None:
         """How the streamer's costs grow, as a table."""
@@ -81,6 +81,9 @@ class Run:
             self._tell(f"latency, {pair}: {', '.join(f'{rate:,}' for rate in latency.RATES)} commits/s, {seconds} s each")
             try:
                 results += latency.measure(pair, latency.RATES, seconds)
+                if self.options.beside:
+                    results += [result | {"kind": "beside"} for result in latency.measure(pair, latency.RATES, seconds, self.options.beside)
+                                if result["kind"] == "streamer"]
             except _FAILURES as error:
                 self._complain(f"latency, {pair}", error)
         print(latency.table(results) + "\n", flush=True)
@@ -98,7 +101,8 @@ class Run:
     def _measure(self, case: Case, pair: Pair, contenders: list[str]) -> dict | None:
         where = f"{case.name}, {pair}"
         try:
-            return backlog.measure(pair, case, self.options.rounds, contenders, lambda line: self._tell(f"{where}: {line}"))
+            return backlog.measure(pair, case, self.options.rounds, contenders, lambda line: self._tell(f"{where}: {line}"),
+                                   self.options.beside)
         except _FAILURES as error:
             self._complain(where, error)
             return None
@@ -151,6 +155,18 @@ def _backlog_table(results: list[dict]) -> str:
         *(f"  {name}: {what}" for name, what in cases.items()), "", _aligned(rows, left=2), ""])
 
 
+def _beside_table(results: list[dict]) -> str:
+    rows = [["case", "servers", "beside", "streamer", "ratio", "beside µs", "streamer µs", "nats-server µs beside", "and here", "peak MB beside",
+             "and here"]]
+    for result in results:
+        rates = result["per_second"]
+        rows.append([
+            result["case"], f"{result['postgres']} × {result['nats']}", f"{rates['beside']:,}", f"{rates['streamer']:,}", f"{result['ratio']:.2f}",
+            *(f"{result[name]:.1f}" for name in ("beside_cpu_us", "cpu_us", "beside_nats_cpu_us", "nats_cpu_us")),
+            _megabytes(result["beside_peak_memory"]), _megabytes(result["peak_memory"])])
+    return "\n".join(["A backlog, this build and the one beside it: changes a second; µs of CPU a change", "", _aligned(rows, left=2), ""])
+
+
 def _growth_table(results: list[dict], pair: Pair) -> str:
     rows = [["", "changes", "streamer", "drain", "streamer µs", "peak MB"]]
     rows += [[result["case"], f"{result['changes']:,}", f"{result['per_second']['streamer']:,}",
@@ -198,6 +214,7 @@ examples: deploy/benchmark --json results.json --svg backlog.svg
     parser.add_argument("--pair", action="append", nargs=2, metavar=("POSTGRESQL", "NATS"),
                         help="only between these servers, such as 18 2.15.1-R3; may be repeated")
     parser.add_argument("--all", action="store_true", help="every case between every pair")
+    parser.add_argument("--beside", type=Path, metavar="BINARY", help="this build against another, in turns, instead of against the limits")
     parser.add_argument("--rounds", type=_number(int), default=3, metavar="N", help="of every contender (default: 3)")
     parser.add_argument("--scale", type=_number(float), default=1.0, metavar="X",
                         help="so many times the changes and the seconds (default: 1)")
@@ -212,6 +229,10 @@ examples: deploy/benchmark --json results.json --svg backlog.svg
     parser.add_argument("--svg", type=Path, metavar="FILE", help="a chart of the cases")
     options = parser.parse_args()
     options.pairs = [Pair(*names) for names in options.pair or []]
+    if options.beside and not os.access(options.beside, os.X_OK):
+        parser.error(f"--beside: {options.beside} is no program")
+    if options.beside and options.svg:
+        parser.error("--svg is a chart beside the limits, which --beside does not measure")
     if options.all and options.pairs:
         parser.error("--all and --pair exclude each other")
     for name in ("json", "svg"):

@@ -47,10 +47,10 @@ class VoidMeasurement(Exception):
 class Latency:
     """Servers, a running streamer, the stream for bare publishes and the compiled `latency.c`."""
 
-    def __init__(self, pair: Pair):
+    def __init__(self, pair: Pair, binary: Path | None = None):
         self.pair = pair
         # As in production: a debug log would be part of what is timed.
-        self.deployment = Deployment(pair, prepare=demo_schema, overrides={"log": {"level": "info"}})
+        self.deployment = Deployment(pair, prepare=demo_schema, overrides={"log": {"level": "info"}}, binary=binary)
         self.administrator = Administrator(self.deployment.nats.url)
         # The server that the streamer connects to: the first.
         self.url = self.deployment.nats.url.split(",")[0]
@@ -117,10 +117,10 @@ def _figures(samples: array) -> dict:
         name: round(nanoseconds / 1e6, 4) for name, nanoseconds in figures.items()}
 
 
-def measure(pair: Pair, rates: list[int], seconds: int) -> list[dict]:
+def measure(pair: Pair, rates: list[int], seconds: int, binary: Path | None = None) -> list[dict]:
     """Two results a rate, `streamer` and `bare publish`, of so many seconds each after a second to warm up; in a deployment
     of their own, which is gone afterwards. Milliseconds; `achieved` is what was committed or published a second."""
-    latency = Latency(pair)
+    latency = Latency(pair, binary)
     try:
         return [result for rate in rates for result in latency.measure(rate, seconds)]
     finally:

@@ -4,7 +4,7 @@ A backlog is made while the one that is killed is down, in transactions of ten r
 before it is killed the streamer is frozen, and it wakes when PostgreSQL is started. Timed from the moment at which what was
 killed is started again until PostgreSQL is told that the backlog's last change is stored: starting, connecting, recovery and
 back-off are in it, and PostgreSQL's own crash recovery, which is shown apart. `confirmed` follows a record that is put at most
-once a second. A takeover is timed from the kill, or from SIGSTOP, until the standby is active and ready. Orders of magnitude:
+once a second. Readiness is timed under a load that does not stop. A takeover is timed from the kill, or from SIGSTOP, until the standby is active and ready. Orders of magnitude:
 machines are noisy, so no figure fails anything; a stream that does not hold as many events as were committed does.
 
     cd Tests/Benchmarks
@@ -17,6 +17,7 @@ import json
 import signal
 import statistics
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -145,6 +146,38 @@ def takeovers(pair: Pair, rounds: int) -> dict[str, list[float]]:
         deployment.remove()
 
 
+def readiness(pair: Pair, rounds: int) -> list[float]:
+    """Seconds from the start of a streamer that was killed at full load, which goes on, until it streams and is ready."""
+    deployment = Deployment(pair, prepare=demo_schema)
+    ended = threading.Event()
+
+    def load() -> None:
+        with deployment.postgres.connect() as session:
+            while not ended.is_set():
+                session.execute("CALL fill(1000)")
+
+    loading = threading.Thread(target=load)
+    try:
+        deployment.postgres.run(_FILL)
+        deployment.streamer.start()
+        loading.start()
+        took = []
+        for _ in range(rounds):
+            time.sleep(2)
+            deployment.streamer.kill()
+            began = time.monotonic()
+            deployment.streamer.start(wait=False)
+            deployment.streamer.wait_streaming(60)
+            took.append(time.monotonic() - began)
+        return took
+    finally:
+        ended.set()
+        if loading.ident:
+            loading.join()
+        deployment.close()
+        deployment.remove()
+
+
 def recoveries(pair: Pair, party: str, rounds: int) -> tuple[dict[int, list[float]], dict[int, list[float]]]:
     """Seconds of each round, by backlog; and what of them was PostgreSQL's own start."""
     recovery = Recovery(pair)
@@ -184,6 +217,7 @@ def main() -> None:
             print(_line(party, [_cell(seconds) for seconds in recovered[party].values()]), flush=True)
             if postgres_own:
                 print(_line("  its start", [_cell(seconds) for seconds in postgres_own.values()]), flush=True)
+    ready = readiness(pair, options.rounds)
     taken = takeovers(pair, options.rounds)
     if options.json:
         print(json.dumps({
@@ -192,10 +226,12 @@ def main() -> None:
                          for party, took in recovered.items() for backlog, seconds in took.items()],
             "postgres_start": [{"backlog": backlog, "median": statistics.median(seconds), "seconds": seconds}
                                for backlog, seconds in postgres_own.items()],
+            "ready_under_load": {"median": statistics.median(ready), "seconds": ready},
             "takeover": [{"holder": name, "median": statistics.median(seconds), "seconds": seconds}
                          for name, seconds in taken.items()],
         }))
     else:
+        print(f"killed at full load, which goes on: ready {_cell(ready)} after its start")
         print("a standby takes over: " + ", ".join(f"holder {name} {_cell(seconds)}" for name, seconds in taken.items()))
 
 

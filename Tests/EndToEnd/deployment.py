@@ -42,12 +42,12 @@ class Deployment:
     """Both servers started, tables made, the streamer configured for them and set up; it does not run yet.
 
     `prepare` makes the tables. `duplicate_window`: the stream is made beforehand, with a window of that many seconds.
-    `overrides` go into the streamer's configuration. `close` ends everything.
+    `overrides` go into the streamer's configuration; `binary` is another build of it. `close` ends everything.
     """
 
     def __init__(self, pair: Pair, prepare: Callable[[Postgres], None] = Workload.prepare,
                  duplicate_window: float | None = None, settings: dict[str, str] | None = None,
-                 overrides: dict[str, dict] | None = None):
+                 overrides: dict[str, dict] | None = None, binary: Path | None = None):
         self.pair = pair
         self.folder = Path(tempfile.mkdtemp(prefix="slotstream-e2e-"))
         self.folder.chmod(0o755)
@@ -56,7 +56,8 @@ class Deployment:
         configured = {"transport.nats.jetstream": {"replicas": self.nats.replicas}}
         for table, values in (overrides or {}).items():
             configured[table] = configured.get(table, {}) | values
-        self.streamer = Streamer(self.folder / "streamer", self.postgres.streamer_conninfo, self.nats.url, configured)
+        self.streamer = Streamer(self.folder / "streamer", self.postgres.streamer_conninfo, self.nats.url, configured,
+                                 binary=binary)
         # What `compare` compared: the stored events, and what they must be.
         self.events: list[stream.Event] = []
         self.expected: list[expected.Expected] = []

@@ -29,8 +29,8 @@ class Streamer:
     """One `slotstream`, with its configuration in `folder`."""
 
     def __init__(self, folder: Path, postgres_url: str, nats_url: str, overrides: dict[str, dict] | None = None,
-                 prefix: list[str] | None = None, environment: dict[str, str] | None = None):
-        self.binary = slotstream_binary()
+                 prefix: list[str] | None = None, environment: dict[str, str] | None = None, binary: Path | None = None):
+        self.binary = binary or slotstream_binary()
         self.folder = folder
         folder.mkdir(parents=True)
         self.http = f"127.0.0.1:{free_port()}"
