@@ -46,11 +46,33 @@ public struct SubjectTemplate: Sendable, Equatable {
         guard !tokens.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false).contains([]) else {
             throw .subjectTemplate("the subject template \"\(template)\" has an empty token")
         }
-        let reserved = "{prefix}.\(ReservedEntity.name)"
-        guard template != reserved, !template.hasPrefix("\(reserved).") else {
+        self.segments = segments
+        guard !isReserved(prefix: nil, entity: nil) else {
             throw .subjectTemplate("the subject template \"\(template)\" begins with the token \(ReservedEntity.name), which is Slotstream's own")
         }
-        self.segments = segments
+    }
+
+    /// Whether the token behind the prefix is the reserved one in every subject of this prefix and entity, as far as these decide on it.
+    /// - Parameters:
+    ///   - prefix: nil: any.
+    ///   - entity: nil: any.
+    public func isReserved(prefix: String?, entity: String?) -> Bool {
+        var token: [UInt8] = []
+        // The first is the prefix itself, and the second begins with the dot behind it.
+        for segment in segments.dropFirst() {
+            switch segment {
+            case .literal(let bytes): token += bytes
+            case .prefix:
+                guard let prefix else { return false }
+                token += Array(prefix.utf8)
+            case .entity:
+                guard let entity else { return false }
+                token += EntityNaming.token(entity)
+            case .database, .schema, .table, .operation, .column: return false
+            }
+            if token.dropFirst().contains(UInt8(ascii: ".")) { break }
+        }
+        return ReservedEntity.isReserved(String(decoding: token.dropFirst().prefix { $0 != UInt8(ascii: ".") }, as: UTF8.self))
     }
 
     /// The columns that the template names, in its order.

@@ -1,9 +1,13 @@
+import Capture
+
 /// The rules that take more than one key.
 struct ConfigurationChecks {
     /// What the keys came to; a refused key has its default here.
     let configuration: Configuration
     /// By the key's path.
     let origins: [String: ValueOrigin]
+    /// The file that was read, if any.
+    let file: ConfigurationFile?
 
     /// What PostgreSQL leaves of 63 bytes for a slot's name when `_anchor` follows it.
     private static let anchoredSlotByteCountLimit = 56
@@ -23,7 +27,7 @@ struct ConfigurationChecks {
         }
         complaints += partnerComplaints("transport.nats.tls.certificate_file", "transport.nats.tls.key_file")
         complaints += partnerComplaints("transport.nats.user", "transport.nats.password_file")
-        return complaints + columnComplaints
+        return complaints + columnComplaints + reservedComplaints
     }
 
     /// Rules for columns that contradict each other, or cannot be followed.
@@ -57,6 +61,38 @@ struct ConfigurationChecks {
             }
         }
         return complaints
+    }
+
+    /// Names and subjects that are Slotstream's own. Where a row decides on the subject, the event is poison.
+    private var reservedComplaints: [Complaint] {
+        let events = configuration.events
+        // A refused template has its complaint, and the default in its place.
+        let template = try? SubjectTemplate(events.subject)
+        let isReserved = { (entity: String?) in
+            template?.isReserved(prefix: configuration.nats.subjectPrefix, entity: entity) ?? false
+        }
+        if isReserved(nil) {
+            return [
+                complaint(
+                    "events.subject",
+                    .badValue(
+                        shown: ShownValue.quoted(events.subject),
+                        allowed: "another template: with this prefix it makes the token \(ReservedEntity.name), which is Slotstream's own"))
+            ]
+        }
+        return events.entities.sorted { $0.key < $1.key }.compactMap { table, entity in
+            let allowed: String
+            if ReservedEntity.isReserved(entity) {
+                allowed = "another entity: \(ReservedEntity.name) is Slotstream's own, in any case"
+            } else if isReserved(entity) {
+                allowed = "another entity: events.subject makes of this one the token \(ReservedEntity.name), which is Slotstream's own"
+            } else {
+                return nil
+            }
+            return Complaint(
+                origin: file?.origin(of: table, in: "events.entities") ?? .defaultValue, key: "events.entities",
+                problem: .badValue(shown: "\(ShownValue.quoted(table)): \(ShownValue.quoted(entity))", allowed: allowed))
+        }
     }
 
     private func contradiction(_ key: String, _ table: String, _ column: String) -> Complaint {

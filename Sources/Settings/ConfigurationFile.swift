@@ -48,6 +48,11 @@ struct ConfigurationFile {
         ignoredKeys.sort()
     }
 
+    /// Where a member of a table stands whose keys the user chooses.
+    func origin(of member: String, in key: String) -> ValueOrigin {
+        .file(path, line: scan.line(of: key.split(separator: ".").map(String.init) + [member]))
+    }
+
     private mutating func read(_ table: TOMLTable, at parents: [String]) {
         for name in table.keys {
             let parts = parents + [name]

@@ -35,7 +35,7 @@ struct ConfigurationLoader {
         settleConnection()
         settleMaskKey()
         checkFiles()
-        let checks = ConfigurationChecks(configuration: configuration, origins: origins)
+        let checks = ConfigurationChecks(configuration: configuration, origins: origins, file: file)
         complaints += checks.complaints
         guard complaints.isEmpty else { throw SettingsError(complaints) }
         return EffectiveConfiguration(

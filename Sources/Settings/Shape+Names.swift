@@ -1,3 +1,5 @@
+import Capture
+
 extension Shape where Value == String {
     private static func text(_ allowed: String, where isAllowed: @escaping @Sendable (String) -> Bool) -> Shape {
         Shape(
@@ -48,31 +50,8 @@ extension Shape where Value == String {
     /// A template that begins with `{prefix}.`, with known placeholders and whole tokens.
     static var subjectTemplate: Shape {
         text(
-            "{prefix}. followed by tokens of A-Z a-z 0-9 _ - and the placeholders {prefix} {database} {schema} {table} {entity} {operation} {column:NAME}",
-            where: isSubjectTemplate)
-    }
-
-    private static func isSubjectTemplate(_ template: String) -> Bool {
-        guard template.hasPrefix("{prefix}.") else { return false }
-        // Each placeholder counts as one plain byte, for a column's name may hold dots.
-        var plain: [UInt8] = []
-        var rest = Substring(template)
-        while let open = rest.firstIndex(of: "{") {
-            guard let close = rest[open...].firstIndex(of: "}"),
-                isPlaceholder(rest[rest.index(after: open)..<close])
-            else { return false }
-            plain += Array(rest[..<open].utf8) + [UInt8(ascii: "x")]
-            rest = rest[rest.index(after: close)...]
-        }
-        plain += Array(rest.utf8)
-        return plain.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false).allSatisfy { token in
-            !token.isEmpty && token.allSatisfy { isUpper($0) || isLower($0) || isDigit($0) || "_-".utf8.contains($0) }
-        }
-    }
-
-    private static func isPlaceholder(_ name: Substring) -> Bool {
-        ["prefix", "database", "schema", "table", "entity", "operation"].contains(name)
-            || name.hasPrefix("column:") && name.utf8.count > 7
+            "{prefix}. followed by tokens of A-Z a-z 0-9 _ - and the placeholders {prefix} {database} {schema} {table} {entity} {operation} {column:NAME}; the first of them is not \(ReservedEntity.name), which is Slotstream's own"
+        ) { (try? SubjectTemplate($0)) != nil }
     }
 
     /// Any text but the empty one.

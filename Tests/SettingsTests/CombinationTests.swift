@@ -63,6 +63,30 @@ import Testing
             ])
     }
 
+    @Test func keepsTheReservedEntityForItself() {
+        let own = "which is Slotstream's own"
+        #expect(
+            complaints(
+                "[events.entities]\n\"public.tb_a\" = \"A\"\n\"public.tb_b\" = \"_slotstream\"\n\"public.tb_c?\" = \"_\u{17F}lotStream\"\n\"public.tb_d\" = \"slotstream\""
+            ) == [
+                "slotstream.toml:3: events.entities = \"public.tb_b\": \"_slotstream\": must be another entity: _slotstream is Slotstream's own, in any case",
+                "slotstream.toml:4: events.entities = \"public.tb_c?\": \"_\u{17F}lotStream\": must be another entity: _slotstream is Slotstream's own, in any case",
+            ])
+        // The template joins what each alone would let pass.
+        #expect(
+            complaints("events.subject = \"{prefix}._{entity}.x\"\nevents.entities.\"public.tb_d\" = \"SlotStream\"") == [
+                "slotstream.toml:2: events.entities = \"public.tb_d\": \"SlotStream\": must be another entity: events.subject makes of this one the token _slotstream, \(own)"
+            ])
+        for (template, prefix) in [("{prefix}.{prefix}.{entity}", "_slotstream.shop"), ("{prefix}._{prefix}", "slotstream")] {
+            #expect(
+                complaints("transport.nats.subject_prefix = \"\(prefix)\"\nevents.subject = \"\(template)\"") == [
+                    "slotstream.toml:2: events.subject = \"\(template)\": must be another template: with this prefix it makes the token _slotstream, \(own)"
+                ])
+        }
+        // What a row decides on is not known here; other tokens may be called so.
+        #expect(complaints("events.subject = \"{prefix}.{column:a}._slotstream\"\nevents.entities.\"public.a\" = \"_slotstreams\"") == [])
+    }
+
     @Test func takesAMarkForNamesThatMayBeAbsent() throws {
         let values = try Loading(
             "[events.columns.exclude]\n\"public.tb_u?\" = [\"a\", \"b?\"]\n[events.columns.mask]\n\"public.tb_v\" = { c = \"text:x\", d?? = \"text:y\" }"

@@ -74,7 +74,7 @@ import Testing
             "events.subject", "\"\"", "\"x.{prefix}\"", "\"{prefix}\"", "\"{prefix}.\"", "\"{prefix}..x\"",
             "\"{prefix}.*\"", "\"{prefix}.>\"",
             "\"{prefix}.{Entity}\"", "\"{prefix}.{column:}\"", "\"{prefix}.{entity\"", "\"{prefix}.entity}\"",
-            "\"{prefix}.a b\"")
+            "\"{prefix}.a b\"", "\"{prefix}._slotstream\"", "\"{prefix}._SlotStream.{entity}\"")
         + Line.all("events.table_prefixes", "[\"\"]", "\"tb_\"")
         + Line.all("events.exclude", "[\"a\"]", "[\"a.b:insert\"]", "[\"a.b:\"]", "[\"a:INSERT\"]")
         + Line.all("events.on_poison", "\"skip\"", "\"STOP\"")
