@@ -10,7 +10,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from servers.tools import dying_with_us, free_port, freeze, slotstream_binary, thaw, unconfiguring_environment, wait_until
+from servers.tools import (dying_with_us, free_port, freeze, processor_seconds, slotstream_binary, thaw,
+                           unconfiguring_environment, wait_until)
 
 # A server did not answer: "restarting is useful".
 _UNREACHABLE = 69
@@ -181,8 +182,7 @@ class Streamer:
 
     def cpu_seconds(self) -> float:
         """User and system time so far."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return processor_seconds(self.process.pid)
 
     def log_entries(self, start: int = 0) -> list[dict]:
         """The structured log so far, from this byte on; lines that are no JSON are left out."""

@@ -4,13 +4,16 @@ import signal
 
 import pytest
 
-from servers.tools import wait_until
+from servers.tools import processor_seconds, wait_until
 from tenants import SLOT_WAIT, record_entries
 
 # What holds a stop up holds it up for as long as a drain lasts, or a backlog.
 _FAST_STOP_SECONDS = 20.0
 
 _ROWS = 600_000
+
+# A minute's work for a walsender of which each takes some milliseconds.
+_SLOW_ROWS = 20_000
 
 
 def _insert(deployment, first: int, last: int) -> None:
@@ -53,6 +56,28 @@ def test_a_fast_shutdown_is_not_held_up_by_a_backlog(one_pair, deploy, report):
     # What is in flight apart, all that is not stored was not waited for.
     assert ordinal < _ROWS - 100_000, f"{ordinal} of {_ROWS} had been sent before it was let go"
     report(f"{one_pair}: fast shutdown behind a backlog of {_ROWS - ordinal} rows: {took:.2f} s")
+
+
+def test_a_fast_shutdown_is_not_held_up_by_a_long_decoding(pair, deploy, report):
+    """A walsender that decodes a transaction of which nothing is published has nothing to say, and nothing of its client's to wait for."""
+    deployment = deploy(pair)
+    # A publication's filter makes each row a matter of milliseconds: long, without many gigabytes.
+    deployment.postgres.run("CREATE TABLE quiet (n BIGINT PRIMARY KEY)")
+    deployment.postgres.run("ALTER PUBLICATION fraiseql_events ADD TABLE quiet WHERE (length(repeat('x', n::int)) < 0)")
+    deployment.streamer.start()
+    _insert(deployment, 1, 10)
+    deployment.wait_confirmed()
+    walsender = deployment.postgres.value("SELECT active_pid FROM pg_replication_slots WHERE slot_name = 'fraiseql_events'")
+    began = processor_seconds(walsender)
+    deployment.postgres.run(f"INSERT INTO quiet SELECT 20000000 + i FROM generate_series(1, {_SLOW_ROWS}) AS i")
+    committed = deployment.postgres.flushed()
+    wait_until(lambda: processor_seconds(walsender) > began + 1, 60, "the walsender decodes")
+    took = deployment.postgres.stop("fast", seconds=70)
+    assert took < _FAST_STOP_SECONDS, f"pg_ctl stop -m fast took {took:.1f} s"
+    deployment.streamer.kill()
+    deployment.postgres.start()
+    assert deployment.confirmed() < committed, "it had decoded all before it was let go"
+    report(f"{pair}: fast shutdown during a long decoding: {took:.2f} s")
 
 
 @pytest.mark.parametrize("phase", ["starting", "setting up"])

@@ -109,6 +109,12 @@ def thaw(process: subprocess.Popen) -> None:
     process.send_signal(signal.SIGCONT)
 
 
+def processor_seconds(pid: int) -> float:
+    """The processor time that a process has taken so far, in seconds."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def free_port() -> int:
     """A port on the loopback that nothing uses, below the range from which the kernel gives ports to clients, and below what `deploy/demo` chooses from.
 
