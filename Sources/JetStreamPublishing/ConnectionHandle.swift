@@ -70,7 +70,7 @@ struct MessageHandle: ~Copyable {
     var pullRemainder: Int? {
         var value: UnsafePointer<CChar>?
         guard natsMsgHeader_Get(pointer, "Nats-Pending-Messages", &value) == NATS_OK, let value else { return nil }
-        return Int(String(cString: value))
+        return Int(String(cString: value)).flatMap { $0 >= 0 ? $0 : nil }
     }
 
     /// A copy of the headers, in libnats' order.

@@ -68,6 +68,10 @@ struct FastBatchProof {
     }
 
     private mutating func stored(_ last: UInt64, endsAt end: UInt64?) -> Action {
+        // Half of all sequences are control tokens: no batch leads there, whoever says so.
+        guard base < AckMailbox.controlBit, last < AckMailbox.controlBit - base else {
+            return .report(.malformed(token: base &+ last))
+        }
         guard last > proven else { return end == nil ? .none : .stored(nil, endsAt: end) }
         defer { proven = last }
         return .stored(proven + 1...last, endsAt: end)

@@ -76,7 +76,11 @@ extension JetStreamConnection {
     public func message(
         _ stream: String, sequence: UInt64, timeout: Duration = apiTimeout
     ) throws(JetStreamError) -> StoredMessage? {
-        try message(stream, MessageRequest(sequence: sequence), timeout: timeout)
+        let found = try message(stream, MessageRequest(sequence: sequence), timeout: timeout)
+        guard found.map({ $0.sequence == sequence }) ?? true else {
+            throw .malformedResponse(operation: "message \(sequence) of stream \(stream)")
+        }
+        return found
     }
 
     /// Asks the stream's leader to step down. On a stream with one replica the server refuses.

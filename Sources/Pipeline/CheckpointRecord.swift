@@ -1,4 +1,5 @@
 import Capture
+import JetStreamPublishing
 import WAL
 
 #if canImport(FoundationEssentials)
@@ -72,11 +73,16 @@ struct CheckpointRecord: Codable, Equatable, Sendable {
 
     var lastMessageID: MessageID? { lastId.flatMap { MessageID($0) } }
 
-    /// - Throws: a `DecodingError` or a description of what is not right.
+    /// It has a sequence that no stream can have reached.
+    struct Implausible: Error {}
+
+    /// - Throws: a `DecodingError` or `Implausible`.
     init(json: [UInt8]) throws {
         let decoder = JSONDecoder()
         decoder.keyDecodingStrategy = .convertFromSnakeCase
         self = try decoder.decode(CheckpointRecord.self, from: Data(json))
+        // Half of all sequences are control tokens.
+        guard settled < AckMailbox.controlBit else { throw Implausible() }
     }
 
     init(

@@ -7,6 +7,9 @@ import WAL
 extension Delivery {
     private var key: String { configuration.stream.name }
 
+    /// So long a record may be read as it was before: a woken old leader learns sooner that it is none.
+    private static let staleReadLimit = Duration.seconds(30)
+
     /// Whether something is known that the record does not say.
     var isRecordBehind: Bool {
         confirmableLSN.load(ordering: .acquiring) > record.confirmedLSN.rawValue
@@ -107,11 +110,17 @@ extension Delivery {
             throw .streamMoved("the checkpoint record \(key) is not in the bucket \(StreamerConfiguration.bucket) any more")
         }
         guard revision >= self.revision else {
-            // A woken old leader's answer.
+            // A woken old leader's answer; or the revision that we know of was somebody else's word, and is never reached.
+            let since = staleReadSince ?? .now
+            staleReadSince = since
+            guard Instant.now.duration(since: since) < Self.staleReadLimit else {
+                throw .streamMoved("the checkpoint record \(key) has revision \(revision), but \(self.revision) was there")
+            }
             logger.info("the checkpoint record was read as it was before: reading it again", metadata: ["revision": "\(revision)"])
             putInFlight?.at = .now
             return
         }
+        staleReadSince = nil
         guard there.owner == record.owner else {
             throw .stop(
                 .otherWriter,
@@ -119,13 +128,27 @@ extension Delivery {
                 remedy: "One streamer writes a stream. Stop one of the two; nothing is lost or doubled")
         }
         // Only its owner was asked for.
-        guard putInFlight != nil else { return }
+        guard let put = putInFlight else { return }
+        guard isOurWord(there, put.record) else {
+            throw .streamMoved("the checkpoint record \(key) has this streamer's name, but it never put that record")
+        }
         if revision == self.revision, let refusal {
             putRefused(refusal)
         } else {
             putRefusal = nil
         }
         recorded(there, revision: revision)
+    }
+
+    /// Whether a record that has our name can be one of ours: what is in it is told to PostgreSQL, and put again. An earlier put may have arrived late.
+    private func isOurWord(_ there: CheckpointRecord, _ put: CheckpointRecord) -> Bool {
+        var same = there
+        same.confirmedLsn = put.confirmedLsn
+        same.lastId = put.lastId
+        same.lastSequence = put.lastSequence
+        same.settledSequence = put.settledSequence
+        let stored = LSN(confirmableLSN.load(ordering: .acquiring))
+        return same == put && there.confirmedLSN <= max(stored, record.confirmedLSN)
     }
 
     /// The put is tried again when the next is due; what keeps the record back is told when it is another than before.

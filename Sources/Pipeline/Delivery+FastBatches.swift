@@ -86,7 +86,8 @@ extension Delivery {
 
     /// The first message is stored, or on its way: the others may follow.
     func fastBatchStarted(base: UInt64) {
-        guard fastBatch == .starting else { return }
+        // Only its first message is sent.
+        guard fastBatch == .starting, base &+ 2 == chain.nextToken else { return }
         fastBatch = .open(base: base, count: 1)
     }
 

@@ -140,6 +140,8 @@ final class Delivery: @unchecked Sendable {
     var putCount: UInt64 = 0
     /// Why the record is not taken, as it was told last; nil: it is.
     var putRefusal: String?
+    /// Since when the record is read as it was before.
+    var staleReadSince: Instant?
     var lastPutAt: Instant
 
     init(

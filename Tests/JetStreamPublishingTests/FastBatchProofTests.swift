@@ -54,6 +54,22 @@ struct FastBatchProofTests {
         #expect(batch.outcomes == Array(repeating: .malformed(token: 401), count: 3) && batch.stored.isEmpty)
     }
 
+    /// Whoever hears the reply subject can answer.
+    @Test(arguments: [
+        #"{"type":"ack","seq":18446744073709551615,"msgs":200}"#, #"{"type":"ack","seq":9223372036854775809,"msgs":200}"#,
+        #"{"stream":"events","seq":98,"batch":"b","count":18446744073709551614}"#,
+    ])
+    func aCountThatNoBatchHasProvesNothing(_ answer: String) {
+        receive(1, #"{"type":"ack","seq":0,"msgs":200}"#)
+        receive(200, answer)
+        let batch = drained()
+        #expect(batch.stored.isEmpty && batch.outcomes.count == 2)
+        guard case .malformed? = batch.outcomes.last else {
+            Issue.record("\(batch.outcomes)")
+            return
+        }
+    }
+
     @Test func behindARefusalNothingIsBelieved() {
         receive(1, #"{"type":"ack","seq":0,"msgs":10}"#)
         receive(7, #"{"type":"err","seq":7,"error":{"code":400,"err_code":10071,"description":"wrong last sequence: 107"}}"#)

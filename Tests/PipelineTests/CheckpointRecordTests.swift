@@ -41,6 +41,15 @@ import WAL
         #expect(throws: (any Error).self) { try CheckpointRecord(json: Array(text.utf8)) }
     }
 
+    @Test(arguments: ["\"last_sequence\":9223372036854775808", "\"last_sequence\":18446744073709551615,\"settled_sequence\":1",
+        "\"last_sequence\":1,\"settled_sequence\":18446744073709551615"])
+    func aSequenceThatNoStreamReachesIsRefused(_ members: String) {
+        let text = String(decoding: RecoveryFacts.record().json(), as: UTF8.self)
+        #expect(throws: CheckpointRecord.Implausible.self) {
+            try CheckpointRecord(json: Array(text.replacing("\"last_sequence\":100", with: members).utf8))
+        }
+    }
+
     @Test func everyCutOfARecordIsRefused() {
         let json = RecoveryFacts.record().json()
         for count in 0..<json.count {
