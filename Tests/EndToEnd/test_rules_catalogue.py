@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
-from servers.tools import wait_until
+from servers.tools import processor_seconds, wait_until
 from tenants import record_entries, stopped, tenant_maker, tenants  # noqa: F401
 
 _EVERYTHING = {"source": {"tables": ["*"]}}
@@ -229,3 +229,51 @@ def test_tables_that_are_made_and_dropped_leave_no_memory_behind(one_pair, tenan
     report(f"{one_pair}: {(after - before) / 2**20:.1f} MiB more after 160 tables of 1,001 columns")
     assert after - before < 12 * 2**20
     assert [event.json["entity"]["id"] for event in tenant.read()] == list(range(1, 241))
+
+
+# PostgreSQL allows 1,600 columns.
+_ATTRIBUTES = 1_000
+_MANY_TYPES = """
+    DO $$ BEGIN
+        FOR outer_number IN 1..{composites} LOOP
+            FOR number IN 1..{attributes} LOOP
+                IF number % 2 = 0 THEN
+                    EXECUTE format('CREATE TYPE {name}_%s_%s AS ENUM (''a'')', outer_number, number);
+                ELSE
+                    EXECUTE format('CREATE DOMAIN {name}_%s_%s AS text', outer_number, number);
+                END IF;
+            END LOOP;
+            EXECUTE format('CREATE TYPE {name}_%s AS (%s)', outer_number,
+                (SELECT string_agg(format('a%s {name}_%s_%s', i, outer_number, i), ', ') FROM generate_series(1, {attributes}) AS i));
+        END LOOP;
+        EXECUTE (SELECT format('CREATE TABLE tb_{name} (n BIGINT PRIMARY KEY, %s)', string_agg(format('c%s {name}_%s', i, i), ', '))
+                 FROM generate_series(1, {composites}) AS i);
+    END $$"""
+
+
+def test_many_types_cost_as_much_each_as_few(one_pair, tenants, report):
+    """Enums, domains and composite types: each is asked about once, many at a time, on our side and on the server's."""
+    tenant = tenants(one_pair, setup=False, overrides=_EVERYTHING)
+    tenant.streamer.setup()
+    tenant.streamer.start()
+    costs = []
+    for number, composites in enumerate((1, 10, 40)):
+        name = f"many{composites}"
+        tenant.run(_MANY_TYPES.format(name=name, composites=composites, attributes=_ATTRIBUTES))
+        tenant.run("ANALYZE pg_type, pg_attribute")
+        asked = ("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend' "
+                 "AND usename = 'foreigner'")
+        server = tenant.value(asked)
+        before = tenant.streamer.cpu_seconds(), processor_seconds(server)
+        tenant.run(f"INSERT INTO tb_{name} (n, c1) VALUES ({number}, row({', '.join(['NULL'] * (_ATTRIBUTES - 2))}, 'x', 'a'))")
+        tenant.wait_stored(number + 1, 120)
+        assert tenant.value(asked) == server, "it asked over one connection"
+        costs.append((tenant.streamer.cpu_seconds() - before[0], processor_seconds(server) - before[1]))
+    _, few, many = costs
+    report(f"{one_pair}: {10 * _ATTRIBUTES} types cost the streamer {few[0]:.2f} s and the server {few[1]:.2f} s, {40 * _ATTRIBUTES} {many[0]:.2f} s and {many[1]:.2f} s")
+    # Four times as many: sixteen times as much would be quadratic. What a wait costs beside is small against a second.
+    for side in (0, 1):
+        assert many[side] < 7 * few[side] + 0.3, costs
+    shown = tenant.events()[2].json["entity"]
+    assert shown["n"] == 2 and shown["c2"] is None
+    assert {name: value for name, value in shown["c1"].items() if value is not None} == {f"a{_ATTRIBUTES - 1}": "x", f"a{_ATTRIBUTES}": "a"}
