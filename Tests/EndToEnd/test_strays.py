@@ -43,10 +43,13 @@ def test_strays_lose_nothing_silently(pair, seed, trials, report):
     shutil.rmtree(servers.folder, ignore_errors=True)
     faults = Counter(outcome.plan.fault for outcome in outcomes)
     stopped = [outcome for outcome in outcomes if outcome.holes]
-    report(f"{pair}, seed {seed}: {len(outcomes)} trials in {time.monotonic() - began:.0f} s, {len(outcomes) - len(stopped)} whole, "
+    lost = [outcome for outcome in outcomes if outcome.comparison is None]
+    report(f"{pair}, seed {seed}: {len(outcomes)} trials in {time.monotonic() - began:.0f} s, "
+           f"{len(outcomes) - len(stopped) - len(lost)} whole, "
+           f"{len(lost)} stopped since JetStream had lost a tail that it had acknowledged, "
            f"{len(stopped)} stopped at a hole that they named and whole after mend ({sum(o.holes for o in stopped)} stops, "
            f"{sum(o.late for o in stopped)} events stored late), 0 silent; {sum(o.strays for o in outcomes)} strays, "
-           f"{sum(o.comparison.compared for o in outcomes)} events; {dict(faults)}; "
+           f"{sum(o.comparison.compared for o in outcomes if o.comparison)} events; {dict(faults)}; "
            f"{sum(o.plan.is_atomic for o in outcomes)} in atomic batches")
 
 
