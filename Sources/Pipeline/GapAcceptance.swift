@@ -10,18 +10,6 @@ public import WAL
 /// that reading alone the marker is chained behind the stream's end and the record put. Whatever is interrupted in between stops a streamer
 /// with 73 until this is run again, or has stored a marker that says all that is needed.
 public enum GapAcceptance {
-    public struct Options: Sendable {
-        /// Who takes it upon himself; consumers read it.
-        public var acceptedBy: String
-        /// Say what is lost and what would be made.
-        public var isDryRun: Bool
-
-        public init(acceptedBy: String, isDryRun: Bool) {
-            self.acceptedBy = acceptedBy
-            self.isDryRun = isDryRun
-        }
-    }
-
     /// What is not in the stream, and what was stored instead.
     public struct Gap: Sendable, Equatable {
         public var reason: StopReason
@@ -47,7 +35,7 @@ public enum GapAcceptance {
     /// - Returns: nil: nothing is lost, and nothing was done.
     /// - Throws: `.slotActive` while a streamer runs; what cannot be accepted with its own reason and remedy.
     public static func run(
-        _ configuration: StreamerConfiguration, options: Options, onDoubt: (String) -> Void, onSlotWait: () -> Void
+        _ configuration: StreamerConfiguration, acceptance: Acceptance, onDoubt: (String) -> Void, onSlotWait: () -> Void
     ) throws(StreamerError) -> Gap? {
         let servers = try ServerConnections(configuration)
         let nats = servers.nats
@@ -60,7 +48,7 @@ public enum GapAcceptance {
         try Setup.requireAccount(nats)
         _ = try Setup.compareStream(configuration, nats)
 
-        let made = try setUp(configuration, options, facts, servers, onSlotWait: onSlotWait)
+        let made = try setUp(configuration, acceptance, facts, servers, onSlotWait: onSlotWait)
         var end: LSN?
         if let obstacle = refusal.obstacle {
             end = try SlotPassage.end(of: obstacle, configuration, sql: servers.sql)
@@ -69,14 +57,14 @@ public enum GapAcceptance {
             reason: refusal.reason, what: refusal.what, fromLSN: .invalid, toLSN: .invalid,
             subject: "\(configuration.capture.subjectPrefix)._slotstream.GAP", sequence: nil, created: made.created,
             notes: made.notes)
-        if options.isDryRun {
+        if acceptance.isDryRun {
             let slotLSN = end ?? usableSlotLSN(facts.slot) ?? facts.serverFlushLSN
             gap.take(GapPlan(facts, slotLSN: slotLSN, lastPresent: found.id))
             return gap
         }
         // Before the marker: behind one that stood there already, the slot would not be believed.
         if let end { try SlotPassage.pass(end, configuration.source, sql: servers.sql) }
-        gap.sequence = try accept(configuration, options, &gap, servers)
+        gap.sequence = try accept(configuration, acceptance, &gap, servers)
         return gap
     }
 
@@ -155,7 +143,7 @@ public enum GapAcceptance {
     private static func lastPresent(
         _ facts: Recovery.Facts, _ nats: JetStreamConnection
     ) throws(StreamerError) -> LastPresent {
-        guard let tail = facts.stream, tail.lastSequence > 0 else { return .none }
+        guard let tail = facts.stream else { return .none }
         return try StreamerError.ofJetStream { () throws(JetStreamError) in
             try LastPresent.read(facts.streamName, through: tail.lastSequence, identity: facts.identity, over: nats)
         }
@@ -170,7 +158,7 @@ public enum GapAcceptance {
 
     /// Makes slot, stream, bucket and consumer where they are missing; a slot that cannot be streamed from is replaced.
     private static func setUp(
-        _ configuration: StreamerConfiguration, _ options: Options, _ facts: Recovery.Facts,
+        _ configuration: StreamerConfiguration, _ acceptance: Acceptance, _ facts: Recovery.Facts,
         _ servers: borrowing ServerConnections, onSlotWait: () -> Void
     ) throws(StreamerError) -> Setup.Outcome {
         let source = configuration.source
@@ -178,14 +166,14 @@ public enum GapAcceptance {
         if usableSlotLSN(facts.slot) == nil {
             outcome.created.append("slot \(source.slot)\(facts.slot == nil ? "" : ", in place of the one that was there")")
             try Setup.requireLogicalWAL(servers.sql)
-            if !options.isDryRun {
+            if !acceptance.isDryRun {
                 if facts.slot != nil {
                     try StreamerError.ofPostgres { () throws(PostgresError) in try servers.sql.dropSlot(source.slot) }
                 }
                 _ = try Setup.makeSlot(source, over: servers.replication, onSlotWait: onSlotWait)
             }
         }
-        let setup = Setup.Options(isDryRun: options.isDryRun)
+        let setup = Setup.Options(isDryRun: acceptance.isDryRun)
         outcome = outcome + (try Setup.setUpStream(configuration, setup, found: facts.stream != nil, nats: servers.nats))
         return outcome + (try Setup.setUpConsumer(configuration, setup, nats: servers.nats))
     }
@@ -193,7 +181,7 @@ public enum GapAcceptance {
     /// Reads both servers once, chains the marker behind the end that was read and puts the record by compare-and-set on the one that was read.
     /// - Returns: The marker's sequence.
     private static func accept(
-        _ configuration: StreamerConfiguration, _ options: Options, _ gap: inout Gap,
+        _ configuration: StreamerConfiguration, _ acceptance: Acceptance, _ gap: inout Gap,
         _ servers: borrowing ServerConnections
     ) throws(StreamerError) -> UInt64 {
         let nats = servers.nats
@@ -207,7 +195,7 @@ public enum GapAcceptance {
         try requireOneHistory(facts, found)
         let plan = GapPlan(facts, slotLSN: slotLSN, lastPresent: found.id)
         gap.take(plan)
-        let sequence = try publish(plan, gap, after: tail, options, configuration, nats)
+        let sequence = try publish(plan, gap, after: tail, acceptance, configuration, nats)
         let record = CheckpointRecord(
             systemID: facts.identity.systemID, timeline: facts.timelines.currentTimeline,
             slot: configuration.source.slot, owner: "", confirmedLSN: slotLSN, lastID: plan.position,
@@ -225,7 +213,7 @@ public enum GapAcceptance {
     /// Stores the marker behind the stream's end.
     /// - Returns: Its sequence.
     private static func publish(
-        _ plan: GapPlan, _ gap: Gap, after tail: StreamTail, _ options: Options,
+        _ plan: GapPlan, _ gap: Gap, after tail: StreamTail, _ acceptance: Acceptance,
         _ configuration: StreamerConfiguration, _ nats: JetStreamConnection
     ) throws(StreamerError) -> UInt64 {
         let markerID = "\(plan.position).gap.\(String(UInt64.random(in: .min ... .max), radix: 36))"
@@ -233,7 +221,7 @@ public enum GapAcceptance {
             id: markerID, timestamp: PostgresTimestamp.now.description,
             gap: GapMarker.Gap(
                 fromLsn: gap.fromLSN.description, toLsn: gap.toLSN.description, reason: gap.reason.rawValue,
-                acceptedBy: options.acceptedBy))
+                acceptedBy: acceptance.acceptedBy))
         do throws(JetStreamError) {
             return try nats.store(
                 marker.json(), on: gap.subject,

@@ -43,7 +43,7 @@ struct GapPlan: Equatable {
         switch lastPresent {
         case .none: break
         case .another(let id, let sequence): return Recovery.foreign("of another database (\(id))", sequence, facts)
-        case .event(let id):
+        case .event(let id, _):
             if let refusal = Recovery.refusal(ofLast: id, facts) { return refusal }
         }
         return facts.record?.lastMessageID.flatMap { Recovery.refusal(ofLast: $0, facts) }

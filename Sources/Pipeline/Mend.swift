@@ -6,18 +6,6 @@ import WAL
 ///
 /// In an order that can be repeated: the marker, the events, then the record; a streamer stops with 76 until the record is put.
 public enum Mend {
-    public struct Options: Sendable {
-        /// Who does it; consumers read it.
-        public var acceptedBy: String
-        /// Say what is missing.
-        public var isDryRun: Bool
-
-        public init(acceptedBy: String, isDryRun: Bool) {
-            self.acceptedBy = acceptedBy
-            self.isDryRun = isDryRun
-        }
-    }
-
     /// What was missing, and where it is now.
     public struct Outcome: Sendable, Equatable {
         /// Message ids of the missing events, in their order.
@@ -42,9 +30,9 @@ public enum Mend {
     /// - Parameter failpoints: For the fault tests.
     /// - Throws: `.slotActive` while a streamer runs; what cannot be mended with its own reason and remedy.
     public static func run(
-        _ configuration: StreamerConfiguration, options: Options, failpoints: Failpoints = .none, logger: Logger
+        _ configuration: StreamerConfiguration, acceptance: Acceptance, failpoints: Failpoints = .none, logger: Logger
     ) throws(StreamerError) -> Outcome {
-        let mending = Mending(acceptedBy: options.acceptedBy, isDryRun: options.isDryRun)
+        let mending = Mending(acceptedBy: acceptance.acceptedBy, isDryRun: acceptance.isDryRun)
         let streamer = try Streamer(configuration, mending: mending, failpoints: failpoints, logger: logger)
         let deadline = Instant.now + slotWait
         var attemptCount = 0

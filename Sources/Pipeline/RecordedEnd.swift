@@ -4,9 +4,6 @@ import WAL
 
 /// What stands in the stream where the record says that the last proven message is; of a stream that ends before that, the newest message of ours that is left.
 struct RecordedEnd: Equatable, Sendable {
-    /// Messages that are looked through, from the end of a stream that lost its tail, for one of ours.
-    static let searchCount: UInt64 = 4_096
-
     var sequence: UInt64
     var message: StreamTail.Message
     /// Of the message's transaction, where the message tells: an event of a row or table.
@@ -19,7 +16,8 @@ struct RecordedEnd: Equatable, Sendable {
         guard record.lastSequence > 0, record.lastMessageID != nil else { return nil }
         let sequence =
             tail.lastSequence >= record.lastSequence
-            ? record.lastSequence : try newest(record.stream, tail, identity, connection)
+            ? record.lastSequence
+            : try LastPresent.read(record.stream, through: tail.lastSequence, identity: identity, over: connection).sequence
         guard let sequence, let message = try connection.message(record.stream, sequence: sequence) else {
             return RecordedEnd(sequence: min(record.lastSequence, tail.lastSequence), message: .gone)
         }
@@ -37,30 +35,11 @@ struct RecordedEnd: Equatable, Sendable {
             return tail.commitTimestamp.map { StoredCommit(sequence: tail.lastSequence, timestamp: $0) }
         }
         // A stray stands behind it.
-        guard let sequence = try newest(record.stream, tail, identity, connection), sequence > record.settled,
+        let present = try LastPresent.read(record.stream, through: tail.lastSequence, identity: identity, over: connection)
+        guard let sequence = present.sequence, sequence > record.settled,
             let message = try connection.message(record.stream, sequence: sequence)
         else { return nil }
         return StreamTail.commitTimestamp(in: message.payload).map { StoredCommit(sequence: sequence, timestamp: $0) }
-    }
-
-    /// The sequence of the newest of ours among the last messages, by its position: an old one that somebody stored again is none.
-    private static func newest(
-        _ stream: String, _ tail: StreamTail, _ identity: SourceIdentity, _ connection: JetStreamConnection
-    ) throws(JetStreamError) -> UInt64? {
-        guard tail.lastSequence > 0 else { return nil }
-        var found: (sequence: UInt64, position: Position)?
-        let first = tail.lastSequence > searchCount ? tail.lastSequence - searchCount : 1
-        try connection.readHeaders(
-            stream, first...tail.lastSequence, consumer: StreamReading.consumer, isWanted: { true }
-        ) { (sequence, messageID, _) in
-            if let id = MessageID(header: messageID), id.isOf(identity),
-                id.position > found?.position ?? Position(commitLSN: .invalid, ordinal: 0)
-            {
-                found = (sequence, id.position)
-            }
-            return true
-        }
-        return found?.sequence
     }
 }
 

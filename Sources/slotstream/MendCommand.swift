@@ -39,7 +39,7 @@ struct MendCommand: AsyncParsableCommand {
         var logger = StderrLogHandler.makeLogger(values.log, counting: PrometheusRegistry())
         logger.logLevel = max(logger.logLevel, .warning)
         let outcome = try Mend.run(
-            values.streamer, options: Mend.Options(acceptedBy: acceptedBy ?? "", isDryRun: isDryRun),
+            values.streamer, acceptance: Acceptance(acceptedBy: acceptedBy ?? "", isDryRun: isDryRun),
             failpoints: try .fromEnvironment(logger), logger: logger)
         if isJSON {
             Output.data(MendListing(outcome).json())

@@ -101,7 +101,7 @@ struct SlotCommand: AsyncParsableCommand {
         func run() async throws {
             let configuration = try options.load().values.streamer
             let gap = try GapAcceptance.run(
-                configuration, options: GapAcceptance.Options(acceptedBy: acceptedBy, isDryRun: !isAccepted),
+                configuration, acceptance: Acceptance(acceptedBy: acceptedBy, isDryRun: !isAccepted),
                 onDoubt: Output.doubt, onSlotWait: Output.slotWait)
             if isJSON {
                 Output.data(GapListing(gap).json())

@@ -80,6 +80,19 @@ def stopped_at_hole(tenant: Tenant, missing: list[str], streamer=None) -> str:
     return said
 
 
+def with_hole(tenant: Tenant, strays: Strays) -> list[str]:
+    """Rows 1 to 10; 4 and 5 were refused behind a stray, 6 is stored, the rest waits. Returns the ids of 4 to 10."""
+    streaming(tenant)
+    with away(tenant, is_frozen=False):
+        tenant.commit_each(4, 10)
+        ids = tenant.coming_ids()
+        strays.publish("plain")
+        late_publish(tenant, ids[2], 6)
+    stopped_at_hole(tenant, ids[:2])
+    tenant.wait_free()
+    return ids
+
+
 def mend(tenant: Tenant, missing: list[str]) -> None:
     """As the remedy says; a marker names exactly these ids and who did it."""
     tenant.wait_free()

@@ -4,6 +4,8 @@ a stream of its own on them."""
 import json
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -12,6 +14,7 @@ import pytest
 import stream
 from administrator import Administrator
 from deployment import Pair
+from proxy import Proxy
 from servers.nats import Nats
 from servers.postgres import Postgres, as_foreigner
 from servers.tools import wait_until
@@ -268,6 +271,25 @@ def streamed(tenant: Tenant, count: int = 3) -> None:
     tenant.wait_confirmed()
     assert tenant.streamer.terminate() == 0
     tenant.wait_free()
+
+
+def first_confirmed(tenant: Tenant, streamer: Streamer) -> None:
+    """Starts this streamer of the tenant's; the first row is stored and confirmed."""
+    streamer.start()
+    tenant.commit(1)
+    tenant.wait_stored(1)
+    tenant.wait_confirmed()
+
+
+@contextmanager
+def behind(tenant: Tenant, proxy: Proxy) -> Iterator[Streamer]:
+    """A streamer of the tenant's that reaches PostgreSQL through this proxy, which ends with the block; its first row is confirmed."""
+    try:
+        streamer = tenant.another(conninfo=tenant.conninfo.replace(f"port={tenant.postgres.port}", f"port={proxy.port}"))
+        first_confirmed(tenant, streamer)
+        yield streamer
+    finally:
+        proxy.close()
 
 
 # PostgreSQL does not drop a streamer that stands still for a moment.

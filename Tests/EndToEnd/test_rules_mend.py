@@ -4,33 +4,19 @@ import json
 
 import pytest
 
-from somebody import QUICK, away, late_publish, mend, require_whole, somebody, stopped_at_hole, streaming  # noqa: F401
+from somebody import QUICK, away, late_publish, mend, require_whole, somebody, stopped_at_hole, streaming, with_hole  # noqa: F401
 from strayed import is_hole_marker, late_original, missing_ids
 from tenants import PATIENT, record_entries, refused, remedy, stopped, tenant_maker, tenants  # noqa: F401
 
 
-def _with_hole(tenant, somebody) -> list[str]:  # noqa: F811
-    """Rows 1 to 10; 4 and 5 were refused behind a stray, 6 is stored, the rest waits. Returns the ids of 4 to 10."""
-    strays = somebody(tenant)
-    streaming(tenant)
-    with away(tenant, is_frozen=False):
-        tenant.commit_each(4, 10)
-        ids = tenant.coming_ids()
-        strays.publish("plain")
-        late_publish(tenant, ids[2], 6)
-    stopped_at_hole(tenant, ids[:2])
-    tenant.wait_free()
-    tenant.strays = strays
-    return ids
-
-
 def test_a_hole_is_mended_with_a_marker_and_the_missing_events_as_consumers_read_them(pair, tenants, somebody):
     tenant = tenants(pair, overrides=QUICK)
-    ids = _with_hole(tenant, somebody)
+    strays = somebody(tenant)
+    ids = with_hole(tenant, strays)
     record = tenant.administrator.record(tenant.name)
     mend(tenant, ids[:2])
     marker, *late = tenant.events()[-3:]
-    stray = tenant.strays.published[0]
+    stray = strays.published[0]
     assert is_hole_marker(marker) and missing_ids(marker) == ids[:2]
     said = marker.json
     assert said["operation"] == "HOLE" and said["id"] == marker.id and said["timestamp"]
@@ -43,7 +29,7 @@ def test_a_hole_is_mended_with_a_marker_and_the_missing_events_as_consumers_read
         assert body["transaction"]["lsn"] and body["transaction"]["last"]
     assert tenant.administrator.record(tenant.name)["last_sequence"] > record["last_sequence"]
     tenant.streamer.start()
-    require_whole(tenant, 10, tenant.strays, late=(4, 5))
+    require_whole(tenant, 10, strays, late=(4, 5))
 
 
 def test_there_is_nothing_to_mend_in_a_whole_stream(pair, tenants):
@@ -64,7 +50,8 @@ def test_there_is_nothing_to_mend_in_a_whole_stream(pair, tenants):
                          ids=lambda points: " ".join(points))
 def test_a_mend_that_dies_twice_is_finished_by_the_third(pair, tenants, somebody, points):
     tenant = tenants(pair, overrides=QUICK)
-    ids = _with_hole(tenant, somebody)
+    strays = somebody(tenant)
+    ids = with_hole(tenant, strays)
     for point in points:
         tenant.streamer.environment["SLOTSTREAM_FAILPOINT"] = point
         tenant.streamer.command("mend", "--by", "somebody hasty", expect=-9)
@@ -80,20 +67,21 @@ def test_a_mend_that_dies_twice_is_finished_by_the_third(pair, tenants, somebody
     markers = [event for event in tenant.events() if is_hole_marker(event)]
     assert len(markers) == 1 and missing_ids(markers[0]) == ids[:2]
     tenant.streamer.start()
-    require_whole(tenant, 10, tenant.strays, late=(4, 5))
+    require_whole(tenant, 10, strays, late=(4, 5))
 
 
 def test_a_predecessors_message_behind_a_holes_marker_is_the_next_hole(pair, tenants, somebody):
     """The marker and the late events moved the numbers: what was under way to a frozen predecessor's number may fit again."""
     tenant = tenants(pair, overrides=QUICK)
-    ids = _with_hole(tenant, somebody)
+    strays = somebody(tenant)
+    ids = with_hole(tenant, strays)
     mend(tenant, ids[:2])
     late_publish(tenant, ids[4], 8)
     tenant.streamer.start(wait=False)
     stopped_at_hole(tenant, [ids[3]])
     mend(tenant, [ids[3]])
     tenant.streamer.start()
-    require_whole(tenant, 10, tenant.strays, late=(4, 5, 7))
+    require_whole(tenant, 10, strays, late=(4, 5, 7))
 
 
 def test_a_predecessors_message_behind_a_gaps_marker_is_a_hole(pair, tenants):
@@ -115,7 +103,8 @@ def test_a_predecessors_message_behind_a_gaps_marker_is_a_hole(pair, tenants):
 
 def test_a_hole_that_comes_behind_a_half_done_mend_is_named_too(pair, tenants, somebody):
     tenant = tenants(pair, overrides=QUICK)
-    ids = _with_hole(tenant, somebody)
+    strays = somebody(tenant)
+    ids = with_hole(tenant, strays)
     tenant.streamer.environment["SLOTSTREAM_FAILPOINT"] = "after_marker=kill"
     tenant.streamer.command("mend", "--by", "somebody hasty", expect=-9)
     del tenant.streamer.environment["SLOTSTREAM_FAILPOINT"]
@@ -123,7 +112,7 @@ def test_a_hole_that_comes_behind_a_half_done_mend_is_named_too(pair, tenants, s
     late_publish(tenant, ids[4], 8)
     tenant.streamer.command("mend", "--by", "an operator")
     tenant.streamer.start()
-    require_whole(tenant, 10, tenant.strays, late=(4, 5, 7))
+    require_whole(tenant, 10, strays, late=(4, 5, 7))
 
 
 @pytest.mark.parametrize("count", [3000])

@@ -11,7 +11,7 @@ from deployment import Pair
 from proxy import Proxy
 from servers.postgres import FOREIGN_ROLE
 from servers.tools import wait_until
-from tenants import record_entries, remedy, stopped, streamed, tenant_maker, tenants  # noqa: F401
+from tenants import behind, record_entries, remedy, stopped, streamed, tenant_maker, tenants  # noqa: F401
 
 # What only PostgreSQL 18 does, or has.
 EIGHTEEN = Pair("18", "2.15.1")
@@ -33,12 +33,7 @@ class PositionsBeyond(Proxy):
 def test_a_keepalives_position_beyond_the_servers_wal_is_not_confirmed(pair, tenants):
     tenant = tenants(pair)
     proxy = PositionsBeyond(tenant.postgres.port)
-    try:
-        streamer = tenant.another(conninfo=tenant.conninfo.replace(f"port={tenant.postgres.port}", f"port={proxy.port}"))
-        streamer.start()
-        tenant.commit(1)
-        tenant.wait_stored(1)
-        tenant.wait_confirmed()
+    with behind(tenant, proxy) as streamer:
         proxy.is_lying = True
         # The server has something to say: a keepalive comes behind WAL that the publication does not concern.
         for _ in range(3):
@@ -55,8 +50,6 @@ def test_a_keepalives_position_beyond_the_servers_wal_is_not_confirmed(pair, ten
         tenant.wait_confirmed()
         tenant.require_exact(1, 2)
         assert streamer.terminate() == 0
-    finally:
-        proxy.close()
 
 
 @pytest.mark.parametrize("rollback", ["ROLLBACK", "PREPARE TRANSACTION 'p'; ROLLBACK PREPARED 'p'"])

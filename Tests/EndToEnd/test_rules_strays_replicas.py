@@ -7,8 +7,7 @@ import pytest
 from administrator import Administrator
 from deployment import Pair
 from servers.tools import wait_until
-from somebody import (away, keep_going, late_publish, make_stream, mend, require_whole, see_to, somebody, stopped_at_hole,  # noqa: F401
-                      streaming)
+from somebody import keep_going, make_stream, mend, require_whole, see_to, somebody, streaming, with_hole  # noqa: F401
 from strays import KINDS, Strays
 from tenants import PATIENT, tenant_maker, tenants  # noqa: F401
 
@@ -18,9 +17,9 @@ def _leader(tenant):
     return next(server for server in tenant.nats.servers if server.folder.name == name)
 
 
-@pytest.fixture(params=[False], ids=["chained"])
+@pytest.fixture(params=[True, False], ids=["fast batches", "chained"])
 def is_batched(request) -> bool:
-    """Without anything that prevents a hole."""
+    """With fast batches, which prevent holes, and without anything that does."""
     return request.param
 
 
@@ -114,13 +113,7 @@ def test_a_woken_leader_tells_an_old_end_while_the_range_is_read(tenant, is_batc
 @pytest.mark.parametrize("moment", ["before the marker", "after the late events"])
 def test_a_hole_in_a_replicated_stream_is_mended_whoever_leads(tenant, somebody, is_batched, moment):
     strays = somebody(tenant)
-    streaming(tenant)
-    with away(tenant, is_frozen=False):
-        tenant.commit_each(4, 10)
-        ids = tenant.coming_ids()
-        strays.publish("plain")
-        late_publish(tenant, ids[2], 6)
-    stopped_at_hole(tenant, ids[:2])
+    ids = with_hole(tenant, strays)
 
     def step_down() -> None:
         wait_until(lambda: tenant.administrator.api(f"STREAM.LEADER.STEPDOWN.{tenant.name}"), 30, "the leader steps down", 0.2)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from proxy import Proxy
 from servers.tools import wait_until
-from tenants import record_entries, tenant_maker, tenants  # noqa: F401
+from tenants import behind, first_confirmed, record_entries, tenant_maker, tenants  # noqa: F401
 
 _SILENT = "PostgreSQL's walsender does not answer"
 
@@ -33,10 +33,7 @@ def _frozen(pid: int):
 
 def test_a_frozen_walsender_is_told_and_given_up_and_the_streamer_goes_on_when_it_wakes(pair, tenants):
     tenant = tenants(pair, overrides={"source": {"silence_limit": "16s"}})
-    tenant.streamer.start()
-    tenant.commit(1)
-    tenant.wait_stored(1)
-    tenant.wait_confirmed()
+    first_confirmed(tenant, tenant.streamer)
     with _frozen(tenant.holder()):
         tenant.commit(2)
         wait_until(lambda: _SILENT in _ready(tenant.streamer).get("reasons", []), 25, "it is not ready, and says why", 0.2)
@@ -55,10 +52,7 @@ def test_a_frozen_walsender_is_told_and_given_up_and_the_streamer_goes_on_when_i
 
 def test_a_long_idle_server_is_no_silent_one(pair, tenants):
     tenant = tenants(pair, overrides={"source": {"silence_limit": "10s"}})
-    tenant.streamer.start()
-    tenant.commit(1)
-    tenant.wait_stored(1)
-    tenant.wait_confirmed()
+    first_confirmed(tenant, tenant.streamer)
     began = tenant.holder()
     # Nothing happens for longer than the limit: that is what is tried.
     try:
@@ -75,12 +69,7 @@ def test_a_long_idle_server_is_no_silent_one(pair, tenants):
 def test_a_connection_that_only_seems_to_stand_is_given_up_when_the_server_has_let_the_slot_go(pair, tenants):
     tenant = tenants(pair)
     proxy = Proxy(tenant.postgres.port)
-    try:
-        streamer = tenant.another(conninfo=tenant.conninfo.replace(f"port={tenant.postgres.port}", f"port={proxy.port}"))
-        streamer.start()
-        tenant.commit(1)
-        tenant.wait_stored(1)
-        tenant.wait_confirmed()
+    with behind(tenant, proxy) as streamer:
         proxy.fall_silent()
         tenant.commit(2)
         tenant.wait_stored(2, 60)
@@ -88,5 +77,3 @@ def test_a_connection_that_only_seems_to_stand_is_given_up_when_the_server_has_l
         assert said and "no longer holds slot" in said[0], said
         tenant.require_exact(1, 2)
         assert streamer.terminate() == 0
-    finally:
-        proxy.close()

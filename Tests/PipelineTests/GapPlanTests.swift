@@ -85,7 +85,7 @@ struct GapPlanTests {
         return reason
     }
 
-    private static let present = LastPresent.event(RecoveryFacts.id())
+    private static let present = LastPresent.event(RecoveryFacts.id(), sequence: 100)
 
     @Test func anotherWritersMessageIsRefused() {
         let facts = RecoveryFacts(slot: nil)
