@@ -75,6 +75,25 @@ struct PublicationContents: Sendable, Equatable {
             hasOldRows: first[3] == "t", tables: rows.compactMap { table($0.dropFirst(4)) })
     }
 
+    /// What is another text after each change of the catalogue that `read` can show, and cheap to ask: PostgreSQL's own counts of what was written to its tables. They
+    /// are told some seconds after the change at most, never before it.
+    ///
+    /// - Returns: nil: PostgreSQL does not count (`track_counts`).
+    static func changeMark(over sql: borrowing SQLConnection, timeout: Duration) throws(PostgresError) -> String? {
+        let catalogues = [
+            "pg_attribute", "pg_class", "pg_index", "pg_inherits", "pg_namespace", "pg_publication", "pg_publication_namespace",
+            "pg_publication_rel",
+        ].map { "'pg_catalog.\($0)'::pg_catalog.regclass" }
+        let counts = ["inserted", "updated", "deleted"].map { "pg_catalog.pg_stat_get_tuples_\($0)(oid)" }
+        let rows = try sql.query(
+            """
+            SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', \(counts.joined(separator: ", "))), ',' ORDER BY oid)
+            FROM pg_catalog.unnest(ARRAY[\(catalogues.joined(separator: ", "))]::pg_catalog.oid[]) AS t (oid)
+            WHERE pg_catalog.current_setting('track_counts') = 'on'
+            """, timeout: timeout)
+        return rows.first?.first.flatMap { $0 }
+    }
+
     /// What `CREATE` or `ALTER PUBLICATION … TABLE` adds with these tables: their partitions and those that inherit from them come with them.
     ///
     /// - Parameter oids: Of `pg_class`; nil: every table.
@@ -82,13 +101,12 @@ struct PublicationContents: Sendable, Equatable {
         by oids: [String]?, to publication: String, over sql: borrowing SQLConnection
     ) throws(PostgresError) -> [Table] {
         let named = oids == nil ? PublishedTables.everyTable : "SELECT pg_catalog.unnest($2::pg_catalog.oid[])"
-        // None is published yet; a false that names the parameter, for which an older server has no other use.
         let rows = try sql.query(
             """
             WITH RECURSIVE named (oid) AS (\(named)),
             reached (oid) AS (
                 SELECT oid FROM named UNION SELECT i.inhrelid FROM reached x JOIN pg_catalog.pg_inherits i ON i.inhparent = x.oid)
-            \(description(serverVersion: sql.serverVersion, isPublished: "$1::pg_catalog.text IS NULL")) ORDER BY name
+            \(description(serverVersion: sql.serverVersion, isPublished: "false")) ORDER BY name
             """, [publication] + (oids.map { ["{\($0.joined(separator: ","))}"] } ?? []))
         return rows.compactMap { table($0[...]) }
     }
@@ -102,7 +120,7 @@ struct PublicationContents: Sendable, Equatable {
             SELECT c.oid, pg_catalog.concat(pg_catalog.quote_ident(n.nspname), '.', pg_catalog.quote_ident(c.relname)) AS name,
                 \(isPublished), c.relkind = 'p' AND NOT EXISTS (
                     SELECT FROM pg_catalog.pg_inherits i JOIN reached x ON x.oid = i.inhparent WHERE i.inhrelid = c.oid),
-                \(TableIdentity.columns(serverVersion: serverVersion, publishesGenerated: publishesGenerated))
+                \(TableIdentity.columns(serverVersion: serverVersion, publication: "$1", publishesGenerated: publishesGenerated))
             FROM reached x JOIN pg_catalog.pg_class c ON c.oid = x.oid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
             WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND c.oid >= '16384'::pg_catalog.oid
             """

@@ -4,6 +4,8 @@ import PostgresReplication
 struct PublicationPlan {
     /// Empty where the publication publishes it all.
     var statements: [String] = []
+    /// The tables that they add, by name.
+    var missing: [String] = []
     /// What must not pass silently: a pattern without a table.
     var refusals: [TableFinding] = []
     /// What is worth knowing, a sentence or two each.
@@ -91,7 +93,8 @@ struct PublicationPlan {
             try complain(of: unmatched, source, isPublishing: contents?.publishedNames.isEmpty == false, over: sql)
         }
         let name = quoteIdentifier(source.publication)
-        let list = missing.map(\.name).joined(separator: ", ")
+        self.missing = missing.map(\.name)
+        let list = self.missing.joined(separator: ", ")
         if contents != nil {
             if !missing.isEmpty { statements = ["ALTER PUBLICATION \(name) ADD TABLE \(list)"] }
         } else if missing.isEmpty {

@@ -64,7 +64,7 @@ enum PublicationReport {
         return names.filter { !known.contains(Array($0.utf8)) }
     }
 
-    private static func tell(_ finding: TableFinding, at level: Logger.Level, _ logger: Logger) {
+    static func tell(_ finding: TableFinding, at level: Logger.Level, _ logger: Logger) {
         logger.log(level: level, "\(finding.message)", metadata: ["finding": "\(finding.id)", "remedy": "\(finding.remedy)"])
     }
 }

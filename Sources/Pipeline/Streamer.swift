@@ -302,13 +302,19 @@ public final class Streamer: Sendable {
     /// Tells which tables are published. A start at which there is none is refused; later on that is told, and what was published before goes out.
     private func lookAtTables(_ sql: borrowing SQLConnection) throws(StreamerError) {
         let source = configuration.source
-        let contents = try StreamerError.ofPostgres { () throws(PostgresError) in
-            try PublicationContents.read(source.publication, over: sql)
+        let isStart = observations.texts.withLock { $0.publication == nil }
+        let (contents, plan) = try StreamerError.ofPostgres { () throws(PostgresError) in
+            (
+                try PublicationContents.read(source.publication, over: sql),
+                isStart ? try PublicationPlan.read(source, over: sql) : PublicationPlan()
+            )
         }
         guard let contents else { return }
-        let isStart = observations.texts.withLock { $0.publication == nil }
         if isStart, contents.isEmptyByMistake(source) { throw TableFinding.refusal([.empty(source.publication)]) }
         PublicationReport.tell(contents, source, to: observations, logger)
+        for finding in plan.refusals + TableFinding.missing(plan.missing, publication: source.publication) {
+            PublicationReport.tell(finding, at: .warning, logger)
+        }
     }
 
     private func makeAssembler(_ joined: Joined, payloadLimit: Int) throws(StreamerError) -> TransactionAssembler {

@@ -25,12 +25,19 @@ struct TableFinding: Sendable, Equatable {
     static func unidentified(_ tables: [PublicationContents.Table], arePublished: Bool) -> [TableFinding] {
         let missing = tables.filter { if case .missing? = $0.identity { true } else { false } }
         let generated = tables.filter { if case .generated? = $0.identity { true } else { false } }
+        let uncovered = tables.filter { $0.identity == .uncovered }
         return [
             (missing, missing.count == 1 ? "has no replica identity" : "have no replica identity"),
             (
                 generated,
                 generated.count == 1
                     ? "has a generated column in its replica identity" : "have generated columns in their replica identities"
+            ),
+            (
+                uncovered,
+                uncovered.count == 1
+                    ? "has a column list or a WHERE in the publication that does not go with its replica identity"
+                    : "have column lists or WHEREs in the publication that do not go with their replica identities"
             ),
         ].filter { !$0.0.isEmpty }.map { tables, what in unidentified(tables, what, arePublished) }
     }
@@ -43,7 +50,9 @@ struct TableFinding: Sendable, Equatable {
         let list = isOne ? "" : " (\(ShownText.names(tables.map(\.name))))"
         let condition = arePublished ? "" : "As soon as \(isOne ? "it is" : "they are") published, "
         let remedy: String
-        if !tables.allSatisfy({ $0.identityStatement != nil }) {
+        if tables.contains(where: { $0.identity == .uncovered }) {
+            remedy = "Let the publication's column list hold every column of the replica identity, and its WHERE no other column"
+        } else if !tables.allSatisfy({ $0.identityStatement != nil }) {
             remedy = isOne ? "Give the table a primary key" : "Give those tables a primary key that have none, then run `slotstream setup --print-sql`"
         } else if isOne, let statement = tables[0].identityStatement {
             remedy = "Run as the table's owner: \(statement)"
@@ -79,6 +88,19 @@ struct TableFinding: Sendable, Equatable {
             id: "E017", message: "publication \(publication) has no table: no change is published",
             remedy:
                 "Run `slotstream setup`, which adds the tables of source.tables. Or set source.tables = [] if only logical messages are to be published")
+    }
+
+    // MARK: - W018
+
+    /// Tables that match and are not published: `source.tables` has changed since `setup`, or they were made since.
+    static func missing(_ tables: [String], publication: String) -> [TableFinding] {
+        guard !tables.isEmpty else { return [] }
+        return [
+            TableFinding(
+                id: "W018",
+                message: "publication \(publication) has not every table of source.tables: \(ShownText.names(tables)) \(tables.count == 1 ? "is" : "are") not published",
+                remedy: "Run `slotstream setup`, which adds \(tables.count == 1 ? "it" : "them"). Or make source.tables narrower")
+        ]
     }
 
     // MARK: - W020

@@ -64,7 +64,7 @@ enum StatusScreen {
         lines.append(("lag", "\(source.lagBytes.map { "\($0) bytes" } ?? "-")\(source.lagSeconds.map { ", \($0) s" } ?? "")"))
         lines.append(("retained", source.retainedBytes.map { "\($0) bytes of WAL" } ?? "-"))
         if let count = source.publishedTables {
-            let names = (source.tablesWithoutIdentity ?? []).map { " · \($0): no replica identity (UPDATE fails in the application)" }
+            let names = (source.tablesWithoutIdentity ?? []).map { " · \($0): no usable replica identity (UPDATE fails in the application)" }
             lines.append(("tables", "\(count) published" + names.prefix(3).joined() + (names.count > 3 ? " · and \(names.count - 3) more" : "")))
         }
         let stream = status.stream

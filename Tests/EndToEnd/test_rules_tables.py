@@ -86,7 +86,7 @@ def test_a_table_without_identity_is_published_when_it_is_allowed_and_told_ever_
     assert tenant.streamer.status()["source"]["tables_without_identity"] == ["public.tb_log"]
     status = json.loads(tenant.streamer.command("status", "--json").stdout)["source"]
     assert (status["published_tables"], status["tables_without_identity"]) == (2, ["public.tb_log"])
-    assert "2 published · public.tb_log: no replica identity" in tenant.streamer.command("status").stdout
+    assert "2 published · public.tb_log: no usable replica identity" in tenant.streamer.command("status").stdout
     assert tenant.streamer.terminate() == 0
     status = json.loads(tenant.streamer.command("status", "--json", expect=None).stdout)["source"]
     assert status["tables_without_identity"] == ["public.tb_log"], "no streamer needs to run"
@@ -165,6 +165,21 @@ def test_a_start_with_an_empty_publication_is_refused_and_setup_is_the_way_on(pa
     tenant.streamer.start()
     tenant.commit(1)
     tenant.wait_stored(1)
+
+
+def test_a_start_tells_what_source_tables_names_and_the_publication_lacks(pair, tenants):
+    tenant = tenants(pair)
+    tenant.run("CREATE TABLE tb_later (n INT PRIMARY KEY)")
+    tenant.streamer = tenant.another({"source": {"tables": ["public.tb_*", "public.tb_ordr"]}})
+    tenant.streamer.start()
+    assert _find(tenant, "public.tb_later is not published", finding="W018", level="warning", remedy="slotstream setup")
+    assert _find(tenant, '"public.tb_ordr" in source.tables matches no table', finding="E011", level="warning")
+    assert tenant.streamer.terminate() == 0
+    tenant.wait_free()
+    tenant.streamer = tenant.another()
+    tenant.streamer.setup()
+    tenant.streamer.start()
+    assert not _find(tenant, "source.tables")
 
 
 def test_no_table_on_purpose_streams_logical_messages(pair, tenants):
