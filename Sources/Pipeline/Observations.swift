@@ -35,6 +35,10 @@ public final class Observations: Sendable {
         /// What JetStream refuses again and again, in its own words.
         var refusal: String?
         var eventKinds: [EventKind] = []
+        /// As it was told last; nil: it was not read yet.
+        var publication: PublicationContents?
+        /// It has no table, though `source.tables` is not empty.
+        var isNothingPublished = false
     }
 
     let receivedLSN = Atomic<UInt64>(0)
@@ -130,7 +134,9 @@ public final class Observations: Sendable {
             if !texts.isPostgresConnected { reasons.append("not connected to PostgreSQL") }
             if texts.isWalsenderSilent { reasons.append("PostgreSQL's walsender does not answer") }
             if !texts.isNATSConnected { reasons.append(texts.refusal ?? "not connected to NATS, or resynchronising") }
+            if texts.isNothingPublished { reasons.append("the publication has no table: no change is published") }
             isReady = isReady && texts.isPostgresConnected && !texts.isWalsenderSilent && texts.isNATSConnected
+            isReady = isReady && !texts.isNothingPublished
             if readyMaxLagBytes > 0, lagBytes > readyMaxLagBytes {
                 isReady = false
                 reasons.append("\(lagBytes) bytes behind, allowed are \(readyMaxLagBytes)")
@@ -149,6 +155,7 @@ public final class Observations: Sendable {
         source.lagSeconds = lagSeconds
         source.retainedBytes = texts.retainedBytes
         source.safeBytes = texts.safeBytes
+        if let publication = texts.publication { source.take(publication) }
         var stream = texts.stream
         stream.lastSequence = max(stream.lastSequence ?? 0, lastSequence.load(ordering: .relaxed))
         return StreamerStatus(

@@ -1,67 +1,10 @@
 import PostgresReplication
 import WAL
 
-/// What the publication needs: a look at the catalogue, and statements.
+/// What `setup` asks the catalogue about the publication's tables: which a pattern means, and how many rows come too early.
 enum PublicationSetup {
     /// For counting rows, all tables together: what is not counted by then is estimated. Below the time that each command has, and the liveness limit.
     private static let countTime = Duration.seconds(5)
-
-    /// The statements that make the publication publish what `tables` names; empty when it does.
-    static func statements(
-        _ source: StreamerConfiguration.Source, over connection: borrowing SQLConnection
-    ) throws(PostgresError) -> [String] {
-        let name = quoteIdentifier(source.publication)
-        let existing = try connection.query(
-            "SELECT puballtables FROM pg_catalog.pg_publication WHERE pubname = $1", [source.publication])
-        guard let publication = existing.first else {
-            if source.tables.contains("*") { return ["CREATE PUBLICATION \(name) FOR ALL TABLES"] }
-            let tables = try matching(source.tables, over: connection)
-            let list = tables.joined(separator: ", ")
-            return ["CREATE PUBLICATION \(name)" + (tables.isEmpty ? "" : " FOR TABLE \(list)")]
-        }
-        // What FOR ALL TABLES publishes cannot be added to. In any other `*` is a pattern that every table matches.
-        if publication.first == "t" { return [] }
-        let published = Set(
-            try connection.query(
-                """
-                SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname)
-                FROM pg_catalog.pg_publication p
-                JOIN pg_catalog.pg_class c ON true JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-                WHERE p.pubname = $1
-                  AND (EXISTS (SELECT FROM pg_catalog.pg_publication_rel r WHERE r.prpubid = p.oid AND r.prrelid = c.oid)
-                       OR EXISTS (SELECT FROM pg_catalog.pg_publication_namespace s
-                                  WHERE s.pnpubid = p.oid AND s.pnnspid = c.relnamespace))
-                """, [source.publication]
-            ).compactMap { $0.first.flatMap { $0 } }.map { Array($0.utf8) })
-        let missing = try matching(source.tables, over: connection).filter { !published.contains(Array($0.utf8)) }
-        if missing.isEmpty { return [] }
-        return ["ALTER PUBLICATION \(name) ADD TABLE \(missing.joined(separator: ", "))"]
-    }
-
-    /// Permanent tables whose `schema.table` matches one of the patterns, quoted; partitions come with their root.
-    private static func matching(
-        _ patterns: [String], over connection: borrowing SQLConnection
-    ) throws(PostgresError) -> [String] {
-        var tables: [String] = []
-        // By bytes, as PostgreSQL compares names: to Swift two spellings of é are one.
-        var seen: Set<[UInt8]> = []
-        for pattern in patterns {
-            let rows = try connection.query(
-                """
-                SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname)
-                FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-                WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND NOT c.relispartition
-                  AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
-                  AND pg_catalog.concat(n.nspname, '.', c.relname) LIKE $1
-                ORDER BY n.nspname, c.relname
-                """, [likePattern(pattern)])
-            for row in rows {
-                guard let name = row.first.flatMap({ $0 }), seen.insert(Array(name.utf8)).inserted else { continue }
-                tables.append(name)
-            }
-        }
-        return tables
-    }
 
     /// `*` and `?` as LIKE has them; everything else stands for itself.
     static func likePattern(_ pattern: String) -> String {
@@ -112,7 +55,7 @@ enum PublicationSetup {
                     isExact = false
                 }
             }
-            if tables.isEmpty { return "publication \(source.publication) has no table: source.tables matches none, and nothing is published until one is added" }
+            if tables.isEmpty { return "no table is published" }
             return "\(about): \(isExact ? "" : "about ")\(count) in \(tables.count) tables"
         } catch {
             return "\(about); they could not be counted (\(error))"

@@ -100,6 +100,7 @@ final class Session {
     let doubt: PublicationDoubt
     let obstacles: ObstacleMemory
     var publicationWatch = PublicationWatch(at: .now)
+    var tableWatch = TableWatch(at: .now)
 
     init(
         _ configuration: StreamerConfiguration, replication: consuming ReplicationConnection,
@@ -171,6 +172,7 @@ final class Session {
         let isListening = isReading && hasRoom
         let isRestored = isSQLLost ? try restoreSQL(whileListening: isListening, at: now) : false
         if isRestored || now.duration(since: lastInspectionAt) >= Self.inspectionInterval { try inspect() }
+        lookAtTables(at: now)
         if observations.hasAnswered(at: now) { FilePages.giveBack() }
         guard !isListening else {
             standstill = nil

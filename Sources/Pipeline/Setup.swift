@@ -14,10 +14,13 @@ public enum Setup {
         public var adoptsSlot: Bool
         /// Say what would be done.
         public var isDryRun: Bool
+        /// Publish tables of which UPDATE and DELETE then fail in the application.
+        public var allowsNoIdentity: Bool
 
-        public init(adoptsSlot: Bool = false, isDryRun: Bool = false) {
+        public init(adoptsSlot: Bool = false, isDryRun: Bool = false, allowsNoIdentity: Bool = false) {
             self.adoptsSlot = adoptsSlot
             self.isDryRun = isDryRun
+            self.allowsNoIdentity = allowsNoIdentity
         }
     }
 
@@ -50,21 +53,27 @@ public enum Setup {
         return outcome
     }
 
-    /// The SQL that a DBA runs instead of `setup`: publication and slot.
-    public static func sql(_ configuration: StreamerConfiguration) throws(StreamerError) -> [String] {
+    /// The SQL that a DBA runs instead of `setup`: replica identities, publication and slot.
+    ///
+    /// - Parameter allowsNoIdentity: Whether tables stay without replica identity.
+    public static func sql(
+        _ configuration: StreamerConfiguration, allowsNoIdentity: Bool
+    ) throws(StreamerError) -> [String] {
+        let plan: PublicationPlan
+        var statements: [String] = []
         do throws(PostgresError) {
             let sql = try SQLConnection(configuration.source.connection, isReadOnly: true)
-            var statements = try PublicationSetup.statements(configuration.source, over: sql)
+            plan = try PublicationPlan.read(configuration.source, over: sql)
             if try sql.slot(named: configuration.source.slot) == nil {
                 let slot = quoteLiteral(configuration.source.slot)
                 let failover = configuration.source.failover && sql.serverVersion >= 170_000
                 statements.append(
                     "SELECT pg_catalog.pg_create_logical_replication_slot(\(slot), 'pgoutput'\(failover ? ", failover => true" : ""))")
             }
-            return statements
         } catch {
             throw .postgres(error)
         }
+        return try plan.script(allowsNoIdentity: allowsNoIdentity) + statements
     }
 
     /// - Parameters:
@@ -97,7 +106,7 @@ public enum Setup {
         // A slot that cannot be made or taken is refused before anything is made for it.
         if isSlotToBeMade, facts.slot == nil { try requireLogicalWAL(sql) }
         if isSlotToBeMade, let slot = facts.slot { _ = try position(ofExisting: slot, facts) }
-        var outcome = Outcome(created: try setUpPublication(configuration, options, sql: sql))
+        var outcome = try setUpPublication(configuration, options, sql: sql)
         outcome = outcome + (try setUpStream(configuration, options, found: facts.stream != nil, nats: nats))
         if isSlotToBeMade {
             let slot = try setUpSlot(
@@ -134,17 +143,18 @@ public enum Setup {
 
     private static func setUpPublication(
         _ configuration: StreamerConfiguration, _ options: Options, sql: borrowing SQLConnection
-    ) throws(StreamerError) -> [String] {
-        do throws(PostgresError) {
-            let statements = try PublicationSetup.statements(configuration.source, over: sql)
-            for statement in statements where !options.isDryRun {
+    ) throws(StreamerError) -> Outcome {
+        let plan = try StreamerError.ofPostgres { () throws(PostgresError) in
+            try PublicationPlan.read(configuration.source, over: sql)
+        }
+        try plan.requireMeant(allowsNoIdentity: options.allowsNoIdentity)
+        try StreamerError.ofPostgres { () throws(PostgresError) in
+            for statement in plan.statements where !options.isDryRun {
                 // The one thing that our ordinary sessions write.
                 try sql.execute("BEGIN READ WRITE; \(statement); COMMIT")
             }
-            return statements
-        } catch {
-            throw .postgres(error)
         }
+        return Outcome(created: plan.statements, notes: plan.allNotes)
     }
 
     static func setUpStream(

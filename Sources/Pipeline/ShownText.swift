@@ -10,4 +10,10 @@ public enum ShownText {
         // A character that the end cuts through becomes U+FFFD.
         return String(decoding: text.utf8.prefix(byteLimit), as: UTF8.self) + "… (cut: \(byteCount) bytes)"
     }
+
+    /// `a, b, c and 12 more`.
+    static func names(_ names: [String], limit: Int = 10) -> String {
+        let shown = names.prefix(limit).joined(separator: ", ")
+        return names.count > limit ? "\(shown) and \(names.count - limit) more" : shown
+    }
 }

@@ -57,6 +57,12 @@ public enum StatusReader {
             status.source.timeline = system.timeline
             status.source.database = system.database
             let sql = try SQLConnection(parameters, isReadOnly: true)
+            if let publication = try PublicationContents.read(configuration.source.publication, over: sql) {
+                status.source.take(publication)
+                if publication.isEmptyByMistake(configuration.source) {
+                    status.reasons.append(TableFinding.empty(configuration.source.publication).note)
+                }
+            }
             guard let slot = try sql.slot(named: configuration.source.slot) else {
                 status.reasons.append("slot \(configuration.source.slot) does not exist")
                 return
@@ -100,6 +106,14 @@ public enum StatusReader {
     }
 }
 
+extension StreamerStatus.Source {
+    /// What `status` says of the published tables.
+    mutating func take(_ publication: PublicationContents) {
+        publishedTables = publication.publishedNames.count
+        tablesWithoutIdentity = Array(publication.unidentified.map(\.name).prefix(100))
+    }
+}
+
 extension StreamerStatus {
     /// What the servers say, with what the running streamer says of itself.
     public func adding(_ running: StreamerStatus) -> StreamerStatus {
@@ -108,6 +122,8 @@ extension StreamerStatus {
         whole.source.walStatus = source.walStatus ?? running.source.walStatus
         whole.source.retainedBytes = source.retainedBytes ?? running.source.retainedBytes
         whole.source.safeBytes = source.safeBytes ?? running.source.safeBytes
+        whole.source.publishedTables = source.publishedTables ?? running.source.publishedTables
+        whole.source.tablesWithoutIdentity = source.tablesWithoutIdentity ?? running.source.tablesWithoutIdentity
         whole.stream = stream
         return whole
     }

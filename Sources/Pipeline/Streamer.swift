@@ -228,6 +228,7 @@ public final class Streamer: Sendable {
         let identity = joined.facts.identity
         let columnRules = try ColumnRules(configuration.ruledTables, publication: source.publication, sql: sql)
         for note in columnRules.notes { logger.warning("not as configured", metadata: ["difference": "\(note)"]) }
+        if mending == nil { try lookAtTables(sql) }
         let assembler = try makeAssembler(joined, payloadLimit: try payloadLimit(link.connection))
         do throws(PostgresError) {
             try replication.takeBytesOfNoEncoding()
@@ -295,6 +296,24 @@ public final class Streamer: Sendable {
         { notice in
             logger.notice(
                 "PostgreSQL says", metadata: ["sqlstate": "\(notice.sqlState)", "notice": "\(notice)"])
+        }
+    }
+
+    /// Tells which tables are published. A start at which there is none is refused; later on that is told, and what was published before goes out.
+    private func lookAtTables(_ sql: borrowing SQLConnection) throws(StreamerError) {
+        let source = configuration.source
+        let isStart = observations.texts.withLock { $0.publication == nil }
+        let (contents, plan) = try StreamerError.ofPostgres { () throws(PostgresError) in
+            (
+                try PublicationContents.read(source.publication, over: sql),
+                isStart ? try PublicationPlan.read(source, over: sql) : PublicationPlan()
+            )
+        }
+        guard let contents else { return }
+        if isStart, contents.isEmptyByMistake(source) { throw TableFinding.refusal([.empty(source.publication)]) }
+        PublicationReport.tell(contents, source, to: observations, logger)
+        for finding in plan.refusals + TableFinding.missing(plan.missing, publication: source.publication) {
+            PublicationReport.tell(finding, at: .warning, logger)
         }
     }
 

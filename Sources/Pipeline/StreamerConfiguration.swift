@@ -5,10 +5,13 @@ public import PostgresReplication
 /// All that a streamer and the commands beside it need; checked values, no files.
 public struct StreamerConfiguration: Sendable {
     public struct Source: Sendable {
+        /// What `tables` is where nobody has set it.
+        public static let defaultTables = ["public.tb_*"]
+
         public var connection: ConnectionParameters
         public var slot: String
         public var publication: String
-        /// What `setup` puts in the publication: `schema.table` with `*` and `?`; `*` alone is FOR ALL TABLES.
+        /// What `setup` puts in the publication: `schema.table` with `*` and `?`; `*` alone is FOR ALL TABLES. Empty: no table, on purpose.
         public var tables: [String]
         /// Whether the slot is to follow a promotion; PostgreSQL 17 and newer.
         public var failover: Bool

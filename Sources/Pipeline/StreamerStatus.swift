@@ -32,6 +32,10 @@ public struct StreamerStatus: Codable, Sendable, Equatable {
         public var lagSeconds: Double?
         public var retainedBytes: UInt64?
         public var safeBytes: Int64?
+        /// Tables whose rows are published.
+        public var publishedTables: Int?
+        /// Those of them of which UPDATE and DELETE fail in the application, or whose partitions' do; the first hundred.
+        public var tablesWithoutIdentity: [String]?
     }
 
     public struct Stream: Codable, Sendable, Equatable {

@@ -95,6 +95,15 @@ public struct SQLConnection: ~Copyable {
         return oid
     }
 
+    /// The name of the database that this session is on.
+    public func databaseName() throws(PostgresError) -> String {
+        let sql = "SELECT pg_catalog.current_database()"
+        guard let name = try query(sql).first?.first.flatMap({ $0 }) else {
+            throw .protocolViolation(message: "cannot read the answer to: " + sql)
+        }
+        return name
+    }
+
     /// The server is a standby, or recovers to a point in time.
     public func isInRecovery() throws(PostgresError) -> Bool {
         try query("SELECT pg_catalog.pg_is_in_recovery()").first?.first == "t"

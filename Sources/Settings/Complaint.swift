@@ -18,6 +18,8 @@ public struct Complaint: Sendable, Equatable {
         case notATable
         /// A value that breaks its key's rule; `allowed` completes "must be …".
         case badValue(shown: String, allowed: String)
+        /// A list with brackets and quotes where it is a text with commas; how it is written instead.
+        case bracketedList(shown: String, instead: String)
         /// A value of the contract that this version cannot serve.
         case notInThisVersion(shown: String, allowed: String)
         /// `${NAME}` without a default, and the environment has no such name.
@@ -62,6 +64,8 @@ extension Complaint: CustomStringConvertible {
         case .fileOnly: return place + "\(key) is set in the file only"
         case .notATable: return place + "\(key): must be a table"
         case .badValue(let shown, let allowed): return place + "\(key) = \(shown): must be \(allowed)"
+        case .bracketedList(let shown, let instead):
+            return place + "\(key) = \(shown): write the list without brackets and quotes: \(instead)"
         case .notInThisVersion(let shown, let allowed):
             return place + "\(key) = \(shown): not in this version, which takes \(allowed) only"
         case .variableUnset(let name):

@@ -1,3 +1,5 @@
+import Pipeline
+
 /// Everything an operator can choose, checked: one nested struct for each table of the file.
 ///
 /// `Configuration()` is the defaults; `load` is how a program gets one. A value in here has passed its key's rule (`ConfigurationKey.all`).
@@ -34,8 +36,8 @@ public struct Configuration: Sendable, Equatable {
         public var slot = "fraiseql_events"
         /// An identifier as it is stored in `pg_publication`, unquoted.
         public var publication = "fraiseql_events"
-        /// `schema.table` patterns with `*` and `?`, or exactly `["*"]` for all tables.
-        public var tables = ["public.tb_*"]
+        /// `schema.table` patterns with `*` and `?`, exactly `["*"]` for all tables, or none.
+        public var tables = StreamerConfiguration.Source.defaultTables
         /// Whether the slot is to follow a promotion (PostgreSQL 17 and later).
         public var failover = true
         /// `off` in this version.

@@ -1,3 +1,4 @@
+import Pipeline
 import TOMLKit
 
 /// A configuration file, taken apart: what it says about our keys, and what is wrong with it.

@@ -38,6 +38,9 @@ struct ConfigurationKey: Sendable {
             ? [] : [Self.variable(path)] + (hasFraiseQLName ? [Self.fraiseQLVariable(path)] : [])
         apply = { raw, configuration in
             guard let value = shape.read(raw) else {
+                if shape.isList, let values = raw.bracketed {
+                    return .bracketedList(shown: Self.shown(raw, secrecy), instead: values.joined(separator: ","))
+                }
                 let allowed = only.map { shape.show($0).toml } ?? shape.allowed
                 return .badValue(shown: Self.shown(raw, secrecy), allowed: allowed)
             }

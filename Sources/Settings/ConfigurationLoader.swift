@@ -1,3 +1,5 @@
+import Pipeline
+
 /// One run through all sources: takes each key's value from the strongest, and collects what is wrong instead of stopping at it.
 struct ConfigurationLoader {
     private let flags: [String: String]

@@ -1,3 +1,5 @@
+import Pipeline
+
 /// Which variables with our prefix are known.
 enum EnvironmentNames {
     /// A complaint for each name with our prefix that no key has, in alphabetical order.

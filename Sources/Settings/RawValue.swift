@@ -19,6 +19,18 @@ enum RawValue: Sendable, Equatable {
         }
     }
 
+    /// The values of a text that is written as the file writes a list, `["a", "b"]`; nil: it is not.
+    var bracketed: [String]? {
+        guard case .text(let text) = self else { return nil }
+        let trimmed = Shape<String>.trimmed(Substring(text))
+        guard trimmed.hasPrefix("["), trimmed.hasSuffix("]") else { return nil }
+        return trimmed.dropFirst().dropLast().split(separator: ",").map { part in
+            let value = Shape<String>.trimmed(part)
+            let isQuoted = value.count > 1 && value.first == value.last && (value.first == "\"" || value.first == "'")
+            return isQuoted ? String(value.dropFirst().dropLast()) : value
+        }
+    }
+
     /// What the key's rule works with: the file's strings with their variables put in.
     func expanded(_ environment: [String: String]) throws(Interpolation.Failure) -> RawValue {
         switch self {

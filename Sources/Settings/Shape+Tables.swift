@@ -1,7 +1,8 @@
 extension Shape where Value == [String] {
     private static func list(_ allowed: String, where isAllowed: @escaping @Sendable ([String]) -> Bool) -> Shape {
         Shape(
-            allowed: allowed, read: { raw in texts(raw).flatMap { isAllowed($0) ? $0 : nil } }, show: { .list($0) })
+            allowed: allowed, isList: true, read: { raw in texts(raw).flatMap { isAllowed($0) ? $0 : nil } },
+            show: { .list($0) })
     }
 
     /// Any texts but empty ones.
@@ -11,9 +12,12 @@ extension Shape where Value == [String] {
 
     /// What `setup` puts into the publication.
     static var tablePatterns: Shape {
-        list("a list of \"schema.table\" with * and ? allowed, or [\"*\"] alone for all tables") { patterns in
-            patterns == ["*"] || patterns.allSatisfy(isTable)
-        }
+        var shape = list(
+            "a list of \"schema.table\" with * and ? allowed, [\"*\"] alone for all tables, or [] in the file for none"
+        ) { patterns in patterns == ["*"] || patterns.allSatisfy(isTable) }
+        // A variable that is set to nothing is a mistake more often than it means that nothing is to be published.
+        shape.read = { [read = shape.read] raw in raw == .text("") ? nil : read(raw) }
+        return shape
     }
 
     /// What is not published.
@@ -111,6 +115,8 @@ extension Shape {
         switch raw {
         case .text(""): return []
         case .text(let text):
+            // Somebody's TOML, which would be one literal text.
+            if raw.bracketed != nil { return nil }
             return text.split(separator: ",", omittingEmptySubsequences: false).map(trimmed)
         case .list(let values):
             let texts = values.compactMap(\.string)

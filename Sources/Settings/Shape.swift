@@ -4,8 +4,10 @@ struct Shape<Value: Sendable & Equatable>: Sendable {
     let allowed: String
     /// A table whose keys the user chooses: it comes from the file only.
     var isChosenByUser = false
+    /// A list, which a flag or a variable has as a text with commas.
+    var isList = false
     /// nil: not allowed.
-    let read: @Sendable (RawValue) -> Value?
+    var read: @Sendable (RawValue) -> Value?
     /// The form that `read` gives the same value for, where nothing in it is secret.
     let show: @Sendable (Value) -> ShownValue
 }

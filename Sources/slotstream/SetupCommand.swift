@@ -20,6 +20,11 @@ struct SetupCommand: AsyncParsableCommand {
     @Flag(name: .customLong("adopt-slot"), help: "Take a slot that was made by hand, as it stands.")
     var adoptsSlot = false
 
+    @Flag(
+        name: .customLong("allow-no-identity"),
+        help: "Publish tables without replica identity too: their UPDATE and DELETE then fail in the application.")
+    var allowsNoIdentity = false
+
     @Flag(name: .customLong("dry-run"), help: "Say what would be done, do nothing.")
     var isDryRun = false
 
@@ -29,12 +34,12 @@ struct SetupCommand: AsyncParsableCommand {
     func run() async throws {
         let configuration = try options.load().values.streamer
         if printsSQL {
-            for statement in try Setup.sql(configuration) { Output.data(statement + ";") }
+            for statement in try Setup.sql(configuration, allowsNoIdentity: allowsNoIdentity) { Output.data(statement + ";") }
             return
         }
         let outcome = try Setup.run(
-            configuration, options: Setup.Options(adoptsSlot: adoptsSlot, isDryRun: isDryRun), onDoubt: Output.doubt,
-            onSlotWait: Output.slotWait)
+            configuration, options: Setup.Options(adoptsSlot: adoptsSlot, isDryRun: isDryRun, allowsNoIdentity: allowsNoIdentity),
+            onDoubt: Output.doubt, onSlotWait: Output.slotWait)
         outcome.show(isDryRun: isDryRun)
     }
 }

@@ -63,6 +63,10 @@ enum StatusScreen {
         lines.append(("confirmed", source.confirmedLsn ?? "-"))
         lines.append(("lag", "\(source.lagBytes.map { "\($0) bytes" } ?? "-")\(source.lagSeconds.map { ", \($0) s" } ?? "")"))
         lines.append(("retained", source.retainedBytes.map { "\($0) bytes of WAL" } ?? "-"))
+        if let count = source.publishedTables {
+            let names = (source.tablesWithoutIdentity ?? []).map { " · \($0): no usable replica identity (UPDATE fails in the application)" }
+            lines.append(("tables", "\(count) published" + names.prefix(3).joined() + (names.count > 3 ? " · and \(names.count - 3) more" : "")))
+        }
         let stream = status.stream
         lines.append(("stream", "\(stream.name), \(stream.messages.map(String.init) ?? "-") messages, \(stream.bytes.map(String.init) ?? "-") bytes"))
         lines.append(("sequences", "\(stream.firstSequence.map(String.init) ?? "-") to \(stream.lastSequence.map(String.init) ?? "-")"))

@@ -241,7 +241,7 @@ def test_rules_for_a_partitioned_table_want_its_root_published(pair, tenants):
     tenant.overrides |= _rules(tenant.servers.folder, table="public.tb_part", exclude=("secret",), mask={"secret2": "text:x"})
     tenant.streamer = tenant.another()
     tenant.run("CREATE TABLE tb_part (id INT PRIMARY KEY, secret TEXT, secret2 TEXT) PARTITION BY RANGE (id); "
-               "CREATE TABLE tb_part_1 PARTITION OF tb_part FOR VALUES FROM (0) TO (10)")
+               f"CREATE TABLE tb_part_1 PARTITION OF tb_part FOR VALUES FROM (0) TO (10); CREATE PUBLICATION {tenant.name} FOR TABLE tb_part")
     tenant.streamer.setup()
     tenant.streamer.start(wait=False)
     assert "public.tb_part" in stopped(tenant.streamer, 78, "configuration")

@@ -24,7 +24,7 @@ _TABLES = f"""
     CREATE TABLE tb_full (id UUID PRIMARY KEY, note TEXT); ALTER TABLE tb_full REPLICA IDENTITY FULL;
     INSERT INTO tb_full VALUES ('{IDENTITY}', 'n');
     CREATE TABLE tb_parent (id UUID PRIMARY KEY); CREATE TABLE tb_child (id UUID PRIMARY KEY REFERENCES tb_parent);
-    CREATE TABLE tb_keyless (a INT);
+    CREATE TABLE tb_keyless (a INT); ALTER TABLE tb_keyless REPLICA IDENTITY FULL;
 """
 
 # One statement of each kind that there is.

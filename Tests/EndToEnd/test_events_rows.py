@@ -100,7 +100,7 @@ def test_with_identity_nothing_inserts_are_published_and_postgresql_refuses_the_
 
 
 def test_a_table_without_a_key_has_inserts_without_entity_id_and_postgresql_refuses_the_rest(pair, tenants):
-    table = Table(tenants, pair, "CREATE TABLE tb_x (a INT, b TEXT)")
+    table = Table(tenants, pair, "CREATE TABLE tb_x (a INT, b TEXT)", "FOR TABLE tb_x")
     for statement in ("UPDATE tb_x SET a = 2", "DELETE FROM tb_x"):
         with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState):
             table.tenant.run(statement)

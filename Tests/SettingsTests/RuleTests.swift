@@ -149,10 +149,30 @@ import Testing
     @Test func splitsAndTrimsAListFromTheEnvironment() throws {
         var loading = Loading(environment: ["SLOTSTREAM_SOURCE_TABLES": " public.a , sales.b"])
         #expect(try loading.values.source.tables == ["public.a", "sales.b"])
+        loading.environment = ["SLOTSTREAM_EVENTS_TABLE_PREFIXES": ""]
+        #expect(try loading.values.events.tablePrefixes == [])
+        // Nothing would be published.
         loading.environment = ["SLOTSTREAM_SOURCE_TABLES": ""]
-        #expect(try loading.values.source.tables == [])
+        #expect(loading.complaints.count == 1 && loading.complaints[0].hasSuffix("or [] in the file for none"))
         loading.environment = ["SLOTSTREAM_SOURCE_TABLES": "public.a,"]
         #expect(loading.complaints.count == 1)
+    }
+
+    @Test(arguments: [
+        ("source.tables", #"["public.*"]"#, "public.*"), ("source.tables", #" [ "public.a" , 'sales.b' ] "#, "public.a,sales.b"),
+        ("source.tables", "[public.a]", "public.a"), ("source.tables", "[]", ""),
+        ("events.exclude", #"["a.b:INSERT"]"#, "a.b:INSERT"), ("events.table_prefixes", #"["tb_"]"#, "tb_"),
+        ("events.message_prefixes", #"["x"]"#, "x"), ("events.casts", #"["public.t"]"#, "public.t"),
+    ])
+    func aListAsTheFileHasItIsNoTextOfAList(_ key: String, _ text: String, _ instead: String) throws {
+        let said = "write the list without brackets and quotes: \(instead)"
+        let variable = "SLOTSTREAM_" + key.split(separator: ".").joined(separator: "_").uppercased()
+        for loading in [
+            Loading(flags: [key: text]), Loading(environment: [variable: text]),
+            Loading("\(key) = \"${LIST}\"\n", environment: ["LIST": text]),
+        ] {
+            #expect(loading.complaints.count == 1 && loading.complaints[0].hasSuffix(said), "\(loading.complaints)")
+        }
     }
 
     @Test func keepsTheParts() throws {

@@ -1,5 +1,5 @@
 /// What somebody who wrote an unknown name probably meant.
-enum NearestName {
+package enum NearestName {
     /// Names longer than this are compared with nothing: the work grows with the square.
     private static let byteCountLimit = 100
 
@@ -7,7 +7,7 @@ enum NearestName {
     ///
     /// A known path that ends in the unknown one counts as one edit: `nats.url` is `transport.nats.url` with its table forgotten. So does one with the
     /// same last part in another table, but after it.
-    static func nearest(to name: String, among known: [String]) -> String? {
+    package static func nearest(to name: String, among known: [String]) -> String? {
         guard name.utf8.count <= byteCountLimit else { return nil }
         if let longer = known.first(where: { $0.hasSuffix("." + name) }) { return longer }
         let closest = known.map { (name: $0, distance: distance(name, $0)) }.min { $0.distance < $1.distance }

@@ -1,9 +1,13 @@
 import Testing
 
-@testable import Settings
+@testable import Pipeline
 
 @Suite struct NearestNameTests {
-    private let known = ConfigurationKey.all.map(\.path)
+    private let known = [
+        "source.url", "source.slot", "source.publication", "source.wal_sender_timeout", "transport.nats.url", "transport.nats.stream_name",
+        "transport.nats.jetstream.max_bytes", "transport.nats.jetstream.replicas", "delivery.in_flight_messages",
+        "delivery.in_flight_bytes", "log.level", "log.format",
+    ]
 
     @Test(arguments: [
         ("source.slto", "source.slot"), ("source.walsender_timeout", "source.wal_sender_timeout"),
