@@ -35,6 +35,28 @@ enum EntityNaming {
         return token
     }
 
+    /// The value that a token stands for; nil: it is none that `token` makes.
+    static func value(ofToken token: [UInt8]) -> String? {
+        if token.elementsEqual("%empty".utf8) { return "" }
+        var value: [UInt8] = []
+        var index = 0
+        while index < token.count {
+            if isPlain(token[index]) {
+                value.append(token[index])
+                index += 1
+            } else if token[index] == UInt8(ascii: "%"), index + 2 < token.count,
+                let high = upperHexadecimalDigits.firstIndex(of: token[index + 1]),
+                let low = upperHexadecimalDigits.firstIndex(of: token[index + 2])
+            {
+                value.append(UInt8(high << 4 | low))
+                index += 3
+            } else {
+                return nil
+            }
+        }
+        return value.isEmpty ? nil : String(validating: value, as: UTF8.self)
+    }
+
     /// As `token`, a byte at a time; inlined, because values of columns come by it.
     @inline(__always)
     static func encodeToken(_ value: some Collection<UInt8>, _ append: (UInt8) -> Void) {

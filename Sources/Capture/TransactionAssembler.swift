@@ -14,7 +14,7 @@ public struct TransactionAssembler: ~Copyable {
     }
 
     /// More entities than this share the kind `other`: label sets stay bounded.
-    public static let entityLimit = 1000
+    public static let entityLimit = 300
 
     /// Kinds beyond which entity and operation are `other` both: logical messages name operations as they like.
     public static let eventKindLimit = 8 * entityLimit

@@ -43,6 +43,29 @@ extension JetStreamConnection {
         var tiers: [String: Tier]?
     }
 
+    /// The subjects, of those that `filter` matches, on which the stream holds messages; `isWhole`: all of them, not only the first page of a great many.
+    public func subjects(
+        _ stream: String, matching filter: String, timeout: Duration = apiTimeout
+    ) throws(JetStreamError) -> (subjects: [String], isWhole: Bool) {
+        let subject = "$JS.API.STREAM.INFO.\(try Self.checked(stream))"
+        let (answer, _): (SubjectsAnswer, [UInt8]) = try call(
+            subject, try Self.encode(SubjectsRequest(subjectsFilter: filter), operation: subject), timeout: timeout)
+        let found = answer.state.subjects ?? [:]
+        return (Array(found.keys), (answer.total ?? found.count) <= found.count)
+    }
+
+    private struct SubjectsRequest: Encodable {
+        var subjectsFilter: String
+    }
+
+    private struct SubjectsAnswer: Decodable {
+        struct State: Decodable {
+            var subjects: [String: UInt64]?
+        }
+        var state: State
+        var total: Int?
+    }
+
     /// Creates a stream. One that exists with the very same settings is left as it is.
     /// - Throws: `.api` with ``JetStreamErrorCode/streamNameInUse`` if one exists with others, or with whatever the server
     ///   has against it.

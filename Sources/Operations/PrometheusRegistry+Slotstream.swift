@@ -33,20 +33,27 @@ extension PrometheusRegistry {
         return registry
     }
 
+    /// The metrics that have a help text.
+    static var helpedNames: Set<String> { Set(helpTexts.keys) }
+
     private static let helpTexts: [String: String] = [
         "fraiseql_observer_events_processed_total": "Events stored in the stream and acknowledged.",
-        "fraiseql_observer_events_failed_total": "Events that could not be published, by reason.",
+        "fraiseql_observer_events_failed_total":
+            "Events that could not be published as they are, by reason, counted when it happens; an event that is refused again counts again.",
         "fraiseql_observer_events_retried_total": "Events sent again after a resynchronisation.",
         "fraiseql_observer_processing_duration_seconds":
             "Time from a transaction's commit to its event's acknowledgement.",
-        "slotstream_source_lag_bytes": "WAL that the server has and that is not yet known to be stored in the stream.",
+        "slotstream_source_lag_bytes":
+            "WAL that the server has and that is not yet known to be stored in the stream; NaN while PostgreSQL cannot be asked.",
         "slotstream_source_lag_seconds":
-            "Age of the oldest committed change not yet stored; 0 when there is none.",
-        "slotstream_slot_retained_bytes": "WAL that the server keeps because of the slot.",
-        "slotstream_slot_safe_bytes": "WAL that can still be written before the server invalidates the slot.",
-        "slotstream_slot_active": "1 when this streamer is connected to the slot, else 0, also while another one is.",
-        "slotstream_confirmed_lsn": "Position confirmed to the server, as a number.",
-        "slotstream_received_lsn": "Position received from the server, as a number.",
+            "Age of the oldest committed change not yet stored; 0 when there is none; NaN when it is not known. At a start, until PostgreSQL has sent the first change, the age of the newest change that is stored.",
+        "slotstream_slot_retained_bytes": "WAL that the server keeps because of the slot; NaN while PostgreSQL cannot be asked.",
+        "slotstream_slot_safe_bytes":
+            "WAL that can still be written before the server invalidates the slot; +Inf without such a limit; NaN while PostgreSQL cannot be asked.",
+        "slotstream_slot_active": "1 when this streamer holds the slot, else 0, also while another one does.",
+        "slotstream_strays_total": "Messages of somebody else found in the stream.",
+        "slotstream_confirmed_lsn": "Position confirmed to the server, as a number; NaN before it is known.",
+        "slotstream_received_lsn": "Position received from the server, as a number; NaN while nothing was received.",
         "slotstream_transactions_total": "Transactions received whole; those that come again after a reconnect count again.",
         "slotstream_uncast_values_total":
             "Values published as text because their type's cast to json is not called, or failed.",
@@ -57,13 +64,12 @@ extension PrometheusRegistry {
             "Stream Aborts of PostgreSQL 18 for transactions that it never sent; they mean nothing.",
         "slotstream_poison_events_total":
             "Changes that cannot be events, published otherwise, by outcome; those that come again after a reconnect count again.",
-        "slotstream_events_total": "Events stored, by entity and operation.",
+        "slotstream_events_total": "Events stored, by entity and operation; entities beyond the first 300 are counted as other.",
         "slotstream_inflight_messages": "Events handed to the NATS client and not yet acknowledged.",
         "slotstream_inflight_bytes": "Bytes of all events held until they are known to be stored.",
         "slotstream_resynchronisations_total": "Times that publishing stopped to read the stream's end, by cause.",
         "slotstream_reconnects_total":
-            "Connections made again, by peer: to postgres each session after one that failed, ended or found the slot taken; to nats each reconnection within a session.",
-        "slotstream_replay_window_seconds": "How far back the anchor slot reaches.",
+            "Attempts at a connection that had failed or was lost, by peer, counted when they begin; of a session's connection to nats, which its client makes anew by itself, one for each loss.",
         "slotstream_up": "1 when both servers are connected, else 0.",
         "slotstream_build_info": "Always 1; the program's version is a label.",
     ]

@@ -52,6 +52,8 @@ struct CheckpointRecord: Codable, Equatable, Sendable {
 
     static let gapKind = "gap"
 
+    static let adoptedKind = "adopted"
+
     /// Where the last gap ends that was accepted; nil: none was.
     var gapLSN: LSN? { genesis.kind == Self.gapKind ? LSN(genesis.lsn) : nil }
 

@@ -10,12 +10,12 @@ extension Delivery {
             switch event {
             case .disconnected(let why):
                 setConnected(false)
+                observations.failed(RetryReason.connectionLost.rawValue, "disconnected from NATS: \(why)")
+                observations.reconnecting(to: .nats)
                 logger.warning("disconnected from NATS", metadata: ["why": "\(why)"])
                 report(.reconnected, "the connection broke: \(why)")
             case .reconnected(let url):
                 setConnected(true)
-                observations.reconnectCount.add(1, ordering: .relaxed)
-                observations.meters.reconnectedNATS()
                 logger.notice("reconnected to NATS", metadata: ["url": "\(url)"])
                 report(.reconnected, "reconnected to \(url)")
             case .closed(let why):
@@ -26,6 +26,7 @@ extension Delivery {
                 // A help where it is permitted, no condition.
                 logger.warning("not permitted", metadata: ["error": "\(what)"])
             case .permissionViolation(let what):
+                if what.contains("\"\(configuration.stream.subjectPrefix).") { observations.meters.failed(.permissionNATS) }
                 failure.withLock { $0 = .jetStream(.permission(what)) }
                 isStopRequested.store(true, ordering: .releasing)
             case .asyncError(let what):
@@ -77,6 +78,7 @@ extension Delivery {
         }
         switch outcome {
         case .refused(let token, let errCode, let code, let lastSequence):
+            if let failure = EventFailure.of(errCode) { observations.meters.failed(failure) }
             isIDStaged = isIDStaged || errCode == JetStreamErrorCode.duplicateInProcess
             isMessageIDRefused = isMessageIDRefused || errCode == JetStreamErrorCode.wrongLastMessageID
             learnFromRefusal(errCode: errCode)

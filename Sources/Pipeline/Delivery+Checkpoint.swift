@@ -54,7 +54,7 @@ extension Delivery {
                 subject: JetStreamConnection.bucketSubject(StreamerConfiguration.bucket, key: key),
                 payload: next.json(), headers: JetStreamConnection.bucketHeaders(expectedRevision: revision), token: token)
         } catch {
-            logger.info("cannot put the checkpoint record yet", metadata: ["error": "\(error)"])
+            tellPutTrouble("cannot put the checkpoint record yet", error)
             lastPutAt = now
             return
         }
@@ -89,6 +89,11 @@ extension Delivery {
         self.revision = revision
         putInFlight = nil
         failpoints.reached(.afterRecord)
+        isPutTroubleTold = false
+        if isTracing {
+            logger.trace(
+                "checkpoint record stored", metadata: ["confirmed_lsn": "\(record.confirmedLsn)", "last_sequence": "\(record.lastSequence)"])
+        }
         recordedSequence.store(record.lastSequence, ordering: .releasing)
         recordedLSN.store(record.confirmedLSN.rawValue, ordering: .releasing)
         wakeSource()
@@ -101,7 +106,7 @@ extension Delivery {
             found = try link.connection.bucketGet(StreamerConfiguration.bucket, key: key)
         } catch {
             guard FailurePolicy.isWorthAsking(again: error) else { throw .jetStream(error) }
-            logger.info("cannot read the checkpoint record yet", metadata: ["error": "\(error)"])
+            tellPutTrouble("cannot read the checkpoint record yet", error)
             putInFlight?.at = .now
             return
         }
@@ -149,6 +154,12 @@ extension Delivery {
         same.settledSequence = put.settledSequence
         let stored = LSN(confirmableLSN.load(ordering: .acquiring))
         return same == put && there.confirmedLSN <= max(stored, record.confirmedLSN)
+    }
+
+    /// Told once until a record is stored.
+    private func tellPutTrouble(_ message: Logger.Message, _ error: JetStreamError) {
+        logger.log(level: isPutTroubleTold ? .debug : .info, message, metadata: ["error": "\(error)"])
+        isPutTroubleTold = true
     }
 
     /// The put is tried again when the next is due; what keeps the record back is told when it is another than before.

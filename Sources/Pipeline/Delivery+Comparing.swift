@@ -195,7 +195,7 @@ extension Delivery {
         // Refused again and again it is not connected until something is stored.
         setConnected(fruitlessCount <= 1 || window.retainedCount == 0)
         logger.log(
-            level: isFlood ? .debug : isFirst && comparedCount == 0 ? .info : .notice, isFirst ? "compared" : "resynchronised",
+            level: isFlood || fruitlessCount > 1 ? .debug : isFirst && comparedCount == 0 ? .info : .notice, isFirst ? "compared" : "resynchronised",
             metadata: [
                 "last_sequence": "\(comparisonEnd)", "stored_meanwhile": "\(comparedCount)",
                 "to_send": "\(window.retainedCount)",

@@ -27,6 +27,7 @@ extension Delivery {
             return texts.refusal != what
         }
         guard isNew else { return }
+        observations.failed((EventFailure.of(refusal.errCode) ?? .refused).rawValue, what)
         logger.warning(
             "JetStream does not take what is published: it is tried again and again, and nothing is lost",
             metadata: [

@@ -11,7 +11,7 @@ extension Delivery {
             observations.meters.resynchronised(cause)
         }
         logger.log(
-            level: cause == .start ? .info : isFlood ? .debug : .notice, cause == .start ? "comparing" : "resynchronising",
+            level: cause == .start ? .info : isFlood || fruitlessCount > 0 ? .debug : .notice, cause == .start ? "comparing" : "resynchronising",
             metadata: [
                 "cause": "\(cause.rawValue)", "detail": "\(detail)", "stored_sequence": "\(known.storedSequence)",
                 "in_flight": "\(chain.inFlightCount)", "stream": "\(configuration.stream.name)",
@@ -36,6 +36,7 @@ extension Delivery {
         while !isStopRequested.load(ordering: .acquiring) {
             guard let outcome = try readStream() else { continue }
             trouble = nil
+            isReadTroubleTold = false
             if cause != .start { failpoints.reached(.resynchronised) }
             switch outcome {
             case .read(let comparison, let end, let prevention):
@@ -109,7 +110,9 @@ extension Delivery {
                 identity: identity, timelines: timelines, readingSource)
         } catch {
             guard FailurePolicy.isWorthAsking(again: error) else { throw .jetStream(error) }
-            logger.info("cannot read the stream yet", metadata: ["error": "\(error)"])
+            logger.log(
+                level: isReadTroubleTold ? .debug : .info, "cannot read the stream yet", metadata: ["error": "\(error)"])
+            isReadTroubleTold = true
             pause(backoff.delay())
             return nil
         }

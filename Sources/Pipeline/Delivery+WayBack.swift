@@ -32,7 +32,8 @@ extension Delivery {
             // A libnats that hangs there hangs here too, and is found by its own probe.
             if case .jetStream(.wedged) = error { return }
             if case .stop = FailurePolicy.verdict(on: error) { throw error }
-            logger.info("cannot connect to NATS yet", metadata: ["error": "\(error)"])
+            logger.log(level: isReadTroubleTold ? .debug : .info, "cannot connect to NATS yet", metadata: ["error": "\(error)"])
+            isReadTroubleTold = true
             return
         }
         pause(Self.wayBackGrace)

@@ -39,6 +39,8 @@ final class Delivery: @unchecked Sendable {
     let observations: Observations
     let failpoints: Failpoints
     let logger: Logger
+    /// A line for each ack costs more than the ack: asked once.
+    let isTracing: Bool
     let identity: SourceIdentity
     let timelines: TimelineHistory
     /// Nothing is published but what is missing; nil: it streams.
@@ -142,6 +144,9 @@ final class Delivery: @unchecked Sendable {
     var putRefusal: String?
     /// Since when the record is read as it was before.
     var staleReadSince: Instant?
+    var isPutTroubleTold = false
+    /// Since the stream was last read.
+    var isReadTroubleTold = false
     var lastPutAt: Instant
 
     init(
@@ -155,6 +160,7 @@ final class Delivery: @unchecked Sendable {
         self.sourceWake = sourceWake
         self.failpoints = failpoints
         self.logger = logger
+        isTracing = logger.logLevel <= .trace
         identity = start.identity
         timelines = start.timelines
         mending = start.mending
@@ -263,6 +269,9 @@ final class Delivery: @unchecked Sendable {
         window.release(through: storedCount)
         countEvents()
         let count = storedCount - first
+        if isTracing {
+            logger.trace("events stored", metadata: ["count": "\(count)", "last_sequence": "\(known.storedSequence)"])
+        }
         observations.meters.processed.increment(by: Int64(count))
         observations.eventCount.add(count, ordering: .relaxed)
         sourceWake.signal()
@@ -300,6 +309,9 @@ final class Delivery: @unchecked Sendable {
             try publishTransactions(appended)
         } else {
             _ = try publishEach(through: appended)
+        }
+        if isTracing, nextIndex > first {
+            logger.trace("events sent", metadata: ["count": "\(nextIndex - first)", "in_flight": "\(chain.inFlightCount)"])
         }
         guard nextIndex > first, !isBatchInFlight, fastBatch == .none else { return }
         if nextIndex - first <= Self.trickleCount, chain.inFlightCount <= 2 * Self.trickleCount {

@@ -18,6 +18,20 @@ enum EventFields {
         var data: Kind
     }
 
+    private struct Object: Decodable {
+        private enum NoKey: CodingKey {}
+
+        init(from decoder: any Decoder) throws {
+            // Nothing but an object has one.
+            _ = try decoder.container(keyedBy: NoKey.self)
+        }
+    }
+
+    /// Whether it is one JSON object.
+    static func isObject(_ payload: [UInt8]) -> Bool {
+        (try? JSONDecoder().decode(Object.self, from: Data(payload))) != nil
+    }
+
     /// Entity and operation, in whichever format; nil if it is no event.
     static func kind(of payload: [UInt8]) -> (entity: String, operation: String)? {
         let decoder = JSONDecoder()

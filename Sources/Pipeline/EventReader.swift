@@ -25,26 +25,69 @@ public final class EventReader {
     }
 
     private let link: NATSLink
-    private let reader: MessageReader
-    private let entity: String?
-    private let operation: String?
+    private let stream: String
+    private let filter: SubjectFilter
+    private let tablePrefixes: [String]
+    /// nil before `open`.
+    private var reader: MessageReader?
+    /// What each event has to be looked at for, because subjects do not tell.
+    private var wanted: (entity: String?, operation: String?) = (nil, nil)
 
-    /// - Parameters:
-    ///   - entity: Only events of it; nil: all.
-    ///   - operation: Only events of it, as the subject's last token has it; nil: all.
-    public init(
-        _ configuration: StreamerConfiguration, from start: Start, entity: String? = nil, operation: String? = nil
-    ) throws(StreamerError) {
-        let link = try NATSLink.connected(configuration.nats, stream: configuration.stream.name)
-        self.link = link
-        self.entity = entity
-        self.operation = operation
-        let name = configuration.stream.name
-        let found = try StreamerError.ofJetStream { () throws(JetStreamError) in try link.connection.streamInfo(name) }
+    /// Connects; `open` begins to read.
+    /// - Throws: `.stop` where there is no such stream; what the connection throws.
+    public init(_ configuration: StreamerConfiguration) throws(StreamerError) {
+        let template: SubjectTemplate
+        do throws(CaptureError) {
+            template = try SubjectTemplate(configuration.capture.subjectTemplate)
+        } catch {
+            throw .capture(error)
+        }
+        filter = SubjectFilter(template, prefix: configuration.capture.subjectPrefix)
+        tablePrefixes = configuration.capture.tablePrefixes
+        stream = configuration.stream.name
+        link = try NATSLink.connected(configuration.nats, stream: configuration.stream.name)
+        let found = try StreamerError.ofJetStream { () throws(JetStreamError) in try link.connection.streamInfo(stream) }
         guard found != nil else {
             throw .stop(
-                .configuration, what: "stream \(name) does not exist",
+                .configuration, what: "stream \(stream) does not exist",
                 remedy: "Check transport.nats.stream_name, or run `slotstream setup`")
+        }
+    }
+
+    deinit {
+        reader?.close()
+        link.connection.close()
+    }
+
+    /// The entity that is meant by `name`, among those of which the stream holds events.
+    public func entity(_ name: String) throws(StreamerError) -> NameSearch.Found {
+        guard filter.tellsEntity else { return .exactly }
+        return try find(name, filter.subject(entity: name, operation: nil), alike: NameSearch.forms(ofEntity: name, tablePrefixes)) {
+            filter.entity(in: $0)
+        }
+    }
+
+    /// The operation that is meant by `name`, among those of which the stream holds events.
+    public func operation(_ name: String) throws(StreamerError) -> NameSearch.Found {
+        guard filter.tellsOperation else { return .exactly }
+        let found = try find(name, filter.subject(entity: nil, operation: name), alike: [NameSearch.folded(name)]) {
+            filter.operation(in: $0)
+        }
+        // One that there may be of any table is waited for.
+        let known = name.uppercased()
+        if case .absent = found, NameSearch.operations.contains(known) { return known == name ? .exactly : .alike(known) }
+        return found
+    }
+
+    /// Begins to read.
+    /// - Parameters:
+    ///   - entity: Only events of it; nil: all.
+    ///   - operation: Only events of it; nil: all.
+    public func open(from start: Start, entity: String? = nil, operation: String? = nil) throws(StreamerError) {
+        var subject: String?
+        if entity != nil || operation != nil {
+            subject = filter.subject(entity: entity, operation: operation)
+            if subject == nil { wanted = (entity, operation) }
         }
         reader = try StreamerError.ofJetStream { () throws(JetStreamError) in
             let place: MessageReader.Start =
@@ -53,19 +96,15 @@ public final class EventReader {
                 case .first: .first
                 case .sequence(let sequence): .sequence(sequence)
                 case .time(let time): .time(time)
-                case .lsn(let lsn): .sequence(try Self.firstSequence(at: lsn, in: name, link.connection))
+                case .lsn(let lsn): .sequence(try Self.firstSequence(at: lsn, in: stream, link.connection))
                 }
-            return try link.connection.openReader(name, from: place)
+            return try link.connection.openReader(stream, from: place, filter: subject)
         }
     }
 
-    deinit {
-        reader.close()
-        link.connection.close()
-    }
-
-    /// The next event that fits; nil if none came within `timeout`.
+    /// The next event that fits; nil if none came within `timeout`, or before `open`.
     public func next(timeout: Duration) throws(StreamerError) -> Event? {
+        guard let reader else { return nil }
         let deadline = Instant.now + timeout
         repeat {
             let message = try StreamerError.ofJetStream { () throws(JetStreamError) in
@@ -81,15 +120,25 @@ public final class EventReader {
         return nil
     }
 
+    private func find(
+        _ name: String, _ subject: String?, alike forms: Set<String>, value: (String) -> String?
+    ) throws(StreamerError) -> NameSearch.Found {
+        try StreamerError.ofJetStream { () throws(JetStreamError) in
+            if let subject, try link.connection.lastMessage(stream, subject: subject) != nil { return .exactly }
+            let (subjects, isWhole) = try link.connection.subjects(stream, matching: filter.pattern)
+            return NameSearch.find(forms, among: Set(subjects.compactMap(value)), isWhole: isWhole)
+        }
+    }
+
     private func fits(_ message: StoredMessage) -> Bool {
-        if entity == nil, operation == nil { return true }
+        if wanted.entity == nil, wanted.operation == nil { return true }
         guard var kind = EventFields.kind(of: message.payload) else { return false }
         // FraiseQL's format has one word for all other operations; the subject's last token is the operation.
         if kind.operation == "CUSTOM", let token = message.subject.split(separator: ".").last {
             kind.operation = String(token)
         }
-        return (entity.map { $0 == kind.entity } ?? true)
-            && (operation.map { $0.uppercased() == kind.operation.uppercased() } ?? true)
+        return (wanted.entity.map { NameSearch.folded($0) == NameSearch.folded(kind.entity) } ?? true)
+            && (wanted.operation.map { NameSearch.folded($0) == NameSearch.folded(kind.operation) } ?? true)
     }
 
     /// Stored order is commit order: the place is found by halving.

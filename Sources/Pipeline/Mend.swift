@@ -40,7 +40,7 @@ public enum Mend {
             mending.begin()
             do throws(StreamerError) {
                 var former = FormerHolder()
-                try streamer.runSession(isFirst: true, &former)
+                try streamer.runSession(streamer.slotWatch(), &former)
             } catch {
                 if mending.isDone { break }
                 switch error {

@@ -37,9 +37,8 @@ struct Meters: Sendable {
     private let resynchronisations: [ResynchronisationCause: Counter]
     private let references: Counter
     private let quarantined: Counter
-    private let postgresReconnects: Counter
-    private let natsReconnects: Counter
-    private let failures: [StopReason: Counter]
+    private let reconnects: [Peer: Counter]
+    private let failures: [EventFailure: Counter]
     private let factory: any MetricsFactory
 
     init(factory: any MetricsFactory) {
@@ -73,10 +72,10 @@ struct Meters: Sendable {
             })
         references = counter("slotstream_poison_events_total", [("outcome", "reference")])
         quarantined = counter("slotstream_poison_events_total", [("outcome", "quarantine")])
-        postgresReconnects = counter("slotstream_reconnects_total", [("peer", "postgres")])
-        natsReconnects = counter("slotstream_reconnects_total", [("peer", "nats")])
+        reconnects = Dictionary(
+            uniqueKeysWithValues: Peer.allCases.map { ($0, counter("slotstream_reconnects_total", [("peer", $0.rawValue)])) })
         failures = Dictionary(
-            uniqueKeysWithValues: StopReason.allCases.map {
+            uniqueKeysWithValues: EventFailure.allCases.map {
                 ($0, counter("fraiseql_observer_events_failed_total", [("reason", $0.rawValue)]))
             })
         Gauge(
@@ -86,11 +85,9 @@ struct Meters: Sendable {
 
     func resynchronised(_ cause: ResynchronisationCause) { resynchronisations[cause]?.increment() }
 
-    func reconnectedPostgres() { postgresReconnects.increment() }
+    func reconnecting(to peer: Peer) { reconnects[peer]?.increment() }
 
-    func reconnectedNATS() { natsReconnects.increment() }
-
-    func failed(_ reason: StopReason) { failures[reason]?.increment() }
+    func failed(_ failure: EventFailure) { failures[failure]?.increment() }
 
     /// Changes that could not be events were published otherwise.
     func poisoned(references referenceCount: Int64, quarantined quarantinedCount: Int64) {

@@ -1,5 +1,6 @@
 import Capture
 public import Metrics
+import PostgresReplication
 import Synchronization
 import WAL
 
@@ -21,17 +22,19 @@ public final class Observations: Sendable {
         var systemID: String?
         var timeline: UInt32?
         var database: String?
-        var plugin: String?
-        var walStatus: String?
-        var retainedBytes: UInt64?
-        var safeBytes: Int64?
-        var serverLSN = LSN.invalid
+        /// As PostgreSQL showed the slot last; nil: there is none, or PostgreSQL cannot be asked now.
+        var slot: SlotState?
+        var lag = LagClock()
         var stream: StreamerStatus.Stream
         var lastError: StreamerStatus.LastError?
         var isPostgresConnected = false
+        /// A session of this streamer has the slot.
+        var isSlotHeld = false
         /// The walsender owes an answer.
         var isWalsenderSilent = false
         var isNATSConnected = false
+        /// Whom the attempts of now are about; nil: a session streams, or none has failed.
+        var awaited: Peer?
         /// What JetStream refuses again and again, in its own words.
         var refusal: String?
         var eventKinds: [EventKind] = []
@@ -62,7 +65,7 @@ public final class Observations: Sendable {
     private let lastAsked = Atomic<UInt64>(0)
     let texts: Mutex<Texts>
     let slot: String
-    private let readyMaxLagBytes: UInt64
+    let readyMaxLagBytes: UInt64
     let meters: Meters
 
     public init(slot: String, stream: String, readyMaxLagBytes: UInt64, metrics: any MetricsFactory) {
@@ -86,7 +89,7 @@ public final class Observations: Sendable {
     func deliveryEnded() { lastDeliveryTurn.store(0, ordering: .relaxed) }
 
     /// How long the loop has not turned; nil: it does not run.
-    private func quietTime(of loop: Loop, at now: Instant) -> Duration? {
+    func quietTime(of loop: Loop, at now: Instant) -> Duration? {
         let last =
             switch loop {
             case .source: lastSourceTurn.load(ordering: .relaxed)
@@ -94,6 +97,9 @@ public final class Observations: Sendable {
             }
         return last == 0 ? nil : now.duration(since: Instant(nanoseconds: last))
     }
+
+    /// Somebody asks over HTTP.
+    func asked(at now: Instant) { lastAsked.store(now.nanoseconds, ordering: .relaxed) }
 
     /// Whether the last answer over HTTP was given a while ago; true once an answer.
     func hasAnswered(at now: Instant) -> Bool {
@@ -107,103 +113,90 @@ public final class Observations: Sendable {
         texts.withLock { $0.lastError = StreamerStatus.LastError(reason: reason, at: at, message: ShownText.cut(message)) }
     }
 
-    /// The object of `/status`.
-    public func status() -> StreamerStatus {
-        let now = Instant.now
-        lastAsked.store(now.nanoseconds, ordering: .relaxed)
-        return status(at: now)
+    /// The connection to this server is made again, or is about to be: counted when that begins, for nobody knows how often it will be.
+    func reconnecting(to peer: Peer) {
+        reconnectCount.add(1, ordering: .relaxed)
+        meters.reconnecting(to: peer)
     }
 
-    /// As `status()`, with liveness judged at `now`.
-    func status(at now: Instant) -> StreamerStatus {
-        let texts = texts.withLock { $0 }
-        var reasons: [String] = []
-        for loop in Loop.allCases {
-            guard let quiet = quietTime(of: loop, at: now), quiet >= Self.livenessLimit else { continue }
-            reasons.append("\(loop.rawValue) has not turned for \(Int(quiet.seconds)) s")
+    /// A session is over, or an attempt at one.
+    /// - Returns: Whether it had the slot.
+    func disconnected(by error: StreamerError, isStandingBy: Bool) -> Bool {
+        let hadSlot = texts.withLock { texts in
+            defer {
+                // In one step: a standby, which looks at the slot again and again, is ready throughout.
+                texts.role = isStandingBy ? .standby : .active
+                texts.isSlotHeld = false
+                texts.isWalsenderSilent = false
+                texts.isNATSConnected = false
+                texts.awaited = isStandingBy ? nil : error.peer
+            }
+            return texts.isSlotHeld
         }
-        let isLive = reasons.isEmpty
-        let lagBytes = lagByteCount(texts)
-        var isReady = isLive
-        switch texts.role {
-        case .standby: break
-        case .stopped:
-            isReady = false
-            reasons.append("stopped")
-        case .active:
-            if !texts.isPostgresConnected { reasons.append("not connected to PostgreSQL") }
-            if texts.isWalsenderSilent { reasons.append("PostgreSQL's walsender does not answer") }
-            if !texts.isNATSConnected { reasons.append(texts.refusal ?? "not connected to NATS, or resynchronising") }
-            if texts.isNothingPublished { reasons.append("the publication has no table: no change is published") }
-            isReady = isReady && texts.isPostgresConnected && !texts.isWalsenderSilent && texts.isNATSConnected
-            isReady = isReady && !texts.isNothingPublished
-            if readyMaxLagBytes > 0, lagBytes > readyMaxLagBytes {
-                isReady = false
-                reasons.append("\(lagBytes) bytes behind, allowed are \(readyMaxLagBytes)")
+        inFlightCount.store(0, ordering: .relaxed)
+        retainedByteCount.store(0, ordering: .relaxed)
+        if !error.leavesPostgres { lostSight() }
+        if isStandingBy {
+            // What waited here is another streamer's to store by now.
+            oldestCommit.store(0, ordering: .relaxed)
+            receivedLSN.store(0, ordering: .relaxed)
+        }
+        return hadSlot
+    }
+
+    // MARK: - What PostgreSQL says of the slot
+
+    /// PostgreSQL was asked; nil: it has no such slot.
+    func saw(_ slot: SlotState?, at now: Instant = .now) {
+        texts.withLock { texts in
+            texts.isPostgresConnected = true
+            texts.slot = slot
+            guard let slot else { return }
+            texts.lag.looked(slot.currentWALLSN, at: now)
+            guard let confirmed = slot.confirmedFlushLSN?.rawValue else { return }
+            let isOtherServer = slot.currentWALLSN.rawValue < storedLSN.load(ordering: .relaxed)
+            // Outside of a session nobody else tells how far the stream is.
+            if isOtherServer && !texts.isSlotHeld || confirmed > storedLSN.load(ordering: .relaxed) {
+                storedLSN.store(confirmed, ordering: .relaxed)
+            }
+            if !texts.isSlotHeld || confirmed > confirmedLSN.load(ordering: .relaxed) {
+                confirmedLSN.store(confirmed, ordering: .relaxed)
             }
         }
-        var source = StreamerStatus.Source(slot: slot)
-        source.systemId = texts.systemID
-        source.timeline = texts.timeline
-        source.database = texts.database
-        source.plugin = texts.plugin
-        source.walStatus = texts.walStatus
-        source.receivedLsn = text(receivedLSN)
-        source.storedLsn = text(storedLSN)
-        source.confirmedLsn = text(confirmedLSN)
-        source.lagBytes = lagBytes
-        source.lagSeconds = lagSeconds
-        source.retainedBytes = texts.retainedBytes
-        source.safeBytes = texts.safeBytes
-        if let publication = texts.publication { source.take(publication) }
-        var stream = texts.stream
-        stream.lastSequence = max(stream.lastSequence ?? 0, lastSequence.load(ordering: .relaxed))
-        return StreamerStatus(
-            role: texts.role, live: isLive, ready: isReady, reasons: reasons, source: source, stream: stream,
-            inFlight: StreamerStatus.InFlight(
-                messages: inFlightCount.load(ordering: .relaxed), bytes: retainedByteCount.load(ordering: .relaxed)),
-            counters: StreamerStatus.Counters(
-                transactions: transactionCount.load(ordering: .relaxed), events: eventCount.load(ordering: .relaxed),
-                resynchronisations: resynchronisationCount.load(ordering: .relaxed),
-                reconnects: reconnectCount.load(ordering: .relaxed), strays: strayCount.load(ordering: .relaxed)),
-            lastError: texts.lastError)
     }
 
-    /// Sets every gauge to what it is now; called before the metrics are rendered.
-    public func refreshMetrics() {
-        lastAsked.store(Instant.now.nanoseconds, ordering: .relaxed)
-        let texts = texts.withLock { $0 }
-        meters.lagBytes.record(Int64(clamping: lagByteCount(texts)))
-        meters.lagSeconds.record(lagSeconds)
-        if let bytes = texts.retainedBytes { meters.slotRetainedBytes.record(Int64(clamping: bytes)) }
-        if let bytes = texts.safeBytes {
-            meters.slotSafeBytes.record(bytes)
-        } else if texts.plugin != nil {
-            // Without max_slot_wal_keep_size there is no limit.
-            meters.slotSafeBytes.record(Double.infinity)
+    /// PostgreSQL cannot be asked now.
+    /// - Parameter isConnected: Its walsender is heard all the same.
+    func lostSight(isConnected: Bool = false) {
+        texts.withLock { texts in
+            texts.slot = nil
+            texts.isPostgresConnected = texts.isPostgresConnected && isConnected
         }
-        let isConnected = texts.isPostgresConnected && !texts.isWalsenderSilent && texts.isNATSConnected
-        meters.slotActive.record(texts.isPostgresConnected ? 1 : 0)
-        meters.confirmedLSN.record(Int64(clamping: confirmedLSN.load(ordering: .relaxed)))
-        meters.receivedLSN.record(Int64(clamping: receivedLSN.load(ordering: .relaxed)))
-        meters.inFlightMessages.record(inFlightCount.load(ordering: .relaxed))
-        meters.inFlightBytes.record(retainedByteCount.load(ordering: .relaxed))
-        meters.up.record(isConnected ? 1 : 0)
     }
 
-    /// WAL that the server has and the stream has not.
-    private func lagByteCount(_ texts: Texts) -> UInt64 {
+    /// When the newest change that is stored was committed: what is not stored is no older.
+    func learned(newestStored: PostgresTimestamp) {
+        let age = Duration.microseconds(max(0, PostgresTimestamp.now.unixMicroseconds &- newestStored.unixMicroseconds))
+        texts.withLock { $0.lag.learned(age: age, at: .now) }
+    }
+
+    /// WAL that the server has and the stream has not; nil: nobody knows.
+    func lagByteCount(_ texts: Texts) -> UInt64? {
+        guard let slot = texts.slot else { return nil }
         let received = LSN(receivedLSN.load(ordering: .relaxed))
-        return max(texts.serverLSN, received).byteCount(since: LSN(storedLSN.load(ordering: .relaxed)))
+        let end = texts.isSlotHeld ? max(slot.currentWALLSN, received) : slot.currentWALLSN
+        return end.byteCount(since: LSN(storedLSN.load(ordering: .relaxed)))
     }
 
-    private var lagSeconds: Double {
+    /// For how long the oldest committed change that is not stored has been waiting, in seconds; nil: nobody knows.
+    func lagSeconds(at now: Instant) -> Double? {
         let oldest = oldestCommit.load(ordering: .relaxed)
-        return oldest == 0 ? 0 : max(0, Double(PostgresTimestamp.now.unixMicroseconds) - Double(oldest)) / 1e6
-    }
-
-    private func text(_ lsn: borrowing Atomic<UInt64>) -> String? {
-        let value = lsn.load(ordering: .relaxed)
-        return value == 0 ? nil : LSN(value).description
+        if oldest != 0 { return max(0, Double(PostgresTimestamp.now.unixMicroseconds) - Double(oldest)) / 1e6 }
+        return texts.withLock { texts in
+            texts.lag.stored(upTo: LSN(storedLSN.load(ordering: .relaxed)))
+            guard let age = texts.lag.age(at: now) else { return nil }
+            // Whether anything waits can only be told by whoever can be asked.
+            return age > .zero || texts.slot != nil ? age.seconds : nil
+        }
     }
 }

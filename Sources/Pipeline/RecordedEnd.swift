@@ -48,3 +48,14 @@ struct StoredCommit: Equatable, Sendable {
     var sequence: UInt64
     var timestamp: PostgresTimestamp
 }
+
+extension Recovery.Facts {
+    /// When the newest change that is stored was committed; of a stream without one, when its slot was made; nil: nothing tells.
+    var newestStored: PostgresTimestamp? {
+        if let newestCommit { return newestCommit.timestamp }
+        if let stream, case .event = stream.message, let timestamp = stream.commitTimestamp { return timestamp }
+        if let timestamp = recordedEnd?.commitTimestamp { return timestamp }
+        // A slot that somebody else made is older than its record.
+        return record.flatMap { $0.genesis.kind == CheckpointRecord.adoptedKind ? nil : PostgresTimestamp($0.genesis.at) }
+    }
+}

@@ -1,4 +1,5 @@
 import Capture
+import Logging
 import PGOutput
 import PostgresReplication
 import WAL
@@ -21,6 +22,12 @@ extension Session {
             throw .postgres(error)
         }
         for name in assembler.types.withheldCasts { casts.withheld(name) }
+        logger.debug(
+            "table described",
+            metadata: [
+                "table": "\(relation.qualifiedName)", "columns": "\(relation.columns.count)",
+                "identity": "\(relation.replicaIdentity)", "transaction": "\(transactionID)",
+            ])
         refusals[relation.id] = try columnRules.refusal(of: relation, in: view, sql: sql)
         if refusals[relation.id] != nil { assembler.refusedRelations.insert(relation.id) }
         try reviewPlans()

@@ -14,6 +14,7 @@ extension Session {
         guard confirmable.rawValue > delivery.confirmableLSN.load(ordering: .relaxed) else { return }
         delivery.confirmableLSN.store(confirmable.rawValue, ordering: .releasing)
         observations.storedLSN.store(confirmable.rawValue, ordering: .relaxed)
+        tellCaughtUp(storedLSN: confirmable)
         delivery.wake()
     }
 
@@ -45,7 +46,13 @@ extension Session {
         try replication.sendStandbyStatus(
             written: status.writtenLSN, flushed: status.flushedLSN, applied: status.flushedLSN,
             replyRequested: silence.takeQuestion(at: .now))
-        if isConfirming { failpoints.reached(.afterStatus) }
+        if isTracing {
+            logger.trace(
+                "status for PostgreSQL",
+                metadata: ["received_lsn": "\(status.writtenLSN)", "confirmed_lsn": "\(isConfirming ? "\(status.flushedLSN)" : "as before")"])
+        }
+        guard isConfirming else { return }
+        failpoints.reached(.afterStatus)
         observations.confirmedLSN.store(schedule.confirmedLSN.rawValue, ordering: .relaxed)
     }
 

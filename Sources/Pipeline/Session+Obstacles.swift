@@ -43,7 +43,12 @@ extension Session {
             }
         }
         var isEnd = false
-        if case .stop(let reason, _) = FailurePolicy.verdict(on: told) { isEnd = reason != .historyDiverged }
+        if case .stop(let reason, _) = FailurePolicy.verdict(on: told) {
+            isEnd = reason != .historyDiverged
+            // Now, and not at the end: what came before it may take a while to be stored.
+            observations.failed(reason.rawValue, "\(told)")
+            if reason == .poisonEvent { observations.meters.failed(.poisonEvent) }
+        }
         if isEnd || isObstacle, assembler.isHistoryProven, delivery.mending == nil {
             settle(isServerListening: isServerListening)
         }

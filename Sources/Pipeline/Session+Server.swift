@@ -6,7 +6,7 @@ import WAL
 
 /// How the server is doing: over the ordinary connection, and by what its walsender answers.
 extension Session {
-    /// Reads how PostgreSQL sees the slot. What cannot be read now stays as it was; a server from which nothing has come meanwhile either is not connected to.
+    /// Reads how PostgreSQL sees the slot. What cannot be read now is not known; a server from which nothing has come meanwhile either is not connected to.
     func inspect() throws(StreamerError) {
         lastInspectionAt = .now
         // Before, so that what it needs does not come on top of what has gathered since the last; the first time, all of the start's.
@@ -15,10 +15,7 @@ extension Session {
             hasHeard = false
             FilePages.giveBack()
         }
-        guard !isSQLLost else {
-            if !hasHeard { observations.texts.withLock { $0.isPostgresConnected = false } }
-            return
-        }
+        guard !isSQLLost else { return observations.lostSight(isConnected: hasHeard) }
         let slot: SlotState
         do throws(PostgresError) {
             guard let found = try sql.slot(named: configuration.source.slot, timeout: Self.lookTimeout) else { return }
@@ -26,17 +23,10 @@ extension Session {
             delivery.serverLSN.store(found.currentWALLSN.rawValue, ordering: .releasing)
             delivery.inspectionCount.add(1, ordering: .acquiringAndReleasing)
             dangerousWALStatus = found.walStatus.flatMap { ["unreserved", "lost"].contains($0) ? $0 : nil }
-            observations.texts.withLock { texts in
-                texts.isPostgresConnected = true
-                texts.plugin = found.plugin
-                texts.walStatus = found.walStatus
-                texts.retainedBytes = found.retainedByteCount
-                texts.safeBytes = found.safeWALByteCount
-                texts.serverLSN = found.currentWALLSN
-            }
+            observations.saw(found)
         } catch {
             isSQLLost = true
-            if !hasHeard { observations.texts.withLock { $0.isPostgresConnected = false } }
+            observations.lostSight(isConnected: hasHeard)
             logger.debug("cannot inspect the slot", metadata: ["error": "\(error)"])
             return
         }

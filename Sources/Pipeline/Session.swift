@@ -101,6 +101,9 @@ final class Session {
     let obstacles: ObstacleMemory
     var publicationWatch = PublicationWatch(at: .now)
     var tableWatch = TableWatch(at: .now)
+    var backlog: Backlog
+    /// A line for each transaction costs more than the transaction: asked once.
+    let isTracing: Bool
 
     init(
         _ configuration: StreamerConfiguration, replication: consuming ReplicationConnection,
@@ -124,6 +127,9 @@ final class Session {
         self.logger = logger
         self.doubt = doubt
         self.obstacles = obstacles
+        isTracing = logger.logLevel <= .trace
+        backlog = Backlog(
+            from: confirmedLSN, to: serverEnd, eventCount: observations.eventCount.load(ordering: .relaxed), at: .now)
         progress = SlotProgress(startLSN: startLSN)
         tracker = CheckpointTracker(confirmedLSN: confirmedLSN)
         // Three updates in every timeout that we asked for, at least one a second.
@@ -250,6 +256,7 @@ final class Session {
                     try self.requireNoDoubt()
                     self.hasArrived = true
                     self.schedule.keepalive(walEnd)
+                    if self.isTracing { self.logger.trace("keepalive from PostgreSQL", metadata: ["wal_end": "\(walEnd)"]) }
                     if let position = self.gate.received(walEnd, at: .now) { try self.decoded(upTo: position) }
                     if isReplyRequested { self.schedule.replyRequested() }
                     return .proceed
@@ -337,6 +344,7 @@ final class Session {
             default: throw .capture(error)
             }
         }
+        if isTracing { trace(message) }
         progress.received(message)
         failpoints.reached(.reading)
         let appendedCount = window.appendedCount.load(ordering: .relaxed)

@@ -219,7 +219,7 @@ public enum Setup {
         }
         record.confirmedLsn = start.description
         record.genesis = CheckpointRecord.Genesis(
-            kind: isAdopting ? "adopted" : "created", lsn: start.description, at: PostgresTimestamp.now.description)
+            kind: isAdopting ? CheckpointRecord.adoptedKind : "created", lsn: start.description, at: PostgresTimestamp.now.description)
         _ = try put(record, expecting: claimed, nats)
         outcome.notes.append(PublicationSetup.unpublishedRows(configuration.source, over: sql, before: start))
         return outcome

@@ -1,108 +1,169 @@
 import JetStreamPublishing
 import PostgresReplication
+import Synchronization
 import WAL
 
 /// What both servers say of slot and stream, whether a streamer runs or not.
 public enum StatusReader {
-    /// Asks both servers once. One that does not answer is a reason in the status, and `failure`; what the other says is there all the same.
-    public static func read(_ configuration: StreamerConfiguration) -> (status: StreamerStatus, failure: StreamerError?) {
-        var status = StreamerStatus(
-            role: .stopped, live: false, ready: false, reasons: [],
-            source: StreamerStatus.Source(slot: configuration.source.slot),
-            stream: StreamerStatus.Stream(name: configuration.stream.name))
-        var failures: [StreamerError] = []
-        do throws(StreamerError) {
-            try readSource(configuration, &status)
-        } catch {
-            failures.append(error)
+    /// How long both servers have for all their answers: whoever asks how things stand does not wait for a server that says nothing.
+    static let answerTime = Duration.milliseconds(3500)
+    /// What is said where nobody streams.
+    static let noHolder = "no streamer holds the slot"
+
+    /// What has been answered so far.
+    private struct Answers: Sendable {
+        var status: StreamerStatus
+        var source: Result<Void, StreamerError>?
+        var stream: Result<Void, StreamerError>?
+        /// Why a streamer would stop at its start was looked for.
+        var isJudged = false
+        /// Nobody waits any more.
+        var isOver = false
+
+        var isComplete: Bool {
+            guard let source, let stream else { return false }
+            guard case .success = source, case .success = stream, status.role != .active else { return true }
+            return isJudged
         }
-        do throws(StreamerError) {
-            try readStream(configuration, &status)
-        } catch {
-            failures.append(error)
+    }
+
+    /// One reading: filled by threads that may outlive it, where a server keeps them waiting.
+    private final class Reading: Sendable {
+        let configuration: StreamerConfiguration
+        let deadline: Instant
+        let answers: Mutex<Answers>
+        let wake: WakeSignal
+
+        init(_ configuration: StreamerConfiguration) throws(StreamerError) {
+            self.configuration = configuration
+            deadline = .now + StatusReader.answerTime
+            answers = Mutex(Answers(status: StatusReader.unknown(configuration)))
+            wake = try WakeSignal()
         }
-        if failures.isEmpty, status.role != .active {
-            do throws(StreamerError) {
-                try judge(configuration, &status)
-            } catch {
-                // Both have answered: no failure to read them.
-                status.reasons.append("\(error)")
+
+        /// Adds what came, and looks further once both have answered.
+        func add(_ change: (inout Answers) -> Void) {
+            let isJudging = answers.withLock { answers in
+                guard !answers.isOver else { return false }
+                change(&answers)
+                return answers.source != nil && answers.stream != nil && !answers.isComplete
             }
+            if isJudging { judge(self) }
+            wake.signal()
         }
+    }
+
+    /// Asks both servers once, at the same time. One that does not answer is a reason in the status, and `failure`; what the other says is there all the same. Takes four seconds at most.
+    public static func read(_ configuration: StreamerConfiguration) -> (status: StreamerStatus, failure: StreamerError?) {
+        let reading: Reading
+        do throws(StreamerError) {
+            reading = try Reading(configuration)
+            try OwnedThread(name: "status of PostgreSQL") { readSource(reading) }.detach()
+            try OwnedThread(name: "status of NATS") { readStream(reading) }.detach()
+        } catch {
+            var status = unknown(configuration)
+            status.reasons.append("\(error)")
+            return (status, error)
+        }
+        while !reading.answers.withLock({ $0.isComplete }), Instant.now < reading.deadline {
+            reading.wake.wait(timeout: reading.deadline.duration(since: .now))
+        }
+        let answers = reading.answers.withLock { answers in
+            answers.isOver = true
+            return answers
+        }
+        var status = answers.status
+        let failures = [
+            failure(answers.source, else: .postgres(.timedOut(command: "its state"))),
+            failure(answers.stream, else: .jetStream(.timedOut(operation: "the stream's state"))),
+        ].compactMap { $0 }
         status.reasons += failures.map { "\($0)" }
         return (status, failures.first)
     }
 
-    /// Adds why a streamer would stop at its start, if it would: what ended the last one can be read here after its log is gone.
-    private static func judge(
-        _ configuration: StreamerConfiguration, _ status: inout StreamerStatus
-    ) throws(StreamerError) {
-        let servers = try ServerConnections(configuration)
-        let (facts, _) = try ServerFacts.gather(
-            configuration, replication: servers.replication, sql: servers.sql, nats: servers.nats)
-        guard case .refuse(let reason, let what, let remedy, _) = Recovery.assess(facts) else { return }
-        status.reasons.append("a streamer would stop here: \(what). \(remedy)")
-        status.lastError = StreamerStatus.LastError(
-            reason: reason.rawValue, at: PostgresTimestamp.now.description, message: what)
+    private static func failure(_ result: Result<Void, StreamerError>?, else late: StreamerError) -> StreamerError? {
+        switch result {
+        case .success?: nil
+        case .failure(let error)?: error
+        case nil: late
+        }
     }
 
-    private static func readSource(
-        _ configuration: StreamerConfiguration, _ status: inout StreamerStatus
-    ) throws(StreamerError) {
+    private static func unknown(_ configuration: StreamerConfiguration) -> StreamerStatus {
+        StreamerStatus(
+            role: .stopped, live: false, ready: false, reasons: [],
+            source: StreamerStatus.Source(slot: configuration.source.slot),
+            stream: StreamerStatus.Stream(name: configuration.stream.name))
+    }
+
+    /// Adds why a streamer would stop at its start, if it would: what ended the last one can be read here after its log is gone.
+    private static func judge(_ reading: Reading) {
+        let configuration = reading.configuration
+        var found: (reason: StopReason, what: String, remedy: String)?
+        var trouble: StreamerError?
+        do throws(StreamerError) {
+            let servers = try ServerConnections(configuration)
+            let (facts, _) = try ServerFacts.gather(
+                configuration, replication: servers.replication, sql: servers.sql, nats: servers.nats)
+            if case .refuse(let reason, let what, let remedy, _) = Recovery.assess(facts) { found = (reason, what, remedy) }
+        } catch {
+            // Both have answered: no failure to read them.
+            trouble = error
+        }
+        let at = PostgresTimestamp.now.description
+        reading.add { answers in
+            answers.isJudged = true
+            if let trouble { answers.status.reasons.append("\(trouble)") }
+            guard let found else { return }
+            answers.status.reasons.append("a streamer would stop here: \(found.what). \(found.remedy)")
+            answers.status.lastError = StreamerStatus.LastError(reason: found.reason.rawValue, at: at, message: found.what)
+        }
+    }
+
+    private static func readSource(_ reading: Reading) {
+        let configuration = reading.configuration
         do throws(PostgresError) {
             let parameters = configuration.source.connection
-            let replication = try ReplicationConnection(parameters)
+            let sql = try SQLConnection(parameters, timeout: answerTime, isReadOnly: true)
+            let slot = try sql.slot(named: configuration.source.slot)
+            let publication = try PublicationContents.read(configuration.source.publication, over: sql)
+            let replication = try ReplicationConnection(parameters, timeout: answerTime)
             let system = try replication.identifySystem()
-            status.source.systemId = String(system.systemID)
-            status.source.timeline = system.timeline
-            status.source.database = system.database
-            let sql = try SQLConnection(parameters, isReadOnly: true)
-            if let publication = try PublicationContents.read(configuration.source.publication, over: sql) {
-                status.source.take(publication)
+            reading.add { answers in
+                answers.source = .success(())
+                answers.status.source.systemId = String(system.systemID)
+                answers.status.source.timeline = system.timeline
+                answers.status.source.database = system.database
+                answers.status.add(slot)
+                guard let publication else { return }
+                answers.status.source.take(publication)
                 if publication.isEmptyByMistake(configuration.source) {
-                    status.reasons.append(TableFinding.empty(configuration.source.publication).note)
+                    answers.status.reasons.append(TableFinding.empty(configuration.source.publication).note)
                 }
             }
-            guard let slot = try sql.slot(named: configuration.source.slot) else {
-                status.reasons.append("slot \(configuration.source.slot) does not exist")
-                return
-            }
-            if slot.isActive { status.role = .active } else { status.reasons.append("no streamer holds the slot") }
-            status.source.plugin = slot.plugin
-            status.source.walStatus = slot.walStatus
-            status.source.confirmedLsn = slot.confirmedFlushLSN?.description
-            status.source.lagBytes = slot.confirmedFlushLSN.map { slot.currentWALLSN.byteCount(since: $0) }
-            status.source.retainedBytes = slot.retainedByteCount
-            status.source.safeBytes = slot.safeWALByteCount
         } catch {
-            throw .postgres(error)
+            reading.add { $0.source = .failure(.postgres(error)) }
         }
     }
 
-    private static func readStream(
-        _ configuration: StreamerConfiguration, _ status: inout StreamerStatus
-    ) throws(StreamerError) {
-        let link = try NATSLink.connected(configuration.nats, stream: configuration.stream.name)
-        defer { link.connection.close() }
-        let info = try StreamerError.ofJetStream { () throws(JetStreamError) in
-            try link.connection.streamInfo(configuration.stream.name)
+    private static func readStream(_ reading: Reading) {
+        let configuration = reading.configuration
+        let name = configuration.stream.name
+        do throws(StreamerError) {
+            let link = try NATSLink.connected(
+                configuration.nats, stream: name, isWanted: { Instant.now < reading.deadline })
+            defer { link.connection.close() }
+            let info = try StreamerError.ofJetStream { () throws(JetStreamError) in
+                try link.connection.streamInfo(name)
+            }
+            let record = info == nil ? nil : try ServerFacts.checkpointRecord(of: name, link.connection).0
+            reading.add { answers in
+                answers.stream = .success(())
+                answers.status.add(info, record)
+            }
+        } catch {
+            reading.add { $0.stream = .failure(error) }
         }
-        guard let info else {
-            status.reasons.append("stream \(configuration.stream.name) does not exist")
-            return
-        }
-        status.stream.leader = info.cluster?.leader
-        status.stream.firstSequence = info.state.firstSequence
-        status.stream.lastSequence = info.state.lastSequence
-        status.stream.messages = info.state.messages
-        status.stream.bytes = info.state.bytes
-        status.stream.replicas = info.config.replicas
-        let (record, _) = try ServerFacts.checkpointRecord(of: configuration.stream.name, link.connection)
-        guard let record else {
-            status.reasons.append("there is no checkpoint record for stream \(configuration.stream.name)")
-            return
-        }
-        status.source.storedLsn = record.confirmedLsn
     }
 }
 
@@ -115,6 +176,31 @@ extension StreamerStatus.Source {
 }
 
 extension StreamerStatus {
+    /// What PostgreSQL says of the slot; nil: there is none.
+    fileprivate mutating func add(_ slot: SlotState?) {
+        guard let slot else { return reasons.append("slot \(source.slot) does not exist") }
+        if slot.isActive { role = .active } else { reasons.append(StatusReader.noHolder) }
+        source.plugin = slot.plugin
+        source.walStatus = slot.walStatus
+        source.confirmedLsn = slot.confirmedFlushLSN?.description
+        source.lagBytes = slot.confirmedFlushLSN.map { slot.currentWALLSN.byteCount(since: $0) }
+        source.retainedBytes = slot.retainedByteCount
+        source.safeBytes = slot.safeWALByteCount
+    }
+
+    /// What JetStream says of the stream; nil: there is none.
+    fileprivate mutating func add(_ info: StreamInfo?, _ record: CheckpointRecord?) {
+        guard let info else { return reasons.append("stream \(stream.name) does not exist") }
+        stream.leader = info.cluster?.leader
+        stream.firstSequence = info.state.firstSequence
+        stream.lastSequence = info.state.lastSequence
+        stream.messages = info.state.messages
+        stream.bytes = info.state.bytes
+        stream.replicas = info.config.replicas
+        guard let record else { return reasons.append("there is no checkpoint record for stream \(stream.name)") }
+        source.storedLsn = record.confirmedLsn
+    }
+
     /// What the servers say, with what the running streamer says of itself.
     public func adding(_ running: StreamerStatus) -> StreamerStatus {
         var whole = running
@@ -125,6 +211,13 @@ extension StreamerStatus {
         whole.source.publishedTables = source.publishedTables ?? running.source.publishedTables
         whole.source.tablesWithoutIdentity = source.tablesWithoutIdentity ?? running.source.tablesWithoutIdentity
         whole.stream = stream
+        // One that runs and has no slot says itself why.
+        whole.reasons += reasons.filter { $0 != StatusReader.noHolder && !running.reasons.contains($0) }
         return whole
+    }
+
+    /// Whether there is nothing to do: a streamer has the slot or stands by, and neither it nor a server tells of anything.
+    public var isHealthy: Bool {
+        role != .stopped && reasons.isEmpty && source.walStatus.map { !["unreserved", "lost"].contains($0) } ?? true
     }
 }

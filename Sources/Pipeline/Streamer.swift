@@ -95,18 +95,20 @@ public final class Streamer: Sendable {
     public func run() -> Outcome {
         var backoff = Backoff()
         var isStandingBy = false
-        var attemptCount = 0
+        var telling = TroubleTelling()
         var former = FormerHolder()
+        let watch = slotWatch()
         while !control.isRequested {
             let began = Instant.now
             do throws(StreamerError) {
-                try runSession(isFirst: attemptCount == 0, &former)
+                try runSession(watch, &former)
                 break
             } catch {
-                attemptCount += 1
                 let verdict = FailurePolicy.verdict(on: error)
                 let isOwnHolder = former.stillHolds(by: error, at: .now)
-                disconnected(isStandingBy: verdict == .standBy && !isOwnHolder)
+                if observations.disconnected(by: error, isStandingBy: verdict == .standBy && !isOwnHolder) {
+                    telling = TroubleTelling()
+                }
                 if control.isRequested {
                     if case .cancelled = error { break }
                     logger.warning("ended while stopping", metadata: ["error": "\(error)"])
@@ -121,6 +123,7 @@ public final class Streamer: Sendable {
                             metadata: ["slot": "\(configuration.source.slot)", "detail": "\(error)"])
                     }
                     isStandingBy = true
+                    telling = TroubleTelling()
                     if isOwnHolder, let pid = former.takeTelling() {
                         logger.warning(
                             "the slot is held by this streamer's own former walsender, which does not end",
@@ -132,16 +135,17 @@ public final class Streamer: Sendable {
                     control.wait(Self.standbyInterval, observations)
                     continue
                 case .retry(let hint):
-                    observations.failed(Self.reason(of: error), "\(error)")
+                    observations.failed(RetryReason.of(error), "\(error)")
                     if Instant.now.duration(since: began) > .seconds(30) { backoff.reset() }
                     let delay = backoff.delay()
-                    logger.warning(
-                        "interrupted, trying again",
+                    logger.log(
+                        level: telling.isNews(error) ? .warning : .debug, "interrupted, trying again",
                         metadata: [
                             "error": "\(error)", "hint": "\(hint)", "slot": "\(configuration.source.slot)",
-                            "after_ms": "\(delay.milliseconds)",
+                            "after_ms": "\(delay.milliseconds)", "reason": "\(RetryReason.of(error))",
                         ])
                     control.wait(delay, observations)
+                    observations.reconnecting(to: error.peer)
                 }
             }
             isStandingBy = false
@@ -152,7 +156,6 @@ public final class Streamer: Sendable {
 
     private func stopped(_ reason: StopReason, _ error: StreamerError, _ remedy: String) -> Outcome {
         observations.failed(reason.rawValue, "\(error)")
-        observations.meters.failed(reason)
         observations.texts.withLock { $0.role = .stopped }
         logger.critical(
             "stopped",
@@ -163,36 +166,22 @@ public final class Streamer: Sendable {
         return Outcome(reason: reason, message: "\(error)", status: reason.exitCode)
     }
 
-    private func disconnected(isStandingBy: Bool) {
-        observations.texts.withLock { texts in
-            // In one step: a standby, which looks at the slot again and again, is ready throughout.
-            texts.role = isStandingBy ? .standby : .active
-            texts.isPostgresConnected = false
-            texts.isWalsenderSilent = false
-            texts.isNATSConnected = false
-        }
-        observations.inFlightCount.store(0, ordering: .relaxed)
-        observations.retainedByteCount.store(0, ordering: .relaxed)
-    }
-
-    private static func reason(of error: StreamerError) -> String {
-        if case .stop(let reason, _, _) = error { return reason.rawValue }
-        return StopReason.unreachable.rawValue
+    /// For `run()` and for `mend`: looks at the slot before a session.
+    func slotWatch() -> SlotWatch {
+        SlotWatch(configuration.source, observations: observations, onNotice: Self.noticeHandler(logger))
     }
 
     // MARK: - One session
 
     /// Connects, recovers and streams, until asked to stop or until something ends it.
-    func runSession(isFirst: Bool, _ former: inout FormerHolder) throws(StreamerError) {
+    func runSession(_ watch: SlotWatch, _ former: inout FormerHolder) throws(StreamerError) {
         let source = configuration.source
         let logNotice = Self.noticeHandler(logger)
-        let sql = try StreamerError.ofPostgres { () throws(PostgresError) in
-            try SQLConnection(source.connection, timeout: Self.connectTimeout, isReadOnly: true, onNotice: logNotice)
-        }
-        let holder = try StreamerError.ofPostgres { () throws(PostgresError) in try sql.slot(named: source.slot) }
-        observations.turned(.source)
-        // Held by another streamer: looked at over this connection only, without a walsender of our own.
-        if let holder, holder.isActive { throw .slotActive(pid: holder.activePID) }
+        // Held by another streamer: looked at over one connection only, without a walsender of our own.
+        if let holder = try watch.look(), holder.isActive { throw .slotActive(pid: holder.activePID) }
+        let sql = try watch.take()
+        // While NATS is away each attempt connects to PostgreSQL anew: that is told once.
+        let awaited = observations.texts.withLock { $0.awaited }
         let doubt = PublicationDoubt()
         var replication = try StreamerError.ofPostgres { () throws(PostgresError) in
             try ReplicationConnection(
@@ -203,26 +192,22 @@ public final class Streamer: Sendable {
                     doubt.heard(notice)
                 })
         }
-        logger.info(
-            "connected to PostgreSQL",
+        logger.log(
+            level: awaited == .nats ? .debug : .info, "connected to PostgreSQL",
             metadata: ["server": "\(replication.endpoint)", "version": "\(replication.serverVersion)"])
         let link = try NATSLink.connected(
             configuration.nats, stream: configuration.stream.name,
             isWanted: {
                 observations.turned(.source)
+                watch.lookIfDue(over: sql)
                 return !control.isRequested
             })
         defer { link.connection.close() }
-        logger.info(
-            "connected to NATS",
+        logger.log(
+            level: awaited == .postgres ? .debug : .info, "connected to NATS",
             metadata: [
                 "url": "\(link.connection.connectedURL)", "version": "\(link.connection.serverVersion ?? "unknown")",
             ])
-        if !isFirst {
-            observations.reconnectCount.add(1, ordering: .relaxed)
-            observations.meters.reconnectedPostgres()
-        }
-
         let joined = try join(replication: replication, sql: sql, link: link)
         let plan = joined.plan
         let identity = joined.facts.identity
@@ -257,8 +242,11 @@ public final class Streamer: Sendable {
             texts.timeline = joined.facts.timelines.currentTimeline
             texts.database = identity.databaseName
             texts.isPostgresConnected = true
+            texts.isSlotHeld = true
+            texts.awaited = nil
             texts.isNATSConnected = link.connection.isConnected
         }
+        if let newestStored = joined.facts.newestStored { observations.learned(newestStored: newestStored) }
 
         let window = RetainedWindow(byteLimit: configuration.delivery.inFlightBytes)
         let delivery = Delivery(
@@ -365,6 +353,15 @@ public final class Streamer: Sendable {
                 guard !control.isRequested else { throw .cancelled }
             }
             failpoints.reached(.recovering)
+            logger.debug(
+                "both servers were read",
+                metadata: [
+                    "slot_confirmed_lsn": "\(facts.slot?.confirmedFlushLSN.map { "\($0)" } ?? "none")",
+                    "slot_wal_status": "\(facts.slot?.walStatus ?? "unknown")", "server_lsn": "\(facts.serverFlushLSN)",
+                    "record_confirmed_lsn": "\(facts.record?.confirmedLsn ?? "none")",
+                    "record_last_sequence": "\(facts.record.map { "\($0.lastSequence)" } ?? "none")",
+                    "stream_last_sequence": "\(facts.stream.map { "\($0.lastSequence)" } ?? "none")",
+                ])
             switch outcome {
             case .proceed(let plan):
                 guard let record = facts.record else {

@@ -57,6 +57,8 @@ struct RunCommand: AsyncParsableCommand {
         // Stopped in the reverse of this order: HTTP answers as long as the streamer drains.
         services.append(
             .init(service: service, successTerminationBehavior: .gracefullyShutdownGroup))
+        services.append(
+            .init(service: ProgressService(observations: observations, logger: logger), successTerminationBehavior: .ignore))
         var quiet = logger
         quiet.logLevel = max(logger.logLevel, .warning)
         let group = ServiceGroup(

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Dispatch
 import Glibc
 import Operations
 import Pipeline
@@ -8,7 +9,8 @@ struct StatusCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "status", abstract: "Show slot, lag, position and stream.",
         discussion: """
-            Reads both servers itself and adds what the streamer at http.listen says, if one answers.
+            Reads both servers itself and adds what the streamer at http.listen says, if one answers. Takes 5 s at most. Exits with 0 \
+            when all is well, 1 when there is something to do (nobody streams, the slot is missing or lost), 69 when a server does not answer.
 
             Example:
               slotstream status --json | jq .source.lag_bytes
@@ -30,6 +32,7 @@ struct StatusCommand: AsyncParsableCommand {
             Output.data(isJSON ? status.json() : StatusScreen.text(status))
             if !isWatching {
                 if let failure { throw failure }
+                if !status.isHealthy { throw ExitCode(ExitStatus.findings.rawValue) }
                 return
             }
             try await Task.sleep(for: .seconds(2))
@@ -37,14 +40,22 @@ struct StatusCommand: AsyncParsableCommand {
     }
 
     private func read(_ values: Configuration) async -> (StreamerStatus, StreamerError?) {
-        let (servers, failure) = StatusReader.read(values.streamer)
-        guard let listen = ConfigurationOptions.endpoint(of: values),
-            let answer = try? await HealthProbe.get(.status, from: listen),
-            let running = try? StreamerStatus(json: answer.body),
+        let streamer = values.streamer
+        // At the same time: each may be one that does not answer.
+        async let asked = Self.ask(ConfigurationOptions.endpoint(of: values))
+        let (servers, failure) = await withCheckedContinuation { continuation in
+            DispatchQueue.global().async { continuation.resume(returning: StatusReader.read(streamer)) }
+        }
+        guard let answer = await asked, let running = try? StreamerStatus(json: answer.body),
             // Another streamer may listen there.
             running.source.slot == servers.source.slot, running.stream.name == servers.stream.name
         else { return (servers, failure) }
         return (servers.adding(running), failure)
+    }
+
+    private static func ask(_ listen: (host: String, port: Int)?) async -> HealthProbe.Answer? {
+        guard let listen else { return nil }
+        return try? await HealthProbe.get(.status, from: listen)
     }
 }
 

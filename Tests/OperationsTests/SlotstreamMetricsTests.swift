@@ -1,7 +1,8 @@
 import CoreMetrics
-import Operations
 import Pipeline
 import Testing
+
+@testable import Operations
 
 @Suite struct SlotstreamMetricsTests {
     /// Every metric that users are promised, with its kind.
@@ -27,7 +28,8 @@ import Testing
         "slotstream_inflight_bytes": "gauge",
         "slotstream_resynchronisations_total": "counter",
         "slotstream_reconnects_total": "counter",
-        "slotstream_replay_window_seconds": "gauge",
+        "slotstream_strays_total": "counter",
+        "slotstream_poison_events_total": "counter",
         "slotstream_up": "gauge",
         "slotstream_build_info": "gauge",
     ]
@@ -44,6 +46,16 @@ import Testing
         let scrape = try Scrape(registry.render())
         #expect(scrape.kinds == Self.promised)
         #expect(Set(scrape.helps.keys) == Set(Self.promised.keys))
+    }
+
+    @Test func helpsWithEverySeriesThatTheStreamerMakesAndWithNoOther() throws {
+        let registry = PrometheusRegistry.slotstream()
+        let observations = Observations(slot: "s", stream: "n", readyMaxLagBytes: 0, metrics: registry)
+        observations.refreshMetrics()
+        let scrape = try Scrape(registry.render())
+        #expect(Set(scrape.helps.keys) == Set(scrape.kinds.keys))
+        // The one whose labels are known with the first event.
+        #expect(Set(scrape.kinds.keys).union(["slotstream_events_total"]) == PrometheusRegistry.helpedNames)
     }
 
     @Test func countsTheProcessingDurationInThePromisedBuckets() throws {

@@ -1,6 +1,7 @@
 import Capture
 import Foundation
 import JetStreamPublishing
+import PostgresReplication
 import Synchronization
 import Testing
 import WAL
@@ -81,6 +82,7 @@ import WAL
 
     @Test func theLagIsToldWhileNATSIsAway() throws {
         let rig = try DeliveryRig(server)
+        rig.observations.saw(SlotState(name: "s", confirmedFlushLSN: LSN(1), currentWALLSN: LSN(1)))
         try rig.start()
         try rig.append(1)
         try eventually("all is stored") { rig.window.retainedCount == 0 }

@@ -1,0 +1,74 @@
+public import Logging
+import PostgresReplication
+import Synchronization
+import WAL
+
+/// One line a minute: what a streamer is doing, for whoever has nothing but the log.
+public struct ProgressLog {
+    /// Between two lines.
+    public static let interval = Duration.seconds(60)
+
+    private let observations: Observations
+    private var last: (at: Instant, eventCount: UInt64)
+
+    /// The first line tells of what happens from now on.
+    public init(_ observations: Observations) {
+        self.observations = observations
+        last = (.now, observations.eventCount.load(ordering: .relaxed))
+    }
+
+    /// Logs the line.
+    public mutating func report(to logger: Logger) {
+        let (message, metadata) = line(at: .now)
+        logger.info("\(message)", metadata: metadata)
+    }
+
+    /// What it says. What is not known is left out.
+    mutating func line(at now: Instant) -> (message: String, metadata: Logger.Metadata) {
+        let eventCount = observations.eventCount.load(ordering: .relaxed)
+        let seconds = max(0.001, now.duration(since: last.at).seconds)
+        let rate = Double(eventCount &- last.eventCount) / seconds
+        last = (now, eventCount)
+        let texts = observations.texts.withLock { $0 }
+        var metadata: Logger.Metadata = ["events": "\(rate < 10 ? Self.tenths(rate) : "\(Int(rate.rounded()))")/s"]
+        if let lag = observations.lagSeconds(at: now) { metadata["lag"] = "\(Self.tenths(lag))s" }
+        if let bytes = observations.lagByteCount(texts) { metadata["behind"] = "\(Self.size(bytes))" }
+        if let bytes = texts.slot?.retainedByteCount { metadata["wal_held"] = "\(Self.size(bytes))" }
+        let sequence = observations.lastSequence.load(ordering: .relaxed)
+        if sequence > 0 { metadata["stream_seq"] = "\(sequence)" }
+        let state = Self.state(texts)
+        if state.isTrouble, let error = texts.refusal ?? texts.lastError?.message { metadata["error"] = "\(error)" }
+        return (state.message, metadata)
+    }
+
+    private static func state(_ texts: Observations.Texts) -> (message: String, isTrouble: Bool) {
+        switch texts.role {
+        case .standby: return ("still standing by", false)
+        case .stopped: return ("stopped", true)
+        case .active: break
+        }
+        if texts.isConnected { return ("still streaming", false) }
+        if !texts.isPostgresConnected || texts.isWalsenderSilent { return ("still waiting for \(Peer.postgres.name)", true) }
+        if texts.isSlotHeld { return ("still waiting for \(Peer.nats.name)", true) }
+        guard let awaited = texts.awaited else { return ("still starting", false) }
+        return ("still waiting for \(awaited.name)", true)
+    }
+
+    /// With one digit behind the point; `Double.description` has as many as it takes.
+    private static func tenths(_ value: Double) -> String {
+        // Beyond this there is nothing to tell apart, and no integer to do it with.
+        let tenths = Int64(min(value, 1e12) * 10 + 0.5)
+        return "\(tenths / 10).\(tenths % 10)"
+    }
+
+    /// `56B`, `2.4MiB`.
+    static func size(_ byteCount: UInt64) -> String {
+        var value = Double(byteCount)
+        guard value >= 1024 else { return "\(byteCount)B" }
+        for unit in ["KiB", "MiB", "GiB"] {
+            value /= 1024
+            if value < 1024 { return tenths(value) + unit }
+        }
+        return tenths(value / 1024) + "TiB"
+    }
+}

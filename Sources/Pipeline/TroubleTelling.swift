@@ -1,0 +1,10 @@
+/// Which troubles were told: each is told once for as long as it lasts, however often it is tried.
+struct TroubleTelling {
+    /// By server and reason: no more than there are of both.
+    private var told: Set<String> = []
+
+    /// Whether nobody was told of it yet.
+    mutating func isNews(_ error: StreamerError) -> Bool {
+        told.insert("\(error.peer.rawValue) \(RetryReason.of(error))").inserted
+    }
+}
