@@ -6,6 +6,8 @@ public struct Complaint: Sendable, Equatable {
         case fileMissing
         /// The configuration file cannot be read; the reason.
         case fileUnreadable(String)
+        /// The configuration file is FraiseQL's own, of its server; the names in it that tell.
+        case fraiseQLServerFile([String])
         /// The configuration file is no TOML.
         case syntax(column: Int, message: String)
         /// With the known name that is nearest, if one is near.
@@ -58,6 +60,10 @@ extension Complaint: CustomStringConvertible {
         switch problem {
         case .fileMissing: return place + "no such file"
         case .fileUnreadable(let reason): return place + "cannot be read: \(reason)"
+        case .fraiseQLServerFile(let names):
+            return place
+                + "this is the configuration of FraiseQL's server (\(names.joined(separator: ", "))), and nothing in it is for Slotstream. "
+                + "Give Slotstream's own file: --config slotstream.toml, or --config fraiseql-observer.toml"
         case .syntax(let column, let message): return place + "column \(column): \(message)"
         case .unknownKey(let nearest): return place + key + ": unknown key" + Self.suggestion(nearest)
         case .unknownVariable(let nearest): return place + "unknown variable" + Self.suggestion(nearest)

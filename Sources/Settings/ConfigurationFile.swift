@@ -47,6 +47,10 @@ struct ConfigurationFile {
         }
         read(table, at: [])
         ignoredKeys.sort()
+        let foreign = Self.fraiseQLServerNames(table, path)
+        guard !foreign.isEmpty, entries.isEmpty else { return }
+        // One word instead of a complaint about each of its keys.
+        throw Self.error(path, line: nil, .fraiseQLServerFile(foreign))
     }
 
     /// Where a member of a table stands whose keys the user chooses.
@@ -77,6 +81,27 @@ struct ConfigurationFile {
             }
         }
     }
+
+    /// What tells that a file configures FraiseQL's server, by the names that stand in it; empty: nothing does.
+    ///
+    /// Source: fraiseql, `fraiseql.toml.example`; its server's section of observers, `server_config/observers.rs`.
+    private static func fraiseQLServerNames(_ table: TOMLTable, _ path: String) -> [String] {
+        var names = table.keys.filter { fraiseQLServerTables.contains($0) && table[$0]?.table != nil }.map { "[\($0)]" }
+        // FraiseQL's file of observers has a table for each; its server's has values, and a table that is called so.
+        if let observers = table["observers"]?.table, observers.keys.contains(where: { fraiseQLServerObserverKeys.contains($0) }) {
+            names.append("[observers]")
+        }
+        if names.isEmpty, path.split(separator: "/").last == "fraiseql.toml" { names.append("its name is fraiseql.toml") }
+        return names.sorted()
+    }
+
+    private static let fraiseQLServerTables: Set<String> = [
+        "schema", "database", "server", "security", "auth", "validation", "query_defaults", "caching", "subscriptions",
+        "federation", "observability", "mcp", "analytics", "fraiseql", "types", "queries", "mutations", "domain_discovery",
+        "cdc_outbound",
+    ]
+
+    private static let fraiseQLServerObserverKeys: Set<String> = ["backend", "enabled", "handlers", "nats_url", "runtime"]
 
     private static func error(_ path: String, line: Int?, _ problem: Complaint.Problem) -> SettingsError {
         SettingsError([Complaint(origin: .file(path, line: line), key: "", problem: problem)])
