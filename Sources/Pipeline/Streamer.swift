@@ -37,6 +37,9 @@ public final class Streamer: Sendable {
     /// Random for each process: tells whose a checkpoint record is.
     private let owner: String
     private let obstacles = ObstacleMemory()
+    private let rotation = RotationPatience()
+    /// The servers to which the connection was said to be open to others.
+    private let exposedServers = Mutex<Set<String>>([])
 
     /// - Parameters:
     ///   - isSetupAllowed: Whether a first start may create publication, stream, bucket, slot and consumer.
@@ -104,7 +107,7 @@ public final class Streamer: Sendable {
                 break
             } catch {
                 attemptCount += 1
-                let verdict = FailurePolicy.verdict(on: error)
+                let verdict = patientVerdict(on: error)
                 let isOwnHolder = former.stillHolds(by: error, at: .now)
                 disconnected(isStandingBy: verdict == .standBy && !isOwnHolder)
                 if control.isRequested {
@@ -117,7 +120,9 @@ public final class Streamer: Sendable {
                 case .standBy:
                     if !isStandingBy {
                         logger.notice(
-                            "standing by: another streamer holds the slot",
+                            former.isNamed(by: error)
+                                ? "waiting: this streamer's own former connection still holds the slot"
+                                : "standing by: another streamer holds the slot",
                             metadata: ["slot": "\(configuration.source.slot)", "detail": "\(error)"])
                     }
                     isStandingBy = true
@@ -125,7 +130,7 @@ public final class Streamer: Sendable {
                         logger.warning(
                             "the slot is held by this streamer's own former walsender, which does not end",
                             metadata: [
-                                "slot": "\(configuration.source.slot)", "pid": "\(pid)",
+                                "slot": "\(configuration.source.slot)", "pid": .stringConvertible(pid),
                                 "remedy": "see what it waits for (pg_stat_activity); SELECT pg_terminate_backend(\(pid)) ends it unless it is frozen",
                             ])
                     }
@@ -134,12 +139,12 @@ public final class Streamer: Sendable {
                 case .retry(let hint):
                     observations.failed(Self.reason(of: error), "\(error)")
                     if Instant.now.duration(since: began) > .seconds(30) { backoff.reset() }
-                    let delay = backoff.delay()
+                    let delay = backoff.delay(atMost: FailurePolicy.retryLimit(after: error))
                     logger.warning(
                         "interrupted, trying again",
                         metadata: [
                             "error": "\(error)", "hint": "\(hint)", "slot": "\(configuration.source.slot)",
-                            "after_ms": "\(delay.milliseconds)",
+                            "after_ms": .stringConvertible(delay.milliseconds),
                         ])
                     control.wait(delay, observations)
                 }
@@ -175,6 +180,21 @@ public final class Streamer: Sendable {
         observations.retainedByteCount.store(0, ordering: .relaxed)
     }
 
+    /// The policy's verdict; but for a while what was taken before and is refused now is tried again.
+    private func patientVerdict(on error: StreamerError) -> Verdict {
+        let verdict = FailurePolicy.verdict(on: error)
+        guard case .stop(_, let remedy) = verdict, let rest = rotation.rest(of: error, at: .now) else { return verdict }
+        return .retry(hint: "it worked before, so it is tried again for \(Int(rest.seconds)) s, with what its file holds then. \(remedy)")
+    }
+
+    /// Warns, once in the life of the process, of a connection that others could read or alter.
+    private func warn(of exposure: String?, of server: String, remedy: String) {
+        guard let exposure, exposedServers.withLock({ $0.insert(server).inserted }) else { return }
+        logger.warning(
+            "the connection to \(server) leaves this machine, and others on its way could read or alter it",
+            metadata: ["why": "\(exposure)", "remedy": "\(remedy)"])
+    }
+
     private static func reason(of error: StreamerError) -> String {
         if case .stop(let reason, _, _) = error { return reason.rawValue }
         return StopReason.unreachable.rawValue
@@ -192,7 +212,7 @@ public final class Streamer: Sendable {
         let holder = try StreamerError.ofPostgres { () throws(PostgresError) in try sql.slot(named: source.slot) }
         observations.turned(.source)
         // Held by another streamer: looked at over this connection only, without a walsender of our own.
-        if let holder, holder.isActive { throw .slotActive(pid: holder.activePID) }
+        if let holder, holder.isActive { throw try SlotAdministration.active(holder, sql) }
         let doubt = PublicationDoubt()
         var replication = try StreamerError.ofPostgres { () throws(PostgresError) in
             try ReplicationConnection(
@@ -206,6 +226,7 @@ public final class Streamer: Sendable {
         logger.info(
             "connected to PostgreSQL",
             metadata: ["server": "\(replication.endpoint)", "version": "\(replication.serverVersion)"])
+        warn(of: replication.exposure, of: "PostgreSQL", remedy: "put sslmode=verify-full and sslrootcert=FILE into source.url")
         let link = try NATSLink.connected(
             configuration.nats, stream: configuration.stream.name,
             isWanted: {
@@ -218,6 +239,9 @@ public final class Streamer: Sendable {
             metadata: [
                 "url": "\(link.connection.connectedURL)", "version": "\(link.connection.serverVersion ?? "unknown")",
             ])
+        warn(
+            of: link.connection.exposure, of: "NATS",
+            remedy: "write tls:// in transport.nats.url; name an authority of your own in transport.nats.tls.ca_file")
         if !isFirst {
             observations.reconnectCount.add(1, ordering: .relaxed)
             observations.meters.reconnectedPostgres()
@@ -247,9 +271,10 @@ public final class Streamer: Sendable {
             metadata: [
                 "slot": "\(source.slot)", "start_lsn": "\(plan.startLSN)", "confirmed_lsn": "\(record.confirmedLsn)",
                 "last_stored": "\(plan.known.storedID.map { $0.description } ?? "none")",
-                "last_sequence": "\(plan.known.storedSequence)",
-                "stream": "\(configuration.stream.name)", "timeline": "\(joined.facts.timelines.currentTimeline)",
+                "last_sequence": .stringConvertible(plan.known.storedSequence),
+                "stream": "\(configuration.stream.name)", "timeline": .stringConvertible(joined.facts.timelines.currentTimeline),
             ])
+        rotation.worked()
         observations.texts.withLock { texts in
             texts.role = .active
             texts.systemID = String(identity.systemID)
