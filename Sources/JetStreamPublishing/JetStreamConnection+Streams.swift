@@ -79,6 +79,25 @@ extension JetStreamConnection {
         return info
     }
 
+    /// The names of streams that capture a subject which `filter` matches too.
+    public func streamNames(
+        capturing filter: String, timeout: Duration = apiTimeout
+    ) throws(JetStreamError) -> [String] {
+        let subject = "$JS.API.STREAM.NAMES"
+        let (response, _): (NamesResponse, [UInt8]) = try call(
+            subject, try Self.encode(NamesRequest(subject: filter), operation: subject), timeout: timeout)
+        return response.streams ?? []
+    }
+
+    private struct NamesRequest: Encodable {
+        var subject: String
+    }
+
+    private struct NamesResponse: Decodable {
+        // null where there is none.
+        var streams: [String]?
+    }
+
     /// The stream's last message, as its leader has it; nil if there is none at `last_seq`: nothing was ever stored, or it
     /// was deleted, purged or has expired.
     ///

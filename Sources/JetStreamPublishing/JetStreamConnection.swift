@@ -12,6 +12,7 @@ public final class JetStreamConnection: Sendable {
     private let handle: ConnectionHandle
     private let registration: UInt
     private let wedgedAfter: Duration
+    private let usesTLS: Bool
     private let connectTimeout: Duration
     private let greeting = Mutex<(connectCount: UInt64, info: ServerGreeting.Info)?>(nil)
 
@@ -49,6 +50,7 @@ public final class JetStreamConnection: Sendable {
         self.state = state
         self.registration = registration
         wedgedAfter = options.wedgedAfter
+        usesTLS = options.usesTLS
         connectTimeout = options.connectTimeout
         laysOutMessages = MessageLayout.isProven && !options.leavesMessagesToLibnats
     }
@@ -60,6 +62,14 @@ public final class JetStreamConnection: Sendable {
 
     /// The URL of the server at the other end, or last at it, without credentials.
     public var connectedURL: String { state.url }
+
+    /// In what way others could read or alter what goes over it; nil: it stays on this machine, or is encrypted, to a server whose certificate was
+    /// verified.
+    public var exposure: String? {
+        guard !usesTLS, let host = (try? ServerURL(state.url))?.host else { return nil }
+        let isHere = host == "localhost" || host == "::1" || host.hasPrefix("127.")
+        return isHere ? nil : "it is not encrypted"
+    }
 
     /// The server's limit for headers and payload together, in bytes.
     public var maxPayload: Int { state.maxPayload }

@@ -24,6 +24,8 @@ public enum JetStreamErrorCode {
     public static let wrongLastMessageID = 10_070
     /// The chain does not hold: the stream's, or a key's, last sequence is another.
     public static let wrongLastSequence = 10_071
+    /// Another stream of the account captures a subject of what is to be made.
+    public static let subjectsOverlap = 10_065
     /// Replicas on a server that is no cluster.
     public static let replicasNotSupported = 10_074
     /// The server has no JetStream.

@@ -50,11 +50,14 @@ struct ServerURL: Hashable, Sendable {
     /// As libnats takes it.
     var text: String { "\(isTLS ? "tls" : "nats")://\(host.contains(":") ? "[\(host)]" : host):\(port)" }
 
-    /// `text` without what stands before an `@`.
+    /// `text` without what stands before an `@`, and without a query or fragment, in which there may be a secret too.
     static func withoutCredentials(_ text: String) -> String {
-        guard let at = text.lastIndex(of: "@") else { return text }
+        let isQuery = { (character: Character) in character == "?" || character == "#" }
+        guard let at = text.lastIndex(of: "@") else { return String(text.prefix { !isQuery($0) }) }
         let scheme = index(of: "://", in: Substring(text)).map { String(text[..<$0]) + "://" } ?? ""
-        return scheme + String(text[text.index(after: at)...])
+        // Which of the two a ? before the @ belongs to, nobody knows.
+        guard !text[..<at].contains(where: isQuery) else { return scheme + "***" }
+        return scheme + String(text[text.index(after: at)...].prefix { !isQuery($0) })
     }
 
     private static func credentials(_ text: Substring, _ shown: String) throws(JetStreamError) -> Credentials {

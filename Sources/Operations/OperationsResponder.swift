@@ -45,12 +45,14 @@ struct OperationsResponder: HTTPResponder {
             let paths = OperationsEndpoint.allCases.map(\.rawValue).joined(separator: " ")
             return text(.notFound, "not found; there is \(paths)\n", for: request)
         }
-        guard request.method == .get else {
-            var response = text(.methodNotAllowed, "only GET is allowed\n", for: request)
-            response.headers[.allow] = "GET"
+        switch request.method {
+        case .get: return answer(endpoint)
+        case .head: return answer(endpoint).createHeadResponse()
+        default:
+            var response = text(.methodNotAllowed, "only GET and HEAD are allowed\n", for: request)
+            response.headers[.allow] = "GET, HEAD"
             return response
         }
-        return answer(endpoint)
     }
 
     private func answer(_ endpoint: OperationsEndpoint) -> Response {

@@ -104,8 +104,8 @@ extension Delivery {
         logger.warning(
             "nats-server contradicts itself: restart it",
             metadata: [
-                "stream": "\(configuration.stream.name)", "last_sequence": "\(known.settledSequence)",
-                "refuses_behind": "\(lastSequence)",
+                "stream": "\(configuration.stream.name)", "last_sequence": .stringConvertible(known.settledSequence),
+                "refuses_behind": .stringConvertible(lastSequence),
                 "hint": "it does so once somebody has purged a stream to a sequence beyond its end; nothing is lost",
             ])
     }

@@ -121,7 +121,7 @@ extension Delivery {
             guard Instant.now.duration(since: since) < Self.staleReadLimit else {
                 throw .streamMoved("the checkpoint record \(key) has revision \(revision), but \(self.revision) was there")
             }
-            logger.info("the checkpoint record was read as it was before: reading it again", metadata: ["revision": "\(revision)"])
+            logger.info("the checkpoint record was read as it was before: reading it again", metadata: ["revision": .stringConvertible(revision)])
             putInFlight?.at = .now
             return
         }

@@ -197,8 +197,8 @@ extension Delivery {
         logger.log(
             level: isFlood || fruitlessCount > 1 ? .debug : isFirst && comparedCount == 0 ? .info : .notice, isFirst ? "compared" : "resynchronised",
             metadata: [
-                "last_sequence": "\(comparisonEnd)", "stored_meanwhile": "\(comparedCount)",
-                "to_send": "\(window.retainedCount)",
+                "last_sequence": .stringConvertible(comparisonEnd), "stored_meanwhile": .stringConvertible(comparedCount),
+                "to_send": .stringConvertible(window.retainedCount),
             ])
     }
 
@@ -224,7 +224,7 @@ extension Delivery {
         logger.warning(
             "somebody else publishes to the stream: nothing is lost by it, but it costs time",
             metadata: [
-                "sequence": "\(sequence)", "subject": "\(subject)", "stream": "\(configuration.stream.name)",
+                "sequence": .stringConvertible(sequence), "subject": "\(subject)", "stream": "\(configuration.stream.name)",
                 "hint": "deny all others to publish to \(configuration.capture.subjectPrefix).>",
             ])
     }

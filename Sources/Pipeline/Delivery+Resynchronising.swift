@@ -13,8 +13,8 @@ extension Delivery {
         logger.log(
             level: cause == .start ? .info : isFlood || fruitlessCount > 0 ? .debug : .notice, cause == .start ? "comparing" : "resynchronising",
             metadata: [
-                "cause": "\(cause.rawValue)", "detail": "\(detail)", "stored_sequence": "\(known.storedSequence)",
-                "in_flight": "\(chain.inFlightCount)", "stream": "\(configuration.stream.name)",
+                "cause": "\(cause.rawValue)", "detail": "\(detail)", "stored_sequence": .stringConvertible(known.storedSequence),
+                "in_flight": .stringConvertible(chain.inFlightCount), "stream": "\(configuration.stream.name)",
             ])
         setConnected(false)
         fruitlessCount += 1

@@ -81,7 +81,7 @@ extension Delivery {
         case JetStreamErrorCode.batchTooLarge where isBatchInFlight && batchEventLimit > 1:
             batchEventLimit = max(1, min(batchEventCount, batchEventLimit) / 2)
             logger.notice(
-                "nats-server takes smaller batches only", metadata: ["events": "\(batchEventLimit)"])
+                "nats-server takes smaller batches only", metadata: ["events": .stringConvertible(batchEventLimit)])
         case JetStreamErrorCode.batchesDisabled where isAtomic:
             isAtomic = false
             setHeldBack(0)

@@ -34,8 +34,35 @@ enum FailurePolicy {
     private static func verdict(onPostgres error: PostgresError) -> Verdict {
         if error.isShuttingDown { return .retry(hint: "the server is stopping or starting") }
         if error.isTLS { return .stop(.tls, remedy: "Check sslmode, sslrootcert, sslcert and sslkey in source.url") }
+        if case .passwordMissing = error {
+            return .stop(
+                .credentials,
+                remedy:
+                    "Put the password into the connection string, in a file that source.url_file names; or set PGPASSFILE to a file of libpq's")
+        }
+        if error.isConnectionString {
+            return .stop(
+                .configuration,
+                remedy:
+                    "Correct source.url, or the file that source.url_file names. It is a libpq connection string: host=db dbname=shop user=slotstream, or postgres://slotstream@db/shop"
+            )
+        }
+        if error.isPooler {
+            return .stop(
+                .configuration,
+                remedy:
+                    "A connection pooler (PgBouncer, Pgpool, a cloud provider's pooler) does not pass replication on. Put PostgreSQL's own host and port into source.url"
+            )
+        }
         if error.isAuthentication {
             return .stop(.credentials, remedy: "Check user and password in source.url, and pg_hba.conf")
+        }
+        if case .connectionFailed(_, "42501"?) = error {
+            return .stop(
+                .permissionPostgres,
+                remedy:
+                    "Let a superuser run: psql -d DATABASE -v role=NAME -f sql/role.sql. It gives the role what a streamer needs: LOGIN, REPLICATION, and CONNECT to the database"
+            )
         }
         if error.isPermission {
             return .stop(
@@ -48,17 +75,28 @@ enum FailurePolicy {
             return sqlState == "3D000"
                 ? .stop(.configuration, remedy: "Name an existing database in source.url")
                 : .retry(hint: "PostgreSQL refuses connections")
-        case .connectionFailed(_, nil):
+        case .connectionFailed(_, nil), .connectionStringInvalid, .passwordMissing:
             return .retry(hint: "PostgreSQL cannot be reached: check source.url and the server")
         case .connectionLost, .timedOut: return .retry(hint: "reconnecting to PostgreSQL")
         case .protocolViolation: return .stop(.unexpected, remedy: "Please report it")
         case .walRemoved: return .stop(.slotInvalidated, remedy: LostHistory.remedyForRemovedWAL)
-        case .server(let sqlState, _, _, _, _, _): return verdict(onServerError: sqlState)
+        case .server(let sqlState, _, _, _, _, let command): return verdict(onServerError: sqlState, to: command)
         }
     }
 
-    private static func verdict(onServerError sqlState: String) -> Verdict {
+    private static func verdict(onServerError sqlState: String, to command: String) -> Verdict {
         switch sqlState {
+        // Somebody else has taken the last slot since we looked.
+        case "53400" where command.hasPrefix("CREATE_REPLICATION_SLOT"):
+            return .stop(
+                .configuration, remedy: "\(Setup.dropsOneSlot). Or raise max_replication_slots and restart PostgreSQL")
+        // The session is not ours to write with: on PostgreSQL itself our sessions say that they write.
+        case "25006":
+            return .stop(
+                .configuration,
+                remedy:
+                    "The role or the database is read only there: ALTER ROLE NAME RESET default_transaction_read_only. Or name the primary in source.url"
+            )
         // An invalidated slot, a server in recovery: recovery reads the catalogue, and knows them by it.
         case "55000": return .retry(hint: "looking again at slot and server")
         // A limit of role or database on waiting for a lock, before ours are set: the next attempt may find it free.
@@ -72,6 +110,17 @@ enum FailurePolicy {
         if passing.contains(String(sqlState.prefix(2))) { return .retry(hint: "PostgreSQL reported \(sqlState)") }
         return .stop(.unexpected, remedy: "PostgreSQL refused with \(sqlState); nothing was lost")
     }
+
+    /// The longest that is waited before the next attempt: a PostgreSQL that restarts is there again within seconds, and asking whether it is costs little.
+    static func retryLimit(after error: StreamerError) -> Duration {
+        switch error {
+        case .serverShuttingDown: return restartLimit
+        case .postgres(let error) where error.isShuttingDown || error.isUnreachable: return restartLimit
+        default: return Backoff.defaultLimit
+        }
+    }
+
+    private static let restartLimit = Duration.seconds(1)
 
     /// Whether the same connection to NATS may answer another time; if not, the session ends and a new one decides.
     static func isWorthAsking(again error: JetStreamError) -> Bool {
@@ -88,8 +137,18 @@ enum FailurePolicy {
         case .tls: .stop(.tls, remedy: "Check transport.nats.tls")
         case .permission:
             .stop(.permissionNATS, remedy: "Allow the account to publish and to use $JS.API and _INBOX on this subject")
-        case .notConnected, .timedOut, .noResponders:
+        case .notConnected, .timedOut:
             .retry(hint: "NATS cannot be reached, or has no leader for the stream")
+        case .noResponders:
+            .retry(hint: "JetStream has no leader for the stream, or is not enabled on this nats-server (nats-server -js)")
+        case .api where error.isJetStreamMissing:
+            .stop(
+                .configuration,
+                remedy:
+                    "Enable JetStream for the account of this user: jetstream: enabled in its block under accounts { } of nats-server's configuration, then nats-server --signal reload"
+            )
+        case .api(_, JetStreamErrorCode.subjectsOverlap, _, _):
+            .stop(.configuration, remedy: Setup.choosesOtherSubjects)
         case .api(_, JetStreamErrorCode.storageResourcesExceeded, _, _):
             .stop(
                 .configuration,

@@ -14,9 +14,15 @@ struct FormerHolder {
         isTold = false
     }
 
+    /// Whether it is the session before's own walsender that holds the slot.
+    func isNamed(by error: StreamerError) -> Bool {
+        guard case .slotActive(let found?, _) = error else { return false }
+        return found == pid
+    }
+
     /// Whether the session before ended with `error` because its predecessor's walsender has not gone in all the time that it needs.
     mutating func stillHolds(by error: StreamerError, at now: Instant) -> Bool {
-        guard case .slotActive(let found?) = error, found == pid else { return false }
+        guard isNamed(by: error) else { return false }
         let since = foundAt ?? now
         foundAt = since
         return now.duration(since: since) >= Self.endingTime

@@ -87,7 +87,7 @@ public enum GapAcceptance {
         let (facts, _, outcome) = try ServerFacts.assess(
             configuration, replication: servers.replication, sql: servers.sql, nats: servers.nats
         ) { (facts, what) throws(StreamerError) in
-            try requireFree(facts.slot)
+            try requireFree(facts.slot, servers.sql)
             onDoubt(what)
             sleep(1)
         }
@@ -115,14 +115,14 @@ public enum GapAcceptance {
                     "nothing is set up yet for slot \(configuration.source.slot) and stream \(configuration.stream.name): there is no gap",
                 remedy: "Run `slotstream setup`")
         case .refuse(let reason, let what, let remedy, _):
-            try requireFree(facts.slot)
+            try requireFree(facts.slot, servers.sql)
             return (facts, Refusal(reason: reason, what: what, remedy: remedy))
         }
     }
 
     /// - Throws: `.slotActive` while a streamer holds it.
-    private static func requireFree(_ slot: SlotState?) throws(StreamerError) {
-        if let slot, slot.isActive { throw .slotActive(pid: slot.activePID) }
+    private static func requireFree(_ slot: SlotState?, _ sql: borrowing SQLConnection) throws(StreamerError) {
+        if let slot, slot.isActive { throw try SlotAdministration.active(slot, sql) }
     }
 
     private static func gather(
@@ -166,6 +166,7 @@ public enum GapAcceptance {
         if usableSlotLSN(facts.slot) == nil {
             outcome.created.append("slot \(source.slot)\(facts.slot == nil ? "" : ", in place of the one that was there")")
             try Setup.requireLogicalWAL(servers.sql)
+            if facts.slot == nil { try Setup.requireSlotRoom(servers.sql) }
             if !acceptance.isDryRun {
                 if facts.slot != nil {
                     try StreamerError.ofPostgres { () throws(PostgresError) in try servers.sql.dropSlot(source.slot) }
@@ -186,7 +187,7 @@ public enum GapAcceptance {
     ) throws(StreamerError) -> UInt64 {
         let nats = servers.nats
         let (facts, revision) = try gather(configuration, servers)
-        try requireFree(facts.slot)
+        try requireFree(facts.slot, servers.sql)
         guard let slotLSN = usableSlotLSN(facts.slot), let tail = facts.stream else {
             throw .checkpointConflict(
                 "slot \(configuration.source.slot) or stream \(configuration.stream.name) was removed meanwhile: run the command again")

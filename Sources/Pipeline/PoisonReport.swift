@@ -23,8 +23,8 @@ struct PoisonReport {
         logger.warning(
             "changes that cannot be events went out as references or into quarantine ({prefix}._slotstream.POISON)",
             metadata: [
-                "latest": "\(latest)", "since_last_line": "\(tally.count - loggedCount)",
-                "references": "\(tally.referredCount)", "quarantined": "\(tally.quarantinedCount)",
+                "latest": "\(latest)", "since_last_line": .stringConvertible(tally.count - loggedCount),
+                "references": .stringConvertible(tally.referredCount), "quarantined": .stringConvertible(tally.quarantinedCount),
             ])
         observations.failed(StopReason.poisonEvent.rawValue, "\(latest)")
         loggedCount = tally.count

@@ -64,7 +64,8 @@ enum RetryReason: String, CaseIterable, Sendable {
         case .connectionFailed, .server: .postgresError
         case .connectionLost: .connectionLost
         case .timedOut: .timedOut
-        case .protocolViolation: .unexpected
+        case .passwordMissing: .credentials
+        case .connectionStringInvalid, .protocolViolation: .unexpected
         }
     }
 

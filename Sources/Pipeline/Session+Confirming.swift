@@ -73,7 +73,7 @@ extension Session {
 
     /// Reads nothing more, waits for the acks of what was handed on, confirms it.
     func drain() throws(StreamerError) {
-        logger.notice("stopping: waiting for acks", metadata: ["retained": "\(window.retainedCount)"])
+        logger.notice("stopping: waiting for acks", metadata: ["retained": .stringConvertible(window.retainedCount)])
         delivery.isDraining.store(true, ordering: .releasing)
         delivery.wake()
         let deadline = Instant.now + Self.drainTime
@@ -95,6 +95,6 @@ extension Session {
         }
         logger.warning(
             "stopped with events that are not known to be stored: they are sent again at the next start",
-            metadata: ["retained": "\(window.retainedCount)", "confirmed_lsn": "\(schedule.confirmedLSN)"])
+            metadata: ["retained": .stringConvertible(window.retainedCount), "confirmed_lsn": "\(schedule.confirmedLSN)"])
     }
 }

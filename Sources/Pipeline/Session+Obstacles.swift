@@ -66,7 +66,7 @@ extension Session {
 
     /// Reads nothing more, and has what came whole stored, recorded and confirmed.
     func settle(isServerListening: Bool) {
-        logger.notice("waiting for acks of what came before", metadata: ["retained": "\(window.retainedCount)"])
+        logger.notice("waiting for acks of what came before", metadata: ["retained": .stringConvertible(window.retainedCount)])
         delivery.isDraining.store(true, ordering: .releasing)
         delivery.wake()
         let deadline = Instant.now + Self.drainTime

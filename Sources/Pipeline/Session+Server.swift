@@ -92,8 +92,8 @@ extension Session {
             logger.warning(
                 "PostgreSQL's walsender does not answer: it decodes for long, or it or the way to it hangs",
                 metadata: [
-                    "pid": "\(holderPID.map { String($0) } ?? "unknown")", "silent_s": "\(Int(time.seconds))",
-                    "given_up_after_s": "\(Int(configuration.source.silenceLimit.seconds))",
+                    "pid": holderPID.map { .stringConvertible($0) } ?? "unknown", "silent_s": .stringConvertible(Int(time.seconds)),
+                    "given_up_after_s": .stringConvertible(Int(configuration.source.silenceLimit.seconds)),
                 ])
         case .over(let time):
             throw .postgres(
@@ -170,7 +170,8 @@ extension PostgresError {
     var isUnreachable: Bool {
         switch self {
         case .connectionFailed(_, nil), .connectionLost: true
-        case .connectionFailed, .server, .walRemoved, .protocolViolation, .timedOut: false
+        case .connectionFailed, .connectionStringInvalid, .passwordMissing, .server, .walRemoved, .protocolViolation, .timedOut:
+            false
         }
     }
 }

@@ -104,8 +104,12 @@ public enum Setup {
             isSlotToBeMade = true
         }
         // A slot that cannot be made or taken is refused before anything is made for it.
-        if isSlotToBeMade, facts.slot == nil { try requireLogicalWAL(sql) }
-        if isSlotToBeMade, let slot = facts.slot { _ = try position(ofExisting: slot, facts) }
+        if isSlotToBeMade, facts.slot == nil {
+            try requireLogicalWAL(sql)
+            try requireSlotRoom(sql)
+        }
+        if facts.stream == nil { try requireFreeSubjects(configuration.stream, nats) }
+        if isSlotToBeMade, let slot = facts.slot { _ = try position(ofExisting: slot, facts, sql) }
         var outcome = try setUpPublication(configuration, options, sql: sql)
         outcome = outcome + (try setUpStream(configuration, options, found: facts.stream != nil, nats: nats))
         if isSlotToBeMade {
@@ -212,7 +216,7 @@ public enum Setup {
 
         let start: LSN
         if let slot = facts.slot {
-            start = try position(ofExisting: slot, facts)
+            start = try position(ofExisting: slot, facts, sql)
             if !isAdopting { outcome.created[0] = "slot \(name), which an interrupted setup had made" }
         } else {
             start = try makeSlot(configuration.source, over: replication, isWanted: isWanted, onSlotWait: onSlotWait)
@@ -248,9 +252,11 @@ public enum Setup {
     }
 
     /// Where a slot that is there stands, if it can be streamed from.
-    private static func position(ofExisting slot: SlotState, _ facts: Recovery.Facts) throws(StreamerError) -> LSN {
+    private static func position(
+        ofExisting slot: SlotState, _ facts: Recovery.Facts, _ sql: borrowing SQLConnection
+    ) throws(StreamerError) -> LSN {
         // An interrupted setup's walsender is still making it, or somebody streams from it: in either case it does not stand yet.
-        if slot.isActive { throw .slotActive(pid: slot.activePID) }
+        if slot.isActive { throw try SlotAdministration.active(slot, sql) }
         if case .refuse(let reason, let what, let remedy, _)? = Recovery.refusal(ofSlot: slot, facts) {
             throw .stop(reason, what: what, remedy: remedy)
         }

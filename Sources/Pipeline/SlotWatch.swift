@@ -41,6 +41,14 @@ final class SlotWatch {
         }
     }
 
+    /// That a slot that was looked at is in use, with whose connection it is.
+    func active(_ slot: SlotState) throws(StreamerError) -> StreamerError {
+        guard let connection = kept.take() else { return .slotActive(pid: slot.activePID) }
+        let active = try SlotAdministration.active(slot, connection)
+        kept = consume connection
+        return active
+    }
+
     /// Hands the connection over to a session.
     func take() throws(StreamerError) -> SQLConnection {
         if let connection = kept.take() { return connection }

@@ -37,6 +37,9 @@ public final class Streamer: Sendable {
     /// Random for each process: tells whose a checkpoint record is.
     private let owner: String
     private let obstacles = ObstacleMemory()
+    private let rotation = RotationPatience()
+    /// The servers to which the connection was said to be open to others.
+    private let exposedServers = Mutex<Set<String>>([])
 
     /// - Parameters:
     ///   - isSetupAllowed: Whether a first start may create publication, stream, bucket, slot and consumer.
@@ -104,7 +107,7 @@ public final class Streamer: Sendable {
                 try runSession(watch, &former)
                 break
             } catch {
-                let verdict = FailurePolicy.verdict(on: error)
+                let verdict = patientVerdict(on: error)
                 let isOwnHolder = former.stillHolds(by: error, at: .now)
                 if observations.disconnected(by: error, isStandingBy: verdict == .standBy && !isOwnHolder) {
                     telling = TroubleTelling()
@@ -119,7 +122,9 @@ public final class Streamer: Sendable {
                 case .standBy:
                     if !isStandingBy {
                         logger.notice(
-                            "standing by: another streamer holds the slot",
+                            former.isNamed(by: error)
+                                ? "waiting: this streamer's own former connection still holds the slot"
+                                : "standing by: another streamer holds the slot",
                             metadata: ["slot": "\(configuration.source.slot)", "detail": "\(error)"])
                     }
                     isStandingBy = true
@@ -128,7 +133,7 @@ public final class Streamer: Sendable {
                         logger.warning(
                             "the slot is held by this streamer's own former walsender, which does not end",
                             metadata: [
-                                "slot": "\(configuration.source.slot)", "pid": "\(pid)",
+                                "slot": "\(configuration.source.slot)", "pid": .stringConvertible(pid),
                                 "remedy": "see what it waits for (pg_stat_activity); SELECT pg_terminate_backend(\(pid)) ends it unless it is frozen",
                             ])
                     }
@@ -137,12 +142,12 @@ public final class Streamer: Sendable {
                 case .retry(let hint):
                     observations.failed(RetryReason.of(error), "\(error)")
                     if Instant.now.duration(since: began) > .seconds(30) { backoff.reset() }
-                    let delay = backoff.delay()
+                    let delay = backoff.delay(atMost: FailurePolicy.retryLimit(after: error))
                     logger.log(
                         level: telling.isNews(error) ? .warning : .debug, "interrupted, trying again",
                         metadata: [
                             "error": "\(error)", "hint": "\(hint)", "slot": "\(configuration.source.slot)",
-                            "after_ms": "\(delay.milliseconds)", "reason": "\(RetryReason.of(error))",
+                            "after_ms": .stringConvertible(delay.milliseconds), "reason": "\(RetryReason.of(error))",
                         ])
                     control.wait(delay, observations)
                     observations.reconnecting(to: error.peer)
@@ -171,6 +176,21 @@ public final class Streamer: Sendable {
         SlotWatch(configuration.source, observations: observations, onNotice: Self.noticeHandler(logger))
     }
 
+    /// The policy's verdict; but for a while what was taken before and is refused now is tried again.
+    private func patientVerdict(on error: StreamerError) -> Verdict {
+        let verdict = FailurePolicy.verdict(on: error)
+        guard case .stop(_, let remedy) = verdict, let rest = rotation.rest(of: error, at: .now) else { return verdict }
+        return .retry(hint: "it worked before, so it is tried again for \(Int(rest.seconds)) s, with what its file holds then. \(remedy)")
+    }
+
+    /// Warns, once in the life of the process, of a connection that others could read or alter.
+    private func warn(of exposure: String?, of server: String, remedy: String) {
+        guard let exposure, exposedServers.withLock({ $0.insert(server).inserted }) else { return }
+        logger.warning(
+            "the connection to \(server) leaves this machine, and others on its way could read or alter it",
+            metadata: ["why": "\(exposure)", "remedy": "\(remedy)"])
+    }
+
     // MARK: - One session
 
     /// Connects, recovers and streams, until asked to stop or until something ends it.
@@ -178,7 +198,7 @@ public final class Streamer: Sendable {
         let source = configuration.source
         let logNotice = Self.noticeHandler(logger)
         // Held by another streamer: looked at over one connection only, without a walsender of our own.
-        if let holder = try watch.look(), holder.isActive { throw .slotActive(pid: holder.activePID) }
+        if let holder = try watch.look(), holder.isActive { throw try watch.active(holder) }
         let sql = try watch.take()
         // While NATS is away each attempt connects to PostgreSQL anew: that is told once.
         let awaited = observations.texts.withLock { $0.awaited }
@@ -195,6 +215,7 @@ public final class Streamer: Sendable {
         logger.log(
             level: awaited == .nats ? .debug : .info, "connected to PostgreSQL",
             metadata: ["server": "\(replication.endpoint)", "version": "\(replication.serverVersion)"])
+        warn(of: replication.exposure, of: "PostgreSQL", remedy: "put sslmode=verify-full and sslrootcert=FILE into source.url")
         let link = try NATSLink.connected(
             configuration.nats, stream: configuration.stream.name,
             isWanted: {
@@ -208,6 +229,9 @@ public final class Streamer: Sendable {
             metadata: [
                 "url": "\(link.connection.connectedURL)", "version": "\(link.connection.serverVersion ?? "unknown")",
             ])
+        warn(
+            of: link.connection.exposure, of: "NATS",
+            remedy: "write tls:// in transport.nats.url; name an authority of your own in transport.nats.tls.ca_file")
         let joined = try join(replication: replication, sql: sql, link: link)
         let plan = joined.plan
         let identity = joined.facts.identity
@@ -233,9 +257,10 @@ public final class Streamer: Sendable {
             metadata: [
                 "slot": "\(source.slot)", "start_lsn": "\(plan.startLSN)", "confirmed_lsn": "\(record.confirmedLsn)",
                 "last_stored": "\(plan.known.storedID.map { $0.description } ?? "none")",
-                "last_sequence": "\(plan.known.storedSequence)",
-                "stream": "\(configuration.stream.name)", "timeline": "\(joined.facts.timelines.currentTimeline)",
+                "last_sequence": .stringConvertible(plan.known.storedSequence),
+                "stream": "\(configuration.stream.name)", "timeline": .stringConvertible(joined.facts.timelines.currentTimeline),
             ])
+        rotation.worked()
         observations.texts.withLock { texts in
             texts.role = .active
             texts.systemID = String(identity.systemID)

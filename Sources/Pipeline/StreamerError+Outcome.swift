@@ -12,8 +12,15 @@ extension StreamerError {
         }
         return switch FailurePolicy.verdict(on: self) {
         case .retry(let hint): (.unreachable, hint)
-        case .standBy: (.slotActive, "Another streamer holds the slot")
+        case .standBy: (.slotActive, holderRemedy)
         case .stop(let reason, let remedy): (reason, remedy)
         }
+    }
+
+    /// How whoever holds the slot is stopped.
+    private var holderRemedy: String {
+        let stops = "Stop the streamer, or the other program, that holds the slot"
+        guard case .slotActive(let pid?, _) = self else { return "\(stops): SELECT slot_name, active_pid FROM pg_replication_slots" }
+        return "\(stops). Or end its connection: SELECT pg_terminate_backend(\(pid))"
     }
 }

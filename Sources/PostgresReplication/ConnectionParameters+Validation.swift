@@ -4,10 +4,10 @@ extension ConnectionParameters {
     /// Refuses a connection string that libpq cannot read, before libpq puts a piece of it into an error message.
     ///
     /// What libpq could not read may be the password, so nothing of it is repeated here.
-    /// - Throws: `PostgresError.connectionFailed`, without SQLSTATE.
+    /// - Throws: `PostgresError.connectionStringInvalid`.
     func validate() throws(PostgresError) {
         guard !conninfo.utf8.contains(0), !applicationName.utf8.contains(0) else {
-            throw .connectionFailed(message: "the connection string contains a NUL byte", sqlState: nil)
+            throw .connectionStringInvalid(message: "it contains a NUL byte")
         }
         let isURI = conninfo.hasPrefix("postgresql://") || conninfo.hasPrefix("postgres://")
         // libpq takes any other string for a database name.
@@ -23,10 +23,10 @@ extension ConnectionParameters {
             let credentials = end.flatMap { rest[$0] == "@" ? rest[..<$0] : nil }
             let hostAndPath = rest[(credentials?.endIndex ?? rest.startIndex)...].dropFirst(credentials == nil ? 0 : 1)
             guard credentials?.contains("?") != true, !hostAndPath.prefix(while: { $0 != "?" }).contains("@") else {
-                throw .connectionFailed(
+                throw .connectionStringInvalid(
                     message:
-                        "the connection URI has a bare @, / or ? in its user name or password, or a bare @ behind its ?: write them as %40, %2F and %3F",
-                    sqlState: nil)
+                        "the connection URI has a bare @, / or ? in its user name or password, or a bare @ behind its ?: write them as %40, %2F and %3F"
+                )
             }
         }
 
@@ -38,12 +38,16 @@ extension ConnectionParameters {
         }
         defer { PQfreemem(problem) }
         let message = problem.map { Self.withoutQuotedParts(String(cString: $0)) } ?? "out of memory"
-        throw .connectionFailed(message: "the connection string cannot be read: " + message, sqlState: nil)
+        throw .connectionStringInvalid(message: message)
     }
 
-    /// `message` without what stands between its first and its last double quote.
-    private static func withoutQuotedParts(_ message: String) -> String {
+    /// `message` without what stands between its first and its last double quote; but an option whose value is wrong is named.
+    static func withoutQuotedParts(_ message: String) -> String {
         let text = LibPQConnection.trimmed(message)
+        let parts = text.split(separator: "\"", omittingEmptySubsequences: false)
+        if parts.count >= 5, let name = parts.dropLast().last, parts[parts.count - 3] == " for connection option " {
+            return "\(parts[0])\"…\" for connection option \(name)"
+        }
         guard let first = text.firstIndex(of: "\""), let last = text.lastIndex(of: "\""), first < last else {
             return text
         }

@@ -35,6 +35,23 @@ struct LibPQConnection: ~Copyable {
     }
     /// Over TLS or GSS libpq reads whole records, and may hold bytes that the socket no longer announces.
     var isEncrypted: Bool { PQsslInUse(handle) == 1 || PQgssEncInUse(handle) == 1 }
+    /// In what way the connection is open to others on its way to another machine; nil: it does not leave this one, or is encrypted to a
+    /// server whose certificate was verified.
+    var exposure: String? {
+        if host.hasPrefix("/") || host.hasPrefix("@") || Self.isLoopback(address) || PQgssEncInUse(handle) == 1 { return nil }
+        guard PQsslInUse(handle) == 1 else { return "it is not encrypted" }
+        return verifiesCertificate ? nil : "the server's certificate is not verified"
+    }
+    private static func isLoopback(_ address: String) -> Bool {
+        address.hasPrefix("127.") || address == "::1" || address.hasPrefix("::ffff:127.")
+    }
+    /// Whether libpq has checked the certificate: demanded by `sslmode`, or done because there is a file with authorities.
+    private var verifiesCertificate: Bool {
+        if let mode = option("sslmode"), mode.hasPrefix("verify-") { return true }
+        let home = getenv("HOME").map { String(cString: $0) } ?? ""
+        let authorities = option("sslrootcert") ?? ""
+        return access(authorities.isEmpty ? home + "/.postgresql/root.crt" : authorities, F_OK) == 0
+    }
     var isBroken: Bool { PQstatus(handle) != CONNECTION_OK }
     /// A command is under way: it runs, it streams, or its answer never came.
     var isBusy: Bool { PQtransactionStatus(handle) == PQTRANS_ACTIVE }
@@ -61,7 +78,7 @@ struct LibPQConnection: ~Copyable {
     /// libpq goes on to the next host by itself when one refuses, is unreachable, starts up, or is not what `target_session_attrs`
     /// asks for. It does not when a host accepts and then says nothing (frozen, or its packets are dropped): then the attempt is
     /// made again without that host.
-    /// - Throws: `PostgresError.connectionFailed`, with the server's SQLSTATE where it gave one.
+    /// - Throws: `PostgresError.connectionFailed`, with the server's SQLSTATE where it gave one; `.connectionStringInvalid`; `.passwordMissing`.
     static func open(
         _ parameters: ConnectionParameters, replication: String, deadline: Deadline, onNotice: NoticeHandler?,
         whileWaiting: () -> Void = {}
@@ -165,6 +182,11 @@ struct LibPQConnection: ~Copyable {
     private func connectFailure(silent: [String]) -> PostgresError {
         let lines = errorMessage.split(separator: "\n").filter { !$0.hasPrefix("LOCATION:") }
         let message = (silent + [lines.joined(separator: "\n")]).joined(separator: "; ")
+        if PQconnectionNeedsPassword(handle) == 1 { return .passwordMissing(message: message) }
+        // libpq's words about an option, which are English as long as the program calls no `setlocale`. What it could not read may be a password.
+        if ["invalid ", "could not match "].contains(where: { message.hasPrefix($0) }) {
+            return .connectionStringInvalid(message: ConnectionParameters.withoutQuotedParts(message))
+        }
         return .connectionFailed(message: message, sqlState: Self.sqlState(inVerbose: lines.map { String($0) }))
     }
 

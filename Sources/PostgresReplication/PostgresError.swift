@@ -5,6 +5,10 @@ public enum PostgresError: Error, Sendable, Equatable {
     /// No connection came about. `sqlState` is there when a server refused it: `28P01` wrong password, `3D000` no such
     /// database, `53300` too many connections, `57P03` starting up; nil when none was reached, or TLS failed.
     case connectionFailed(message: String, sqlState: String?)
+    /// The connection string cannot be used, whatever a server says.
+    case connectionStringInvalid(message: String)
+    /// The server asks for a password, and there is none to be found.
+    case passwordMissing(message: String)
     /// A connection that stood is gone, or was used after it went.
     case connectionLost(message: String)
     /// The server refused `command`; or it ended the session, with `severity` FATAL or PANIC.
@@ -25,12 +29,34 @@ extension PostgresError {
         case .connectionFailed(_, let sqlState): sqlState
         case .server(let sqlState, _, _, _, _, _): sqlState
         case .walRemoved: "58P01"
-        case .connectionLost, .protocolViolation, .timedOut: nil
+        case .connectionLost, .connectionStringInvalid, .passwordMissing, .protocolViolation, .timedOut: nil
         }
     }
 
-    /// 28xxx: the server did not accept who we say we are, or its pg_hba.conf has no line for us.
-    public var isAuthentication: Bool { sqlState?.hasPrefix("28") ?? false }
+    /// 28xxx, or no password: the server did not accept who we say we are, or its pg_hba.conf has no line for us.
+    public var isAuthentication: Bool { isPassword || sqlState?.hasPrefix("28") ?? false }
+
+    /// 28P01, or none where one is asked for: another password may be taken.
+    public var isPassword: Bool {
+        if case .passwordMissing = self { return true }
+        return sqlState == "28P01"
+    }
+
+    /// The connection string is at fault.
+    public var isConnectionString: Bool {
+        if case .connectionStringInvalid = self { true } else { false }
+    }
+
+    /// A connection pooler answers, and not PostgreSQL: it refuses the parameter `replication` at the start (08P01), or leaves it out, and
+    /// then the server takes `IDENTIFY_SYSTEM` for SQL.
+    public var isPooler: Bool {
+        switch self {
+        case .connectionFailed(_, "08P01"?), .server("42601", _, _, _, _, "IDENTIFY_SYSTEM"): true
+        case .connectionFailed, .connectionStringInvalid, .passwordMissing, .connectionLost, .server, .walRemoved,
+            .protocolViolation, .timedOut:
+            false
+        }
+    }
 
     /// 42501 or 28xxx: a right is missing (REPLICATION, CONNECT, ownership), or authentication failed.
     public var isPermission: Bool { sqlState == "42501" || isAuthentication }
@@ -71,6 +97,10 @@ extension PostgresError: CustomStringConvertible {
         switch self {
         case .connectionFailed(let message, let sqlState):
             return "cannot connect to PostgreSQL: " + message + (sqlState.map { " (SQLSTATE \($0))" } ?? "")
+        case .connectionStringInvalid(let message):
+            return "the connection string cannot be used: " + message
+        case .passwordMissing(let message):
+            return "PostgreSQL asks for a password, and there is none: " + message
         case .connectionLost(let message):
             return "the connection to PostgreSQL is lost: " + message
         case .server(let sqlState, let severity, let message, let detail, let hint, let command):

@@ -18,7 +18,7 @@ public struct ReplicationConnection: ~Copyable {
     ///     hold on the slot; nil leaves the server's own.
     ///   - timeout: The longest that connecting may take, over all hosts, and then each command that names no other.
     ///   - onNotice: Told of each notice.
-    /// - Throws: `PostgresError.connectionFailed`; what the commands throw.
+    /// - Throws: `PostgresError.connectionFailed`, `.connectionStringInvalid`, `.passwordMissing`; what the commands throw.
     public init(
         _ parameters: ConnectionParameters, walSenderTimeoutMilliseconds: Int? = nil, timeout: Duration = .seconds(30),
         onNotice: NoticeHandler? = nil
@@ -43,6 +43,9 @@ public struct ReplicationConnection: ~Copyable {
     public var port: String { connection.port }
     /// Host and port for people: `db1:5432`, `db1 (10.0.0.7):5432`.
     public var endpoint: String { connection.endpoint }
+
+    /// In what way others could read or alter what goes over it; nil: it stays on this machine, or is encrypted to a server that was verified.
+    public var exposure: String? { connection.exposure }
 
     /// Asks the server who it is and where its WAL ends.
     public func identifySystem() throws(PostgresError) -> SystemIdentity {

@@ -8,14 +8,17 @@ extension Configuration {
     ///   - environment: The whole environment. Unknown names that begin with `SLOTSTREAM_` are errors.
     ///   - otherVariables: Names that begin with `SLOTSTREAM_` and are no settings.
     ///   - readFile: Reads a whole file, given a path that is absolute if `workingDirectory` is.
+    ///   - isOpenToOthers: Whether every user of this machine can read the file at such a path.
     /// - Throws: Everything that is wrong, at once.
     public static func load(
         flags: [String: String] = [:], configurationFile: String? = nil, environment: [String: String],
         workingDirectory: String, otherVariables: Set<String> = [],
-        readFile: @escaping (String) -> FileContents = FileContents.read
+        readFile: @escaping (String) -> FileContents = FileContents.read,
+        isOpenToOthers: @escaping (String) -> Bool = FilePermissions.areOpenToOthers
     ) throws(SettingsError) -> EffectiveConfiguration {
         var loader = ConfigurationLoader(
-            flags: flags, environment: environment, workingDirectory: workingDirectory, readFile: readFile)
+            flags: flags, environment: environment, workingDirectory: workingDirectory, readFile: readFile,
+            isOpenToOthers: isOpenToOthers)
         return try loader.load(configurationFile: configurationFile, otherVariables: otherVariables)
     }
 }

@@ -6,20 +6,24 @@ struct ConfigurationLoader {
     private let environment: [String: String]
     private let workingDirectory: String
     private let readFile: (String) -> FileContents
+    private let isOpenToOthers: (String) -> Bool
 
     private var configuration = Configuration()
     private var origins: [String: ValueOrigin] = [:]
     private var complaints: [Complaint] = []
+    /// What the configuration file has, as it is written, for keys whose texts may hold a secret.
+    private var fileTexts: [String: String] = [:]
 
     /// Takes the sources as `Configuration.load` has them.
     init(
         flags: [String: String], environment: [String: String], workingDirectory: String,
-        readFile: @escaping (String) -> FileContents
+        readFile: @escaping (String) -> FileContents, isOpenToOthers: @escaping (String) -> Bool
     ) {
         self.flags = flags
         self.environment = environment
         self.workingDirectory = workingDirectory
         self.readFile = readFile
+        self.isOpenToOthers = isOpenToOthers
     }
 
     /// The files that are looked for when none is named, the first one found wins. The second is FraiseQL's.
@@ -32,16 +36,17 @@ struct ConfigurationLoader {
         let file = findFile(configurationFile)
         complaints += file?.complaints ?? []
         complainOfUnknownFlags()
-        complaints += EnvironmentNames.complaints(environment.keys, except: otherVariables)
+        complaints += EnvironmentNames.complaints(environment, except: otherVariables)
         for key in ConfigurationKey.all { settle(key, file) }
         settleConnection()
         settleMaskKey()
         checkFiles()
         let checks = ConfigurationChecks(configuration: configuration, origins: origins, file: file)
         complaints += checks.complaints
-        guard complaints.isEmpty else { throw SettingsError(complaints) }
+        guard complaints.isEmpty else { throw SettingsError(complaints, log: configuration.log) }
         return EffectiveConfiguration(
-            values: configuration, origins: origins, file: file?.path, ignoredKeys: file?.ignoredKeys ?? [])
+            values: configuration, origins: origins, file: file?.path, ignoredKeys: file?.ignoredKeys ?? [],
+            openSecrets: openSecrets)
     }
 
     private mutating func findFile(_ named: String?) -> ConfigurationFile? {
@@ -86,6 +91,8 @@ struct ConfigurationLoader {
         } else if let file, let entry = file.entries[key.path] {
             let origin = ValueOrigin.file(file.path, line: entry.line)
             origins[key.path] = origin
+            // In the environment it is not in the file.
+            if key.secrecy != .open, let text = entry.value.string, !text.contains("${") { fileTexts[key.path] = text }
             do {
                 raw = try entry.value.expanded(environment)
             } catch .unset(let name) {
@@ -149,6 +156,27 @@ struct ConfigurationLoader {
                 origins[key.path] ?? .defaultValue, key.path,
                 .keyFileUnreadable(path: Redaction.path(path), reason: reason))
         }
+    }
+
+    /// Files with secrets that every user of this machine can read: those that a key names, and the configuration file where a password stands in it.
+    private var openSecrets: [OpenSecret] {
+        ConfigurationKey.all.compactMap { key in
+            let file: String
+            if ConfigurationKey.secretFiles.contains(key.path), let path = key.filePath(configuration) {
+                file = path
+            } else if case .file(let path, _)? = origins[key.path], holdsSecret(key) {
+                file = path
+            } else {
+                return nil
+            }
+            return isOpenToOthers(resolved(file)) ? OpenSecret(key: key.path, file: file) : nil
+        }
+    }
+
+    /// Whether the file's own text of the key has a secret in it: a variable in it has its value elsewhere.
+    private func holdsSecret(_ key: ConfigurationKey) -> Bool {
+        guard let text = fileTexts[key.path] else { return false }
+        return ConfigurationKey.redacted(text, key.secrecy) != text
     }
 
     private func resolved(_ path: String) -> String {

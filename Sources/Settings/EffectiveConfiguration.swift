@@ -8,6 +8,8 @@ public struct EffectiveConfiguration: Sendable, Equatable {
     public let file: String?
     /// FraiseQL's keys and tables in the file, accepted and not used: for one line of the log.
     public let ignoredKeys: [String]
+    /// Files with secrets in them that every user of this machine can read: for a warning each.
+    public let openSecrets: [OpenSecret]
 
     /// One line for each key, `key = value   # origin`: a file that gives the same values, were it not for the secrets, which are `***`.
     public var toml: String {

@@ -13,9 +13,12 @@ public struct ListenAddress: Sendable, Equatable {
 }
 
 extension ListenAddress: LosslessStringConvertible {
-    /// Reads `host:port`; nil where either is missing or cannot be one.
+    /// All IPv4 addresses of the machine: what a `:port` without a host means.
+    private static let everyAddress = "0.0.0.0"
+
+    /// Reads `host:port`, or `:port` for every address of the machine; nil where the port is missing or one of the two cannot be one.
     public init?(_ text: String) {
-        guard let (host, port) = HostAndPort.split(text), let port, (0...65_535).contains(port) else { return nil }
+        guard let (host, port) = HostAndPort.split(text.hasPrefix(":") ? Self.everyAddress + text : text), let port, (0...65_535).contains(port) else { return nil }
         self.init(host: host, port: port)
     }
 

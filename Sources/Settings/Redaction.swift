@@ -28,16 +28,26 @@ enum Redaction {
         return keywords(text) ?? hidden
     }
 
-    /// One NATS URL: everything before the `@` may be a token.
+    /// One NATS URL: everything before the `@` may be a token, and what stands behind a `?` or `#` may be one that somebody put there.
     static func natsURL(_ text: String) -> String {
-        guard let at = text.lastIndex(of: "@") else { return text }
-        for scheme in ["nats://", "tls://"] where text.hasPrefix(scheme) { return scheme + hidden + text[at...] }
+        guard let at = text.lastIndex(of: "@") else { return withoutQuery(text) }
+        // Which of the two a ? belongs to, nobody knows: the @ may be the query's.
+        let isAmbiguous = text[..<at].contains { $0 == "?" || $0 == "#" }
+        for scheme in ["nats://", "tls://"] where text.hasPrefix(scheme) {
+            return scheme + hidden + (isAmbiguous ? "" : withoutQuery(text[at...]))
+        }
         return hidden
     }
 
     /// A comma list of NATS URLs that need not be well-formed: a comma in a password would tear it apart, so one `@` hides all.
     static func natsURLs(_ text: String) -> String {
-        text.contains("@") ? hidden : text
+        text.contains("@") ? hidden : withoutQuery(text)
+    }
+
+    /// `text` up to the first `?` or `#`; what follows is hidden, further URLs included.
+    private static func withoutQuery(_ text: some StringProtocol) -> String {
+        guard let end = text.firstIndex(where: { $0 == "?" || $0 == "#" }) else { return String(text) }
+        return String(text[...end]) + hidden
     }
 
     /// A path, unless it looks like a URL or a conninfo, written where a path belongs.

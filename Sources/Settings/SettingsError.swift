@@ -4,17 +4,24 @@
 public struct SettingsError: Error, Sendable, Equatable {
     /// At least one, in the order in which a reader meets them.
     public let complaints: [Complaint]
+    /// `[log]` as far as it is right: how a program that logs tells this too.
+    public let log: Configuration.Log
 
     /// Sorts them.
-    init(_ complaints: [Complaint]) {
+    init(_ complaints: [Complaint], log: Configuration.Log = Configuration.Log()) {
         self.complaints = complaints.sorted()
+        self.log = log
     }
 }
 
 extension SettingsError: CustomStringConvertible {
+    /// How many there are, in a few words.
+    public var heading: String {
+        "the configuration has \(complaints.count == 1 ? "1 problem" : "\(complaints.count) problems")"
+    }
+
     /// A heading, and a line for each complaint. It holds no secret.
     public var description: String {
-        let heading = complaints.count == 1 ? "1 problem" : "\(complaints.count) problems"
-        return "the configuration has \(heading):\n" + complaints.map { "  \($0)" }.joined(separator: "\n")
+        heading + ":\n" + complaints.map { "  \($0)" }.joined(separator: "\n")
     }
 }

@@ -47,7 +47,7 @@ extension Shape where Value == ListenAddress? {
     /// `host:port`, or nil for `""`.
     static var listenAddress: Shape {
         Shape(
-            allowed: "host:port, or \"\" for off",
+            allowed: "host:port, :port for every address of this machine, or \"\" for off",
             read: { raw in
                 guard let text = raw.string else { return nil }
                 if text.isEmpty { return .some(nil) }

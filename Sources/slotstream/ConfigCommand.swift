@@ -13,6 +13,9 @@ struct ConfigCommand: AsyncParsableCommand {
 
     func run() async throws {
         let effective = try options.load()
+        for secret in effective.openSecrets {
+            Output.error("warning: every user of this machine can read \(secret.file) (\(secret.key)): chmod o= \(secret.file)\n")
+        }
         Output.data(isJSON ? effective.json + "\n" : effective.toml, terminator: "")
     }
 }

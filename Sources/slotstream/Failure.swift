@@ -1,7 +1,9 @@
 import ArgumentParser
+import Logging
 import Operations
 import Pipeline
 import Settings
+import Synchronization
 
 /// Input that a command cannot read: what, and where in it.
 struct InputError: Error {
@@ -10,19 +12,31 @@ struct InputError: Error {
 
 /// How the program ends when something went wrong: one message on stderr, and the exit code of its kind.
 enum Failure {
+    /// Where a program that streams says its end: in the log, as all else.
+    private static let logger = Mutex<Logger?>(nil)
+
+    /// From here on the end is told by `logger`.
+    static func goes(to logger: Logger) { Self.logger.withLock { $0 = logger } }
+
     static func exit(with error: any Error) -> Never {
         switch error {
         case let error as SettingsError:
-            end("\(error)", .configuration)
+            tell(
+                "slotstream: \(error)", .configuration, error.heading, remedy: "Correct each problem. Then check: slotstream config",
+                problems: error.complaints.map(\.description))
+            Ending.now(ExitStatus.configuration.rawValue)
         case let error as StreamerError:
             let (reason, remedy) = error.oneShotOutcome
-            end("\(ShownText.cut("\(error)"))\(remedy.isEmpty ? "" : ". \(remedy)") [\(reason.rawValue)]", reason.exitCode)
+            let what = ShownText.cut("\(error)")
+            tell(
+                "slotstream: \(what)\(remedy.isEmpty ? "" : ". \(remedy)") [\(reason.rawValue)]", reason, what, remedy: remedy)
+            Ending.now(reason.exitCode.rawValue)
         case let error as InputError:
             end(error.message, .usage)
         case let error as OperationsError:
             switch error {
-            case .listenFailed: end("\(error)", .configuration)
-            case .serverFailed: end("\(error)", .unexpected)
+            case .listenFailed: end("\(error)", .configuration, .configuration)
+            case .serverFailed: end("\(error)", .unexpected, .unexpected)
             case .probeUnreachable, .probeTimedOut, .probeAnswerInvalid: end("\(error)", .findings)
             }
         case let error as ExitCode:
@@ -31,12 +45,26 @@ enum Failure {
             // Usage errors, --help and --version are the parser's own; what else there is has no name.
             let code = SlotstreamCommand.exitCode(for: error)
             if code == .validationFailure || code == .success { SlotstreamCommand.exit(withError: error) }
-            end("\(error)", .unexpected)
+            end("\(error)", .unexpected, .unexpected)
         }
     }
 
-    private static func end(_ message: String, _ status: ExitStatus) -> Never {
-        Output.error("slotstream: \(message)\n")
+    private static func end(_ message: String, _ status: ExitStatus, _ reason: StopReason? = nil) -> Never {
+        tell("slotstream: \(message)", reason, message)
         Ending.now(status.rawValue)
+    }
+
+    /// - Parameters:
+    ///   - text: For people, where nothing is logged.
+    ///   - what: The same for the log, less what the other fields say.
+    private static func tell(
+        _ text: String, _ reason: StopReason?, _ what: String, remedy: String = "", problems: [String] = []
+    ) {
+        guard let logger = logger.withLock({ $0 }) else { return Output.error(text + "\n") }
+        var fields: Logger.Metadata = ["error": "\(what)"]
+        if let reason { fields["reason"] = "\(reason.rawValue)" }
+        if !remedy.isEmpty { fields["remedy"] = "\(remedy)" }
+        if !problems.isEmpty { fields["problems"] = .array(problems.map { "\($0)" }) }
+        logger.critical("stopped", metadata: fields)
     }
 }

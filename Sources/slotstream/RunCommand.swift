@@ -27,16 +27,22 @@ struct RunCommand: AsyncParsableCommand {
     var isSetupRefused = false
 
     func run() async throws {
-        let effective = try options.load()
+        let registry = PrometheusRegistry.slotstream()
+        let effective = try load(registry)
         let values = effective.values
         FilePages.giveBack()
-        let registry = PrometheusRegistry.slotstream()
         let logger = StderrLogHandler.makeLogger(values.log, counting: registry)
+        Failure.goes(to: logger)
         logger.notice(
             "starting", metadata: ["version": "\(Slotstream.version)", "configuration": "\(effective.file ?? "defaults")"])
         if !effective.ignoredKeys.isEmpty {
             logger.notice(
                 "accepted and not used: they are FraiseQL's", metadata: ["keys": "\(effective.ignoredKeys.joined(separator: " "))"])
+        }
+        for secret in effective.openSecrets {
+            logger.warning(
+                "every user of this machine can read a secret",
+                metadata: ["file": "\(secret.file)", "key": "\(secret.key)", "remedy": "chmod o= \(secret.file)"])
         }
         let streamerConfiguration = values.streamer
         let observations = Observations(
@@ -72,6 +78,16 @@ struct RunCommand: AsyncParsableCommand {
 
         guard let outcome = service.outcome, outcome.status != .done else { return }
         throw ExitCode(outcome.status.rawValue)
+    }
+
+    /// Reads the configuration. Where it is wrong, programs that read the log are told as they are told all else; people get a line for each problem.
+    private func load(_ registry: PrometheusRegistry) throws -> EffectiveConfiguration {
+        do {
+            return try options.load()
+        } catch let error as SettingsError {
+            if error.log.format == .json { Failure.goes(to: StderrLogHandler.makeLogger(error.log, counting: registry)) }
+            throw error
+        }
     }
 
     /// Stops in order, or says that a signal does nothing.

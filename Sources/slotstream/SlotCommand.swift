@@ -65,13 +65,12 @@ struct SlotCommand: AsyncParsableCommand {
         func run() async throws {
             let configuration = try options.load().values.streamer
             let name = name ?? configuration.source.slot
-            if !isConfirmed {
+            let isDropped = try SlotAdministration.drop(name, configuration) { _ in
+                if isConfirmed { return true }
                 Output.error("Drop slot \(name)? Changes that it has not sent cannot be read afterwards. Type its name: ")
-                guard readLine(strippingNewline: true) == name else {
-                    throw ValidationError("not dropped")
-                }
+                return readLine(strippingNewline: true) == name
             }
-            try SlotAdministration.drop(name, configuration)
+            guard isDropped else { throw ValidationError("not dropped") }
             Output.data("dropped: slot \(name)")
         }
     }

@@ -10,7 +10,7 @@ import Settings
     import Foundation
 #endif
 
-/// Hands log lines to the queue that writes them to stderr: text for people, or one JSON object a line.
+/// Hands log lines to the queue that writes them to stderr: logfmt for people, or one JSON object a line.
 ///
 /// No line is longer than ``ShownText/byteLimit`` a field, and no message comes without end: both may be another's doing.
 struct StderrLogHandler: LogHandler {
@@ -35,7 +35,7 @@ struct StderrLogHandler: LogHandler {
         let queue = LogQueue(descriptor: STDERR_FILENO, registry: registry) { droppedCount in
             line(
                 format, .warning, "log lines are missing here: standard error was not read fast enough",
-                ["count": "\(droppedCount)"])
+                ["count": .stringConvertible(droppedCount)])
         }
         Output.errorsGo(to: queue)
         let handler = StderrLogHandler(
@@ -54,7 +54,7 @@ struct StderrLogHandler: LogHandler {
         let message = "\(event.message)"
         guard let leftOutCount = throttle.admits(message) else { return }
         var fields = metadata.merging(event.metadata ?? [:]) { $1 }
-        if leftOutCount > 0 { fields["left_out"] = "\(leftOutCount)" }
+        if leftOutCount > 0 { fields["left_out"] = .stringConvertible(leftOutCount) }
         queue.append(Self.line(format, event.level, message, fields))
     }
 
@@ -62,17 +62,23 @@ struct StderrLogHandler: LogHandler {
         _ format: Configuration.LogFormat, _ level: Logger.Level, _ message: String, _ metadata: Logger.Metadata
     ) -> String {
         let message = ShownText.cut(message)
-        let fields = metadata.sorted { $0.key < $1.key }.map { ($0.key, ShownText.cut("\($0.value)")) }
+        let own: Set = [timeKey, levelKey, format.messageKey]
+        let fields = metadata.sorted { $0.key < $1.key }.map { (own.contains($0.key) ? "field_" + $0.key : $0.key, LogField($0.value)) }
         switch format {
         case .text:
-            let tail = fields.map { " \($0)=\(quoted($1))" }.joined()
-            return "\(time()) \(level.rawValue) \(message)\(tail)\n"
+            let pairs = [(timeKey, time()), (levelKey, level.rawValue), (format.messageKey, message)] + fields.map { ($0, $1.shown) }
+            return pairs.map { "\($0)=\(quoted($1))" }.joined(separator: " ") + "\n"
         case .json:
-            var object = ["time": time(), "level": level.rawValue, "message": message]
-            for (key, value) in fields { object[object[key] == nil ? key : "field_" + key] = value }
+            var object: [String: LogField] = [
+                timeKey: .text(time()), levelKey: .text(level.rawValue), format.messageKey: .text(message),
+            ]
+            for (key, field) in fields { object[key] = field }
             return json(object) + "\n"
         }
     }
+
+    private static let timeKey = "time"
+    private static let levelKey = "level"
 
     /// RFC 3339, UTC, milliseconds.
     private static func time() -> String {
@@ -88,7 +94,17 @@ struct StderrLogHandler: LogHandler {
     private static func json(_ value: some Encodable) -> String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        // Strings only: encoding cannot fail.
+        // Texts and finite numbers only: encoding cannot fail.
         return (try? encoder.encode(value)).map { String(decoding: $0, as: UTF8.self) } ?? "\"\""
+    }
+}
+
+extension Configuration.LogFormat {
+    /// What the message is called: logfmt's readers expect `msg`.
+    fileprivate var messageKey: String {
+        switch self {
+        case .text: "msg"
+        case .json: "message"
+        }
     }
 }

@@ -308,14 +308,21 @@ def test_the_text_log_has_a_line_for_each_thing_with_its_fields(pair, tenants):
     tenant.wait_confirmed()
     assert tenant.streamer.terminate() == 0
     lines = tenant.streamer.log.read_text().splitlines()
-    pattern = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (info|notice|warning) ([^=]+?)((?: [a-z_]+=(?:\S+|\"[^\n]*\"))*)")
-    told = [pattern.fullmatch(line) for line in lines]
-    assert all(told), [line for line, match in zip(lines, told) if not match]
-    messages = [match[2] for match in told]
+    # logfmt: nothing but key=value, the value in quotes where it has blanks.
+    pair_of_logfmt = re.compile(r'([a-z_]+)=("(?:[^"\\]|\\.)*"|[^\s"=]+)(?: |$)')
+    told = []
+    for line in lines:
+        found = pair_of_logfmt.findall(line)
+        assert "".join(f"{key}={value} " for key, value in found) == line + " ", line
+        told.append({key: json.loads(value) if value[0] == '"' else value for key, value in found})
+        assert list(told[-1])[:3] == ["time", "level", "msg"] and len(told[-1]) == len(found), line
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", told[-1]["time"]), line
+        assert told[-1]["level"] in ("info", "notice", "warning"), line
+    messages = [entry["msg"] for entry in told]
     for message in ("starting", "connected to PostgreSQL", "connected to NATS", "streaming", "stopping: waiting for acks"):
         assert message in messages, messages
-    streaming = next(match[3] for match in told if match[2] == "streaming")
-    assert f" slot={tenant.name}" in streaming and " start_lsn=" in streaming
+    streaming = next(entry for entry in told if entry["msg"] == "streaming")
+    assert streaming["slot"] == tenant.name and re.fullmatch(r"[0-9A-F]+/[0-9A-F]+", streaming["start_lsn"])
 
 
 def test_logs_are_structured_and_hold_nothing_per_row(pair, tenants):

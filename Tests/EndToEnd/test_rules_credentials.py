@@ -49,6 +49,17 @@ def _tells_nothing(streamer: Streamer, *hidden: str) -> None:
         assert text not in said
 
 
+def _waits(streamer: Streamer, *hidden: str) -> None:
+    """It goes on trying what worked before and is refused now, says so, and `status`, for which nothing has worked yet, ends."""
+    def tries() -> list[dict]:
+        return [entry for entry in record_entries(streamer, "interrupted, trying again") if "it worked before" in entry["hint"]]
+
+    wait_until(lambda: len(tries()) >= 3, 60, "it tries again")
+    refused(streamer, 78, "credentials", "status", "--json")
+    assert streamer.running and json.loads(streamer.command("status", "--json", expect=None).stdout)["ready"] is False
+    _tells_nothing(streamer, *hidden)
+
+
 def _stops(streamer: Streamer, code: int, reason: str, *hidden: str) -> str:
     """It ends by itself, and `status`, which ends no other way, says the same; returns what the log says."""
     said = stopped(streamer, code, reason, seconds=60)
@@ -310,7 +321,8 @@ def test_a_rotated_secret_is_read_again_at_the_reconnect(kind, how, guarded):
 
 
 @pytest.mark.parametrize("kind", _KINDS)
-def test_a_secret_that_is_withdrawn_stops_until_the_file_holds_the_new_one(kind, guarded):
+def test_a_secret_that_is_withdrawn_is_waited_for_until_the_file_holds_the_new_one(kind, guarded):
+    """As secrets are rotated: on the server first, in our file a while later. The same process goes on."""
     tenant, file = guarded.tenant, guarded.folder / "secret"
     first, second, streamer = _streaming_with_first(guarded, kind, file)
     tenant.commit_each(1, 5)
@@ -318,13 +330,13 @@ def test_a_secret_that_is_withdrawn_stops_until_the_file_holds_the_new_one(kind,
     guarded.admit(*second.guard)
     guarded.reload()
     refused_from = _commit_five_more(tenant)
-    said = _stops(streamer, 78, "credentials", first.hidden)
-    assert "refused the credentials" in said
+    _waits(streamer, first.hidden)
+    assert any("refused the credentials" in entry["error"] for entry in record_entries(streamer, "interrupted, trying again"))
     tenant.wait_free()
     assert tenant.confirmed() < refused_from, "what is not stored is not confirmed"
     _replace(file, second.contents)
-    streamer.start()
-    tenant.wait_confirmed()
+    tenant.wait_confirmed(60)
+    _tells_nothing(streamer, first.hidden, second.hidden)
     assert streamer.terminate() == 0
     guarded.require_exact(10, second.account)
 
@@ -367,15 +379,14 @@ def test_credentials_that_are_renewed_before_they_expire_stream_on(guarded):
     guarded.require_exact(10, authority.account)
 
 
-def test_credentials_that_expire_stop(guarded):
+def test_credentials_that_expire_are_waited_for(guarded):
     tenant = guarded.tenant
     authority, user, file, streamer, expires = _with_expiring_token(guarded)
     _put_out_at(streamer, expires)
     tenant.commit_each(6, 10)
-    _stops(streamer, 78, "credentials", user.seed)
+    _waits(streamer, user.seed)
     _replace(file, authority.credentials(user))
-    streamer.start()
-    tenant.wait_confirmed()
+    tenant.wait_confirmed(60)
     assert streamer.terminate() == 0
     guarded.require_exact(10, authority.account)
 
@@ -559,10 +570,8 @@ def _reload(tenant) -> None:
     ("REVOKE CONNECT ON DATABASE {database} FROM PUBLIC", "GRANT CONNECT ON DATABASE {database} TO {role}", 77,
      "permission_postgres"),
     ("ALTER ROLE {role} NOLOGIN", "ALTER ROLE {role} LOGIN", 78, "credentials"),
-    ("ALTER ROLE {role} VALID UNTIL 'yesterday'", "ALTER ROLE {role} VALID UNTIL 'infinity'", 78, "credentials"),
-    ("ALTER ROLE {role} PASSWORD 'another'", "ALTER ROLE {role} PASSWORD '{password}'", 78, "credentials"),
     ("reject", "scram-sha-256", 78, "credentials"),
-], ids=["replication", "connect", "login", "expired", "password", "pg_hba"])
+], ids=["replication", "connect", "login", "pg_hba"])
 def test_a_right_in_postgres_that_is_taken_away_stops(taken, given, code, reason, single_pair, tenants):
     tenant = tenants(single_pair, overrides=_SOON)
     role = Role(tenant)
@@ -607,6 +616,45 @@ def test_a_rotated_password_of_postgres_is_read_again_at_the_reconnect(kind, sin
     role.run("ALTER ROLE {role} PASSWORD '{password}'")
     tenant.terminate_holder()
     tenant.commit_each(6, 10)
+    tenant.wait_confirmed(60)
+    _tells_nothing(streamer, old, role.password)
+    tenant.require_exact(*range(1, 11))
+    assert streamer.terminate() == 0
+
+
+@pytest.mark.parametrize("taken", ["ALTER ROLE {role} PASSWORD '{password}'", "ALTER ROLE {role} PASSWORD '{password}' VALID UNTIL 'yesterday'"],
+                         ids=["rotated", "expired"])
+@pytest.mark.parametrize("former", ["the former one", "none", "half a file"])
+def test_a_password_of_postgres_that_worked_is_waited_for_until_the_file_has_the_new_one(taken, former, single_pair, tenants):
+    """On the server first, in the file a while later, which may be without one in between. The same process goes on."""
+    tenant = tenants(single_pair, overrides=_SOON)
+    role = Role(tenant)
+    file = tenant.servers.folder / f"{tenant.name}-secret"
+    _replace(file, f"{role.conninfo} passfile=/nonexistent password={role.password}\n")
+    streamer = tenant.another({"source": {"url_file": str(file)}})
+    # Only without it the file is looked at.
+    lines = streamer.config.read_text().splitlines(keepends=True)
+    streamer.config.write_text("".join(line for line in lines if not line.startswith('"url" = "host=')))
+    streamer.start()
+    tenant.commit_each(1, 5)
+    tenant.wait_confirmed()
+    old, role.password = role.password, secrets.token_hex(12)
+    role.run(taken)
+    if former == "none":
+        _replace(file, f"{role.conninfo} passfile=/nonexistent\n")
+    elif former == "half a file":
+        _replace(file, f"{role.conninfo} password='{role.password[:5]}\n")
+    tenant.terminate_holder()
+    tenant.commit_each(6, 10)
+
+    def tries() -> list[dict]:
+        return [entry for entry in record_entries(streamer, "interrupted, trying again") if "it worked before" in entry["hint"]]
+
+    wait_until(lambda: len(tries()) >= 3, 60, "it tries again")
+    assert streamer.running
+    if "yesterday" in taken:
+        role.run("ALTER ROLE {role} VALID UNTIL 'infinity'")
+    _replace(file, f"{role.conninfo} password={role.password}\n")
     tenant.wait_confirmed(60)
     _tells_nothing(streamer, old, role.password)
     tenant.require_exact(*range(1, 11))

@@ -48,6 +48,23 @@ def _refuses_stream(tenant, config: dict) -> None:
     assert not tenant.value("SELECT count(*) FROM pg_replication_slots WHERE slot_name = %s", (tenant.name,))
 
 
+def test_a_stream_that_is_told_to_keep_few_messages_a_subject_is_refused_by_whoever_streams_to_it(single_pair, tenants):
+    """It loses history at once: nothing is streamed to it, and what is not stored is not confirmed."""
+    tenant = tenants(single_pair)
+    tenant.administrator.update(tenant.name, max_msgs_per_subject=1)
+    tenant.commit_each(1, 3)
+    refused(tenant.streamer, 78, "configuration", "setup")
+    tenant.streamer.start(wait=False)
+    said = stopped(tenant.streamer, 78, "configuration")
+    assert "max_msgs_per_subject is 1, must be -1" in said
+    assert tenant.last_sequence() == 0
+    tenant.administrator.update(tenant.name, max_msgs_per_subject=-1)
+    tenant.streamer.start()
+    tenant.wait_stored(3)
+    tenant.wait_confirmed()
+    tenant.require_exact(1, 2, 3)
+
+
 @pytest.mark.parametrize("kind", _REFUSED)
 def test_a_stream_on_which_the_guarantee_does_not_hold_is_refused(single_pair, tenants, kind):
     # Pitfall 19.

@@ -31,6 +31,9 @@ struct TextFormsTests {
     @Test func errorsAndShownURLsHoldNoCredentials() {
         #expect(ServerURL.withoutCredentials("nats://me:secret@host:1") == "nats://host:1")
         #expect(ServerURL.withoutCredentials("me:secret@host:1") == "host:1")
+        #expect(ServerURL.withoutCredentials("nats://host:1?token=secret") == "nats://host:1")
+        #expect(ServerURL.withoutCredentials("nats://me:secret@host/?secret#secret") == "nats://host/")
+        #expect(ServerURL.withoutCredentials("nats://host?token=x@secret") == "nats://***")
         do {
             _ = try ServerURL("nats://me:secret@host:notaport")
             Issue.record("accepted")

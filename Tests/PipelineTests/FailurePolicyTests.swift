@@ -76,10 +76,52 @@ import WAL
         #expect(Self.kind(Self.server("42704")) == .retry)
     }
 
-    @Test(arguments: ["08006", "40001", "53300", "53100", "57014", "58030", "XX000", "0A000", "25006", "25P04", "55P03",
+    @Test(arguments: ["08006", "40001", "53300", "53100", "57014", "58030", "XX000", "0A000", "25P04", "55P03",
     ])
     func whatPassesIsRetried(_ sqlState: String) {
         #expect(Self.kind(Self.server(sqlState)) == .retry)
+    }
+
+    /// Nothing of these passes by itself, and each is told in words of its own.
+    @Test func whatOnlyAnOperatorCanMendStopsWithItsOwnRemedy() {
+        let command = "CREATE_REPLICATION_SLOT \"s\" LOGICAL pgoutput"
+        let noSlot = PostgresError.server(
+            sqlState: "53400", severity: "ERROR", message: "m", detail: nil, hint: nil, command: command)
+        let pooled = PostgresError.server(
+            sqlState: "42601", severity: "ERROR", message: "m", detail: nil, hint: nil, command: "IDENTIFY_SYSTEM")
+        let cases: [(StreamerError, StopReason, String)] = [
+            (.postgres(noSlot), .configuration, "max_replication_slots"), (.postgres(pooled), .configuration, "pooler"),
+            (.postgres(.connectionFailed(message: "m", sqlState: "08P01")), .configuration, "pooler"),
+            (.postgres(.connectionStringInvalid(message: "m")), .configuration, "source.url"),
+            (.postgres(.passwordMissing(message: "m")), .credentials, "source.url_file"),
+            (.postgres(Self.server("25006")), .configuration, "default_transaction_read_only"),
+            (.jetStream(.api(code: 503, errCode: 10_039, description: "d", operation: "o")), .configuration, "jetstream: enabled"),
+            (.jetStream(.api(code: 503, errCode: 10_076, description: "d", operation: "o")), .configuration, "jetstream: enabled"),
+            (.jetStream(.api(code: 400, errCode: 10_065, description: "d", operation: "o")), .configuration, "subject_prefix"),
+        ]
+        for (error, reason, word) in cases {
+            guard case .stop(let found, let remedy) = FailurePolicy.verdict(on: error) else {
+                Issue.record("\(error) is retried")
+                continue
+            }
+            #expect(found == reason && remedy.contains(word), "\(error): \(remedy)")
+        }
+        // The same codes of other commands pass, or nobody foresaw them.
+        #expect(Self.kind(Self.server("53400")) == .retry)
+        #expect(Self.kind(Self.server("08P01")) == .retry)
+    }
+
+    @Test func aServerThatRestartsIsAskedAgainSoon() {
+        for error in [
+            StreamerError.serverShuttingDown, .postgres(.connectionFailed(message: "refused", sqlState: nil)),
+            .postgres(.connectionFailed(message: "m", sqlState: "57P03")), .postgres(.connectionLost(message: "m")),
+            .postgres(Self.server("57P01")),
+        ] {
+            #expect(FailurePolicy.retryLimit(after: error) == .seconds(1), "\(error)")
+        }
+        for error in [StreamerError.jetStream(.notConnected("n")), .postgres(.timedOut(command: "c")), .streamMoved("m")] {
+            #expect(FailurePolicy.retryLimit(after: error) == .seconds(10), "\(error)")
+        }
     }
 
     @Test(arguments: ["22P02", "42601", "55P02"])
@@ -161,6 +203,9 @@ import WAL
         #expect(StreamerError.serverShuttingDown.oneShotOutcome.reason == .unreachable)
         #expect(StreamerError.slotActive(pid: nil).oneShotOutcome.reason == .slotActive)
         #expect(StreamerError.postgres(Self.server("42501")).oneShotOutcome.reason == .permissionPostgres)
+        let held = StreamerError.slotActive(pid: 4711, client: "psql of role app")
+        #expect("\(held)".contains("4711") && "\(held)".contains("psql of role app"))
+        #expect(held.oneShotOutcome.remedy.contains("pg_terminate_backend(4711)"))
     }
 
     /// The contract's names and exit codes, and two of its exit codes that have none.

@@ -9,6 +9,7 @@ import Testing
         var former = FormerHolder()
         #expect(former.stillHolds(by: .slotActive(pid: nil), at: Self.start) == false)
         former.holds(7)
+        #expect(former.isNamed(by: .slotActive(pid: 7)) && !former.isNamed(by: .slotActive(pid: 8)))
         #expect(former.stillHolds(by: .slotActive(pid: 7), at: Self.start) == false)
         #expect(former.stillHolds(by: .slotActive(pid: 8), at: Self.start + .seconds(20)) == false)
         #expect(former.stillHolds(by: .serverShuttingDown, at: Self.start + .seconds(20)) == false)

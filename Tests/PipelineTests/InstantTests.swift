@@ -35,6 +35,13 @@ import WAL
         #expect(backoff.delay() <= .milliseconds(100))
     }
 
+    @Test func aDelayThatMustBeShortDoesNotLetTheNextOnesGrow() {
+        var backoff = Backoff()
+        for _ in 0..<100 { #expect(backoff.delay(atMost: .seconds(1)) <= .seconds(1)) }
+        // From there on, not from where the attempts would have led.
+        #expect(backoff.delay() <= .seconds(2))
+    }
+
     @Test func delaysOfManyAttemptsStayWithinTheLimit() {
         var backoff = Backoff()
         for _ in 0..<10_000 { #expect(backoff.delay() <= .seconds(10)) }

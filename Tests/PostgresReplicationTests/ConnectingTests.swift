@@ -134,8 +134,24 @@ import Testing
     ])
     func aConnectionStringThatCannotBeReadIsNotRepeated(conninfo: String) throws {
         let error = try #require(failure { () throws(PostgresError) in _ = try connect(conninfo) })
-        guard case .connectionFailed(let message, nil) = error else { throw error }
+        guard case .connectionStringInvalid(let message) = error else { throw error }
+        #expect(error.isConnectionString && !error.isAuthentication)
         #expect(!message.contains("hush") && !message.contains("zz"), "\(message)")
+    }
+
+    /// What libpq finds out when it begins to connect, and no server can mend. `postgresql://user:hush/x` has no @: the password stands where the port belongs.
+    @Test(arguments: ["host=127.0.0.1 sslmode=hush", "host=127.0.0.1 port=99999999", "host=a,b port=1,2,3", "postgresql://user:hush/x"])
+    func anOptionThatLibpqRefusesIsTheConnectionStringsFault(conninfo: String) throws {
+        let error = try #require(failure { () throws(PostgresError) in _ = try connect(conninfo) })
+        #expect(error.isConnectionString, "\(error)")
+        #expect(!error.description.contains("hush"), "\(error)")
+    }
+
+    @Test func aMissingPasswordIsToldFromAWrongOne() throws {
+        let error = try #require(
+            failure { () throws(PostgresError) in _ = try connect(server.conninfo("passfile=/nonexistent", user: "scram")) })
+        guard case .passwordMissing = error else { throw error }
+        #expect(error.isPassword && error.isAuthentication && !error.isConnectionString)
     }
 
     @Test(arguments: ["postgresql://u:p%40s%3Fs@[::1]:1/x?application_name=a@b", "postgresql:///x?user=a@b&host=/tmp"])

@@ -37,9 +37,13 @@ import Testing
         ("nats://h:4222", "nats://h:4222"), ("nats://app:hunter2@h", "nats://***@h"),
         ("tls://hunter2@h:1", "tls://***@h:1"),
         ("app:hunter2@h", "***"), ("nats://a:hun@ter2@h", "nats://***@h"),
+        ("nats://h:4222?token=hunter2", "nats://h:4222?***"), ("tls://h/?hunter2#x", "tls://h/?***"),
+        ("nats://h#hunter2", "nats://h#***"), ("nats://a:b@h?hunter2", "nats://***@h?***"),
+        ("nats://h?token=x@hunter2", "nats://***"),
     ])
     func hidesCredentialsOfNATSURLs(text: String, shown: String) {
         #expect(Redaction.natsURL(text) == shown)
+        #expect(!Redaction.natsURLs("nats://first," + text).contains("hunter2"))
     }
 
     @Test func hidesAURLThatStandsWhereAPathBelongs() {

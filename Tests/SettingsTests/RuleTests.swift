@@ -105,7 +105,7 @@ import Testing
         + Line.all("replay.window", "\"-1s\"", "600")
         + Line.all("replay.window_bytes", "0")
         + Line.all(
-            "http.listen", "\":7432\"", "\"localhost\"", "\"h:65536\"", "\"h:\"", "\"::1:80\"", "\"http://h:80\"",
+            "http.listen", "\":\"", "\":x\"", "\":65536\"", "\"localhost\"", "\"h:65536\"", "\"h:\"", "\"::1:80\"", "\"http://h:80\"",
             "7432")
         + Line.all("http.ready_max_lag_bytes", "-1")
         + Line.all("log.level", "\"loud\"", "\"critical\"", "\"INFO\"")
@@ -178,6 +178,7 @@ import Testing
     @Test func keepsTheParts() throws {
         #expect(try Loading("http.listen = \"[::1]:80\"").values.http.listen == ListenAddress(host: "::1", port: 80))
         #expect(try Loading("http.listen = \"\"").values.http.listen == nil)
+        #expect(try Loading("http.listen = \":7432\"").values.http.listen == ListenAddress(host: "0.0.0.0", port: 7432))
         #expect(try Loading("transport.nats.consumer_name = \"\"").values.nats.consumerName == nil)
         #expect(try Loading("events.entities.\"public.a\" = \"A\"").values.events.entities == ["public.a": "A"])
         #expect(try Loading("[events.identity]\n\"s.t\" = [\"a\"]").values.events.identity == ["s.t": ["a"]])

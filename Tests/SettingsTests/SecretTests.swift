@@ -85,6 +85,17 @@ import Testing
         }
     }
 
+    @Test(arguments: ["nats://h:4222?token=hunter2", "nats://h:4222,tls://h/?p=hunter2", "nats://h#hunter2", "nats://h?x@hunter2"])
+    func showsNoQueryOfANATSURL(url: String) {
+        for loading in [
+            Loading("transport.nats.url = \"\(url)\""), Loading(environment: ["SLOTSTREAM_TRANSPORT_NATS_URL": url]),
+            Loading(flags: ["transport.nats.url": url]),
+        ] {
+            #expect(!loading.complaints.isEmpty)
+            #expect(!output(loading).contains(planted))
+        }
+    }
+
     @Test func refusesAPasswordInAFlag() {
         for (key, value) in [
             ("source.url", "postgres://app:hunter2@db"), ("source.url", "host=db password=hunter2"),
