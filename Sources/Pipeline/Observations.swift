@@ -32,6 +32,8 @@ public final class Observations: Sendable {
         /// The walsender owes an answer.
         var isWalsenderSilent = false
         var isNATSConnected = false
+        /// For what PostgreSQL waits while it makes the slot; nil: it makes none, or has nothing to wait for.
+        var slotWait: String?
         /// What JetStream refuses again and again, in its own words.
         var refusal: String?
         var eventKinds: [EventKind] = []
@@ -127,9 +129,13 @@ public final class Observations: Sendable {
             isReady = false
             reasons.append("stopped")
         case .active:
-            if !texts.isPostgresConnected { reasons.append("not connected to PostgreSQL") }
+            if let wait = texts.slotWait {
+                reasons.append(wait)
+            } else if !texts.isPostgresConnected {
+                reasons.append("not connected to PostgreSQL")
+            }
             if texts.isWalsenderSilent { reasons.append("PostgreSQL's walsender does not answer") }
-            if !texts.isNATSConnected { reasons.append(texts.refusal ?? "not connected to NATS, or resynchronising") }
+            if !texts.isNATSConnected, texts.slotWait == nil { reasons.append(texts.refusal ?? "not connected to NATS, or resynchronising") }
             isReady = isReady && texts.isPostgresConnected && !texts.isWalsenderSilent && texts.isNATSConnected
             if readyMaxLagBytes > 0, lagBytes > readyMaxLagBytes {
                 isReady = false

@@ -13,6 +13,7 @@ struct SetupCommand: AsyncParsableCommand {
               slotstream setup --dry-run
               slotstream setup --print-sql | psql shop     # for a DBA
               slotstream setup --adopt-slot                # then takes the slot that the DBA made
+              slotstream setup --after-foreign             # in a stream that FraiseQL wrote to before
             """)
 
     @OptionGroup var options: ConfigurationOptions
@@ -20,7 +21,14 @@ struct SetupCommand: AsyncParsableCommand {
     @Flag(name: .customLong("adopt-slot"), help: "Take a slot that was made by hand, as it stands.")
     var adoptsSlot = false
 
-    @Flag(name: .customLong("dry-run"), help: "Say what would be done, do nothing.")
+    @Flag(
+        name: .customLong("after-foreign"),
+        help: "Begin behind the messages that another writer has stored in the stream. They stay there.")
+    var startsAfterForeign = false
+
+    @Flag(
+        name: .customLong("dry-run"),
+        help: "Say what would be done, or why it would fail; leave nothing changed.")
     var isDryRun = false
 
     @Flag(name: .customLong("print-sql"), help: "Print the SQL for PostgreSQL's side, do nothing.")
@@ -33,8 +41,10 @@ struct SetupCommand: AsyncParsableCommand {
             return
         }
         let outcome = try Setup.run(
-            configuration, options: Setup.Options(adoptsSlot: adoptsSlot, isDryRun: isDryRun), onDoubt: Output.doubt,
-            onSlotWait: Output.slotWait)
+            configuration,
+            options: Setup.Options(
+                adoptsSlot: adoptsSlot, startsAfterForeign: startsAfterForeign, isDryRun: isDryRun),
+            onDoubt: Output.doubt, onSlotWait: Output.slotWait, onFailure: Output.failure)
         outcome.show(isDryRun: isDryRun)
     }
 }
