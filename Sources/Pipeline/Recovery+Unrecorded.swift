@@ -54,7 +54,7 @@ extension Recovery {
             what:
                 "stream \(facts.streamName) holds \(messages(stream)) of another writer\(newest), and no event of Slotstream",
             remedy:
-                "1. Stop the other writer. FraiseQL is one while its fraiseql.toml says `backend = \"nats\"` under [observers]: take that line out and restart FraiseQL. 2. Run `slotstream setup --after-foreign`: Slotstream begins behind these messages and leaves them in the stream. Or give Slotstream a stream of its own: change transport.nats.stream_name and transport.nats.subject_prefix, then run `slotstream setup`",
+                "1. Stop the other writer. FraiseQL is one while its fraiseql.toml says `backend = \"nats\"` under [observers]: change that line to `backend = \"postgresql\"` and restart FraiseQL. 2. Run `slotstream setup --after-foreign`: Slotstream begins behind these messages and leaves them in the stream. Or give Slotstream a stream of its own: change transport.nats.stream_name and transport.nats.subject_prefix, then run `slotstream setup`",
             isConfirmedByTime: false)
     }
 

@@ -27,6 +27,10 @@ enum SetupQuestions {
         try requireRights(configuration, makesStream: facts.stream == nil, nats)
         guard options.isDryRun else { return [] }
         var notes = try tryPublication(configuration.source, sql: sql)
+        if makesSlot {
+            let prepared = try StreamerError.ofPostgres { () throws(PostgresError) in try SlotWait.prepared(over: sql) }
+            notes += prepared.map { "PostgreSQL will not make the slot before this has ended: \($0)" }
+        }
         if facts.stream == nil {
             try requireFreeSubjects(configuration.stream, nats)
             notes += try tryStream(configuration, nats)

@@ -58,28 +58,37 @@ extension SlotWait {
         /// - Returns: What is to be told: the first time, and whenever others are waited for; nil: nothing new.
         mutating func look(slot: String, over sql: borrowing SQLConnection) -> SlotWait? {
             guard Instant.now >= nextLookAt else { return nil }
-            let wait = SlotWait(slot: slot, holders: (try? Self.holders(over: sql)) ?? [])
+            let now = (try? SlotWait.holders(over: sql)) ?? []
+            // Whoever began later is not waited for, until none of those is left that were: then the next of its waits has begun.
+            let still = told.map { told in now.filter { told.holders.contains($0) } } ?? now
+            let wait = SlotWait(slot: slot, holders: still.isEmpty ? now : still)
             nextLookAt = .now + Self.interval
             guard wait != told else { return nil }
             told = wait
             return wait
         }
+    }
 
-        private static func holders(over sql: borrowing SQLConnection) throws(PostgresError) -> [Holder] {
-            let rows = try sql.query(
-                """
-                SELECT * FROM (
-                    SELECT pg_catalog.age(transaction), database, owner, NULL, gid, prepared FROM pg_catalog.pg_prepared_xacts
-                    UNION ALL SELECT pg_catalog.age(backend_xid), datname, usename, pid, NULL, NULL
-                    FROM pg_catalog.pg_stat_activity WHERE backend_xid IS NOT NULL
-                ) AS holder (age, database, name, pid, gid, prepared) ORDER BY age DESC LIMIT \(holderLimit)
-                """, timeout: timeout)
-            return rows.compactMap { row in
-                guard row.count == 6 else { return nil }
-                let database = row[1] ?? "none"
-                if let gid = row[4] { return .prepared(gid: gid, database: database, since: row[5] ?? "") }
-                return row[3].flatMap { Int32($0) }.map { .process(pid: $0, database: database, user: row[2] ?? "PostgreSQL") }
-            }
+    /// Prepared transactions that would hold up a slot that were made now, a line each: nothing ends them by itself.
+    static func prepared(over sql: borrowing SQLConnection) throws(PostgresError) -> [String] {
+        let holders = try holders(over: sql).filter { if case .prepared = $0 { true } else { false } }
+        return SlotWait(slot: "", holders: holders).lines
+    }
+
+    private static func holders(over sql: borrowing SQLConnection) throws(PostgresError) -> [Holder] {
+        let rows = try sql.query(
+            """
+            SELECT * FROM (
+                SELECT pg_catalog.age(transaction), database, owner, NULL, gid, prepared FROM pg_catalog.pg_prepared_xacts
+                UNION ALL SELECT pg_catalog.age(backend_xid), datname, usename, pid, NULL, NULL
+                FROM pg_catalog.pg_stat_activity WHERE backend_xid IS NOT NULL
+            ) AS holder (age, database, name, pid, gid, prepared) ORDER BY age DESC LIMIT \(holderLimit)
+            """, timeout: Watch.timeout)
+        return rows.compactMap { row in
+            guard row.count == 6 else { return nil }
+            let database = row[1] ?? "none"
+            if let gid = row[4] { return .prepared(gid: gid, database: database, since: row[5] ?? "") }
+            return row[3].flatMap { Int32($0) }.map { .process(pid: $0, database: database, user: row[2] ?? "PostgreSQL") }
         }
     }
 }

@@ -391,6 +391,8 @@ public final class Streamer: Sendable {
                             ])
                     },
                     onFailure: { report in
+                        // The next attempt goes on with what is there.
+                        guard !report.goesOn else { return }
                         logger.warning(
                             "setup failed",
                             metadata: [

@@ -23,6 +23,13 @@ _USERS = (
     "no_auth_user: admin",
 )
 
+# nats-server 2.9 is not used with an account's storage limit.
+_new_pair = pytest.mark.parametrize("new_pair", PAIRS[1:], ids=str)
+_SMALL_ACCOUNT = (
+    "accounts { small { jetstream { max_file: 64MB }, users: [ { user: small, password: secret } ] } }",
+    "no_auth_user: small",
+)
+
 
 def _objects(tenant) -> tuple:
     """All that there is on both servers, but for the bucket, which is everybody's."""
@@ -61,6 +68,14 @@ def test_a_stream_larger_than_the_servers_room_is_refused_by_a_dry_run_too(pair,
     assert "max_bytes" in said and f"STREAM.CREATE.{tenant.name}:" in said
     # With room it is not.
     assert "would create: stream" in tenant.streamer.command("setup", "--dry-run").stdout
+
+
+@_new_pair
+def test_a_stream_larger_than_the_accounts_room_is_refused_by_a_dry_run_too(new_pair, tenants):
+    tenant = tenants(new_pair, setup=False, nats_lines=_SMALL_ACCOUNT)
+    said = _refused_beforehand(tenant, tenant.streamer, 78, "configuration")
+    assert f"STREAM.CREATE.{tenant.name}:" in said, said
+    tenant.another({"transport.nats.jetstream": {"max_bytes": 2**24}}).setup()
 
 
 @pytest.mark.parametrize("user", _LACKING)
@@ -227,6 +242,15 @@ def test_a_prepared_transaction_that_holds_up_the_slot_is_named(pair, tenants, c
     _shows_the_holder(tenant, said.read_text(), name)
     tenant.run("ROLLBACK PREPARED '" + name.replace("'", "''") + "'")
     assert process.wait(60) == 0, said.read_text()
+
+
+def test_a_dry_run_names_a_prepared_transaction_that_will_hold_up_the_slot(pair, tenants):
+    tenant = tenants(pair, setup=False)
+    name = _prepared(tenant).replace("'", "''")
+    said = tenant.streamer.command("setup", "--dry-run").stdout
+    assert f"ROLLBACK PREPARED '{name}'" in said, said
+    tenant.run(f"ROLLBACK PREPARED '{name}'")
+    assert "PREPARED" not in tenant.streamer.command("setup", "--dry-run").stdout
 
 
 def test_a_first_start_that_waits_for_a_prepared_transaction_says_so_in_its_log_and_its_readiness(pair, tenants):

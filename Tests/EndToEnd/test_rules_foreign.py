@@ -1,12 +1,13 @@
 """A stream that another writer, such as FraiseQL's own NATS backend, has written to before anything was set up for it."""
 
 import json
+import re
 import uuid
 
 import pytest
 
 from conftest import PAIRS
-from servers.tools import wait_until
+from servers.tools import CHECKOUT, wait_until
 from tenants import record_entries, refused, stopped, tenant_maker, tenants  # noqa: F401
 
 # nats-server 2.9 knows no `first_seq`.
@@ -225,6 +226,19 @@ def test_a_first_start_of_run_takes_a_stream_that_begins_later(new_pair, tenants
     tenant.commit(1)
     tenant.wait_stored(77)
     assert _after(tenant, 76) == [1]
+
+
+def test_the_page_on_moving_over_finds_the_triggers(one_pair, tenants):
+    tenant = tenants(one_pair, setup=False)
+    page = (CHECKOUT / "docs" / "moving-from-fraiseql.md").read_text()
+    query = re.search(r"```sql\n(SELECT t\.tgrelid.*?);\n```", page, re.DOTALL).group(1)
+    for name, body in (("announces", "PERFORM pg_logical_emit_message(true, 'fraiseql_events', '{}')"),
+                       ("notifies", "PERFORM pg_notify('fraiseql_events', NEW.n::text)"), ("counts", "NEW.note := 'x'")):
+        tenant.run(f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body}; RETURN NEW; END $$; "
+                   f"CREATE TRIGGER {name} BEFORE INSERT ON tb_item FOR EACH ROW EXECUTE FUNCTION {name}()")
+    with tenant.connect() as connection:
+        found = {row[1] for row in connection.execute(query).fetchall()}
+    assert found == {"announces", "notifies"}
 
 
 def test_fraiseqls_own_configuration_is_named_for_what_it_is(one_pair, tenants):
