@@ -143,8 +143,10 @@ public enum Setup {
         var whole = facts
         let last = facts.stream?.lastSequence ?? 0
         whole.unrecorded = try StreamerError.ofJetStream { () throws(JetStreamError) in
-            try LastPresent.read(
-                facts.streamName, through: last, searchCount: last, identity: facts.identity, over: nats)
+            let first = try nats.streamInfo(facts.streamName)?.state.firstSequence ?? 1
+            return try LastPresent.read(
+                facts.streamName, through: last, searchCount: last - min(first, last) + 1, identity: facts.identity,
+                over: nats)
         }
         guard whole.unrecorded != .none,
             case .refuse(let reason, let what, let remedy, _)? = Recovery.refusal(ofUnrecorded: whole)

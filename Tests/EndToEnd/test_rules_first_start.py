@@ -7,7 +7,7 @@ import pytest
 
 from conftest import PAIRS
 from servers.tools import wait_until
-from tenants import SLOT_WAIT, Servers, refused, stopped, streamed, tenant_maker, tenants  # noqa: F401
+from tenants import SLOT_WAIT, Servers, record_entries, refused, stopped, streamed, tenant_maker, tenants  # noqa: F401
 
 _GIB = 2**30
 # Who gives no name may do everything; each of the others lacks one right.
@@ -93,6 +93,28 @@ def test_a_right_that_is_missing_in_nats_is_named_beforehand(pair, tenants, user
     assert tenant.name not in tenant.administrator.names()
 
 
+def test_the_least_rights_are_enough_for_a_first_start(pair, tenants):
+    name = "least_rights"
+    publish = ", ".join(f'"{subject}"' for subject in (
+        f"rules.{name}.>", f"$KV.slotstream.{name}", f"$JS.API.STREAM.INFO.{name}", f"$JS.API.STREAM.MSG.GET.{name}",
+        "$JS.API.STREAM.MSG.GET.KV_slotstream", "$JS.API.STREAM.INFO.KV_slotstream", f"$JS.API.STREAM.CREATE.{name}",
+        "$JS.API.STREAM.CREATE.KV_slotstream", f"$JS.API.CONSUMER.INFO.{name}.fraiseql_observer_worker",
+        f"$JS.API.CONSUMER.DURABLE.CREATE.{name}.fraiseql_observer_worker", "$JS.API.INFO"))
+    lines = ("authorization { users = [", "  { user: admin, password: admin }",
+             f'  {{ user: least, password: secret, permissions: {{ publish: [{publish}], subscribe: ["_INBOX.>"] }} }}',
+             "] }", "no_auth_user: admin")
+    tenant = tenants(pair, setup=False, nats_lines=lines)
+    file = tenant.servers.folder / "least-password"
+    file.write_text("secret\n")
+    streamer = tenant.another({"transport.nats": {"stream_name": name, "subject_prefix": f"rules.{name}", "user": "least",
+                                                  "password_file": str(file)}})
+    assert "would create: stream" in streamer.command("setup", "--dry-run").stdout
+    streamer.start()
+    tenant.commit(1)
+    wait_until(lambda: tenant.administrator.state(name)["last_seq"] == 1, 30, "the row is stored")
+    assert streamer.terminate() == 0
+
+
 def test_a_question_that_a_nats_user_may_not_ask_is_told_and_no_refusal(pair, tenants):
     tenant = tenants(pair, setup=False, nats_lines=_USERS)
     streamer = _as_user(tenant, "untried")
@@ -163,16 +185,23 @@ def test_what_was_added_to_a_publication_is_taken_back_when_setup_fails(pair, te
                                   (tenant.name,)).fetchall() == [("tb_item",)]
 
 
-def test_slot_and_record_are_taken_back_when_the_consumer_cannot_be_made(pair, tenants):
+@pytest.mark.parametrize("command", ["setup", "run"])
+def test_slot_and_record_are_taken_back_when_the_consumer_cannot_be_made(pair, tenants, command):
     tenant = tenants(pair, setup=False)
     tenant.administrator.add(tenant.name, subjects=[f"{tenant.prefix}.>"], storage="file", max_consumers=1,
                              num_replicas=tenant.nats.replicas, allow_direct=True)
     consumer = {"durable_name": "theirs", "ack_policy": "explicit"}
     tenant.administrator.api(f"CONSUMER.DURABLE.CREATE.{tenant.name}.theirs", stream_name=tenant.name, config=consumer)
     before = _objects(tenant)
-    said = refused(tenant.streamer, 78, "configuration", "setup")
-    assert f"undone: slot {tenant.name}" in said and "undone: the checkpoint record" in said, said
-    assert "undone: CREATE PUBLICATION" in said, said
+    if command == "setup":
+        said = refused(tenant.streamer, 78, "configuration", "setup")
+        assert said.count("undone: ") == 3, said
+    else:
+        tenant.streamer.start(wait=False)
+        stopped(tenant.streamer, 78, "configuration")
+        said = record_entries(tenant.streamer, "setup failed")[-1]["undone"]
+    for object in (f"slot {tenant.name}", f"the checkpoint record of stream {tenant.name}", "CREATE PUBLICATION"):
+        assert object in said, said
     slots, publications, streams = _objects(tenant)
     assert (slots, publications) == before[:2]
     assert streams[tenant.name][0] == before[2][tenant.name][0], "the stream was there, and is"
