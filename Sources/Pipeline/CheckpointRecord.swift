@@ -20,6 +20,8 @@ struct CheckpointRecord: Codable, Equatable, Sendable {
         var at: String
         /// Behind a gap: where the first of all streams for this slot began, `0/0` where nobody knows; absent otherwise.
         var firstLsn: String?
+        /// The last of another writer's messages behind which the stream was begun on purpose (`--after-foreign`); absent otherwise.
+        var afterForeign: UInt64?
     }
 
     static let currentSchema = "slotstream.checkpoint/1"

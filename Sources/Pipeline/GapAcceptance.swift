@@ -31,11 +31,12 @@ public enum GapAcceptance {
     /// Connects to both servers and does it.
     /// - Parameters:
     ///   - onDoubt: Told what is to be read again before it is believed.
-    ///   - onSlotWait: Told once when PostgreSQL has not made the slot after a second: most likely it waits for transactions that run.
+    ///   - onSlotWait: Told what PostgreSQL waits for when it has not made the slot after a second, and again whenever that changes.
     /// - Returns: nil: nothing is lost, and nothing was done.
     /// - Throws: `.slotActive` while a streamer runs; what cannot be accepted with its own reason and remedy.
     public static func run(
-        _ configuration: StreamerConfiguration, acceptance: Acceptance, onDoubt: (String) -> Void, onSlotWait: () -> Void
+        _ configuration: StreamerConfiguration, acceptance: Acceptance, onDoubt: (String) -> Void,
+        onSlotWait: (SlotWait) -> Void
     ) throws(StreamerError) -> Gap? {
         let servers = try ServerConnections(configuration)
         let nats = servers.nats
@@ -159,7 +160,7 @@ public enum GapAcceptance {
     /// Makes slot, stream, bucket and consumer where they are missing; a slot that cannot be streamed from is replaced.
     private static func setUp(
         _ configuration: StreamerConfiguration, _ acceptance: Acceptance, _ facts: Recovery.Facts,
-        _ servers: borrowing ServerConnections, onSlotWait: () -> Void
+        _ servers: borrowing ServerConnections, onSlotWait: (SlotWait) -> Void
     ) throws(StreamerError) -> Setup.Outcome {
         let source = configuration.source
         var outcome = Setup.Outcome()
@@ -171,11 +172,15 @@ public enum GapAcceptance {
                 if facts.slot != nil {
                     try StreamerError.ofPostgres { () throws(PostgresError) in try servers.sql.dropSlot(source.slot) }
                 }
-                _ = try Setup.makeSlot(source, over: servers.replication, onSlotWait: onSlotWait)
+                _ = try Setup.makeSlot(source, over: servers.replication, sql: servers.sql, onSlotWait: onSlotWait)
             }
         }
         let setup = Setup.Options(isDryRun: acceptance.isDryRun)
-        outcome = outcome + (try Setup.setUpStream(configuration, setup, found: facts.stream != nil, nats: servers.nats))
+        // Nothing is undone: run again, it goes on with what is there.
+        var made = SetupUndoing()
+        outcome =
+            outcome
+            + (try Setup.setUpStream(configuration, setup, found: facts.stream != nil, nats: servers.nats, &made))
         return outcome + (try Setup.setUpConsumer(configuration, setup, nats: servers.nats))
     }
 

@@ -9,8 +9,8 @@ enum LastPresent: Equatable {
     /// None of ours, but one of another database or server.
     case another(MessageID, sequence: UInt64)
 
-    /// Messages at a stream's end that are looked through.
-    private static let searchCount: UInt64 = 10_000
+    /// Messages at a stream's end that are looked through, unless all are to be.
+    static let searchCount: UInt64 = 10_000
 
     var id: MessageID? {
         if case .event(let id, _) = self { id } else { nil }
@@ -23,7 +23,8 @@ enum LastPresent: Equatable {
 
     /// Reads it.
     static func read(
-        _ stream: String, through last: UInt64, identity: SourceIdentity, over connection: JetStreamConnection
+        _ stream: String, through last: UInt64, searchCount: UInt64 = LastPresent.searchCount, identity: SourceIdentity,
+        over connection: JetStreamConnection
     ) throws(JetStreamError) -> LastPresent {
         guard last > 0 else { return .none }
         var ours: (id: MessageID, sequence: UInt64)?

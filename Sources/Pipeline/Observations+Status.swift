@@ -29,9 +29,13 @@ extension Observations {
             isReady = false
             reasons.append("stopped")
         case .active:
-            if !texts.isPostgresConnected { reasons.append("not connected to PostgreSQL") }
+            if let wait = texts.slotWait {
+                reasons.append(wait)
+            } else if !texts.isPostgresConnected {
+                reasons.append("not connected to PostgreSQL")
+            }
             if texts.isWalsenderSilent { reasons.append("PostgreSQL's walsender does not answer") }
-            if !texts.isNATSConnected { reasons.append(texts.refusal ?? "not connected to NATS, or resynchronising") }
+            if !texts.isNATSConnected, texts.slotWait == nil { reasons.append(texts.refusal ?? "not connected to NATS, or resynchronising") }
             if texts.isNothingPublished { reasons.append("the publication has no table: no change is published") }
             isReady = isReady && texts.isConnected && !texts.isNothingPublished
             if readyMaxLagBytes > 0, let lagBytes, lagBytes > readyMaxLagBytes {

@@ -35,6 +35,8 @@ public final class Observations: Sendable {
         var isNATSConnected = false
         /// Whom the attempts of now are about; nil: a session streams, or none has failed.
         var awaited: Peer?
+        /// For what PostgreSQL waits while it makes the slot; nil: it makes none, or has nothing to wait for.
+        var slotWait: String?
         /// What JetStream refuses again and again, in its own words.
         var refusal: String?
         var eventKinds: [EventKind] = []

@@ -24,6 +24,8 @@ enum Recovery {
         var hasUnproven = false
         /// What stands behind the proven message is judged by `mend`, event by event.
         var isMending = false
+        /// The newest of ours among the stream's messages, where no finished record tells of any.
+        var unrecorded = LastPresent.none
 
         /// Whether the answers about the stream can be a woken old leader's; `configured` counts where there is no stream.
         func hasReplicas(configured: Int) -> Bool { (stream?.replicaCount ?? configured) > 1 }
@@ -57,18 +59,11 @@ enum Recovery {
     }
 
     static func assess(_ facts: Facts) -> Outcome {
-        let isStreamUnwritten = facts.stream.map { $0.message == .never && $0.lastSequence == 0 } ?? true
         switch (facts.slot, facts.record) {
-        case (nil, nil):
-            return isStreamUnwritten
-                ? .firstStart
-                : lost(
-                    .slotMissing,
-                    "stream \(facts.streamName) holds events\(lastEvent(facts)), but there is neither slot \(facts.configuredSlot) nor a checkpoint record: what was committed after them cannot be read any more"
-                )
+        case (nil, nil): return refusal(ofUnrecorded: facts) ?? .firstStart
         case (nil, let record?):
             // Setup was interrupted between the claim and the slot: nothing was ever streamed.
-            if record.isClaim { return .firstStart }
+            if record.isClaim { return refusal(ofUnrecorded: facts) ?? .firstStart }
             return lost(
                 .slotMissing,
                 "slot \(facts.configuredSlot) does not exist; everything up to \(record.confirmedLsn) was confirmed, what was committed after it cannot be read any more"
@@ -80,12 +75,14 @@ enum Recovery {
                 .bucketMissing,
                 "slot \(slot.name) exists (confirmed \(slot.confirmedFlushLSN?.description ?? "nothing")), but the bucket \(StreamerConfiguration.bucket) has no checkpoint record for stream \(facts.streamName): nobody knows what was stored",
                 remedy:
-                    "If the slot was made by hand and never streamed from, `slotstream setup --adopt-slot` takes it as it stands. "
+                    "If the slot was made by hand and never streamed from, \(adoption(facts)). "
                     + LostHistory.remedy(for: .bucketMissing),
                 isConfirmedByTime: true)
         case (let slot?, let record?):
             // Setup was interrupted between the slot and its record.
-            if record.isClaim { return refusal(ofClaim: record, on: slot, facts) ?? .firstStart }
+            if record.isClaim {
+                return refusal(ofClaim: record, on: slot, facts) ?? refusal(ofUnrecorded: facts) ?? .firstStart
+            }
             if let refusal = refusal(ofSlot: slot, facts) { return refusal }
             if let refusal = refusal(ofRecord: record, facts) { return refusal }
             guard let stream = facts.stream else {
@@ -96,12 +93,6 @@ enum Recovery {
             }
             return join(slot, record, stream, facts)
         }
-    }
-
-    /// Which event the stream ends with, where it tells.
-    private static func lastEvent(_ facts: Facts) -> String {
-        guard case .event(let id, _)? = facts.stream?.message else { return "" }
-        return " up to \(id.position)"
     }
 
     // MARK: - What cannot be joined
@@ -367,7 +358,7 @@ enum Recovery {
         return isMarker ? .nothingBefore(lsn) : .message(lsn)
     }
 
-    private static func lost(
+    static func lost(
         _ reason: StopReason, _ what: String, remedy: String? = nil, isConfirmedByTime: Bool = false
     ) -> Outcome {
         .refuse(

@@ -43,6 +43,12 @@ enum ServerFacts {
             configuredSlot: configuration.source.slot, options: configuration.streamOptions, identity: identity,
             timelines: timelines, serverFlushLSN: system.flushLSN, slot: slot, record: record, stream: tail,
             streamName: configuration.stream.name)
+        if record?.isClaim ?? true, let tail, tail.messageCount > 0 {
+            facts.unrecorded = try StreamerError.ofJetStream { () throws(JetStreamError) in
+                try LastPresent.read(
+                    configuration.stream.name, through: tail.lastSequence, identity: identity, over: nats)
+            }
+        }
         if let record, let tail, record.streamCreated == tail.created {
             do throws(JetStreamError) {
                 facts.recordedEnd = try RecordedEnd.read(record, tail, identity: identity, over: nats)

@@ -12,13 +12,18 @@ public enum Setup {
     public struct Options: Sendable {
         /// Take a slot that is there as it stands.
         public var adoptsSlot: Bool
+        /// Begin behind what another writer stored in the stream.
+        public var startsAfterForeign: Bool
         /// Say what would be done.
         public var isDryRun: Bool
         /// Publish tables of which UPDATE and DELETE then fail in the application.
         public var allowsNoIdentity: Bool
 
-        public init(adoptsSlot: Bool = false, isDryRun: Bool = false, allowsNoIdentity: Bool = false) {
+        public init(
+            adoptsSlot: Bool = false, startsAfterForeign: Bool = false, isDryRun: Bool = false, allowsNoIdentity: Bool = false
+        ) {
             self.adoptsSlot = adoptsSlot
+            self.startsAfterForeign = startsAfterForeign
             self.isDryRun = isDryRun
             self.allowsNoIdentity = allowsNoIdentity
         }
@@ -38,9 +43,11 @@ public enum Setup {
     ///
     /// - Parameters:
     ///   - onDoubt: Told what is to be read again before it is believed.
-    ///   - onSlotWait: Told once when PostgreSQL has not made the slot after a second: most likely it waits for transactions that run.
+    ///   - onSlotWait: Told what PostgreSQL waits for when it has not made the slot after a second, and again whenever that changes.
+    ///   - onFailure: Told what became of what was made before something failed; the error follows.
     public static func run(
-        _ configuration: StreamerConfiguration, options: Options, onDoubt: (String) -> Void, onSlotWait: () -> Void
+        _ configuration: StreamerConfiguration, options: Options, onDoubt: (String) -> Void,
+        onSlotWait: (SlotWait) -> Void, onFailure: (SetupUndoing.Report) -> Void
     ) throws(StreamerError) -> Outcome {
         let notices = Mutex<[String]>([])
         let servers = try ServerConnections(configuration) { notice in
@@ -48,7 +55,7 @@ public enum Setup {
         }
         var outcome = try perform(
             configuration, options: options, replication: servers.replication, sql: servers.sql, nats: servers.nats,
-            onDoubt: onDoubt, onSlotWait: onSlotWait)
+            onDoubt: onDoubt, onSlotWait: onSlotWait, onFailure: onFailure)
         outcome.notes += notices.withLock { $0 }
         return outcome
     }
@@ -79,11 +86,12 @@ public enum Setup {
     /// - Parameters:
     ///   - isWanted: Asked once a second while the server makes the slot, and before the stream is read again; false gives it up.
     ///   - onDoubt: Told what is to be read again before it is believed.
-    ///   - onSlotWait: Told once when the server has not made the slot after a second.
+    ///   - onSlotWait: Told what the server waits for when it has not made the slot after a second, and again whenever that changes.
+    ///   - onFailure: Told what became of what was made before something failed; the error follows.
     static func perform(
         _ configuration: StreamerConfiguration, options: Options, replication: borrowing ReplicationConnection,
         sql: borrowing SQLConnection, nats: JetStreamConnection, isWanted: () -> Bool = { true }, onDoubt: (String) -> Void,
-        onSlotWait: () -> Void
+        onSlotWait: (SlotWait) -> Void, onFailure: (SetupUndoing.Report) -> Void
     ) throws(StreamerError) -> Outcome {
         try requireAccount(nats)
         let (facts, revision, assessed) = try ServerFacts.assess(
@@ -100,25 +108,62 @@ public enum Setup {
             try requireSendable(configuration, plan, facts, sql: sql)
         case .firstStart: isSlotToBeMade = true
         case .refuse(let reason, let what, let remedy, _):
-            guard options.adoptsSlot, isAdoptable(facts) else { throw .stop(reason, what: what, remedy: remedy) }
+            guard try mayBegin(over: reason, facts, options, nats: nats) else {
+                throw .stop(reason, what: what, remedy: remedy)
+            }
             isSlotToBeMade = true
         }
         // A slot that cannot be made or taken is refused before anything is made for it.
-        if isSlotToBeMade, facts.slot == nil {
-            try requireLogicalWAL(sql)
-            try requireSlotRoom(sql)
-        }
-        if facts.stream == nil { try requireFreeSubjects(configuration.stream, nats) }
         if isSlotToBeMade, let slot = facts.slot { _ = try position(ofExisting: slot, facts, sql) }
-        var outcome = try setUpPublication(configuration, options, sql: sql)
-        outcome = outcome + (try setUpStream(configuration, options, found: facts.stream != nil, nats: nats))
-        if isSlotToBeMade {
-            let slot = try setUpSlot(
-                configuration, options, facts: facts, revision: revision, replication: replication, sql: sql, nats: nats,
-                isWanted: isWanted, onSlotWait: onSlotWait)
-            outcome = outcome + slot
+        let notes = try SetupQuestions.ask(
+            configuration, options, facts: facts, makesSlot: isSlotToBeMade && facts.slot == nil, sql: sql, nats: nats)
+        var made = SetupUndoing()
+        do throws(StreamerError) {
+            var outcome = try setUpPublication(configuration, options, sql: sql, &made)
+            outcome.notes = notes + outcome.notes
+            outcome = outcome + (try setUpStream(configuration, options, found: facts.stream != nil, nats: nats, &made))
+            if isSlotToBeMade {
+                let slot = try setUpSlot(
+                    configuration, options, facts: facts, revision: revision, replication: replication, sql: sql,
+                    nats: nats, &made, isWanted: isWanted, onSlotWait: onSlotWait)
+                outcome = outcome + slot
+            }
+            return outcome + (try setUpConsumer(configuration, options, nats: nats))
+        } catch {
+            if let report = made.undo(after: error, configuration, sql: sql, nats: nats) { onFailure(report) }
+            throw error
         }
-        return outcome + (try setUpConsumer(configuration, options, nats: nats))
+    }
+
+    /// Whether a refusal is one that these options were given for.
+    private static func mayBegin(
+        over reason: StopReason, _ facts: Recovery.Facts, _ options: Options, nats: JetStreamConnection
+    ) throws(StreamerError) -> Bool {
+        // A slot that was there before anything was set up takes an option of its own, whatever else is in the way.
+        if facts.slot != nil, facts.record == nil, !options.adoptsSlot { return false }
+        let isUnwritten = facts.stream.map { $0.message == .never } ?? true
+        if isUnwritten { return facts.slot != nil && facts.record == nil }
+        guard options.startsAfterForeign, Recovery.mayBeginAfterForeign(facts),
+            [.foreignMessage, .slotMissing, .bucketMissing].contains(reason)
+        else { return false }
+        try requireForeign(facts, nats: nats)
+        return true
+    }
+
+    /// Looks through the whole stream, not only through its end, before it is begun behind what others stored in it.
+    private static func requireForeign(_ facts: Recovery.Facts, nats: JetStreamConnection) throws(StreamerError) {
+        var whole = facts
+        let last = facts.stream?.lastSequence ?? 0
+        whole.unrecorded = try StreamerError.ofJetStream { () throws(JetStreamError) in
+            let first = try nats.streamInfo(facts.streamName)?.state.firstSequence ?? 1
+            return try LastPresent.read(
+                facts.streamName, through: last, searchCount: last - min(first, last) + 1, identity: facts.identity,
+                over: nats)
+        }
+        guard whole.unrecorded != .none,
+            case .refuse(let reason, let what, let remedy, _)? = Recovery.refusal(ofUnrecorded: whole)
+        else { return }
+        throw .stop(reason, what: what, remedy: remedy)
     }
 
     /// Refuses a slot behind which the publication was made, or made again: a streamer would stop there. Who streams from it finds out by himself.
@@ -137,32 +182,31 @@ public enum Setup {
         throw obstacle.stop(configuration.source)
     }
 
-    /// A slot without record can be taken as it stands only while its stream has never been written to.
-    private static func isAdoptable(_ facts: Recovery.Facts) -> Bool {
-        guard facts.slot != nil, facts.record == nil else { return false }
-        return facts.stream.map { $0.message == .never } ?? true
-    }
-
     // MARK: - Steps
 
     private static func setUpPublication(
-        _ configuration: StreamerConfiguration, _ options: Options, sql: borrowing SQLConnection
+        _ configuration: StreamerConfiguration, _ options: Options, sql: borrowing SQLConnection,
+        _ made: inout SetupUndoing
     ) throws(StreamerError) -> Outcome {
         let plan = try StreamerError.ofPostgres { () throws(PostgresError) in
             try PublicationPlan.read(configuration.source, over: sql)
         }
         try plan.requireMeant(allowsNoIdentity: options.allowsNoIdentity)
-        try StreamerError.ofPostgres { () throws(PostgresError) in
+        do throws(PostgresError) {
             for statement in plan.statements where !options.isDryRun {
                 // The one thing that our ordinary sessions write.
                 try sql.execute("BEGIN READ WRITE; \(statement); COMMIT")
+                made.publication(by: statement)
             }
+        } catch {
+            throw .postgres(error)
         }
         return Outcome(created: plan.statements, notes: plan.allNotes)
     }
 
     static func setUpStream(
-        _ configuration: StreamerConfiguration, _ options: Options, found: Bool, nats: JetStreamConnection
+        _ configuration: StreamerConfiguration, _ options: Options, found: Bool, nats: JetStreamConnection,
+        _ made: inout SetupUndoing
     ) throws(StreamerError) -> Outcome {
         var outcome = Outcome(notes: try bucketNotes(configuration, nats))
         if found {
@@ -171,96 +215,21 @@ public enum Setup {
             outcome.created.append("stream \(configuration.stream.name) with the subjects \(configuration.stream.subject)")
         }
         do throws(JetStreamError) {
-            if !found, !options.isDryRun { _ = try nats.createStream(wantedStream(configuration, nats)) }
+            if !found, !options.isDryRun {
+                made.streamCreated = try nats.createStream(wantedStream(configuration, nats)).created
+            }
             let entry = try nats.bucketGet(StreamerConfiguration.bucket, key: configuration.stream.name)
             if case .bucketMissing = entry {
                 outcome.created.append("key-value bucket \(StreamerConfiguration.bucket)")
                 if !options.isDryRun {
                     try nats.createBucket(StreamerConfiguration.bucket, replicas: configuration.stream.replicas)
+                    made.hasBucket = true
                 }
             }
         } catch {
             throw .jetStream(error)
         }
         return outcome
-    }
-
-    private static func setUpSlot(
-        _ configuration: StreamerConfiguration, _ options: Options, facts: Recovery.Facts, revision: UInt64,
-        replication: borrowing ReplicationConnection, sql: borrowing SQLConnection, nats: JetStreamConnection,
-        isWanted: () -> Bool, onSlotWait: () -> Void
-    ) throws(StreamerError) -> Outcome {
-        let name = configuration.source.slot
-        let isAdopting = facts.slot != nil && facts.record == nil
-        var outcome = Outcome(
-            created: [isAdopting ? "slot \(name), adopted as it stands" : "slot \(name)", "its first checkpoint record"])
-        if options.isDryRun { return outcome }
-
-        let tail = try StreamerError.ofJetStream { () throws(JetStreamError) in
-            try StreamTail.read(configuration.stream.name, over: nats)
-        }
-        guard let tail, tail.message == .never else {
-            throw .stop(
-                .streamMissing, what: "stream \(configuration.stream.name) was written to or removed while it was set up",
-                remedy: "Run `slotstream setup` again")
-        }
-        var record = CheckpointRecord(
-            systemID: facts.identity.systemID, timeline: facts.timelines.currentTimeline, slot: name, owner: "",
-            confirmedLSN: .invalid, lastID: nil, lastSequence: 0, stream: configuration.stream.name,
-            streamCreated: tail.created, options: configuration.streamOptions.text,
-            genesis: CheckpointRecord.Genesis(
-                kind: CheckpointRecord.claimKind, lsn: LSN.invalid.description, at: PostgresTimestamp.now.description))
-        // The claim stands before the slot does: an interrupted setup is told from lost history by it.
-        var claimed = revision
-        if !isAdopting { claimed = try put(record, expecting: revision, nats) }
-
-        let start: LSN
-        if let slot = facts.slot {
-            start = try position(ofExisting: slot, facts, sql)
-            if !isAdopting { outcome.created[0] = "slot \(name), which an interrupted setup had made" }
-        } else {
-            start = try makeSlot(configuration.source, over: replication, isWanted: isWanted, onSlotWait: onSlotWait)
-        }
-        record.confirmedLsn = start.description
-        record.genesis = CheckpointRecord.Genesis(
-            kind: isAdopting ? CheckpointRecord.adoptedKind : "created", lsn: start.description, at: PostgresTimestamp.now.description)
-        _ = try put(record, expecting: claimed, nats)
-        outcome.notes.append(PublicationSetup.unpublishedRows(configuration.source, over: sql, before: start))
-        return outcome
-    }
-
-    /// Makes the slot, for which PostgreSQL waits until the transactions that run at that moment have ended: 10 minutes at most.
-    ///
-    /// - Returns: Where it starts.
-    static func makeSlot(
-        _ source: StreamerConfiguration.Source, over replication: borrowing ReplicationConnection,
-        isWanted: () -> Bool = { true }, onSlotWait: () -> Void
-    ) throws(StreamerError) -> LSN {
-        var isWaitTold = false
-        do throws(PostgresError) {
-            return try replication.createLogicalSlot(
-                source.slot, failover: source.failover, timeout: .seconds(600),
-                isWanted: {
-                    if !isWaitTold { onSlotWait() }
-                    isWaitTold = true
-                    return isWanted()
-                }
-            ).consistentPoint
-        } catch {
-            throw .postgres(error)
-        }
-    }
-
-    /// Where a slot that is there stands, if it can be streamed from.
-    private static func position(
-        ofExisting slot: SlotState, _ facts: Recovery.Facts, _ sql: borrowing SQLConnection
-    ) throws(StreamerError) -> LSN {
-        // An interrupted setup's walsender is still making it, or somebody streams from it: in either case it does not stand yet.
-        if slot.isActive { throw try SlotAdministration.active(slot, sql) }
-        if case .refuse(let reason, let what, let remedy, _)? = Recovery.refusal(ofSlot: slot, facts) {
-            throw .stop(reason, what: what, remedy: remedy)
-        }
-        return slot.confirmedFlushLSN ?? .invalid
     }
 
     static func setUpConsumer(
@@ -347,7 +316,7 @@ public enum Setup {
     }
 
     /// The stream as it is made on this server.
-    private static func wantedStream(
+    static func wantedStream(
         _ configuration: StreamerConfiguration, _ nats: JetStreamConnection
     ) -> StreamConfiguration {
         var stream = configuration.stream

@@ -6,7 +6,7 @@ import WAL
 struct StreamTail: Equatable, Sendable {
     /// What stands at the stream's last sequence.
     enum Message: Equatable, Sendable {
-        /// Nothing was ever stored.
+        /// Nothing was ever stored, wherever its sequences begin (`first_seq`).
         case never
         /// It was deleted, purged or aged out; the sequence remains.
         case gone
@@ -18,6 +18,8 @@ struct StreamTail: Equatable, Sendable {
 
     var lastSequence: UInt64
     var message: Message
+    /// Messages that are there.
+    var messageCount: UInt64 = 0
     /// Of the last message's transaction, where the message tells: an event of a row or table.
     var commitTimestamp: PostgresTimestamp?
     /// The stream's creation time: another one is another stream.
@@ -49,10 +51,11 @@ struct StreamTail: Equatable, Sendable {
         if let last, last.sequence == lastSequence {
             message = read(last)
         } else {
-            message = lastSequence == 0 ? .never : .gone
+            // A stream that only begins later tells the sequence before its first as its last.
+            message = lastSequence == 0 || lastSequence + 1 == info.config.firstSequence ? .never : .gone
         }
         return StreamTail(
-            lastSequence: lastSequence, message: message,
+            lastSequence: lastSequence, message: message, messageCount: info.state.messages,
             commitTimestamp: last.flatMap { $0.sequence == lastSequence ? commitTimestamp(in: $0.payload) : nil },
             created: info.created,
             leader: info.cluster?.leader, replicaCount: info.config.replicas,

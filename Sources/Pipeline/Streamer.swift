@@ -413,6 +413,7 @@ public final class Streamer: Sendable {
                 }
                 guard !hasSetUp else { throw .checkpointConflict("what setup made is not there") }
                 hasSetUp = true
+                defer { observations.texts.withLock { $0.slotWait = nil } }
                 let outcome = try Setup.perform(
                     configuration, options: Setup.Options(), replication: replication, sql: sql, nats: link.connection,
                     isWanted: {
@@ -421,8 +422,24 @@ public final class Streamer: Sendable {
                         return !self.control.isRequested
                     },
                     onDoubt: { logger.warning("reading the stream again before this is believed", metadata: ["what": "\($0)"]) },
-                    onSlotWait: {
-                        logger.notice("PostgreSQL makes the slot when the transactions that run now have ended: waiting for them")
+                    onSlotWait: { wait in
+                        observations.texts.withLock { $0.slotWait = wait.reason }
+                        logger.notice(
+                            "\(SlotWait.what): waiting for them",
+                            metadata: [
+                                "slot": "\(wait.slot)", "holders": "\(wait.lines.joined(separator: "; "))",
+                                "query": "\(SlotWait.query)",
+                            ])
+                    },
+                    onFailure: { report in
+                        // The next attempt goes on with what is there.
+                        guard !report.goesOn else { return }
+                        logger.warning(
+                            "setup failed",
+                            metadata: [
+                                "undone": "\(report.undone.joined(separator: "; "))",
+                                "left": "\(report.left.joined(separator: "; "))",
+                            ])
                     })
                 for object in outcome.created { logger.notice("created", metadata: ["object": "\(object)"]) }
                 for note in outcome.notes { logger.notice("setup", metadata: ["note": "\(note)"]) }

@@ -13,6 +13,7 @@ struct SetupCommand: AsyncParsableCommand {
               slotstream setup --dry-run
               slotstream setup --print-sql | psql shop     # for a DBA
               slotstream setup --adopt-slot                # then takes the slot that the DBA made
+              slotstream setup --after-foreign             # in a stream that FraiseQL wrote to before
             """)
 
     @OptionGroup var options: ConfigurationOptions
@@ -25,7 +26,14 @@ struct SetupCommand: AsyncParsableCommand {
         help: "Publish tables without replica identity too: their UPDATE and DELETE then fail in the application.")
     var allowsNoIdentity = false
 
-    @Flag(name: .customLong("dry-run"), help: "Say what would be done, do nothing.")
+    @Flag(
+        name: .customLong("after-foreign"),
+        help: "Begin behind the messages that another writer has stored in the stream. They stay there.")
+    var startsAfterForeign = false
+
+    @Flag(
+        name: .customLong("dry-run"),
+        help: "Say what would be done, or why it would fail; leave nothing changed.")
     var isDryRun = false
 
     @Flag(name: .customLong("print-sql"), help: "Print the SQL for PostgreSQL's side, do nothing.")
@@ -38,8 +46,10 @@ struct SetupCommand: AsyncParsableCommand {
             return
         }
         let outcome = try Setup.run(
-            configuration, options: Setup.Options(adoptsSlot: adoptsSlot, isDryRun: isDryRun, allowsNoIdentity: allowsNoIdentity),
-            onDoubt: Output.doubt, onSlotWait: Output.slotWait)
+            configuration,
+            options: Setup.Options(
+                adoptsSlot: adoptsSlot, startsAfterForeign: startsAfterForeign, isDryRun: isDryRun, allowsNoIdentity: allowsNoIdentity),
+            onDoubt: Output.doubt, onSlotWait: Output.slotWait, onFailure: Output.failure)
         outcome.show(isDryRun: isDryRun)
     }
 }

@@ -44,7 +44,8 @@ struct SlotCommand: AsyncParsableCommand {
 
         func run() async throws {
             try Setup.run(
-                try options.load().values.streamer, options: Setup.Options(), onDoubt: Output.doubt, onSlotWait: Output.slotWait
+                try options.load().values.streamer, options: Setup.Options(), onDoubt: Output.doubt, onSlotWait: Output.slotWait,
+                onFailure: Output.failure
             ).show()
         }
     }

@@ -26,12 +26,14 @@ struct RecoveryFacts {
     var recordedEnd: RecordedEnd? = RecordedEnd(sequence: 100, message: .event(RecoveryFacts.id(), isLast: true))
     var hasUnproven = false
     var isMending = false
+    /// The newest of ours among messages that no record tells of.
+    var unrecorded = LastPresent.none
 
     var facts: Recovery.Facts {
         Recovery.Facts(
             configuredSlot: "s", options: options, identity: Self.identity, timelines: timelines,
             serverFlushLSN: serverFlushLSN, slot: slot, record: record, stream: stream, streamName: "S",
-            recordedEnd: recordedEnd, hasUnproven: hasUnproven, isMending: isMending)
+            recordedEnd: recordedEnd, hasUnproven: hasUnproven, isMending: isMending, unrecorded: unrecorded)
     }
 
     var outcome: Recovery.Outcome { Recovery.assess(facts) }
@@ -44,6 +46,11 @@ struct RecoveryFacts {
     /// The reason; nil if it does not refuse.
     var reason: StopReason? {
         if case .refuse(let reason, _, _, _) = outcome { reason } else { nil }
+    }
+
+    /// What it refuses for; nil if it does not refuse.
+    var what: String? {
+        if case .refuse(_, let what, _, _) = outcome { what } else { nil }
     }
 
     /// Whether a refusal is read again on replicated streams before it is believed.
@@ -79,10 +86,11 @@ struct RecoveryFacts {
     }
 
     static func tail(
-        _ message: StreamTail.Message, lastSequence: UInt64 = 100, created: String = created, replicaCount: Int = 1
+        _ message: StreamTail.Message, lastSequence: UInt64 = 100, messageCount: UInt64 = 100, created: String = created,
+        replicaCount: Int = 1
     ) -> StreamTail {
         StreamTail(
-            lastSequence: lastSequence, message: message, created: created, leader: nil, replicaCount: replicaCount,
+            lastSequence: lastSequence, message: message, messageCount: messageCount, created: created, leader: nil, replicaCount: replicaCount,
             isMajorityCurrent: true)
     }
 }

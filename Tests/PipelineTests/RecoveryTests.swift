@@ -8,7 +8,11 @@ import WAL
 @Suite struct RecoveryTests {
     // MARK: - What is there
 
-    @Test(arguments: [nil, RecoveryFacts.tail(.never, lastSequence: 0)])
+    @Test(arguments: [
+        nil, RecoveryFacts.tail(.never, lastSequence: 0, messageCount: 0),
+        // Made with `first_seq`.
+        RecoveryFacts.tail(.never, lastSequence: 999, messageCount: 0),
+    ])
     func withNeitherSlotNorRecordAndNothingStoredItIsAFirstStart(_ stream: StreamTail?) {
         let facts = RecoveryFacts(slot: nil, record: nil, stream: stream)
         #expect(facts.outcome == .firstStart)
@@ -18,8 +22,54 @@ import WAL
         RecoveryFacts.tail(.event(RecoveryFacts.id(), isLast: true)), RecoveryFacts.tail(.gone),
         RecoveryFacts.tail(.foreign(subject: "x")),
     ])
-    func aWrittenStreamWithNeitherSlotNorRecordIsLostHistory(_ stream: StreamTail) {
-        #expect(RecoveryFacts(slot: nil, record: nil, stream: stream).reason == .slotMissing)
+    func aStreamWithEventsOfOursAndNeitherSlotNorRecordIsLostHistory(_ stream: StreamTail) {
+        let facts = RecoveryFacts(slot: nil, record: nil, stream: stream, unrecorded: .event(RecoveryFacts.id(), sequence: 100))
+        #expect(facts.reason == .slotMissing)
+        #expect(!Recovery.mayBeginAfterForeign(facts.facts))
+    }
+
+    @Test(arguments: [RecoveryFacts.tail(.gone), RecoveryFacts.tail(.foreign(subject: "x"))])
+    func aStreamThatOnlyOthersWroteToIsNoLostHistoryAndMayBeBegunBehind(_ stream: StreamTail) {
+        let facts = RecoveryFacts(slot: nil, record: nil, stream: stream)
+        #expect(facts.reason == .foreignMessage)
+        #expect(facts.what?.contains("100 messages of another writer") == true)
+        #expect(Recovery.mayBeginAfterForeign(facts.facts))
+    }
+
+    @Test func aStreamOfAnotherSlotstreamIsForeignAndIsNotBegunBehind() {
+        let other = RecoveryFacts.id(database: 6)
+        let facts = RecoveryFacts(
+            slot: nil, record: nil, stream: RecoveryFacts.tail(.event(other, isLast: true)),
+            unrecorded: .another(other, sequence: 100))
+        #expect(facts.reason == .foreignMessage)
+        #expect(!Recovery.mayBeginAfterForeign(facts.facts))
+    }
+
+    @Test func anEmptiedStreamMayHaveBeenOursAndMayBeBegunBehind() {
+        let facts = RecoveryFacts(slot: nil, record: nil, stream: RecoveryFacts.tail(.gone, messageCount: 0))
+        #expect(facts.reason == .slotMissing)
+        #expect(facts.what?.contains("nobody knows whose") == true)
+        #expect(Recovery.mayBeginAfterForeign(facts.facts))
+    }
+
+    @Test func aClaimThatBeginsBehindOthersGoesOnUntilTheyWriteMore() {
+        var claim = RecoveryFacts.record(
+            confirmed: .invalid, lastID: nil, lastSequence: 0, kind: CheckpointRecord.claimKind)
+        claim.settledSequence = 100
+        var facts = RecoveryFacts(slot: nil, record: claim, stream: RecoveryFacts.tail(.foreign(subject: "x")))
+        #expect(facts.outcome == .firstStart)
+        facts.stream = RecoveryFacts.tail(.foreign(subject: "x"), lastSequence: 101)
+        #expect(facts.reason == .foreignMessage)
+        facts.stream = RecoveryFacts.tail(.foreign(subject: "x"), created: "2026-11-24T07:00:00Z")
+        #expect(facts.reason == .foreignMessage, "another stream of that name")
+    }
+
+    @Test func aStreamThatWasBegunBehindOthersIsStreamedFromBehindThem() {
+        var record = RecoveryFacts.record(lastID: nil, lastSequence: 0)
+        record.settledSequence = 100
+        let facts = RecoveryFacts(record: record, stream: RecoveryFacts.tail(.foreign(subject: "x")), recordedEnd: nil)
+        #expect(facts.plan?.known.settledSequence == 100)
+        #expect(facts.plan?.known.storedID == nil)
     }
 
     @Test func aClaimWithOrWithoutItsSlotIsAnInterruptedSetup() {
