@@ -209,6 +209,7 @@ public final class Streamer: Sendable {
                 "url": "\(link.connection.connectedURL)", "version": "\(link.connection.serverVersion ?? "unknown")",
             ])
         let joined = try join(replication: replication, sql: sql, link: link)
+        if let newestStored = joined.facts.newestStored { observations.learned(newestStored: newestStored) }
         let plan = joined.plan
         let identity = joined.facts.identity
         let columnRules = try ColumnRules(configuration.ruledTables, publication: source.publication, sql: sql)
@@ -245,7 +246,6 @@ public final class Streamer: Sendable {
             texts.awaited = nil
             texts.isNATSConnected = link.connection.isConnected
         }
-        if let newestStored = joined.facts.newestStored { observations.learned(newestStored: newestStored) }
 
         let window = RetainedWindow(byteLimit: configuration.delivery.inFlightBytes)
         let delivery = Delivery(
