@@ -7,6 +7,8 @@ import WAL
 struct LagClock {
     /// Looks that are kept, at most: beyond it every second one is forgotten, the oldest never.
     static let limit = 128
+    /// WAL that was written as lately is on its way: most of it holds nothing to be published, and it is read within that time.
+    static let readingTime = Duration.seconds(2)
 
     private struct Look {
         var end: LSN
@@ -54,6 +56,7 @@ struct LagClock {
     func age(at now: Instant) -> Duration? {
         guard newestEnd != nil else { return nil }
         guard let oldest = looks.first else { return .zero }
-        return oldest.age.map { $0 + now.duration(since: oldest.at) }
+        guard let age = oldest.age.map({ $0 + now.duration(since: oldest.at) }) else { return nil }
+        return age < Self.readingTime ? .zero : age
     }
 }

@@ -3,7 +3,7 @@ import JetStreamPublishing
 import PostgresReplication
 
 /// Why a session ended that is begun again: the `reason` of `/status`'s `last_error`, beside those of a stop.
-enum RetryReason: String, CaseIterable, Sendable {
+enum RetryReason: String, Sendable {
     /// No server answers.
     case unreachable
     case connectionLost = "connection_lost"

@@ -233,6 +233,7 @@ public final class Streamer: Sendable {
             of: link.connection.exposure, of: "NATS",
             remedy: "write tls:// in transport.nats.url; name an authority of your own in transport.nats.tls.ca_file")
         let joined = try join(replication: replication, sql: sql, link: link)
+        if let newestStored = joined.facts.newestStored { observations.learned(newestStored: newestStored) }
         let plan = joined.plan
         let identity = joined.facts.identity
         let columnRules = try ColumnRules(configuration.ruledTables, publication: source.publication, sql: sql)
@@ -271,7 +272,6 @@ public final class Streamer: Sendable {
             texts.awaited = nil
             texts.isNATSConnected = link.connection.isConnected
         }
-        if let newestStored = joined.facts.newestStored { observations.learned(newestStored: newestStored) }
 
         let window = RetainedWindow(byteLimit: configuration.delivery.inFlightBytes)
         let delivery = Delivery(

@@ -4,14 +4,10 @@ Each wait outlasts the 30 s within which the loop must have turned.
 """
 
 import json
-import os
-import signal
 import time
 import urllib.error
 import urllib.request
-from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 
 from servers.tools import wait_until
 from streamer import Streamer
@@ -78,33 +74,6 @@ def _wait_unready(streamer: Streamer, seconds: float, *checks) -> None:
         return _asked(streamer, "/readyz")[0] == 503
 
     wait_until(unready, seconds, f"not ready: {streamer.last_words()}", 0.2)
-
-
-@contextmanager
-def _paused(postgres):
-    """SIGSTOP to every process of the cluster: it holds its connections and answers nothing."""
-    children = [int(stat.parent.name) for stat in Path("/proc").glob("[0-9]*/stat") if _parent(stat) == postgres.pid]
-    processes = [postgres.pid, *children]
-    _send(processes, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        _send(processes, signal.SIGCONT)
-
-
-def _parent(stat: Path) -> int | None:
-    try:
-        return int(stat.read_text().rpartition(")")[2].split()[1])
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-
-
-def _send(processes: list[int], number: int) -> None:
-    for process in processes:
-        try:
-            os.kill(process, number)
-        except ProcessLookupError:
-            pass
 
 
 def test_a_streamer_that_waits_for_a_paused_nats_is_live_and_not_ready_and_its_standby_is_both(one_pair, tenants):
@@ -178,7 +147,7 @@ def test_a_streamer_that_waits_for_a_paused_postgres_is_live_and_not_ready(one_p
     tenant.wait_confirmed()
     _require_ready(tenant.streamer)
     end = time.monotonic() + _LONG_SECONDS
-    with _paused(tenant.postgres):
+    with tenant.postgres.paused():
         _wait_unready(tenant.streamer, _LONG_SECONDS, lambda: _require_live(tenant.streamer))
         _watch(end, lambda: _require_waiting(tenant.streamer, NO_POSTGRES))
     tenant.streamer.wait_ready()

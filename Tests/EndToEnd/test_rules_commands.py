@@ -195,10 +195,10 @@ def test_a_failover_slot_is_made_only_when_asked_for(one_pair, tenants):
 def test_status_tells_of_both_servers_whether_or_not_a_streamer_runs(pair, tenants):
     tenant = tenants(pair)
 
-    def status() -> dict:
-        return json.loads(tenant.streamer.command("status", "--json").stdout)
+    def status(code: int) -> dict:
+        return json.loads(tenant.streamer.command("status", "--json", expect=code).stdout)
 
-    stopped_status = status()
+    stopped_status = status(1)
     assert (stopped_status["role"], stopped_status["live"], stopped_status["ready"]) == ("stopped", False, False)
     assert stopped_status["reasons"]
     assert "counters" not in stopped_status and "in_flight" not in stopped_status, "unknown is absent"
@@ -206,7 +206,7 @@ def test_status_tells_of_both_servers_whether_or_not_a_streamer_runs(pair, tenan
     tenant.commit(1)
     tenant.wait_stored(1)
     tenant.wait_confirmed()
-    running = status()
+    running = status(0)
     assert (running["schema"], running["role"], running["ready"]) == ("slotstream.status/1", "active", True)
     assert running["counters"]["events"] == 1 and running["stream"]["messages"] == 1
     source = running["source"]
@@ -218,7 +218,7 @@ def test_status_tells_of_both_servers_whether_or_not_a_streamer_runs(pair, tenan
     # Another streamer's endpoint is not taken for ours.
     other = tenant.another({"http": {"listen": tenant.streamer.http}, "source": {"slot": "other"},
                             "transport.nats": {"stream_name": "other"}})
-    assert json.loads(other.command("status", "--json").stdout)["role"] == "stopped"
+    assert json.loads(other.command("status", "--json", expect=1).stdout)["role"] == "stopped"
 
 
 def test_status_is_shown_again_until_it_is_interrupted(pair, tenants):
@@ -242,7 +242,7 @@ def test_status_is_shown_again_until_it_is_interrupted(pair, tenants):
 
 def test_status_of_what_is_not_set_up_says_so(pair, tenants):
     tenant = tenants(pair, setup=False)
-    said = json.loads(tenant.streamer.command("status", "--json").stdout)
+    said = json.loads(tenant.streamer.command("status", "--json", expect=1).stdout)
     assert said["role"] == "stopped"
     assert any("slot" in reason for reason in said["reasons"]) and any("stream" in reason for reason in said["reasons"])
 

@@ -83,15 +83,15 @@ def test_a_slot_that_was_dropped_is_lost_history_for_setup_too(pair, tenants):
 def test_status_says_why_a_streamer_has_stopped_when_it_is_there_no_more(pair, tenants):
     tenant = tenants(pair)
     streamed(tenant)
-    assert "last_error" not in json.loads(tenant.streamer.command("status", "--json").stdout)
+    assert "last_error" not in json.loads(tenant.streamer.command("status", "--json", expect=1).stdout)
     tenant.administrator.delete_record(tenant.name)
     tenant.streamer.start(wait=False)
     said = stopped(tenant.streamer, 73, "bucket_missing")
-    status = json.loads(tenant.streamer.command("status", "--json").stdout)
+    status = json.loads(tenant.streamer.command("status", "--json", expect=1).stdout)
     assert status["role"] == "stopped"
     assert status["last_error"]["reason"] == "bucket_missing" and status["last_error"]["message"] in said
     assert any("--accept-gap" in reason for reason in status["reasons"]), status["reasons"]
-    assert "bucket_missing" in tenant.streamer.command("status").stdout
+    assert "bucket_missing" in tenant.streamer.command("status", expect=1).stdout
 
 
 def test_a_written_stream_without_slot_and_record_is_lost_history(pair, tenants):

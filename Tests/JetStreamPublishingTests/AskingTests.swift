@@ -35,9 +35,9 @@ struct AskingTests {
     func theStreamsThatCaptureASubjectAreNamed(_ version: NatsServer.Version) throws {
         let server = try NatsServer(version)
         let connection = try TestClient(server).connection
-        #expect(try connection.streams(capturing: "shop.>") == [TestClient.stream])
-        #expect(try connection.streams(capturing: "shop.Order.*") == [TestClient.stream])
-        #expect(try connection.streams(capturing: "elsewhere.>") == [])
+        #expect(try connection.streamNames(capturing: "shop.>") == [TestClient.stream])
+        #expect(try connection.streamNames(capturing: "shop.Order.*") == [TestClient.stream])
+        #expect(try connection.streamNames(capturing: "elsewhere.>") == [])
     }
 
     @Test(arguments: NatsServer.Version.allCases)

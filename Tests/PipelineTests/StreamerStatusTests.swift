@@ -65,4 +65,26 @@ import Testing
         #expect(whole.stream.messages == 99)
         #expect(whole.counters == Self.status().counters)
     }
+
+    private func status(_ role: StreamerStatus.Role, reasons: [String] = [], walStatus: String? = nil) -> StreamerStatus {
+        var source = StreamerStatus.Source(slot: "s")
+        source.walStatus = walStatus
+        return StreamerStatus(
+            role: role, live: true, ready: true, reasons: reasons, source: source, stream: StreamerStatus.Stream(name: "n"))
+    }
+
+    @Test func thereIsSomethingToDoWhereNobodyStreamsOrAnythingIsToldOrTheSlotIsInDanger() {
+        #expect(status(.active).isHealthy && status(.standby, walStatus: "extended").isHealthy)
+        #expect(!status(.stopped).isHealthy)
+        #expect(!status(.active, reasons: ["not connected to NATS"]).isHealthy)
+        for walStatus in ["lost", "unreserved"] { #expect(!status(.active, walStatus: walStatus).isHealthy) }
+    }
+
+    @Test func whatTheServersTellIsNotLostBehindTheRunningStreamersWord() {
+        let servers = status(.stopped, reasons: [StatusReader.noHolder, "slot s does not exist"], walStatus: "reserved")
+        let whole = servers.adding(status(.active, reasons: ["not connected to PostgreSQL"]))
+        #expect(whole.reasons == ["not connected to PostgreSQL", "slot s does not exist"])
+        #expect(!whole.isHealthy)
+        #expect(status(.stopped, reasons: [StatusReader.noHolder]).adding(status(.standby)).isHealthy)
+    }
 }

@@ -5,6 +5,8 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -201,6 +203,17 @@ class Postgres:
         self._process.kill()
         self._process.wait()
 
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """SIGSTOP to every process of the cluster: it holds its connections and answers nothing."""
+        children = [int(stat.parent.name) for stat in Path("/proc").glob("[0-9]*/stat") if _parent(stat) == self.pid]
+        processes = [self.pid, *children]
+        _send(processes, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            _send(processes, signal.SIGCONT)
+
     def connect(self, **options) -> psycopg.Connection:
         """A connection in autocommit with ISO dates and UTC, whatever the database's defaults are."""
         connection = psycopg.connect(self.conninfo, autocommit=True, connect_timeout=10, **options)
@@ -240,3 +253,18 @@ class Postgres:
                 self._process.wait(timeout=10)
             except subprocess.TimeoutExpired:
                 self.kill()
+
+
+def _parent(stat: Path) -> int | None:
+    try:
+        return int(stat.read_text().rpartition(")")[2].split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def _send(processes: list[int], number: int) -> None:
+    for process in processes:
+        try:
+            os.kill(process, number)
+        except ProcessLookupError:
+            pass
