@@ -50,12 +50,10 @@ enum PublicationReport {
         let added = missing(names, in: former.publishedNames)
         let removed = missing(former.publishedNames, in: names)
         guard !added.isEmpty || !removed.isEmpty else { return }
-        logger.notice(
-            "the published tables have changed",
-            metadata: [
-                "publication": "\(source.publication)", "count": "\(names.count)",
-                "added": "\(ShownText.names(added, limit: nameLimit))", "removed": "\(ShownText.names(removed, limit: nameLimit))",
-            ])
+        var metadata: Logger.Metadata = ["publication": "\(source.publication)", "count": "\(names.count)"]
+        if !added.isEmpty { metadata["added"] = "\(ShownText.names(added, limit: nameLimit))" }
+        if !removed.isEmpty { metadata["removed"] = "\(ShownText.names(removed, limit: nameLimit))" }
+        logger.notice("the published tables have changed", metadata: metadata)
     }
 
     /// By bytes: to Swift two spellings of é are one.

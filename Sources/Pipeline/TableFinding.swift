@@ -87,7 +87,7 @@ struct TableFinding: Sendable, Equatable {
         TableFinding(
             id: "E017", message: "publication \(publication) has no table: no change is published",
             remedy:
-                "Run `slotstream setup`, which adds the tables of source.tables. Or set source.tables = [] if only logical messages are to be published")
+                "Run `slotstream setup`, which adds the tables of source.tables. Or set source.tables = [] if no table is to be published")
     }
 
     // MARK: - W018
