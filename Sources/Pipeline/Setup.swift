@@ -115,11 +115,16 @@ public enum Setup {
         }
         // A slot that cannot be made or taken is refused before anything is made for it.
         if isSlotToBeMade, let slot = facts.slot { _ = try position(ofExisting: slot, facts, sql) }
+        let plan = try StreamerError.ofPostgres { () throws(PostgresError) in
+            try PublicationPlan.read(configuration.source, over: sql)
+        }
+        try plan.requireMeant(allowsNoIdentity: options.allowsNoIdentity)
         let notes = try SetupQuestions.ask(
-            configuration, options, facts: facts, makesSlot: isSlotToBeMade && facts.slot == nil, sql: sql, nats: nats)
+            configuration, options, facts: facts, plan: plan, makesSlot: isSlotToBeMade && facts.slot == nil, sql: sql,
+            nats: nats)
         var made = SetupUndoing()
         do throws(StreamerError) {
-            var outcome = try setUpPublication(configuration, options, sql: sql, &made)
+            var outcome = try setUpPublication(plan, options, sql: sql, &made)
             outcome.notes = notes + outcome.notes
             outcome = outcome + (try setUpStream(configuration, options, found: facts.stream != nil, nats: nats, &made))
             if isSlotToBeMade {
@@ -185,13 +190,8 @@ public enum Setup {
     // MARK: - Steps
 
     private static func setUpPublication(
-        _ configuration: StreamerConfiguration, _ options: Options, sql: borrowing SQLConnection,
-        _ made: inout SetupUndoing
+        _ plan: PublicationPlan, _ options: Options, sql: borrowing SQLConnection, _ made: inout SetupUndoing
     ) throws(StreamerError) -> Outcome {
-        let plan = try StreamerError.ofPostgres { () throws(PostgresError) in
-            try PublicationPlan.read(configuration.source, over: sql)
-        }
-        try plan.requireMeant(allowsNoIdentity: options.allowsNoIdentity)
         do throws(PostgresError) {
             for statement in plan.statements where !options.isDryRun {
                 // The one thing that our ordinary sessions write.

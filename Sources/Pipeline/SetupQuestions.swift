@@ -13,12 +13,14 @@ enum SetupQuestions {
     /// The stream that a dry run makes and deletes.
     static let triedStream = "slotstream_dry_run"
 
-    /// - Parameter makesSlot: Whether the slot is still to be made.
+    /// - Parameters:
+    ///   - plan: What is to be done about the publication.
+    ///   - makesSlot: Whether the slot is still to be made.
     /// - Returns: What could not be asked, a sentence each.
     /// - Throws: What would fail later.
     static func ask(
-        _ configuration: StreamerConfiguration, _ options: Setup.Options, facts: Recovery.Facts, makesSlot: Bool,
-        sql: borrowing SQLConnection, nats: JetStreamConnection
+        _ configuration: StreamerConfiguration, _ options: Setup.Options, facts: Recovery.Facts, plan: PublicationPlan,
+        makesSlot: Bool, sql: borrowing SQLConnection, nats: JetStreamConnection
     ) throws(StreamerError) -> [String] {
         if makesSlot {
             try Setup.requireLogicalWAL(sql)
@@ -27,7 +29,7 @@ enum SetupQuestions {
         try requireRights(configuration, makesStream: facts.stream == nil, nats)
         if facts.stream == nil { try Setup.requireFreeSubjects(configuration.stream, nats) }
         guard options.isDryRun else { return [] }
-        var notes = try tryPublication(configuration.source, sql: sql)
+        var notes = try tryPublication(plan, sql: sql)
         if makesSlot {
             let prepared = try StreamerError.ofPostgres { () throws(PostgresError) in try SlotWait.prepared(over: sql) }
             notes += prepared.map { "PostgreSQL will not make the slot before this has ended: \($0)" }
@@ -40,10 +42,10 @@ enum SetupQuestions {
 
     /// Makes the publication, or adds to it, in a transaction that is rolled back: PostgreSQL itself says what is not allowed.
     private static func tryPublication(
-        _ source: StreamerConfiguration.Source, sql: borrowing SQLConnection
+        _ plan: PublicationPlan, sql: borrowing SQLConnection
     ) throws(StreamerError) -> [String] {
         do throws(PostgresError) {
-            for statement in try PublicationPlan.read(source, over: sql).statements {
+            for statement in plan.statements {
                 do throws(PostgresError) {
                     try sql.execute("BEGIN READ WRITE; SET LOCAL lock_timeout = '2s'; \(statement); ROLLBACK")
                 } catch {

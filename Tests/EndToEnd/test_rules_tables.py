@@ -123,6 +123,17 @@ def test_postgresql_18s_generated_columns_are_no_identity(one_pair, tenants):
     tenant.run("INSERT INTO tb_sum VALUES (1); DELETE FROM tb_sum; INSERT INTO tb_keyed VALUES (1); DELETE FROM tb_keyed")
 
 
+def test_tables_are_looked_at_before_rights_are(pair, tenants):
+    """Who runs it without rights, to hand the SQL to a DBA, is told of the tables first, in a dry run too."""
+    tenant = tenants(pair, setup=False)
+    tenant.run(f"CREATE TABLE tb_log (note TEXT); CREATE ROLE {tenant.name}_role LOGIN REPLICATION")
+    streamer = tenant.another(conninfo=tenant.conninfo.replace("user=postgres", f"user={tenant.name}_role"))
+    for command in (["setup"], ["setup", "--dry-run"]):
+        refused(streamer, 78, "configuration", *command)
+        refused(streamer, 77, "permission_postgres", *command, "--allow-no-identity")
+    assert "ALTER TABLE public.tb_log REPLICA IDENTITY FULL" in streamer.command("setup", "--print-sql").stdout
+
+
 # Nothing published
 
 @pytest.mark.parametrize("tables", [["public.tb_itm"], ["public.tb_item", "public.tb_ordr"], ["public.v_item"]])
