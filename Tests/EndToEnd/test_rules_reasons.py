@@ -283,9 +283,10 @@ def test_whose_connection_holds_the_slot_is_said_with_what_to_stop(pair, tenants
     standby.start(wait=False)
     (entry,) = wait_until(lambda: record_entries(standby, "standing by: another streamer holds the slot"), 30, "it stands by")
     assert str(tenant.holder()) in entry["detail"] and "slotstream of role foreigner from 127.0.0.1:" in entry["detail"], entry
+    assert f"process {tenant.streamer.process.pid} of this machine" in entry["detail"], entry
     assert standby.terminate() == 0
     said = refused(standby, 75, "slot_active", "slot", "drop", "--yes")
-    assert "slotstream of role foreigner from 127.0.0.1:" in said
+    assert "slotstream of role foreigner from 127.0.0.1:" in said and f"kill {tenant.streamer.process.pid}." in said
     # What it says ends the connection.
     end = re.search(r"SELECT pg_terminate_backend\((\d+)\)", said)
     assert int(end[1]) == tenant.holder()
