@@ -43,11 +43,6 @@ public enum JetStreamError: Error, Sendable, Hashable {
         errCode == JetStreamErrorCode.wrongLastSequence || errCode == JetStreamErrorCode.wrongLastSequenceInFlight
     }
 
-    /// Whether the server does not take us for who we say we are.
-    public var isAuthorization: Bool {
-        if case .authorization = self { true } else { false }
-    }
-
     /// Whether the account, or the server, has no JetStream.
     public var isJetStreamMissing: Bool {
         errCode == JetStreamErrorCode.jetStreamNotEnabledForAccount || errCode == JetStreamErrorCode.jetStreamNotEnabled

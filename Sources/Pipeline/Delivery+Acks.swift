@@ -35,9 +35,9 @@ extension Delivery {
         }
     }
 
-    /// Whether what is not permitted is to ask a leader to step down, for the account's limits, how the bucket was made, or a consumer that reads headers: without it one message after the other is asked for.
+    /// Whether what is not permitted is to ask a leader to step down, for the account's limits, how the bucket was made, which streams there are, or a consumer that reads headers: without it one message after the other is asked for.
     private static func isHelp(_ violation: String) -> Bool {
-        ["LEADER.STEPDOWN", "$JS.API.INFO", "STREAM.INFO.KV_", "$JS.API.CONSUMER."].contains { violation.contains($0) }
+        ["LEADER.STEPDOWN", "$JS.API.INFO", "STREAM.INFO.KV_", "$JS.API.STREAM.NAMES", "$JS.API.CONSUMER."].contains { violation.contains($0) }
     }
 
     /// For `/readyz`: while resynchronising there is no connection to speak of.

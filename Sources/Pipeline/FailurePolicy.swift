@@ -74,7 +74,10 @@ enum FailurePolicy {
         case .connectionFailed(_, let sqlState?):
             return sqlState == "3D000"
                 ? .stop(.configuration, remedy: "Name an existing database in source.url")
-                : .retry(hint: "PostgreSQL refuses connections")
+                : .retry(
+                    hint: sqlState == "53300"
+                        ? "all of PostgreSQL's connections are in use: raise max_connections, or max_wal_senders, and restart PostgreSQL"
+                        : "PostgreSQL refuses connections")
         case .connectionFailed(_, nil), .connectionStringInvalid, .passwordMissing:
             return .retry(hint: "PostgreSQL cannot be reached: check source.url and the server")
         case .connectionLost, .timedOut: return .retry(hint: "reconnecting to PostgreSQL")

@@ -16,8 +16,8 @@ struct FormerHolder {
 
     /// Whether it is the session before's own walsender that holds the slot.
     func isNamed(by error: StreamerError) -> Bool {
-        guard case .slotActive(let found?, _) = error else { return false }
-        return found == pid
+        guard case .slotActive(let found?) = error else { return false }
+        return found.pid == pid
     }
 
     /// Whether the session before ended with `error` because its predecessor's walsender has not gone in all the time that it needs.

@@ -39,7 +39,9 @@ final class RotationPatience: Sendable {
     private static func mayPass(_ error: StreamerError) -> Bool {
         switch error {
         case .postgres(let error): error.isPassword || error.isConnectionString
-        case .jetStream(let error): error.isAuthorization || error.isJetStreamMissing
+        // Not to be used is also a file that is being replaced.
+        case .jetStream(.authorization), .jetStream(.configuration): true
+        case .jetStream(let error): error.isJetStreamMissing
         case .capture, .decoding, .stop, .serverShuttingDown, .walHeldUp, .streamMoved, .slotActive, .checkpointConflict,
             .system, .cancelled:
             false

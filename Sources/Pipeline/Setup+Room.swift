@@ -25,7 +25,7 @@ extension Setup {
 
     /// The remedy where all slots are taken.
     static let dropsOneSlot =
-        "Drop a slot that nobody needs any more: `slotstream slot list` shows them, and SELECT pg_drop_replication_slot('NAME') drops one"
+        "Drop a slot that nobody needs any more: SELECT slot_name, slot_type, active FROM pg_replication_slots shows them, SELECT pg_drop_replication_slot('NAME') drops one"
 
     /// The remedy where there are to be more slots.
     static func raisesSlotLimit(above limit: Int) -> String {

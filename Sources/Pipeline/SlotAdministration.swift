@@ -59,8 +59,7 @@ public enum SlotAdministration {
 
     /// That a slot is in use, with whose connection it is, as far as PostgreSQL tells.
     static func active(_ slot: SlotState, _ sql: borrowing SQLConnection) throws(StreamerError) -> StreamerError {
-        guard let pid = slot.activePID else { return .slotActive(pid: nil) }
-        let client = try StreamerError.ofPostgres { () throws(PostgresError) in try sql.client(ofBackend: pid) }
-        return .slotActive(pid: pid, client: client)
+        guard let pid = slot.activePID else { return .slotActive(nil) }
+        return .slotActive(try StreamerError.ofPostgres { () throws(PostgresError) in try SlotHolder(pid: pid, over: sql) })
     }
 }

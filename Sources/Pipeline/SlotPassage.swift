@@ -59,7 +59,7 @@ enum SlotPassage {
         do throws(PostgresError) {
             _ = try sql.advanceSlot(source.slot, to: end, timeout: advanceTimeout)
         } catch {
-            throw error.isObjectInUse ? .slotActive(pid: nil) : .postgres(error)
+            throw error.isObjectInUse ? .slotActive(nil) : .postgres(error)
         }
     }
 }

@@ -79,7 +79,7 @@ final class SlotProbe {
                 slot: source.slot, at: progress.endLSN,
                 options: source.options(quotedPublication: quoteIdentifier(source.publication)))
         } catch {
-            throw error.isObjectInUse ? .slotActive(pid: nil) : .postgres(error)
+            throw error.isObjectInUse ? .slotActive(nil) : .postgres(error)
         }
         holderPID = replication.backendPID
         doubt.dismiss()

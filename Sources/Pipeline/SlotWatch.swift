@@ -11,6 +11,8 @@ final class SlotWatch {
     private let onNotice: NoticeHandler
     private var kept: SQLConnection?
     private var lastLookAt = Instant.now
+    /// Who held the slot when that was last asked for: once for each holder, not at each look.
+    private var holder: SlotHolder?
 
     init(_ source: StreamerConfiguration.Source, observations: Observations, onNotice: @escaping NoticeHandler) {
         parameters = source.connection
@@ -43,9 +45,11 @@ final class SlotWatch {
 
     /// That a slot that was looked at is in use, with whose connection it is.
     func active(_ slot: SlotState) throws(StreamerError) -> StreamerError {
-        guard let connection = kept.take() else { return .slotActive(pid: slot.activePID) }
+        if let holder, holder.pid == slot.activePID { return .slotActive(holder) }
+        guard let connection = kept.take() else { return .slotActive(slot.activePID.map { SlotHolder(pid: $0) }) }
         let active = try SlotAdministration.active(slot, connection)
         kept = consume connection
+        if case .slotActive(let found) = active { holder = found }
         return active
     }
 

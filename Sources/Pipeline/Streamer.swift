@@ -246,7 +246,7 @@ public final class Streamer: Sendable {
                 slot: source.slot, at: plan.startLSN,
                 options: source.options(quotedPublication: quoteIdentifier(source.publication)))
         } catch {
-            throw error.isObjectInUse ? .slotActive(pid: nil) : .postgres(error)
+            throw error.isObjectInUse ? .slotActive(nil) : .postgres(error)
         }
         // Before the first publish: the slot is held, so the stream is ours.
         let held = try heldSlot(plan, sql: sql)

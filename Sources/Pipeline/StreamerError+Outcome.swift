@@ -19,8 +19,7 @@ extension StreamerError {
 
     /// How whoever holds the slot is stopped.
     private var holderRemedy: String {
-        let stops = "Stop the streamer, or the other program, that holds the slot"
-        guard case .slotActive(let pid?, _) = self else { return "\(stops): SELECT slot_name, active_pid FROM pg_replication_slots" }
-        return "\(stops). Or end its connection: SELECT pg_terminate_backend(\(pid))"
+        if case .slotActive(let holder?) = self { return holder.remedy }
+        return "Stop the streamer, or the other program, that holds the slot: SELECT slot_name, active_pid FROM pg_replication_slots"
     }
 }

@@ -20,8 +20,8 @@ public enum StreamerError: Error, Sendable {
     case walHeldUp(slot: String, status: String)
     /// The stream's end is not where it was: recovery from the start decides what that means.
     case streamMoved(String)
-    /// The slot is held by the backend `pid`; `client` says whose it is, where the server tells.
-    case slotActive(pid: Int32?, client: String? = nil)
+    /// The slot is held by somebody; nil: PostgreSQL did not say by whom.
+    case slotActive(SlotHolder?)
     /// A record with a later revision was found; recovery reads it.
     case checkpointConflict(String)
     /// The operating system refused something.
@@ -42,8 +42,7 @@ extension StreamerError: CustomStringConvertible {
         case .walHeldUp(let slot, let status):
             "slot \(slot) is \(status): PostgreSQL is about to remove WAL that it needs, while nothing can be stored. Its connection is let go, which would hold up the checkpoint"
         case .streamMoved(let what): what
-        case .slotActive(let pid, let client):
-            "the slot is in use" + (pid.map { " by PostgreSQL's process \($0)" } ?? "") + (client.map { " (\($0))" } ?? "")
+        case .slotActive(let holder): "the slot is in use" + (holder.map { " by \($0)" } ?? "")
         case .checkpointConflict(let what): what
         case .system(let what): what
         case .cancelled: "asked to stop"

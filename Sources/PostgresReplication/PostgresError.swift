@@ -100,7 +100,7 @@ extension PostgresError: CustomStringConvertible {
         case .connectionStringInvalid(let message):
             return "the connection string cannot be used: " + message
         case .passwordMissing(let message):
-            return "PostgreSQL asks for a password, and there is none: " + message
+            return "the server asks for a password, and there is none: " + message
         case .connectionLost(let message):
             return "the connection to PostgreSQL is lost: " + message
         case .server(let sqlState, let severity, let message, let detail, let hint, let command):

@@ -11,9 +11,8 @@ extension SQLConnection {
         try slots(where: "true", [], timeout: nil)
     }
 
-    /// Whose connection the server's process `pid` serves, for people: `slotstream of role app from 10.0.0.7:41234, since 2026-…`; nil where it has
-    /// gone, or may not be seen.
-    public func client(ofBackend pid: Int32) throws(PostgresError) -> String? {
+    /// Whose connection the server's process `pid` serves; nil where it has gone, or may not be seen.
+    public func client(ofBackend pid: Int32) throws(PostgresError) -> BackendClient? {
         let rows = try query(
             """
             SELECT application_name, usename, pg_catalog.host(client_addr), client_port,
@@ -21,9 +20,9 @@ extension SQLConnection {
             FROM pg_catalog.pg_stat_activity WHERE pid = $1::pg_catalog.int4 AND backend_start IS NOT NULL
             """, ["\(pid)"])
         guard let row = rows.first, row.count == 5, let role = row[1], let since = row[4] else { return nil }
-        let application = row[0].flatMap { $0.isEmpty ? nil : $0 } ?? "a program without a name"
-        let place = row[2].map { address in "from \(address)\(row[3].map { ":" + $0 } ?? "")" } ?? "from PostgreSQL's own host"
-        return "\(application) of role \(role) \(place), since \(since)"
+        return BackendClient(
+            application: row[0].flatMap { $0.isEmpty ? nil : $0 }, role: role, address: row[2],
+            port: row[3].flatMap { UInt16($0) }, since: since)
     }
 
     /// Moves an inactive slot's confirmed position forward; the server reads the WAL in between.

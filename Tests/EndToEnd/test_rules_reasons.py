@@ -69,7 +69,9 @@ def test_a_server_without_room_for_a_slot_stops_and_what_it_advises_makes_room(f
     late = make(setup=False)
     said = _refused_everywhere(late.streamer, "configuration")
     assert f"all {limit} are in use" in said and f"{limit} of them by nobody" in said
-    assert "slotstream slot list" in said
+    with late.connect() as connection:
+        shown = connection.execute(re.search(r"SELECT slot_name, .* FROM pg_replication_slots", said)[0]).fetchall()
+    assert ("taken_1", "physical", False) in shown
     tenant.run(re.search(r"SELECT pg_drop_replication_slot\('NAME'\)", said)[0].replace("NAME", "taken_1"))
     late.streamer.start()
     late.commit(1)
@@ -271,6 +273,32 @@ def test_subjects_that_another_stream_captures_stop_with_its_name(pair, tenants)
     tenant.wait_confirmed()
 
 
+_NO_NAMES = (
+    "authorization { users = [",
+    "  { user: admin, password: admin }",
+    '  { user: blind, password: blind, permissions: { publish: { deny: ["$JS.API.STREAM.NAMES"] } } }',
+    "] }",
+    "no_auth_user: admin",
+)
+
+
+def test_who_may_not_ask_which_streams_there_are_sets_up_and_is_told_of_an_overlap_by_jetstream(pair, tenants):
+    tenant = tenants(pair, nats_lines=_NO_NAMES, setup=False)
+    password = tenant.servers.folder / f"{tenant.name}-password"
+    password.touch(mode=0o600)
+    password.write_text("blind")
+    streamer = tenant.another({"transport.nats": {"user": "blind", "password_file": str(password)}})
+    other = f"{tenant.name}_other"
+    tenant.administrator.add(other, subjects=[f"{tenant.prefix}.Item.>"], storage="file", num_replicas=tenant.nats.replicas)
+    assert "transport.nats.subject_prefix" in _refused_everywhere(streamer, "configuration")
+    tenant.administrator.delete(other)
+    streamer.start()
+    tenant.commit(1)
+    tenant.wait_stored(1)
+    tenant.wait_confirmed()
+    assert streamer.terminate() == 0
+
+
 # Who holds the slot
 
 
@@ -283,9 +311,10 @@ def test_whose_connection_holds_the_slot_is_said_with_what_to_stop(pair, tenants
     standby.start(wait=False)
     (entry,) = wait_until(lambda: record_entries(standby, "standing by: another streamer holds the slot"), 30, "it stands by")
     assert str(tenant.holder()) in entry["detail"] and "slotstream of role foreigner from 127.0.0.1:" in entry["detail"], entry
+    assert f"process {tenant.streamer.process.pid} of this machine" in entry["detail"], entry
     assert standby.terminate() == 0
     said = refused(standby, 75, "slot_active", "slot", "drop", "--yes")
-    assert "slotstream of role foreigner from 127.0.0.1:" in said
+    assert "slotstream of role foreigner from 127.0.0.1:" in said and f"kill {tenant.streamer.process.pid}." in said
     # What it says ends the connection.
     end = re.search(r"SELECT pg_terminate_backend\((\d+)\)", said)
     assert int(end[1]) == tenant.holder()

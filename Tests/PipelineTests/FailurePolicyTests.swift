@@ -36,7 +36,7 @@ import WAL
         #expect(Self.kind(.stop(.streamPurged, what: "w", remedy: "r")) == .stop(.streamPurged))
         #expect(Self.kind(.decoding(.oversized(byteCount: 1), at: LSN(1))) == .stop(.unexpected))
         #expect(Self.kind(.system("no descriptors")) == .stop(.unexpected))
-        #expect(Self.kind(.slotActive(pid: 7)) == .standBy)
+        #expect(Self.kind(.slotActive(SlotHolder(pid: 7))) == .standBy)
         for error in [
             StreamerError.serverShuttingDown, .streamMoved("m"), .checkpointConflict("c"), .cancelled,
         ] {
@@ -201,11 +201,15 @@ import WAL
 
     @Test func aCommandThatRunsOnceEndsWhereAStreamerWouldWait() {
         #expect(StreamerError.serverShuttingDown.oneShotOutcome.reason == .unreachable)
-        #expect(StreamerError.slotActive(pid: nil).oneShotOutcome.reason == .slotActive)
+        #expect(StreamerError.slotActive(nil).oneShotOutcome.reason == .slotActive)
         #expect(StreamerError.postgres(Self.server("42501")).oneShotOutcome.reason == .permissionPostgres)
-        let held = StreamerError.slotActive(pid: 4711, client: "psql of role app")
-        #expect("\(held)".contains("4711") && "\(held)".contains("psql of role app"))
+        let client = BackendClient(application: "psql", role: "app", address: "10.0.0.7", port: 4000, since: "2026-11-28T19:00:00Z")
+        let held = StreamerError.slotActive(SlotHolder(pid: 4711, client: client))
+        #expect("\(held)".contains("4711") && "\(held)".contains("psql of role app from 10.0.0.7:4000"))
         #expect(held.oneShotOutcome.remedy.contains("pg_terminate_backend(4711)"))
+        let here = StreamerError.slotActive(SlotHolder(pid: 4711, client: client, localProcess: 815))
+        #expect("\(here)".contains("process 815 of this machine"))
+        #expect(here.oneShotOutcome.remedy.hasPrefix("Stop it: kill 815."))
     }
 
     /// The contract's names and exit codes, and two of its exit codes that have none.

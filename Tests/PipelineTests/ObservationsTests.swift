@@ -236,11 +236,11 @@ import WAL
         let observations = connected()
         observations.oldestCommit.store(1, ordering: .relaxed)
         observations.receivedLSN.store(1, ordering: .relaxed)
-        #expect(observations.disconnected(by: .slotActive(pid: 7), isStandingBy: true))
+        #expect(observations.disconnected(by: .slotActive(SlotHolder(pid: 7)), isStandingBy: true))
         observations.saw(slot(9, confirmed: 9))
         #expect(observations.status().source.lagSeconds == 0)
         #expect(observations.status().source.receivedLsn == nil)
-        #expect(!observations.disconnected(by: .slotActive(pid: 7), isStandingBy: true))
+        #expect(!observations.disconnected(by: .slotActive(SlotHolder(pid: 7)), isStandingBy: true))
     }
 
     @Test func postgresIsKnownWhileNATSIsAwaitedAndNotWhenItFailedItself() {

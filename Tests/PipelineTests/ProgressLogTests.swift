@@ -48,7 +48,7 @@ import WAL
         let (message, fields) = line(afterMinute: &progress)
         #expect(message == "still waiting for NATS")
         #expect(fields["error"] == "gone" && fields["behind"] == "4.8MiB" && fields["lag"] == nil && fields["stream_seq"] == nil)
-        _ = observations.disconnected(by: .slotActive(pid: 1), isStandingBy: true)
+        _ = observations.disconnected(by: .slotActive(SlotHolder(pid: 1)), isStandingBy: true)
         let atLast = line(afterMinute: &progress).message
         #expect(atLast == "still standing by")
     }

@@ -8,7 +8,7 @@ import Testing
     private static let start = Instant(nanoseconds: 1_000_000_000)
     private static let refusals: [StreamerError] = [
         .postgres(.connectionFailed(message: "m", sqlState: "28P01")), .postgres(.passwordMissing(message: "m")),
-        .postgres(.connectionStringInvalid(message: "m")), .jetStream(.authorization("a")),
+        .postgres(.connectionStringInvalid(message: "m")), .jetStream(.authorization("a")), .jetStream(.configuration("no such file")),
         .jetStream(.api(code: 503, errCode: 10_039, description: "d", operation: "o")),
     ]
 

@@ -52,7 +52,7 @@ import Testing
 
     @Test func postgresIsAskedAsBeforeWhereItIsNotTheTrouble() {
         #expect(StreamerError.jetStream(.notConnected("m")).leavesPostgres)
-        #expect(StreamerError.slotActive(pid: nil).leavesPostgres)
+        #expect(StreamerError.slotActive(nil).leavesPostgres)
         #expect(!StreamerError.postgres(.connectionLost(message: "m")).leavesPostgres)
         #expect(!StreamerError.serverShuttingDown.leavesPostgres)
     }

@@ -1,0 +1,43 @@
+import Glibc
+public import PostgresReplication
+
+/// Who holds a slot, as far as PostgreSQL and this machine tell.
+public struct SlotHolder: Sendable, Equatable {
+    /// PostgreSQL's process.
+    public var pid: Int32
+    /// nil: PostgreSQL does not tell.
+    public var client: BackendClient?
+    /// Its client's process, where that is on this machine.
+    public var localProcess: Int32?
+
+    public init(pid: Int32, client: BackendClient? = nil, localProcess: Int32? = nil) {
+        self.pid = pid
+        self.client = client
+        self.localProcess = localProcess
+    }
+
+    init(pid: Int32, over sql: borrowing SQLConnection) throws(PostgresError) {
+        self.pid = pid
+        client = try sql.client(ofBackend: pid)
+        guard let address = client?.address, let port = client?.port else { return }
+        localProcess = LocalProcess.connected(from: address, port: port)
+    }
+
+    /// How whoever holds it is stopped.
+    var remedy: String {
+        let ends = "SELECT pg_terminate_backend(\(pid)) ends its connection"
+        guard let localProcess else { return "Stop the streamer, or the other program, that holds the slot. Or: \(ends)" }
+        return localProcess == getpid() ? "It is this very process: \(ends)" : "Stop it: kill \(localProcess). Or: \(ends)"
+    }
+}
+
+extension SlotHolder: CustomStringConvertible {
+    /// `PostgreSQL's process 4711 (slotstream of role app from 10.0.0.7:41234, process 815 of this machine, since 2026-…)`
+    public var description: String {
+        guard let client else { return "PostgreSQL's process \(pid)" }
+        let place = client.address.map { "from \($0)" + (client.port.map { ":\($0)" } ?? "") } ?? "over PostgreSQL's own Unix socket"
+        let local = localProcess.map { ", process \($0) of this machine" } ?? ""
+        return
+            "PostgreSQL's process \(pid) (\(client.application ?? "a program without a name") of role \(client.role) \(place)\(local), since \(client.since))"
+    }
+}
