@@ -52,6 +52,13 @@ def _refused_beforehand(tenant, streamer, code: int, reason: str) -> str:
     return said
 
 
+def _fill_slots(tenant) -> None:
+    """Every slot that the server has is in use; those that nobody reads are called idle_0 and so on."""
+    free = tenant.value("SELECT current_setting('max_replication_slots')::bigint - (SELECT count(*) FROM pg_replication_slots)")
+    for number in range(free):
+        tenant.run(f"SELECT pg_create_physical_replication_slot('idle_{number}')")
+
+
 def _as_user(tenant, user: str):
     file = tenant.servers.folder / f"{tenant.name}-password"
     file.write_text("secret\n")
@@ -123,19 +130,28 @@ def test_a_question_that_a_nats_user_may_not_ask_is_told_and_no_refusal(pair, te
     streamer.setup()
 
 
-def test_all_slots_in_use_are_refused_beforehand_with_those_that_nobody_reads(pair, tenants):
+def test_all_slots_in_use_are_refused_beforehand(pair, tenants):
     tenant = tenants(pair, setup=False)
     limit = int(tenant.value("SELECT current_setting('max_replication_slots')"))
-    free = limit - tenant.value("SELECT count(*) FROM pg_replication_slots")
-    for number in range(free):
-        tenant.run(f"SELECT pg_create_physical_replication_slot('idle_{number}')")
+    _fill_slots(tenant)
     said = _refused_beforehand(tenant, tenant.streamer, 78, "configuration")
-    assert f"all {limit} replication slots" in said and "idle_0" in said and "slot drop" in said, said
+    assert f"all {limit} are in use" in said and "max_replication_slots" in said, said
     tenant.streamer.start(wait=False)
     stopped(tenant.streamer, 78, "configuration")
     # As the remedy says.
-    tenant.streamer.command("slot", "drop", "idle_0", "--yes")
+    tenant.run("SELECT pg_drop_replication_slot('idle_0')")
     tenant.streamer.setup()
+
+
+def test_a_slot_that_is_to_be_made_anew_finds_all_slots_in_use(pair, tenants):
+    tenant = tenants(pair)
+    streamed(tenant)
+    tenant.run(f"SELECT pg_drop_replication_slot('{tenant.name}')")
+    _fill_slots(tenant)
+    for command in (["slot", "advance"], ["slot", "advance", "--accept-gap"]):
+        assert "no replication slot left" in refused(tenant.streamer, 78, "configuration", *command)
+    tenant.run("SELECT pg_drop_replication_slot('idle_0')")
+    tenant.streamer.command("slot", "advance", "--accept-gap")
 
 
 def test_a_server_that_logs_too_little_is_refused_beforehand():
