@@ -28,6 +28,7 @@ public final class EventReader {
     private let stream: String
     private let filter: SubjectFilter
     private let tablePrefixes: [String]
+    private let entities: [String: String]
     /// nil before `open`.
     private var reader: MessageReader?
     /// What each event has to be looked at for, because subjects do not tell.
@@ -44,6 +45,7 @@ public final class EventReader {
         }
         filter = SubjectFilter(template, prefix: configuration.capture.subjectPrefix)
         tablePrefixes = configuration.capture.tablePrefixes
+        entities = configuration.capture.entities
         stream = configuration.stream.name
         link = try NATSLink.connected(configuration.nats, stream: configuration.stream.name)
         let found = try StreamerError.ofJetStream { () throws(JetStreamError) in try link.connection.streamInfo(stream) }
@@ -62,9 +64,8 @@ public final class EventReader {
     /// The entity that is meant by `name`, among those of which the stream holds events.
     public func entity(_ name: String) throws(StreamerError) -> NameSearch.Found {
         guard filter.tellsEntity else { return .exactly }
-        return try find(name, filter.subject(entity: name, operation: nil), alike: NameSearch.forms(ofEntity: name, tablePrefixes)) {
-            filter.entity(in: $0)
-        }
+        let forms = NameSearch.forms(ofEntity: name, tablePrefixes, entities)
+        return try find(name, filter.subject(entity: name, operation: nil), alike: forms) { filter.entity(in: $0) }
     }
 
     /// The operation that is meant by `name`, among those of which the stream holds events.

@@ -18,10 +18,15 @@ public enum NameSearch {
     static let operations = ReservedEntity.operations.union(["INSERT", "UPDATE", "DELETE", "TRUNCATE", "READ"])
 
     /// The forms in which `name` may be meant, folded: as an entity, and as a table's name with or without its schema.
-    static func forms(ofEntity name: String, _ tablePrefixes: [String]) -> Set<String> {
-        let table = name.split(separator: ".").last.map(String.init) ?? name
-        return [folded(name), folded(SubjectFilter.entity(ofTable: table, prefixes: tablePrefixes))]
+    /// - Parameter entities: By `schema.table`, those that the operator chose.
+    static func forms(ofEntity name: String, _ tablePrefixes: [String], _ entities: [String: String] = [:]) -> Set<String> {
+        let table = table(of: name)
+        let chosen = entities.filter { folded($0.key) == folded(name) || folded(Self.table(of: $0.key)) == folded(name) }
+        return Set([name, SubjectFilter.entity(ofTable: table, prefixes: tablePrefixes)].map(folded) + chosen.values.map(folded))
     }
+
+    /// The last part of `schema.table`.
+    private static func table(of name: String) -> String { name.split(separator: ".").last.map(String.init) ?? name }
 
     /// - Parameters:
     ///   - forms: Folded.

@@ -17,6 +17,12 @@ import Testing
         #expect(found(name) == .alike(entity))
     }
 
+    @Test(arguments: ["public.tb_kunde", "tb_kunde", "PUBLIC.TB_KUNDE"])
+    func aTableWithAnEntityThatWasChosenForItIsFound(_ name: String) {
+        let forms = NameSearch.forms(ofEntity: name, ["tb_"], ["public.tb_kunde": "Customers", "public.tb_other": "Order"])
+        #expect(NameSearch.find(forms, among: names, isWhole: true) == .alike("Customers"))
+    }
+
     @Test func severalAreNotChosenFrom() {
         #expect(found("order") == .ambiguous(["ORDER", "Order"]))
     }
