@@ -92,7 +92,7 @@ extension Delivery {
         isPutTroubleTold = false
         if isTracing {
             logger.trace(
-                "checkpoint record stored", metadata: ["confirmed_lsn": "\(record.confirmedLsn)", "last_sequence": "\(record.lastSequence)"])
+                "checkpoint record stored", metadata: ["confirmed_lsn": "\(record.confirmedLsn)", "last_sequence": .stringConvertible(record.lastSequence)])
         }
         recordedSequence.store(record.lastSequence, ordering: .releasing)
         recordedLSN.store(record.confirmedLSN.rawValue, ordering: .releasing)

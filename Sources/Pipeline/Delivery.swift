@@ -270,7 +270,7 @@ final class Delivery: @unchecked Sendable {
         countEvents()
         let count = storedCount - first
         if isTracing {
-            logger.trace("events stored", metadata: ["count": "\(count)", "last_sequence": "\(known.storedSequence)"])
+            logger.trace("events stored", metadata: ["count": .stringConvertible(count), "last_sequence": .stringConvertible(known.storedSequence)])
         }
         observations.meters.processed.increment(by: Int64(count))
         observations.eventCount.add(count, ordering: .relaxed)
@@ -311,7 +311,7 @@ final class Delivery: @unchecked Sendable {
             _ = try publishEach(through: appended)
         }
         if isTracing, nextIndex > first {
-            logger.trace("events sent", metadata: ["count": "\(nextIndex - first)", "in_flight": "\(chain.inFlightCount)"])
+            logger.trace("events sent", metadata: ["count": .stringConvertible(nextIndex - first), "in_flight": .stringConvertible(chain.inFlightCount)])
         }
         guard nextIndex > first, !isBatchInFlight, fastBatch == .none else { return }
         if nextIndex - first <= Self.trickleCount, chain.inFlightCount <= 2 * Self.trickleCount {

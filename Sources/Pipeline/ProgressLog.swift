@@ -35,7 +35,7 @@ public struct ProgressLog {
         if let bytes = observations.lagByteCount(texts) { metadata["behind"] = "\(Self.size(bytes))" }
         if let bytes = texts.slot?.retainedByteCount { metadata["wal_held"] = "\(Self.size(bytes))" }
         let sequence = observations.lastSequence.load(ordering: .relaxed)
-        if sequence > 0 { metadata["stream_seq"] = "\(sequence)" }
+        if sequence > 0 { metadata["stream_seq"] = .stringConvertible(sequence) }
         let state = Self.state(texts)
         if state.isTrouble, let error = texts.refusal ?? texts.lastError?.message { metadata["error"] = "\(error)" }
         return (state.message, metadata)

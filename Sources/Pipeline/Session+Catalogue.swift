@@ -25,7 +25,7 @@ extension Session {
         logger.debug(
             "table described",
             metadata: [
-                "table": "\(relation.qualifiedName)", "columns": "\(relation.columns.count)",
+                "table": "\(relation.qualifiedName)", "columns": .stringConvertible(relation.columns.count),
                 "identity": "\(relation.replicaIdentity)", "transaction": "\(transactionID)",
             ])
         refusals[relation.id] = try columnRules.refusal(of: relation, in: view, sql: sql)

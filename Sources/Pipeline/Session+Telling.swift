@@ -13,7 +13,7 @@ extension Session {
             "caught up",
             metadata: [
                 "events": "\(done.eventCount)", "wal": "\(ProgressLog.size(done.byteCount))",
-                "seconds": "\(Int(done.time.seconds.rounded(.up)))", "stored_lsn": "\(storedLSN)",
+                "seconds": .stringConvertible(Int(done.time.seconds.rounded(.up))), "stored_lsn": "\(storedLSN)",
             ])
     }
 
@@ -24,7 +24,7 @@ extension Session {
             "transaction received",
             metadata: [
                 "transaction": "\(progress.transaction.map { "\($0.id)" } ?? "unknown")", "commit_lsn": "\(commit.commitLSN)",
-                "changes": "\(progress.changeCount)",
+                "changes": .stringConvertible(progress.changeCount),
             ])
     }
 }
