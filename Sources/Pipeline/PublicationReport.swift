@@ -42,7 +42,7 @@ enum PublicationReport {
             logger.notice(
                 "publishing",
                 metadata: [
-                    "publication": "\(source.publication)", "count": "\(names.count)",
+                    "publication": "\(source.publication)", "count": .stringConvertible(names.count),
                     "tables": "\(ShownText.names(names, limit: nameLimit))",
                 ])
             return
@@ -50,7 +50,7 @@ enum PublicationReport {
         let added = missing(names, in: former.publishedNames)
         let removed = missing(former.publishedNames, in: names)
         guard !added.isEmpty || !removed.isEmpty else { return }
-        var metadata: Logger.Metadata = ["publication": "\(source.publication)", "count": "\(names.count)"]
+        var metadata: Logger.Metadata = ["publication": "\(source.publication)", "count": .stringConvertible(names.count)]
         if !added.isEmpty { metadata["added"] = "\(ShownText.names(added, limit: nameLimit))" }
         if !removed.isEmpty { metadata["removed"] = "\(ShownText.names(removed, limit: nameLimit))" }
         logger.notice("the published tables have changed", metadata: metadata)

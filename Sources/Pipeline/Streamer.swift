@@ -384,8 +384,8 @@ public final class Streamer: Sendable {
                     "slot_confirmed_lsn": "\(facts.slot?.confirmedFlushLSN.map { "\($0)" } ?? "none")",
                     "slot_wal_status": "\(facts.slot?.walStatus ?? "unknown")", "server_lsn": "\(facts.serverFlushLSN)",
                     "record_confirmed_lsn": "\(facts.record?.confirmedLsn ?? "none")",
-                    "record_last_sequence": "\(facts.record.map { "\($0.lastSequence)" } ?? "none")",
-                    "stream_last_sequence": "\(facts.stream.map { "\($0.lastSequence)" } ?? "none")",
+                    "record_last_sequence": facts.record.map { .stringConvertible($0.lastSequence) } ?? "none",
+                    "stream_last_sequence": facts.stream.map { .stringConvertible($0.lastSequence) } ?? "none",
                 ])
             switch outcome {
             case .proceed(let plan):
