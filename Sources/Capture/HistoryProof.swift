@@ -88,7 +88,7 @@ extension HistoryProof.Evidence: CustomStringConvertible {
         switch self {
         case .transaction(let lsn, let transactionID): "the server sent transaction \(transactionID) at \(lsn)"
         case .message(let lsn): "the server sent a message at \(lsn)"
-        case .nothing(let end): "the server has nothing of it up to \(end)"
+        case .nothing(let end): "the server has no such change up to \(end)"
         }
     }
 }

@@ -22,10 +22,10 @@ struct JSONObjectScanner {
     static func forEachMember(
         of text: UnsafeRawBufferPointer, _ found: (Member) throws(PoisonReason) -> Void
     ) throws(PoisonReason) {
-        guard UTF8Validation.isValid(text) else { throw .messageBody("it is not UTF-8") }
+        guard UTF8Validation.isValid(text) else { throw .messageBody("the text is not UTF-8") }
         var scanner = JSONObjectScanner(text)
         scanner.skipSpace()
-        guard scanner.peek() == UInt8(ascii: "{") else { throw .messageBody("it is not a JSON object") }
+        guard scanner.peek() == UInt8(ascii: "{") else { throw .messageBody("the text is not a JSON object") }
         try scanner.members(found)
         scanner.skipSpace()
         guard scanner.index == text.count else { throw scanner.unexpected() }
@@ -51,7 +51,7 @@ struct JSONObjectScanner {
     private func peek() -> UInt8? { index < text.count ? text[index] : nil }
 
     private func unexpected() -> PoisonReason {
-        .messageBody(index < text.count ? "unexpected byte at offset \(index)" : "it ends too soon")
+        .messageBody(index < text.count ? "unexpected byte at offset \(index)" : "the text ends too soon")
     }
 
     private mutating func skipSpace() {
@@ -126,7 +126,7 @@ struct JSONObjectScanner {
     }
 
     private mutating func value(depth: Int) throws(PoisonReason) {
-        guard depth <= Self.depthLimit else { throw .messageBody("it is nested deeper than \(Self.depthLimit)") }
+        guard depth <= Self.depthLimit else { throw .messageBody("the text is nested deeper than \(Self.depthLimit)") }
         switch peek() {
         case UInt8(ascii: "{"): try object(depth: depth)
         case UInt8(ascii: "["): try array(depth: depth)

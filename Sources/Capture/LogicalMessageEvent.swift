@@ -95,8 +95,8 @@ struct LogicalMessageEvent {
         guard member.key.count <= nameByteCountLimit else {
             throw .messageBody("the name of \(place) has more than \(nameByteCountLimit) bytes")
         }
-        guard seen.insert(member.key).inserted else { throw .messageBody("\(place) has the name of one before it") }
-        guard seen.count <= memberLimit else { throw .messageBody("it has more than \(memberLimit) members") }
+        guard seen.insert(member.key).inserted else { throw .messageBody("\(place) has the name of an earlier member") }
+        guard seen.count <= memberLimit else { throw .messageBody("the object has more than \(memberLimit) members") }
         let folded = ReservedEntity.folded(member.key)
         guard folded == member.key || !ReservedEntity.memberNames.contains(folded) else {
             throw .messageBody("the name of \(place) differs from \(String(decoding: folded, as: UTF8.self)) in case only")

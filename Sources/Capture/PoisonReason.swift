@@ -33,12 +33,12 @@ extension PoisonReason: CustomStringConvertible {
         switch self {
         case .notUTF8(let column): "column \(column) is not valid UTF-8"
         case .payloadTooLarge(let sentByteCount, let limit):
-            "the event has more than the \(limit) bytes that NATS takes (max_payload, less the headers); PostgreSQL sent \(sentByteCount) bytes of it"
+            "the event has more than the \(limit) bytes that NATS takes (max_payload, less the headers); PostgreSQL sent \(sentByteCount) bytes of the event"
         case .subjectTooLong(let byteCount, let limit):
             "the subject has \(byteCount) bytes or more, at most \(limit) are sent"
         case .subjectReserved: "its subject begins with the token \(ReservedEntity.name), which is Slotstream's own"
         case .malformedValue(let column, let type):
-            "the value of column \(column) is not a \(type) as PostgreSQL writes it"
+            "the value of column \(column) is not a \(type) as PostgreSQL prints the type"
         case .messageBody(let why): "the logical message's body is not an event: \(why)"
         case .entityIDNotUUID: "its entity_id is no UUID, which the format fraiseql demands"
         }

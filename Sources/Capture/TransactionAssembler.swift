@@ -270,7 +270,7 @@ public struct TransactionAssembler: ~Copyable {
             oldTuple == .none || oldCount == plan.columns.count
         else {
             throw violation(
-                "a row of \(plan.qualifiedName) with \(max(newCount, oldCount)) columns, it was described with \(plan.columns.count)"
+                "a row of \(plan.qualifiedName) with \(max(newCount, oldCount)) columns, but \(plan.columns.count) were described"
             )
         }
         guard !decoder.newColumns.hasBinary, !decoder.oldColumns.hasBinary else {

@@ -68,7 +68,7 @@ public final class JetStreamConnection: Sendable {
     public var exposure: String? {
         guard !usesTLS, let host = (try? ServerURL(state.url))?.host else { return nil }
         let isHere = host == "localhost" || host == "::1" || host.hasPrefix("127.")
-        return isHere ? nil : "it is not encrypted"
+        return isHere ? nil : "the connection is not encrypted"
     }
 
     /// The server's limit for headers and payload together, in bytes.

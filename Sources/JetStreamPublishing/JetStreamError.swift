@@ -76,15 +76,15 @@ extension JetStreamError: CustomStringConvertible {
         case .notConnected(let text): "not connected to NATS: \(text)"
         case .connectionClosed(let text): "the connection to NATS is closed: \(text)"
         case .timedOut(let operation): "no answer from NATS in time: \(operation)"
-        case .noResponders(let operation): "nobody answers on NATS: \(operation)"
+        case .noResponders(let operation): "NATS has no responders: \(operation)"
         case .api(let code, let errCode, let text, let operation):
             "JetStream refused \(operation): \(text) (\(code), \(errCode))"
         case .payloadTooLarge(let byteCount, let limit):
-            "message of \(byteCount) bytes exceeds the server's max_payload of \(limit)"
-        case .invalidMessage(let text): "cannot be published: \(text)"
+            "the message has \(byteCount) bytes, more than nats-server's max_payload of \(limit)"
+        case .invalidMessage(let text): "NATS cannot carry the message: \(text)"
         case .malformedResponse(let operation): "unreadable answer from NATS: \(operation)"
-        case .client(let status, let operation): "libnats: \(status) (\(operation))"
-        case .wedged(let text): "libnats is stuck: \(text)"
+        case .client(let status, let operation): "NATS client: \(status) (\(operation))"
+        case .wedged(let text): "the NATS client is stuck: \(text)"
         }
     }
 }

@@ -15,7 +15,7 @@ enum NKey {
         let text = try SecretFile.read(path)
         guard let line = text.split(whereSeparator: \.isWhitespace).first(where: { $0.hasPrefix("SU") }),
             let seed = userSeed(String(line))
-        else { throw .configuration("\(path): holds no user seed (SU…)") }
+        else { throw .configuration("\(path): the file has no user seed (SU…)") }
         guard let key = publicKey(seed) else { throw .configuration("\(path): libcrypto refuses the seed") }
         return Self.text([userPrefix] + key)
     }

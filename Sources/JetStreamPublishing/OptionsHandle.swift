@@ -14,7 +14,7 @@ struct OptionsHandle: ~Copyable, @unchecked Sendable {
     static func make(
         _ options: JetStreamConnectionOptions, registration: UInt
     ) throws(JetStreamError) -> OptionsHandle {
-        guard !options.urls.isEmpty else { throw .configuration("no NATS server is named") }
+        guard !options.urls.isEmpty else { throw .configuration("transport.nats.url names no server") }
         var urls: [ServerURL] = []
         for text in options.urls { urls.append(try ServerURL(text)) }
         var pointer: OpaquePointer?
@@ -104,7 +104,7 @@ struct OptionsHandle: ~Copyable, @unchecked Sendable {
         case (let certificateFile?, let keyFile?):
             try checkFile(natsOptions_LoadCertificatesChain(pointer, certificateFile, keyFile), certificateFile)
         case (_?, nil), (nil, _?):
-            throw .configuration("certificate and key go together")
+            throw .configuration("certificate_file and key_file need each other")
         }
     }
 

@@ -14,13 +14,13 @@ enum SecretFile {
         defer { fclose(file) }
         var bytes = [UInt8](repeating: 0, count: byteCountLimit + 1)
         let count = fread(&bytes, 1, bytes.count, file)
-        guard ferror(file) == 0 else { throw .configuration("\(path): cannot be read") }
-        guard count <= byteCountLimit else { throw .configuration("\(path): longer than \(byteCountLimit) bytes") }
+        guard ferror(file) == 0 else { throw .configuration("\(path): the file cannot be read") }
+        guard count <= byteCountLimit else { throw .configuration("\(path): the file is longer than \(byteCountLimit) bytes") }
         var text = bytes[..<count]
         if text.last == UInt8(ascii: "\n") { text.removeLast() }
         if text.last == UInt8(ascii: "\r") { text.removeLast() }
         guard !text.contains(0), let secret = String(validating: text, as: UTF8.self) else {
-            throw .configuration("\(path): not a text file")
+            throw .configuration("\(path): the file is not a text")
         }
         return secret
     }

@@ -21,11 +21,11 @@ public enum OperationsError: Error, Equatable, CustomStringConvertible {
         case .serverFailed(let address, let reason):
             "the HTTP server on \(address) ended: \(reason); restart the streamer"
         case .probeUnreachable(let address, let reason):
-            "no streamer answers on \(address): \(reason); is it running, with this http.listen?"
+            "no streamer answers on \(address): \(reason); start the streamer, or correct http.listen"
         case .probeTimedOut(let address, let timeout):
-            "the streamer on \(address) did not answer within \(timeout); see its log"
+            "the streamer on \(address) did not answer within \(timeout); check the log of the streamer"
         case .probeAnswerInvalid(let address, let reason):
-            "what answers on \(address) is no streamer: \(reason); set http.listen to the streamer's address"
+            "the program that answers on \(address) is not a streamer: \(reason); set http.listen to the streamer's address"
         }
     }
 }

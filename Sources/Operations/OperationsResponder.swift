@@ -39,7 +39,7 @@ struct OperationsResponder: HTTPResponder {
         onRequest(context.channel)
         if bodyIsTooLarge(request.headers) { return cutOff(context.channel) }
         guard hosts.allows(request.head.authority) else {
-            return text(.misdirectedRequest, "ask by an address, by localhost, or by the name in http.listen\n", for: request)
+            return text(.misdirectedRequest, "use an address, localhost, or the name in http.listen\n", for: request)
         }
         guard let endpoint = OperationsEndpoint(rawValue: request.uri.path) else {
             let paths = OperationsEndpoint.allCases.map(\.rawValue).joined(separator: " ")

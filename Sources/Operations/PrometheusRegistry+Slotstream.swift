@@ -39,29 +39,29 @@ extension PrometheusRegistry {
     private static let helpTexts: [String: String] = [
         "fraiseql_observer_events_processed_total": "Events stored in the stream and acknowledged.",
         "fraiseql_observer_events_failed_total":
-            "Events that could not be published as they are, by reason, counted when it happens; an event that is refused again counts again.",
+            "Events that could not be published as they are, by reason, counted at once; an event that is refused again counts again.",
         "fraiseql_observer_events_retried_total": "Events sent again after a resynchronisation.",
         "fraiseql_observer_processing_duration_seconds":
             "Time from a transaction's commit to its event's acknowledgement.",
         "slotstream_source_lag_bytes":
             "WAL that the server has and that is not yet known to be stored in the stream; NaN while PostgreSQL cannot be asked.",
         "slotstream_source_lag_seconds":
-            "Age of the oldest committed change not yet stored; 0 when there is none; NaN when it is not known. At a start, until PostgreSQL has sent the first change, the age of the newest change that is stored.",
+            "Age of the oldest committed change not yet stored; 0 when there is none; NaN when the age is not known. At a start, until PostgreSQL has sent the first change, the age of the newest change that is stored.",
         "slotstream_slot_retained_bytes": "WAL that the server keeps because of the slot; NaN while PostgreSQL cannot be asked.",
         "slotstream_slot_safe_bytes":
             "WAL that can still be written before the server invalidates the slot; +Inf without such a limit; NaN while PostgreSQL cannot be asked.",
         "slotstream_slot_active": "1 when this streamer holds the slot, else 0, also while another one does.",
         "slotstream_strays_total": "Messages of somebody else found in the stream.",
-        "slotstream_confirmed_lsn": "Position confirmed to the server, as a number; NaN before it is known.",
+        "slotstream_confirmed_lsn": "Position confirmed to the server, as a number; NaN before the position is known.",
         "slotstream_received_lsn": "Position received from the server, as a number; NaN while nothing was received.",
         "slotstream_transactions_total": "Transactions received whole; those that come again after a reconnect count again.",
         "slotstream_uncast_values_total":
             "Values published as text because their type's cast to json is not called, or failed.",
         "slotstream_unknown_type_values_total":
-            "Values published as text because the catalogue no longer knows their type, or cannot show it yet.",
+            "Values published as text because the catalogue no longer knows their type, or cannot show their type yet.",
         LogQueue.counterName: "Log lines that were not written, by cause.",
         "slotstream_stray_stream_aborts_total":
-            "Stream Aborts of PostgreSQL 18 for transactions that it never sent; they mean nothing.",
+            "Stream Aborts of PostgreSQL 18 for transactions that were never sent; they mean nothing.",
         "slotstream_poison_events_total":
             "Changes that cannot be events, published otherwise, by outcome; those that come again after a reconnect count again.",
         "slotstream_events_total": "Events stored, by entity and operation; entities beyond the first 300 are counted as other.",

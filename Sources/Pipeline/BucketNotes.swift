@@ -26,21 +26,21 @@ extension Setup {
         var risks: [String] = []
         if found.storage != "file" {
             risks.append(
-                "storage is \(found.storage), setup makes it file: the checkpoint record is lost when its servers restart"
+                "storage is \(found.storage), not file: the checkpoint record is lost when nats-server restarts"
             )
         }
         if found.maxAgeNanoseconds > 0 {
             risks.append(
-                "max_age is \(Double(found.maxAgeNanoseconds) / 1e9) s, setup makes it 0: the checkpoint record is lost when none was put for that long"
+                "max_age is \(Double(found.maxAgeNanoseconds) / 1e9) s, not 0: the checkpoint record is lost after that time without changes"
             )
         }
         if found.replicas < streamReplicas {
             risks.append(
-                "num_replicas is \(found.replicas), the stream's is \(streamReplicas): the checkpoint record can be lost, or out of reach, while the stream is not"
+                "num_replicas is \(found.replicas), but the stream's is \(streamReplicas): the checkpoint record can be lost while the stream is not"
             )
         }
         return risks.map {
-            "bucket \(StreamerConfiguration.bucket) is left as it is: \($0); without the record the streamer stops (\(StopReason.bucketMissing.rawValue))"
+            "bucket \(StreamerConfiguration.bucket) stays unchanged: \($0); without the record the streamer stops (\(StopReason.bucketMissing.rawValue))"
         }
     }
 }

@@ -64,7 +64,7 @@ struct ColumnRules {
             }
             let fault = fault(in: rule, found, known)
             guard rule.section == .columns else {
-                if let fault { notes.append("\(fault.what): correct the name, or mark it with ? where it may be absent") }
+                if let fault { notes.append("\(fault.what): correct the name, or add ? to the name of what may be absent") }
                 continue
             }
             if let fault { throw Self.refused(fault.what, fault.remedy) }
@@ -76,7 +76,7 @@ struct ColumnRules {
     private func fault(in rule: RuledTable, _ found: [Found], _ known: Known) -> (what: String, remedy: String)? {
         if found.count > 1 {
             let names = found.map(\.quotedName).joined(separator: " and ")
-            return ("\(rule.section) names \(rule.name), which is \(names)", Self.nameRemedy)
+            return ("\(rule.section) names \(rule.name), but two tables have this name: \(names)", Self.nameRemedy)
         }
         if found.isEmpty {
             return rule.mayBeAbsent
@@ -85,7 +85,7 @@ struct ColumnRules {
         let absent = rule.columns.filter { !$0.mayBeAbsent && !known.columns.contains(Array($0.name.utf8)) }
         guard absent.isEmpty else {
             let names = absent.map(\.name).sorted().joined(separator: ", ")
-            return ("\(rule.section) names \(names) of \(rule.name), which has no such column", Self.columnRemedy)
+            return ("\(rule.section) names \(names) of \(rule.name), but the table has no such column", Self.columnRemedy)
         }
         // One that is called so itself: its mark would be taken for the operator's.
         let own = rule.columns.first { column in
@@ -94,15 +94,15 @@ struct ColumnRules {
         }
         if let own {
             return (
-                "\(rule.section) names \(own.name) of \(rule.name), which may be absent, and is; the table has a column \(own.name)?",
-                "Nothing of it was published. If that is meant, name it with a second mark: \"\(own.name)??\""
+                "\(rule.section) names \(own.name) of \(rule.name), which is absent, but the table has a column with the name \(own.name)?",
+                "Nothing of the table was published. If the rule means this column, add a second mark: \"\(own.name)??\""
             )
         }
         // A partitioned table that is published by its partitions, or a partition that is published by its root, has its rows under a name that the rule is not for.
         let isOwn = known.publishedNames.contains { $0.utf8.elementsEqual(rule.name.utf8) }
         if known.publishedNames.isEmpty || isOwn { return nil }
         return (
-            "publication \(publication) publishes the rows of \(rule.name) as \(known.publishedNames.sorted().joined(separator: ", ")), for which \(rule.section) has no rules of that table's",
+            "publication \(publication) publishes the rows of \(rule.name) as \(known.publishedNames.sorted().joined(separator: ", ")), but \(rule.section) has no rules for that name",
             Self.tableRemedy
         )
     }
@@ -138,11 +138,11 @@ struct ColumnRules {
                 else { return nil }
                 // One is made the other's partition or child by a transaction that holds a lock on both.
                 return Self.refused(
-                    "\(name) comes without rules, from a transaction that PostgreSQL does not show yet and that may have made it a part of \(ruled.rule.name), which has some in [events.columns]",
+                    "\(name) has no rules, but a transaction that PostgreSQL does not show yet may have made the table a part of \(ruled.rule.name), which has rules in [events.columns]",
                     Self.tableRemedy)
             }
             return Self.refused(
-                "\(name) comes without rules, but \(relative ?? "the same table under another name") has some in [events.columns]",
+                "\(name) has no rules, but \(relative ?? "the same table under another name") has rules in [events.columns]",
                 Self.tableRemedy)
         }
         absent.removeAll { known.generatedColumns.contains(Array($0.name.utf8)) }
@@ -158,13 +158,25 @@ struct ColumnRules {
             Self.columnRemedy)
     }
 
-    private static let columnRemedy =
-        "Nothing of it was published. A rule must not miss a column under another name: correct the name, or mark a column that was dropped, renamed or not yet added with ? (\"email?\"), with its other name beside it, until the slot has passed that change"
-    private static let tableRemedy =
-        "Nothing of it was published. Name the table as it is published (a partitioned table needs publish_via_partition_root, or a rule for each partition); one that was renamed or is not yet made is marked with ? (\"public.tb_user?\"), with its other name beside it"
+    private static let start = "Start the streamer: `slotstream run`"
 
-    private static let nameRemedy =
-        "Nothing of it was published. A rule's table is its schema and its name joined with a dot, which two tables share here: rename one of them"
+    private static let columnRemedy = Steps.text(
+        "Nothing of the table was published",
+        [
+            "Correct the column's name in [events.columns]. For a column that was dropped, renamed or is not added yet, add ? to the name (\"email?\") and add the other name",
+            start,
+        ])
+
+    private static let tableRemedy = Steps.text(
+        "Nothing of the table was published",
+        [
+            "Set the table's published name in [events.columns]. For a table that was renamed or is not made yet, add ? to the name (\"public.tb_user?\") and add the other name. For a partitioned table, set publish_via_partition_root on the publication, or write a rule for each partition",
+            start,
+        ])
+
+    private static let nameRemedy = Steps.text(
+        "Nothing of the tables was published",
+        ["Rename one of the two tables: schema and name, joined with a dot, are the same", start])
 
     private static func refused(_ what: String, _ remedy: String) -> StreamerError {
         .stop(.configuration, what: what, remedy: remedy)

@@ -24,7 +24,7 @@ extension Delivery {
                 isStopRequested.store(true, ordering: .releasing)
             case .permissionViolation(let what) where Self.isHelp(what):
                 // A help where it is permitted, no condition.
-                logger.warning("not permitted", metadata: ["error": "\(what)"])
+                logger.warning("NATS denies a permission", metadata: ["error": "\(what)"])
             case .permissionViolation(let what):
                 if what.contains("\"\(configuration.stream.subjectPrefix).") { observations.meters.failed(.permissionNATS) }
                 failure.withLock { $0 = .jetStream(.permission(what)) }
@@ -102,11 +102,11 @@ extension Delivery {
         guard lastSequence < known.settledSequence, fruitlessCount > 1, !isContradictionTold else { return }
         isContradictionTold = true
         logger.warning(
-            "nats-server contradicts itself: restart it",
+            "nats-server contradicts itself: restart nats-server",
             metadata: [
                 "stream": "\(configuration.stream.name)", "last_sequence": .stringConvertible(known.settledSequence),
                 "refuses_behind": .stringConvertible(lastSequence),
-                "hint": "it does so once somebody has purged a stream to a sequence beyond its end; nothing is lost",
+                "hint": "Restart nats-server. This happens when a stream was purged to a sequence beyond its end; nothing is lost",
             ])
     }
 }

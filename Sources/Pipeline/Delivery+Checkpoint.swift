@@ -54,7 +54,7 @@ extension Delivery {
                 subject: JetStreamConnection.bucketSubject(StreamerConfiguration.bucket, key: key),
                 payload: next.json(), headers: JetStreamConnection.bucketHeaders(expectedRevision: revision), token: token)
         } catch {
-            tellPutTrouble("cannot put the checkpoint record yet", error)
+            tellPutTrouble("cannot store the checkpoint record yet", error)
             lastPutAt = now
             return
         }
@@ -121,7 +121,7 @@ extension Delivery {
             guard Instant.now.duration(since: since) < Self.staleReadLimit else {
                 throw .streamMoved("the checkpoint record \(key) has revision \(revision), but \(self.revision) was there")
             }
-            logger.info("the checkpoint record was read as it was before: reading it again", metadata: ["revision": .stringConvertible(revision)])
+            logger.info("an old version of the checkpoint record was read: reading the record again", metadata: ["revision": .stringConvertible(revision)])
             putInFlight?.at = .now
             return
         }
@@ -130,12 +130,12 @@ extension Delivery {
             throw .stop(
                 .otherWriter,
                 what: "another streamer (owner \(there.owner)) has taken over stream \(key) and slot \(there.slot) at \(there.confirmedLsn)",
-                remedy: "One streamer writes a stream. Stop one of the two; nothing is lost or doubled")
+                remedy: "Stop one of the two streamers. Nothing is lost, and nothing is stored twice")
         }
         // Only its owner was asked for.
         guard let put = putInFlight else { return }
         guard isOurWord(there, put.record) else {
-            throw .streamMoved("the checkpoint record \(key) has this streamer's name, but it never put that record")
+            throw .streamMoved("the checkpoint record \(key) has this streamer's name, but this streamer did not store that record")
         }
         if revision == self.revision, let refusal {
             putRefused(refusal)
@@ -166,19 +166,19 @@ extension Delivery {
     private func putRefused(_ outcome: PublishOutcome) {
         let why =
             if case .refused(_, let errCode, let code, _) = outcome {
-                "JetStream refused it with \(errCode) (\(code))"
+                "JetStream refused the record with \(errCode) (\(code))"
             } else {
-                "it was not stored"
+                "the record was not stored"
             }
         guard putRefusal != why else { return }
         putRefusal = why
         observations.failed(
-            StopReason.unexpected.rawValue, "the checkpoint record of stream \(key) cannot be put: \(why)")
+            StopReason.unexpected.rawValue, "the checkpoint record of stream \(key) cannot be stored: \(why)")
         logger.warning(
-            "the checkpoint record cannot be put: nothing more is confirmed to PostgreSQL until it can",
+            "the checkpoint record cannot be stored: PostgreSQL is told of no further changes meanwhile",
             metadata: [
                 "error": "\(why)", "bucket": "\(StreamerConfiguration.bucket)", "key": "\(key)",
-                "hint": "compare the bucket's limits, and the account's, with what `slotstream setup` made",
+                "hint": "Raise the limits of the bucket or of the account",
             ])
     }
 }

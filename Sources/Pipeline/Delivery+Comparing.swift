@@ -183,7 +183,7 @@ extension Delivery {
         guard let end = try? link.connection.streamInfo(configuration.stream.name)?.state.lastSequence,
             end > known.settledSequence
         else { return }
-        report(.unexpectedSequence, "the stream goes on to sequence \(end), and nothing of it is ours")
+        report(.unexpectedSequence, "the stream goes on to sequence \(end), and no message of that part is ours")
     }
 
     private func endComparison() {
@@ -222,10 +222,10 @@ extension Delivery {
         if let last = lastStrayReport, now.duration(since: last) < .seconds(10) { return }
         lastStrayReport = now
         logger.warning(
-            "somebody else publishes to the stream: nothing is lost by it, but it costs time",
+            "another writer publishes to the stream: nothing is lost, but the streamer is slower",
             metadata: [
                 "sequence": .stringConvertible(sequence), "subject": "\(subject)", "stream": "\(configuration.stream.name)",
-                "hint": "deny all others to publish to \(configuration.capture.subjectPrefix).>",
+                "hint": "Deny other NATS users to publish to \(configuration.capture.subjectPrefix).>",
             ])
     }
 }

@@ -18,8 +18,8 @@ extension Delivery {
         guard mending.missingByteCount <= Mending.byteLimit else {
             throw .stop(
                 .holeFound,
-                what: "stream \(configuration.stream.name) lacks more than \(mending.missing.count) events: too many to be stored late",
-                remedy: "Nothing was stored. Begin a new stream: choose another transport.nats.stream_name and subject_prefix, and run `slotstream setup`")
+                what: "stream \(configuration.stream.name) lacks more than \(mending.missing.count) events, which are too many to be stored late",
+                remedy: Steps.text("Nothing was stored", LostHistory.beginAnew))
         }
     }
 

@@ -21,7 +21,7 @@ extension Delivery {
 
     /// Said once, and again when JetStream says something else.
     private func tell(_ refusal: AckBatch.Refusal, _ hint: String) {
-        let what = "JetStream refuses what is published: \(refusal.text) (\(refusal.errCode))"
+        let what = "JetStream refuses the events: \(refusal.text) (\(refusal.errCode))"
         let isNew = observations.texts.withLock { texts in
             defer { texts.refusal = what }
             return texts.refusal != what
@@ -29,7 +29,7 @@ extension Delivery {
         guard isNew else { return }
         observations.failed((EventFailure.of(refusal.errCode) ?? .refused).rawValue, what)
         logger.warning(
-            "JetStream does not take what is published: it is tried again and again, and nothing is lost",
+            "JetStream refuses the events, and the streamer tries again: nothing is lost",
             metadata: [
                 "error": "\(refusal.text)", "err_code": "\(refusal.errCode)", "stream": "\(configuration.stream.name)",
                 "hint": "\(hint)",
@@ -50,8 +50,11 @@ extension Delivery {
             guard case .stop(let reason, let what, _) = error else { return }
             throw .stop(
                 reason, what: what,
-                remedy:
-                    "Nothing is lost. Change the stream back and start again; where that cannot be done, as with a sealed one, begin a new one with `slotstream rewind`")
+                remedy: Steps.text(
+                    "Nothing is lost",
+                    [
+                        "If the stream can be changed back, change the stream and skip the other steps: `slotstream run`",
+                    ] + LostHistory.beginAnew))
         }
     }
 }

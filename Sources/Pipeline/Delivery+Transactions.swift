@@ -81,12 +81,12 @@ extension Delivery {
         case JetStreamErrorCode.batchTooLarge where isBatchInFlight && batchEventLimit > 1:
             batchEventLimit = max(1, min(batchEventCount, batchEventLimit) / 2)
             logger.notice(
-                "nats-server takes smaller batches only", metadata: ["events": .stringConvertible(batchEventLimit)])
+                "nats-server takes only smaller batches", metadata: ["events": .stringConvertible(batchEventLimit)])
         case JetStreamErrorCode.batchesDisabled where isAtomic:
             isAtomic = false
             setHeldBack(0)
             logger.warning(
-                "the stream takes no atomic batches any more: transactions go out as chained messages",
+                "the stream no longer takes atomic batches: transactions go out as chained messages",
                 metadata: ["stream": "\(configuration.stream.name)"])
         // As if staged: where it is, a new leader forgets it.
         case JetStreamErrorCode.batchDuplicate: isIDStaged = true

@@ -38,7 +38,7 @@ extension Delivery {
         }
         pause(Self.wayBackGrace)
         guard !link.connection.isConnected, !isStopRequested.load(ordering: .acquiring) else { return }
-        throw .jetStream(.notConnected("a new connection is taken, the old one does not come back: connecting anew"))
+        throw .jetStream(.notConnected("the old connection does not come back, a new connection works"))
     }
 
     /// libnats waits by the wall clock: a step back makes it sleep until that time has come again.
@@ -50,6 +50,6 @@ extension Delivery {
             return
         }
         throw .jetStream(
-            .notConnected("the wall clock was set back by \((clockOffset - offset).milliseconds) ms: connecting anew"))
+            .notConnected("the wall clock was set back by \((clockOffset - offset).milliseconds) ms"))
     }
 }

@@ -183,7 +183,7 @@ final class Delivery: @unchecked Sendable {
     /// The thread's function: returns when asked to stop, or with `failure` set.
     func run() {
         do throws(StreamerError) {
-            report(.start, "what a predecessor published is compared first")
+            report(.start, "the messages of the previous streamer are compared first")
             while !isStopRequested.load(ordering: .acquiring) {
                 try turn()
                 link.wake.wait(timeout: waitTime())

@@ -52,7 +52,7 @@ public final class EventReader {
         guard found != nil else {
             throw .stop(
                 .configuration, what: "stream \(stream) does not exist",
-                remedy: "Check transport.nats.stream_name, or run `slotstream setup`")
+                remedy: "Correct transport.nats.stream_name, or create the stream: `slotstream setup`")
         }
     }
 

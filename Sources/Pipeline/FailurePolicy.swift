@@ -20,68 +20,74 @@ enum FailurePolicy {
         case .jetStream(let error): verdict(onJetStream: error)
         case .capture(let error): verdict(onCapture: error)
         case .decoding:
-            .stop(.unexpected, remedy: "Nothing was skipped. Please report it with the output of `slotstream decode`")
+            .stop(.unexpected, remedy: Steps.text(
+                    "Nothing was skipped", ["Show the messages of the slot: `slotstream decode`", "Report this error with that output"]))
         case .stop(let reason, _, let remedy): .stop(reason, remedy: remedy)
-        case .serverShuttingDown: .retry(hint: "the streamer goes on when the server is back")
-        case .walHeldUp: .retry(hint: "raise max_slot_wal_keep_size, or bring NATS back soon")
-        case .streamMoved, .checkpointConflict: .retry(hint: "recovering from the start")
+        case .serverShuttingDown: .retry(hint: "The streamer continues when PostgreSQL is back")
+        case .walHeldUp: .retry(hint: "Start NATS again, or raise max_slot_wal_keep_size")
+        case .streamMoved, .checkpointConflict: .retry(hint: "The streamer reads both servers again")
         case .slotActive: .standBy
-        case .system: .stop(.unexpected, remedy: "See the limits of the process (ulimit -a)")
+        case .system: .stop(.unexpected, remedy: "Check the limits of the process: ulimit -a")
         case .cancelled: .retry(hint: "")
         }
     }
 
     private static func verdict(onPostgres error: PostgresError) -> Verdict {
-        if error.isShuttingDown { return .retry(hint: "the server is stopping or starting") }
-        if error.isTLS { return .stop(.tls, remedy: "Check sslmode, sslrootcert, sslcert and sslkey in source.url") }
+        if error.isShuttingDown { return .retry(hint: "Wait until PostgreSQL has started") }
+        if error.isTLS { return .stop(.tls, remedy: "Correct sslmode, sslrootcert, sslcert or sslkey in source.url") }
         if case .passwordMissing = error {
             return .stop(
                 .credentials,
                 remedy:
-                    "Put the password into the connection string, in a file that source.url_file names; or set PGPASSFILE to a file of libpq's")
+                    "Add the password to the connection string in the file of source.url_file, or set PGPASSFILE to a password file of libpq")
         }
         if error.isConnectionString {
             return .stop(
                 .configuration,
                 remedy:
-                    "Correct source.url, or the file that source.url_file names. It is a libpq connection string: host=db dbname=shop user=slotstream, or postgres://slotstream@db/shop"
+                    "Correct source.url, or the file that source.url_file names. A connection string is host=db dbname=shop user=slotstream, or postgres://slotstream@db/shop"
             )
         }
         if error.isPooler {
             return .stop(
                 .configuration,
                 remedy:
-                    "A connection pooler (PgBouncer, Pgpool, a cloud provider's pooler) does not pass replication on. Put PostgreSQL's own host and port into source.url"
+                    "Set PostgreSQL's own host and port in source.url: a connection pooler (PgBouncer, Pgpool, a cloud provider's pooler) does not support replication"
             )
         }
         if error.isAuthentication {
-            return .stop(.credentials, remedy: "Check user and password in source.url, and pg_hba.conf")
+            return .stop(.credentials, remedy: "Correct the user and the password in source.url, or pg_hba.conf on the server")
         }
         if case .connectionFailed(_, "42501"?) = error {
             return .stop(
                 .permissionPostgres,
                 remedy:
-                    "Let a superuser run: psql -d DATABASE -v role=NAME -f sql/role.sql. It gives the role what a streamer needs: LOGIN, REPLICATION, and CONNECT to the database"
+                    "Let a superuser run: psql -d DATABASE -v role=NAME -f sql/role.sql. The script gives the role LOGIN, REPLICATION, and CONNECT to the database"
             )
         }
         if error.isPermission {
             return .stop(
                 .permissionPostgres,
-                remedy: "Grant what is missing: see sql/role.sql, or let an owner run `slotstream setup --print-sql`")
+                remedy: Steps.text([
+                    "Let a superuser run sql/role.sql, which grants the rights of the streamer",
+                    "For a missing publication, let the owner of the tables run the output of `slotstream setup --print-sql`",
+                    "Adopt the slot that this output makes: `slotstream setup --adopt-slot`",
+                    "Start the streamer: `slotstream run`",
+                ]))
         }
         if error.isObjectInUse { return .standBy }
         switch error {
         case .connectionFailed(_, let sqlState?):
             return sqlState == "3D000"
-                ? .stop(.configuration, remedy: "Name an existing database in source.url")
+                ? .stop(.configuration, remedy: "Set the name of an existing database in source.url")
                 : .retry(
                     hint: sqlState == "53300"
-                        ? "all of PostgreSQL's connections are in use: raise max_connections, or max_wal_senders, and restart PostgreSQL"
-                        : "PostgreSQL refuses connections")
+                        ? "Raise max_connections or max_wal_senders, and restart PostgreSQL: all connections are in use"
+                        : "Check PostgreSQL's log")
         case .connectionFailed(_, nil), .connectionStringInvalid, .passwordMissing:
-            return .retry(hint: "PostgreSQL cannot be reached: check source.url and the server")
-        case .connectionLost, .timedOut: return .retry(hint: "reconnecting to PostgreSQL")
-        case .protocolViolation: return .stop(.unexpected, remedy: "Please report it")
+            return .retry(hint: "Check source.url, the server and the network")
+        case .connectionLost, .timedOut: return .retry(hint: "Check PostgreSQL and the network")
+        case .protocolViolation: return .stop(.unexpected, remedy: "Nothing was skipped. Report this error")
         case .walRemoved: return .stop(.slotInvalidated, remedy: LostHistory.remedyForRemovedWAL)
         case .server(let sqlState, _, _, _, _, let command): return verdict(onServerError: sqlState, to: command)
         }
@@ -101,17 +107,17 @@ enum FailurePolicy {
                     "The role or the database is read only there: ALTER ROLE NAME RESET default_transaction_read_only. Or name the primary in source.url"
             )
         // An invalidated slot, a server in recovery: recovery reads the catalogue, and knows them by it.
-        case "55000": return .retry(hint: "looking again at slot and server")
+        case "55000": return .retry(hint: "Check the slot and the server: `slotstream status`")
         // A limit of role or database on waiting for a lock, before ours are set: the next attempt may find it free.
-        case "55P03": return .retry(hint: "PostgreSQL waited too long for a lock")
+        case "55P03": return .retry(hint: "Find the session that holds the lock, in pg_locks")
         // An undefined slot or publication: recovery looks what is there and names it.
-        case "42704": return .retry(hint: "looking again at slot and publication")
+        case "42704": return .retry(hint: "Check the slot and the publication: `slotstream status`")
         default: break
         }
         // 08 connection, 40 rollback, 53 resources, 57 operator, 58 system, XX internal: they pass, or an operator ends them.
         let passing = ["08", "40", "53", "57", "58", "XX", "0A", "25"]
-        if passing.contains(String(sqlState.prefix(2))) { return .retry(hint: "PostgreSQL reported \(sqlState)") }
-        return .stop(.unexpected, remedy: "PostgreSQL refused with \(sqlState); nothing was lost")
+        if passing.contains(String(sqlState.prefix(2))) { return .retry(hint: "Check PostgreSQL's log") }
+        return .stop(.unexpected, remedy: "Nothing was skipped. Check PostgreSQL's log, and report this error")
     }
 
     /// The longest that is waited before the next attempt: a PostgreSQL that restarts is there again within seconds, and asking whether it is costs little.
@@ -134,54 +140,55 @@ enum FailurePolicy {
 
     private static func verdict(onJetStream error: JetStreamError) -> Verdict {
         switch error {
-        case .configuration: .stop(.configuration, remedy: "Correct transport.nats")
+        case .configuration: .stop(.configuration, remedy: "Correct [transport.nats]")
         case .authorization:
-            .stop(.credentials, remedy: "Check credentials_file, nkey_seed_file, user and password_file or token_file")
-        case .tls: .stop(.tls, remedy: "Check transport.nats.tls")
+            .stop(.credentials, remedy: "Correct credentials_file, nkey_seed_file, user and password_file, or token_file in [transport.nats]")
+        case .tls: .stop(.tls, remedy: "Correct [transport.nats.tls]")
         case .permission:
-            .stop(.permissionNATS, remedy: "Allow the account to publish and to use $JS.API and _INBOX on this subject")
+            .stop(.permissionNATS, remedy: "Allow the NATS user to publish to the prefix's subjects, $KV.slotstream.> and $JS.API.>, and to subscribe to _INBOX.>")
         case .notConnected, .timedOut:
-            .retry(hint: "NATS cannot be reached, or has no leader for the stream")
+            .retry(hint: "Check transport.nats.url, nats-server and the stream's leader")
         case .noResponders:
-            .retry(hint: "JetStream has no leader for the stream, or is not enabled on this nats-server (nats-server -js)")
+            .retry(hint: "Check the stream's leader, and that nats-server runs with JetStream: nats-server -js")
         case .api where error.isJetStreamMissing:
             .stop(
                 .configuration,
-                remedy:
-                    "Enable JetStream for the account of this user: jetstream: enabled in its block under accounts { } of nats-server's configuration, then nats-server --signal reload"
-            )
+                remedy: Steps.text([
+                    "Enable JetStream for the account of this user: set jetstream: enabled in the account's block under accounts in nats-server's configuration",
+                    "Load that configuration: `nats-server --signal reload`",
+                ]))
         case .api(_, JetStreamErrorCode.subjectsOverlap, _, _):
             .stop(.configuration, remedy: Setup.choosesOtherSubjects)
         case .api(_, JetStreamErrorCode.storageResourcesExceeded, _, _):
             .stop(
                 .configuration,
-                remedy: "The server has less storage than that: lower transport.nats.jetstream.max_bytes")
+                remedy: "Lower transport.nats.jetstream.max_bytes, or raise the server's max_file_store")
         // Only what is to be made is refused for good: what is to be stored finds room again.
         case .api(_, JetStreamErrorCode.accountResourcesExceeded, _, let operation)
         where !operation.hasPrefix("$JS.API.STREAM.CREATE"):
-            .retry(hint: "The account's JetStream storage is full: raise its limit")
+            .retry(hint: "Raise the JetStream storage limit of the account")
         // A cluster that comes up says so until its last server has; one whose servers are full, until there is room.
         case .api(_, JetStreamErrorCode.noSuitablePeers, _, _):
             .retry(
                 hint:
-                    "Too few servers of the cluster are ready and have room for it: bring them up, or lower transport.nats.jetstream.replicas or max_bytes"
+                    "Start the missing servers of the cluster, or lower transport.nats.jetstream.replicas or max_bytes"
             )
         // As with the server's own limit, below.
-        case .api(_, JetStreamErrorCode.messageTooLarge, _, _): .retry(hint: "the stream's max_msg_size is read again")
+        case .api(_, JetStreamErrorCode.messageTooLarge, _, _): .retry(hint: "The streamer reads the stream's max_msg_size again")
         case .api(_, JetStreamErrorCode.replicasNotSupported, _, _):
-            .stop(.configuration, remedy: "The server is no cluster: set transport.nats.jetstream.replicas = 1")
+            .stop(.configuration, remedy: "Set transport.nats.jetstream.replicas = 1, because the server is not a cluster")
         case .api(let code, _, _, _):
             code >= 500 || code == 408 || code == 429
-                ? .retry(hint: "JetStream is not able to now")
+                ? .retry(hint: "Check nats-server's log")
                 : .stop(
                     .configuration,
-                    remedy: "JetStream refuses it as configured: correct transport.nats.jetstream, or the account's limits")
+                    remedy: "Correct [transport.nats.jetstream], or raise the limits of the account")
         // The limit has become smaller since it was read: encoded anew the event is told by its position, or goes out as a reference.
-        case .payloadTooLarge: .retry(hint: "the server's max_payload is read again")
+        case .payloadTooLarge: .retry(hint: "The streamer reads the server's max_payload again")
         case .invalidMessage:
-            .stop(.poisonEvent, remedy: "Nothing was skipped. Please report it: its subject or id cannot be sent")
-        case .malformedResponse, .client, .connectionClosed: .retry(hint: "reconnecting to NATS")
-        case .wedged: .stop(.unexpected, remedy: "Restart the process")
+            .stop(.poisonEvent, remedy: "Nothing was skipped. Report this error: the subject or the id of the event cannot be sent")
+        case .malformedResponse, .client, .connectionClosed: .retry(hint: "Check nats-server's log and the network")
+        case .wedged: .stop(.unexpected, remedy: "Restart the streamer")
         }
     }
 
@@ -189,31 +196,38 @@ enum FailurePolicy {
         switch error {
         case .poison(let reason, _, _): .stop(.poisonEvent, remedy: remedy(for: reason))
         case .historyDiverged, .transactionShrank: .stop(.historyDiverged, remedy: LostHistory.remedy(for: .historyDiverged))
-        case .protocolViolation: .stop(.unexpected, remedy: "Nothing was skipped. Please report it")
+        case .protocolViolation: .stop(.unexpected, remedy: "Nothing was skipped. Report this error")
         // The session knows why, and says that instead.
         case .relationRefused: .stop(.configuration, remedy: "Correct [events.columns]")
-        case .catalogueUnavailable: .retry(hint: "the catalogue is asked again")
+        case .catalogueUnavailable: .retry(hint: "The streamer asks PostgreSQL's catalogue again")
         case .subjectTemplate: .stop(.configuration, remedy: "Correct events.subject")
         }
     }
 
     /// What loses nothing, valid or not: an exclusion would leave out valid events too.
     private static func remedy(for reason: PoisonReason) -> String {
-        let quarantine =
-            "Nothing was skipped. Set events.on_poison = \"quarantine\" and start again: what is known of it is stored in its place, on {prefix}._slotstream.POISON, and the stream goes on"
-        switch reason {
-        case .messageBody:
-            return "\(quarantine). Let whoever emits it call slotstream.emit_event, which refuses what is no event"
-        case .entityIDNotUUID:
-            return
-                "\(quarantine). For the events to come: name a uuid column of the table in [events.identity], and see that its replica identity carries it"
-        case .subjectTooLong, .subjectReserved:
-            return "\(quarantine). For the events to come: take the {column:…} with such values out of events.subject"
-        case .payloadTooLarge:
-            return
-                "\(quarantine). Or raise max_payload of nats-server, or max_msg_size of the stream where that is less, or set events.on_poison = \"reference\" to publish such events without their data. If one of the two is set already, the limit is too small for any event: raise it"
-        case .notUTF8, .malformedValue:
-            return "\(quarantine). Or set events.on_poison = \"reference\" to publish such events without their data"
-        }
+        let quarantined = "stores the known parts of the event on {prefix}._slotstream.POISON"
+        let quarantine = "Set events.on_poison = \"quarantine\", which \(quarantined)"
+        let reference = "Or set events.on_poison = \"reference\", which publishes such events without their data"
+        let start = "Start the streamer: `slotstream run`"
+        let steps =
+            switch reason {
+            case .messageBody:
+                [quarantine, start, "Emit such messages by slotstream.emit_event, which refuses invalid messages"]
+            case .entityIDNotUUID:
+                [
+                    quarantine, start,
+                    "For later events, set a uuid column of the table in [events.identity]. The replica identity must have this column",
+                ]
+            case .subjectTooLong, .subjectReserved:
+                [quarantine, start, "For later events, remove the {column:…} with such values from events.subject"]
+            case .payloadTooLarge:
+                [
+                    "Raise max_payload of nats-server, or max_msg_size of the stream where that is less",
+                    "Or set events.on_poison = \"quarantine\", which \(quarantined)", reference, start,
+                ]
+            case .notUTF8, .malformedValue: [quarantine, reference, start]
+            }
+        return Steps.text("Nothing was skipped", steps)
     }
 }

@@ -114,7 +114,7 @@ public enum GapAcceptance {
                 .configuration,
                 what:
                     "nothing is set up yet for slot \(configuration.source.slot) and stream \(configuration.stream.name): there is no gap",
-                remedy: "Run `slotstream setup`")
+                remedy: "Create the slot and the stream: `slotstream setup`")
         case .refuse(let reason, let what, let remedy, _):
             try requireFree(facts.slot, servers.sql)
             return (facts, Refusal(reason: reason, what: what, remedy: remedy))
@@ -165,7 +165,7 @@ public enum GapAcceptance {
         let source = configuration.source
         var outcome = Setup.Outcome()
         if usableSlotLSN(facts.slot) == nil {
-            outcome.created.append("slot \(source.slot)\(facts.slot == nil ? "" : ", in place of the one that was there")")
+            outcome.created.append("slot \(source.slot)\(facts.slot == nil ? "" : ", in place of the old slot")")
             try Setup.requireLogicalWAL(servers.sql)
             if facts.slot == nil { try Setup.requireSlotRoom(servers.sql) }
             if !acceptance.isDryRun {
@@ -195,7 +195,7 @@ public enum GapAcceptance {
         try requireFree(facts.slot, servers.sql)
         guard let slotLSN = usableSlotLSN(facts.slot), let tail = facts.stream else {
             throw .checkpointConflict(
-                "slot \(configuration.source.slot) or stream \(configuration.stream.name) was removed meanwhile: run the command again")
+                "slot \(configuration.source.slot) or stream \(configuration.stream.name) was removed meanwhile")
         }
         let found = try lastPresent(facts, nats)
         try requireOneHistory(facts, found)
@@ -236,7 +236,7 @@ public enum GapAcceptance {
         } catch {
             guard error.isWrongLastSequence else { throw .jetStream(error) }
             throw .checkpointConflict(
-                "something was stored in stream \(configuration.stream.name) meanwhile: stop what writes to it and run the command again")
+                "something was stored in stream \(configuration.stream.name) meanwhile")
         }
     }
 }

@@ -48,7 +48,7 @@ struct JSONCasts: ~Copyable {
     mutating func withheld(_ typeName: String) {
         tellOnce(
             typeName,
-            "values of the type \(typeName) are published as text: its cast to json is an ordinary user's code, which is not called; name the type in events.casts to have it called over source.cast_url_file")
+            "values of the type \(typeName) are published as text: the cast to json is the code of an ordinary user. To call the cast, add the type to events.casts and set source.cast_url_file")
     }
 
     /// A value's text cast to its type and that to json, as the database does it now.
@@ -118,7 +118,7 @@ struct JSONCasts: ~Copyable {
 
     private mutating func failed(_ cast: Cast, with sqlState: String) {
         tellOnce(
-            cast.typeName, "a value of the type \(cast.typeName) is published as text: its cast to json gives \(sqlState)")
+            cast.typeName, "a value of the type \(cast.typeName) is published as text: the cast to json failed with \(sqlState)")
     }
 
     private mutating func tellOnce(_ typeName: String, _ sentence: String) {
@@ -137,7 +137,7 @@ struct JSONCasts: ~Copyable {
     private mutating func takeSecond() throws(PostgresError) -> SQLConnection {
         if let known = connection.take(), !known.waitForShutdownNotice(timeout: .zero) { return known }
         guard let parameters = configuration.connection else {
-            throw .protocolViolation(message: "events.casts names types, and there is no source.cast_url_file")
+            throw .protocolViolation(message: "events.casts names types, but source.cast_url_file is not set")
         }
         let made = try SQLConnection(parameters, timeout: Session.lookTimeout, isReadOnly: true)
         let rows = try made.query(
@@ -148,7 +148,7 @@ struct JSONCasts: ~Copyable {
         guard rows.first?.first == "f" else {
             throw .connectionFailed(
                 message:
-                    "the role of source.cast_url_file is, or may become, one with SUPERUSER, REPLICATION or CREATEROLE, and would run users' code with that: name a role without",
+                    "the role of source.cast_url_file has, or can get, SUPERUSER, REPLICATION or CREATEROLE: set a role without these rights",
                 sqlState: "42501")
         }
         return made

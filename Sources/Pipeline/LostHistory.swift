@@ -15,41 +15,100 @@ enum LostHistory {
 
     /// What the operator is told to do, beginning with what is particular to the reason.
     static func remedy(for reason: StopReason) -> String {
-        let particular =
-            switch reason {
-            case .slotMissing: "Find out who dropped it"
-            case .slotAhead:
-                "Find out who advanced or recreated it, or what made JetStream lose its end together with the record"
-            case .slotInvalidated:
-                "Raise max_slot_wal_keep_size or idle_replication_slot_timeout, whichever ended it, so that it is not lost again"
-            case .slotUnconfirmed: "It was never streamed from, and cannot be: it has to be made anew"
-            case .streamMissing: "Find out who deleted it; bring it back from a backup if there is one with its end. \(rewind)"
-            case .streamRecreated: "Find out who made it anew. \(rewind)"
-            case .streamPurged: "Find out who deleted its last messages, or whether max_age is shorter than the streamer's pauses"
-            case .streamTailLost:
-                "Find out what JetStream's storage lost: an acknowledged message is not yet synchronised to the disk. \(rewind)"
-            case .bucketMissing: "Find out who deleted it, or whether JetStream lost its store. \(rewind)"
-            case .historyDiverged:
-                "The server was restored or promoted without what the stream ends with: consumers hold changes that the database does not"
-            case .publicationLost: "Find out who dropped, renamed or made it again"
-            case .positionAheadOfWAL: "The server was restored to an older state: consumers hold changes that the database does not"
-            case .otherCluster: "Correct source.url if this is not the server that was meant"
-            case .slotTwoPhase, .optionsChanged, .otherWriter, .foreignMessage, .holeFound, .poisonEvent,
-                .permissionPostgres, .permissionNATS, .tls, .credentials, .configuration, .unexpected, .unreachable, .slotActive:
-                ""
-            }
-        return (particular.isEmpty ? "" : particular + ". ") + (isAcceptable(reason) ? goOn : beginAnew)
+        Steps.text(preface(of: reason), particularSteps(for: reason) + (isAcceptable(reason) ? acceptGap : beginAnew))
     }
 
+    /// Of a slot without a record. It may be one that was made by hand for a first start: `command` takes it.
+    static func remedyForMissingRecord(adoptedBy command: String) -> String {
+        Steps.text(
+            preface(of: .bucketMissing),
+            ["If no streamer ever used the slot, adopt the slot and skip the other steps: `\(command)`"]
+                + particularSteps(for: .bucketMissing) + acceptGap)
+    }
+
+    /// Of a stream that is empty and has held messages: whose they were is not known.
+    static let remedyForEmptiedStream = Steps.text(
+        "Nothing was skipped",
+        [
+            "If another writer stored the messages, such as FraiseQL's own NATS backend, stop the other writer and skip the other steps: `slotstream setup --after-foreign`",
+        ] + particularSteps(for: .slotMissing) + acceptGap)
+
     /// Of a slot that the catalogue shows as sound, and whose WAL is gone all the same: somebody has deleted it.
-    static let remedyForRemovedWAL =
-        "Find out who removed files from pg_wal; put them back from an archive if there is one, and start again. Else nothing of the slot can be read any more: compare the tables with what consumers hold, drop the slot (`slotstream slot drop`), then `slotstream slot advance --accept-gap` goes on behind the gap and stores a marker that consumers read"
+    static let remedyForRemovedWAL = Steps.text(
+        "Nothing was skipped",
+        [
+            "Find the person or the program that removed files from pg_wal",
+            "If an archive has these files, put the files back and skip the other steps: `slotstream run`",
+            compare,
+            "Drop the slot, which PostgreSQL can no longer read: `slotstream slot drop`",
+            accept, start,
+        ])
 
-    private static let rewind = "A version with `slotstream rewind` rebuilds the stream from its replay window, without a gap"
+    /// Of a message at the stream's end that the server's history does not have, and that somebody may have forged.
+    static func remedyIfForged(_ reason: StopReason) -> String {
+        let stepsIfForged = [
+            "If the server was restored or promoted, continue with step 4. Otherwise the message is forged",
+            "Keep every other client from publishing to the prefix",
+            "Go on behind the forged message, then start the streamer and skip the other steps: `slotstream mend --by NAME`",
+        ]
+        return Steps.text(preface(of: reason), stepsIfForged + particularSteps(for: reason) + beginAnew)
+    }
 
-    private static let goOn =
-        "Nothing was passed over. Compare the tables with what consumers hold; then `slotstream slot advance --accept-gap` goes on behind the gap and stores a marker that consumers read, or begin anew: drop the slot if it is there (`slotstream slot drop`), choose another transport.nats.stream_name and another subject_prefix, and run `slotstream setup`"
+    private static func preface(of reason: StopReason) -> String {
+        switch reason {
+        case .historyDiverged:
+            "Nothing was skipped. The server was restored or promoted without the changes at the stream's end. Consumers hold changes that the database does not have"
+        case .positionAheadOfWAL:
+            "Nothing was skipped. The server was restored to an older state. Consumers hold changes that the database does not have"
+        case .streamMissing, .streamRecreated, .streamPurged, .streamTailLost, .bucketMissing, .publicationLost:
+            "Nothing was skipped. The slot still sends the changes that PostgreSQL has not been told of"
+        default: "Nothing was skipped"
+        }
+    }
 
-    private static let beginAnew =
-        "Nothing was passed over. Compare the tables with what consumers hold, then begin anew: drop the slot if it is there (`slotstream slot drop`), choose another transport.nats.stream_name and another subject_prefix, and run `slotstream setup`"
+    private static func particularSteps(for reason: StopReason) -> [String] {
+        switch reason {
+        case .slotMissing: ["Find the person or the program that dropped the slot"]
+        case .slotAhead:
+            [
+                "Find the cause: another program advanced or recreated the slot, or JetStream lost the stream's end and the record"
+            ]
+        case .slotInvalidated:
+            [
+                "Raise max_slot_wal_keep_size, or raise idle_replication_slot_timeout where PostgreSQL names idle_timeout as the cause"
+            ]
+        case .slotUnconfirmed, .slotTwoPhase, .historyDiverged, .positionAheadOfWAL: []
+        case .streamMissing: ["If a backup has the stream with its last messages, restore the stream and start the streamer"]
+        case .streamRecreated: ["Find the person or the program that made the stream again"]
+        case .streamPurged:
+            [
+                "Find the person or the program that deleted the last messages. If max_age deleted them, raise the stream's max_age above the streamer's longest pause"
+            ]
+        case .streamTailLost: ["Check JetStream's storage: the server lost messages that were acknowledged"]
+        case .bucketMissing: ["Find the person or the program that deleted the record, or check JetStream's storage"]
+        case .publicationLost: ["Find the person or the program that dropped, renamed or recreated the publication"]
+        case .otherCluster: ["If the address is wrong, correct source.url and skip the other steps: `slotstream run`"]
+        case .foreignMessage: ["Stop the other writer. A stream has one writer"]
+        case .optionsChanged, .otherWriter, .holeFound, .poisonEvent, .permissionPostgres, .permissionNATS, .tls, .credentials,
+            .configuration, .unexpected, .unreachable, .slotActive:
+            []
+        }
+    }
+
+    private static let compare = "Compare the tables with the consumers' data"
+    private static let accept =
+        "Go on behind the gap and store a marker for consumers: `slotstream slot advance --accept-gap --by NAME`"
+    private static let start = "Start the streamer: `slotstream run`"
+
+    /// Goes on in the same stream.
+    static let acceptGap = ["Show the gap: `slotstream slot advance`", compare, accept, start]
+
+    /// Leaves slot and stream, for new ones.
+    static let beginAnew = [
+        compare,
+        "If `slotstream slot list` shows the slot, drop the slot: `slotstream slot drop`",
+        "Set another transport.nats.stream_name and another transport.nats.subject_prefix",
+        "Create the new slot and the new stream: `slotstream setup`",
+        start,
+    ]
 }

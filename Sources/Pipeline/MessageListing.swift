@@ -30,7 +30,8 @@ public struct MessageListing: ~Copyable {
     /// - Throws: `.decoding` with the offset at which it is not pgoutput; `.stop` where it is not hexadecimal.
     public mutating func line(_ hexadecimal: some StringProtocol) throws(StreamerError) -> String {
         guard let bytes = Self.bytes(hexadecimal) else {
-            throw .stop(.configuration, what: "not a line of hexadecimal digits", remedy: "Give one message a line, as `slotstream decode` takes it from a slot")
+            throw .stop(.configuration, what: "the line does not have hexadecimal digits only",
+                remedy: "Write each message in hexadecimal digits, one message a line")
         }
         let message: PGOutputMessage
         do throws(PGOutputError) {

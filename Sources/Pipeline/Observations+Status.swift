@@ -40,7 +40,7 @@ extension Observations {
             isReady = isReady && texts.isConnected && !texts.isNothingPublished
             if readyMaxLagBytes > 0, let lagBytes, lagBytes > readyMaxLagBytes {
                 isReady = false
-                reasons.append("\(lagBytes) bytes behind, allowed are \(readyMaxLagBytes)")
+                reasons.append("\(lagBytes) bytes behind, more than http.ready_max_lag_bytes (\(readyMaxLagBytes))")
             }
         }
         var source = StreamerStatus.Source(slot: slot)

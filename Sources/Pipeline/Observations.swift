@@ -112,7 +112,7 @@ public final class Observations: Sendable {
 
     func failed(_ reason: String, _ message: String) {
         let at = PostgresTimestamp.now.description
-        texts.withLock { $0.lastError = StreamerStatus.LastError(reason: reason, at: at, message: ShownText.cut(message)) }
+        texts.withLock { $0.lastError = StreamerStatus.LastError(reason: reason, at: at, message: ShownText.line(message)) }
     }
 
     /// The connection to this server is made again, or is about to be: counted when that begins, for nobody knows how often it will be.

@@ -21,7 +21,7 @@ struct PoisonReport {
         countedQuarantined = tally.quarantinedCount
         if let lastLoggedAt, now.duration(since: lastLoggedAt) < Self.interval { return }
         logger.warning(
-            "changes that cannot be events went out as references or into quarantine ({prefix}._slotstream.POISON)",
+            "invalid events were published without data or in quarantine ({prefix}._slotstream.POISON)",
             metadata: [
                 "latest": "\(latest)", "since_last_line": .stringConvertible(tally.count - loggedCount),
                 "references": .stringConvertible(tally.referredCount), "quarantined": .stringConvertible(tally.quarantinedCount),

@@ -66,7 +66,7 @@ struct PublicationPlan {
             plan.unidentified = PublicationContents.unidentified(tables)
             plan.tellRoots(tables)
             plan.notes.append(
-                "PostgreSQL publishes the tables that are made later, too. Where one has no primary key, UPDATE and DELETE of it fail in the application: `slotstream run` logs its name"
+                "PostgreSQL publishes the tables that are made later, too. UPDATE and DELETE of a table without primary key then fail in the application: `slotstream run` logs the table's name"
             )
         } else {
             try plan.add(source, to: contents, over: sql)
@@ -131,7 +131,7 @@ struct PublicationPlan {
     ) throws(PostgresError) {
         if isPublishing, source.tables == StreamerConfiguration.Source.defaultTables {
             notes.append(
-                "source.tables is not set, and its default, \(ShownText.names(patterns)), matches no table: the publication stays as it is")
+                "source.tables is not set, and its default, \(ShownText.names(patterns)), matches no table: the publication stays unchanged")
             return
         }
         refusals.append(

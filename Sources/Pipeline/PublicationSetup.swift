@@ -49,7 +49,7 @@ enum PublicationSetup {
                     let estimate = table[1].flatMap { Int64($0) } ?? -1
                     if estimate < 0 {
                         return
-                            "\(about); they were not counted: \(name) may not be read or takes too long, and was never analysed"
+                            "\(about) (not counted: \(name) cannot be read in time, and was never analysed)"
                     }
                     count += estimate
                     isExact = false
@@ -58,7 +58,7 @@ enum PublicationSetup {
             if tables.isEmpty { return "no table is published" }
             return "\(about): \(isExact ? "" : "about ")\(count) in \(tables.count) tables"
         } catch {
-            return "\(about); they could not be counted (\(error))"
+            return "\(about) (not counted: \(ShownText.line("\(error)")))"
         }
     }
 

@@ -12,7 +12,7 @@ extension Recovery {
         case .event(let id, _):
             return lost(
                 .slotMissing,
-                "stream \(facts.streamName) holds events up to \(id.position), but there is neither slot \(facts.configuredSlot) nor a checkpoint record: what was committed after them cannot be read any more"
+                "stream \(facts.streamName) holds events up to \(id.position), but there is neither slot \(facts.configuredSlot) nor a checkpoint record: later changes can no longer be read"
             )
         case .another(let id, let sequence):
             return .refuse(
@@ -20,7 +20,12 @@ extension Recovery {
                 what:
                     "stream \(facts.streamName) holds events of another Slotstream: sequence \(sequence) is of database \(id.databaseOID) of the server with the system identifier \(id.systemID)",
                 remedy:
-                    "A stream belongs to one slot. Choose another transport.nats.stream_name and another subject_prefix. Then run `slotstream setup`",
+                    Steps.text(
+                        "A stream belongs to one slot",
+                        [
+                            "Set another transport.nats.stream_name and another transport.nats.subject_prefix",
+                            "Create the slot and the stream: `slotstream setup`",
+                        ]),
                 isConfirmedByTime: false)
         case .none: return stream.messageCount > 0 ? foreign(stream, facts) : emptied(stream, facts)
         }
@@ -32,13 +37,9 @@ extension Recovery {
         return facts.record?.isClaim ?? true
     }
 
-    /// How a slot that was made by hand is taken, as a clause.
+    /// The command that takes a slot which was made by hand.
     static func adoption(_ facts: Facts) -> String {
-        guard mayBeginAfterForeign(facts), let stream = facts.stream else {
-            return "`slotstream setup --adopt-slot` takes the slot as it stands"
-        }
-        return
-            "`slotstream setup --adopt-slot --after-foreign` takes the slot as it stands, and begins behind \(messages(stream)) of another writer in stream \(facts.streamName)"
+        "slotstream setup --adopt-slot" + (mayBeginAfterForeign(facts) ? " --after-foreign" : "")
     }
 
     /// "3 messages".
@@ -54,16 +55,18 @@ extension Recovery {
             what:
                 "stream \(facts.streamName) holds \(messages(stream)) of another writer\(newest), and no event of Slotstream",
             remedy:
-                "1. Stop the other writer. FraiseQL is one while its fraiseql.toml says `backend = \"nats\"` under [observers]: change that line to `backend = \"postgresql\"` and restart FraiseQL. 2. Run `slotstream setup --after-foreign`: Slotstream begins behind these messages and leaves them in the stream. Or give Slotstream a stream of its own: change transport.nats.stream_name and transport.nats.subject_prefix, then run `slotstream setup`",
+                Steps.text([
+                    "Stop the other writer. FraiseQL writes while fraiseql.toml has `backend = \"nats\"` under [observers]: change that line to `backend = \"postgresql\"` and restart FraiseQL",
+                    "Begin behind these messages, which stay in the stream: `slotstream setup --after-foreign`",
+                    "Or set another transport.nats.stream_name and another transport.nats.subject_prefix, and create a new stream: `slotstream setup`",
+                ]),
             isConfirmedByTime: false)
     }
 
     private static func emptied(_ stream: StreamTail, _ facts: Facts) -> Outcome {
         lost(
             .slotMissing,
-            "stream \(facts.streamName) is empty, but held messages up to sequence \(stream.lastSequence), and nobody knows whose they were: there is neither slot \(facts.configuredSlot) nor a checkpoint record",
-            remedy:
-                "If another writer stored them, such as FraiseQL's own NATS backend, stop the other writer and run `slotstream setup --after-foreign`: Slotstream begins behind them. If Slotstream stored them: \(LostHistory.remedy(for: .slotMissing))"
-        )
+            "stream \(facts.streamName) is empty, but held messages up to sequence \(stream.lastSequence), and the writer of these messages is not known: there is neither slot \(facts.configuredSlot) nor a checkpoint record",
+            remedy: LostHistory.remedyForEmptiedStream)
     }
 }

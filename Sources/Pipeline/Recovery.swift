@@ -66,17 +66,15 @@ enum Recovery {
             if record.isClaim { return refusal(ofUnrecorded: facts) ?? .firstStart }
             return lost(
                 .slotMissing,
-                "slot \(facts.configuredSlot) does not exist; everything up to \(record.confirmedLsn) was confirmed, what was committed after it cannot be read any more"
+                "slot \(facts.configuredSlot) does not exist: everything up to \(record.confirmedLsn) was confirmed, later changes can no longer be read"
             )
         case (let slot?, nil):
             // Whatever its record would say: such a slot is not streamed from.
             if let refusal = refusal(ofKind: slot, facts) { return refusal }
             return lost(
                 .bucketMissing,
-                "slot \(slot.name) exists (confirmed \(slot.confirmedFlushLSN?.description ?? "nothing")), but the bucket \(StreamerConfiguration.bucket) has no checkpoint record for stream \(facts.streamName): nobody knows what was stored",
-                remedy:
-                    "If the slot was made by hand and never streamed from, \(adoption(facts)). "
-                    + LostHistory.remedy(for: .bucketMissing),
+                "slot \(slot.name) exists (confirmed \(slot.confirmedFlushLSN?.description ?? "nothing")), but the bucket \(StreamerConfiguration.bucket) has no checkpoint record for stream \(facts.streamName): the stored position is not known",
+                remedy: LostHistory.remedyForMissingRecord(adoptedBy: adoption(facts)),
                 isConfirmedByTime: true)
         case (let slot?, let record?):
             // Setup was interrupted between the slot and its record.
@@ -88,7 +86,7 @@ enum Recovery {
             guard let stream = facts.stream else {
                 return lost(
                     .streamMissing,
-                    "stream \(facts.streamName) does not exist, but events up to \(record.lastId ?? record.confirmedLsn) were stored in it",
+                    "stream \(facts.streamName) does not exist, but held events up to \(record.lastId ?? record.confirmedLsn)",
                     isConfirmedByTime: true)
             }
             return join(slot, record, stream, facts)
@@ -102,13 +100,13 @@ enum Recovery {
         if slot.isInvalidated {
             return lost(
                 .slotInvalidated,
-                "slot \(slot.name) was invalidated (\(slot.invalidationReason ?? slot.walStatus ?? "its WAL is gone")): what was committed after \(slot.confirmedFlushLSN?.description ?? "its start") cannot be read from it"
+                "slot \(slot.name) was invalidated (\(slot.invalidationReason ?? slot.walStatus ?? "its WAL is gone")): changes after \(slot.confirmedFlushLSN?.description ?? "its start") cannot be read from this slot"
             )
         }
         guard slot.confirmedFlushLSN != nil else {
             return lost(
                 .slotUnconfirmed,
-                "slot \(slot.name) has no confirmed_flush_lsn: its creation was never finished; what was committed after \(facts.record?.confirmedLsn ?? "the stream's end") cannot be read from it"
+                "slot \(slot.name) has no confirmed_flush_lsn, because its creation never finished: changes after \(facts.record?.confirmedLsn ?? "the stream's end") cannot be read from this slot"
             )
         }
         return nil
@@ -120,24 +118,39 @@ enum Recovery {
             return .refuse(
                 .configuration,
                 what:
-                    "slot \(slot.name) is a \(slot.slotType) slot with the plugin \(slot.plugin ?? "none"), not a logical one of pgoutput",
-                remedy: "Choose another source.slot", isConfirmedByTime: false)
+                    "slot \(slot.name) is a \(slot.slotType) slot with the plugin \(slot.plugin ?? "none"), but must be a logical slot with the plugin pgoutput",
+                remedy: "Set source.slot to the name of another slot", isConfirmedByTime: false)
         }
         if let database = slot.database, database != facts.identity.databaseName {
             return .refuse(
                 .configuration,
                 what:
-                    "slot \(slot.name) is of database \(database), the connection is to \(facts.identity.databaseName)",
-                remedy: "Choose another source.slot or database", isConfirmedByTime: false)
+                    "slot \(slot.name) belongs to database \(database), but source.url connects to database \(facts.identity.databaseName)",
+                remedy: "Set source.slot to the name of another slot, or correct the database in source.url", isConfirmedByTime: false)
         }
         if slot.twoPhase {
             return .refuse(
                 .slotTwoPhase,
                 what:
-                    "slot \(slot.name) was created with two_phase: it sends rows at PREPARE, before anybody knows whether they commit",
-                remedy: "Create the slot without two_phase", isConfirmedByTime: false)
+                    "slot \(slot.name) was created with two_phase: such a slot sends rows at PREPARE, before the transaction commits",
+                remedy: Steps.text(
+                    [
+                        "Drop the slot: `slotstream slot drop`",
+                        isFirstStart(facts)
+                            ? "Create the slot without two_phase: `slotstream setup`"
+                            : "Create the slot without two_phase, behind the gap: `slotstream slot advance --accept-gap --by NAME`",
+                        "Start the streamer: `slotstream run`",
+                    ]),
+                isConfirmedByTime: false)
         }
         return nil
+    }
+
+    /// Whether nothing was ever streamed: a slot that is made now is the first.
+    private static func isFirstStart(_ facts: Facts) -> Bool { facts.record.map(\.isClaim) ?? isStreamUnwritten(facts) }
+
+    private static func isStreamUnwritten(_ facts: Facts) -> Bool {
+        facts.stream.map { $0.message == .never && $0.lastSequence == 0 } ?? true
     }
 
     /// Refuses a slot that is not the one for which the claim was put: somebody else's position may be in it.
@@ -146,9 +159,13 @@ enum Recovery {
         return .refuse(
             .configuration,
             what:
-                "the setup of stream \(facts.streamName) was interrupted before it made slot \(record.slot) (system \(record.systemId)); slot \(slot.name) of system \(facts.identity.systemID) exists and is not known to be its own",
+                "the setup of stream \(facts.streamName) was interrupted before slot \(record.slot) of system \(record.systemId) was made: slot \(slot.name) of system \(facts.identity.systemID) was made by another program",
             remedy:
-                "Run `slotstream setup` with the slot and the server that it was begun with; or delete the key \(facts.streamName) of the bucket \(StreamerConfiguration.bucket) and take the slot as it stands with `slotstream setup --adopt-slot`",
+                Steps.text([
+                    "If source.slot or source.url is wrong, correct the value and skip the other steps: `slotstream setup`",
+                    "Delete the unfinished record: `nats kv del \(StreamerConfiguration.bucket) \(facts.streamName)`",
+                    "Adopt the slot: `slotstream setup --adopt-slot`",
+                ]),
             isConfirmedByTime: false)
     }
 
@@ -156,26 +173,28 @@ enum Recovery {
         guard record.systemId == String(facts.identity.systemID) else {
             return lost(
                 .otherCluster,
-                "the server's system identifier is \(facts.identity.systemID), the stream's events come from \(record.systemId): another cluster answers at this address"
+                "the server's system identifier is \(facts.identity.systemID), but the stream's events come from system \(record.systemId): another cluster answers at this address"
             )
         }
         guard record.slot == facts.configuredSlot else {
             return .refuse(
                 .configuration,
                 what:
-                    "stream \(facts.streamName) is written from slot \(record.slot), not from \(facts.configuredSlot)",
-                remedy: "Choose the slot that the stream belongs to, or another stream", isConfirmedByTime: false)
+                    "stream \(facts.streamName) is written from slot \(record.slot), not from slot \(facts.configuredSlot)",
+                remedy:
+                    "Set source.slot = \"\(record.slot)\". For a second slot, set another transport.nats.stream_name and another transport.nats.subject_prefix",
+                isConfirmedByTime: false)
         }
         guard facts.timelines.contains(timeline: record.timeline) else {
             return lost(
                 .historyDiverged,
-                "the checkpoint record is of timeline \(record.timeline), which is not in the server's history (it is on \(facts.timelines.currentTimeline))"
+                "the checkpoint record is of timeline \(record.timeline), which is not in the server's history (the server is on timeline \(facts.timelines.currentTimeline))"
             )
         }
         if confirmed(record, facts) > facts.serverFlushLSN {
             return lost(
                 .positionAheadOfWAL,
-                "\(record.confirmedLsn) was confirmed, but the server's WAL ends at \(facts.serverFlushLSN): it was restored to an older state"
+                "\(record.confirmedLsn) was confirmed, but the server's WAL ends at \(facts.serverFlushLSN): the server was restored to an older state"
             )
         }
         return nil
@@ -194,7 +213,7 @@ enum Recovery {
         guard stream.created == record.streamCreated else {
             return lost(
                 .streamRecreated,
-                "stream \(facts.streamName) was created at \(stream.created), the checkpoint record is of the one created at \(record.streamCreated), in which everything up to \(record.confirmedLsn) was stored"
+                "stream \(facts.streamName) was created at \(stream.created), but the checkpoint record belongs to the stream created at \(record.streamCreated), which held everything up to \(record.confirmedLsn)"
             )
         }
         let confirmed = slot.confirmedFlushLSN ?? .invalid
@@ -202,15 +221,15 @@ enum Recovery {
         var known = record.knownEnd
         // What cannot be of this server's history is refused at once; the rest of what stands there is compared.
         if case .event(let id, _) = stream.message, id.isOf(facts.identity), !facts.isMending, stream.lastSequence > record.settled,
-            case .refuse(let reason, let what, let remedy, let isConfirmedByTime)? = refusal(ofLast: id, facts)
+            case .refuse(let reason, let what, _, let isConfirmedByTime)? = refusal(ofLast: id, facts)
         {
             return .refuse(
-                reason, what: what, remedy: "\(remedy). \(StreamHole.forgedRemedy)", isConfirmedByTime: isConfirmedByTime)
+                reason, what: what, remedy: LostHistory.remedyIfForged(reason), isConfirmedByTime: isConfirmedByTime)
         }
         if stream.message == .gone || stream.message == .never, stream.lastSequence > record.settled {
             return lost(
                 .streamPurged,
-                "the messages of stream \(facts.streamName) after sequence \(record.settled) are gone (its last is \(stream.lastSequence)): what they were is not known, nor what was stored after \(record.confirmedLsn)",
+                "the messages of stream \(facts.streamName) after sequence \(record.settled) are gone (the last sequence is \(stream.lastSequence)): the changes that were stored after \(record.confirmedLsn) are not known",
                 isConfirmedByTime: true)
         }
         var isLastOfTransaction: Bool?
@@ -240,14 +259,14 @@ enum Recovery {
         guard confirmed <= provenLSN else {
             return lost(
                 .slotAhead,
-                "slot \(slot.name) is at \(confirmed), but only what lies before \(provenLSN) is known to be stored: what was committed between the two is missing",
+                "slot \(slot.name) is at \(confirmed), but changes are stored up to \(provenLSN) only: the changes between these two positions are missing",
                 isConfirmedByTime: true)
         }
         var plan = plan(known, record, facts.recordedEnd?.commitTimestamp, confirmed: confirmed, proven: provenLSN)
         plan.newestCommit = facts.newestCommit
         guard !facts.options.isEqual(to: record.options) else { return .proceed(plan) }
         guard !facts.hasUnproven else {
-            return optionsChanged(record, facts, "what the stream holds behind sequence \(record.settled) is not proven yet")
+            return optionsChanged(record, facts, "the messages behind sequence \(record.settled) are not yet compared with the slot")
         }
         guard let last = known.storedID, !facts.options.differsInFiltersOnly(from: record.options) else {
             return .proceed(plan)
@@ -258,7 +277,7 @@ enum Recovery {
         }
         // With other options what proves the history need not be sent again.
         guard plan.proof == nil else {
-            return optionsChanged(record, facts, "the slot has not passed what the stream ends with (\(last))")
+            return optionsChanged(record, facts, "PostgreSQL has not been told of the stream's last event (\(last))")
         }
         return .proceed(plan)
     }
@@ -267,7 +286,7 @@ enum Recovery {
     private static func replaced(_ record: CheckpointRecord, _ found: String, _ facts: Facts) -> Outcome {
         lost(
             .streamTailLost,
-            "sequence \(record.lastSequence) of stream \(facts.streamName) was \(record.lastId ?? "ours") and is \(found) now: the stream lost its end, and was written to again",
+            "sequence \(record.lastSequence) of stream \(facts.streamName) was \(record.lastId ?? "ours") and is \(found) now: the stream lost its end and received other messages",
             isConfirmedByTime: true)
     }
 
@@ -275,8 +294,14 @@ enum Recovery {
         .refuse(
             .optionsChanged,
             what:
-                "what decides which changes are events changed from \"\(record.options)\" to \"\(facts.options.text)\" while \(state)",
-            remedy: "Start once with the old options until that is stored and confirmed, then change them",
+                "the settings that select the events changed from \"\(record.options)\" to \"\(facts.options.text)\" while \(state)",
+            remedy: Steps.text([
+                "Set the old values of source.publication, events.exclude and events.message_prefixes again",
+                "Start the streamer: `slotstream run`",
+                "Wait until lag is 0 bytes: `slotstream status`",
+                "Stop the streamer",
+                "Set the new values, and start the streamer again",
+            ]),
             isConfirmedByTime: false)
     }
 
@@ -285,8 +310,7 @@ enum Recovery {
         .refuse(
             .foreignMessage,
             what: "the last message of stream \(facts.streamName), sequence \(sequence), is \(whose)",
-            remedy:
-                "A stream has one writer: stop the other one and begin a new stream, one for each slot (deleting its message would leave a sequence of which nobody knows what it was)",
+            remedy: LostHistory.remedy(for: .foreignMessage),
             isConfirmedByTime: false)
     }
 
@@ -295,19 +319,19 @@ enum Recovery {
         guard facts.timelines.contains(timeline: id.timeline) else {
             return lost(
                 .historyDiverged,
-                "the stream ends with \(id) of timeline \(id.timeline), which is not in the server's history (it is on \(facts.timelines.currentTimeline))"
+                "the stream ends with \(id) of timeline \(id.timeline), which is not in the server's history (the server is on timeline \(facts.timelines.currentTimeline))"
             )
         }
         if let switchPoint = facts.timelines.switchPoint(of: id.timeline), id.position.commitLSN >= switchPoint {
             return lost(
                 .historyDiverged,
-                "the stream ends with \(id), but the server left timeline \(id.timeline) at \(switchPoint): what was published from there on is not in its history"
+                "the stream ends with \(id), but the server left timeline \(id.timeline) at \(switchPoint): the server does not have the changes that were published after this position"
             )
         }
         if id.position.commitLSN > facts.serverFlushLSN {
             return lost(
                 .positionAheadOfWAL,
-                "the stream ends with \(id), but the server's WAL ends at \(facts.serverFlushLSN): it was restored to an older state"
+                "the stream ends with \(id), but the server's WAL ends at \(facts.serverFlushLSN): the server was restored to an older state"
             )
         }
         return nil
@@ -318,7 +342,7 @@ enum Recovery {
     ) -> Outcome {
         lost(
             .streamTailLost,
-            "stream \(record.stream) ends at sequence \(stream.lastSequence)\(last.map { " (\($0))" } ?? ""), but sequence \(record.lastSequence) (\(record.lastId ?? "")) was stored, and up to \(confirmed) was confirmed to PostgreSQL: what lies between is lost",
+            "stream \(record.stream) ends at sequence \(stream.lastSequence)\(last.map { " (\($0))" } ?? ""), but sequence \(record.lastSequence) (\(record.lastId ?? "")) was stored, and \(confirmed) was confirmed to PostgreSQL: the messages between are lost",
             isConfirmedByTime: true)
     }
 

@@ -23,13 +23,13 @@ enum RefusalCause: Equatable {
         case JetStreamErrorCode.storeFailed:
             .waiting(
                 hint:
-                    "the stream is full and discards what is new: raise its max_bytes, max_msgs or max_msgs_per_subject, let old messages go, or set discard to old")
+                    "Raise max_bytes, max_msgs or max_msgs_per_subject of the stream, or set discard = old: the stream is full")
         case JetStreamErrorCode.accountResourcesExceeded:
-            .waiting(hint: "the account's JetStream storage is full: raise its limit")
+            .waiting(hint: "Raise the JetStream storage limit of the account")
         case JetStreamErrorCode.insufficientResources:
-            .waiting(hint: "nats-server's JetStream storage is full: raise max_file_store, or make room on its disk")
-        case JetStreamErrorCode.streamSealed: .waiting(hint: "the stream is sealed: it takes nothing any more")
-        default: .waiting(hint: "see what nats-server's log says, and compare the stream with the configuration")
+            .waiting(hint: "Raise max_file_store of nats-server, or make room on the disk")
+        case JetStreamErrorCode.streamSealed: .waiting(hint: "Begin a new stream: a sealed stream takes no messages")
+        default: .waiting(hint: "Check nats-server's log, and compare the stream with the configuration")
         }
     }
 }

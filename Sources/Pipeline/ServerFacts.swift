@@ -16,7 +16,7 @@ enum ServerFacts {
         do throws(PostgresError) {
             guard try !sql.isInRecovery() else {
                 throw .connectionFailed(
-                    message: "the server is a standby in recovery: streaming waits for its promotion, or name target_session_attrs=primary",
+                    message: "the server is a standby in recovery: the streamer waits for the promotion. To connect to the primary, set target_session_attrs=primary in source.url",
                     sqlState: nil)
             }
             databaseOID = try sql.databaseOID()
@@ -115,8 +115,8 @@ enum ServerFacts {
             guard let record = try? CheckpointRecord(json: json), record.schema == CheckpointRecord.currentSchema else {
                 throw .stop(
                     .configuration,
-                    what: "the checkpoint record \(stream) in the bucket \(StreamerConfiguration.bucket) cannot be read: it is not one of this version",
-                    remedy: "Use the version that wrote it, or another stream")
+                    what: "the checkpoint record \(stream) in the bucket \(StreamerConfiguration.bucket) cannot be read: another version of Slotstream wrote the record",
+                    remedy: "Use the version of Slotstream that wrote the record, or set another transport.nats.stream_name")
             }
             return (record, revision)
         }

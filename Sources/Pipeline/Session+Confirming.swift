@@ -81,20 +81,20 @@ extension Session {
             try turn(isReading: false)
             if isSettled(true) {
                 logger.notice(
-                    "stopped: all that was received is stored and confirmed",
+                    "stopped: all received changes are stored and confirmed",
                     metadata: ["confirmed_lsn": "\(schedule.confirmedLSN)"])
                 return
             }
             if delivery.isAllStored, !delivery.link.connection.isConnected {
                 logger.notice(
-                    "stopped: all that was received is stored; without NATS no more can be confirmed",
+                    "stopped: all received changes are stored; without NATS no more can be confirmed",
                     metadata: ["confirmed_lsn": "\(schedule.confirmedLSN)"])
                 return
             }
             wait(isReading: false)
         }
         logger.warning(
-            "stopped with events that are not known to be stored: they are sent again at the next start",
+            "stopped with events that are not known to be stored: the next start sends these events again",
             metadata: ["retained": .stringConvertible(window.retainedCount), "confirmed_lsn": "\(schedule.confirmedLSN)"])
     }
 }

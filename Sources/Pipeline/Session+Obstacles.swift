@@ -66,7 +66,7 @@ extension Session {
 
     /// Reads nothing more, and has what came whole stored, recorded and confirmed.
     func settle(isServerListening: Bool) {
-        logger.notice("waiting for acks of what came before", metadata: ["retained": .stringConvertible(window.retainedCount)])
+        logger.notice("waiting for the acks of the earlier events", metadata: ["retained": .stringConvertible(window.retainedCount)])
         delivery.isDraining.store(true, ordering: .releasing)
         delivery.wake()
         let deadline = Instant.now + Self.drainTime
@@ -86,7 +86,7 @@ extension Session {
             }
             if !isServerListening { confirmWithoutStream() }
         } catch {
-            logger.warning("what came before is not known to be stored", metadata: ["error": "\(error)"])
+            logger.warning("the earlier events are not known to be stored", metadata: ["error": "\(error)"])
         }
     }
 

@@ -48,7 +48,7 @@ extension Session {
         throw .postgres(
             .connectionLost(
                 message:
-                    "PostgreSQL says that its walsender \(holderPID) no longer holds slot \(slot.name), though this connection to it stands"))
+                    "PostgreSQL's walsender \(holderPID) no longer holds slot \(slot.name), although the connection is open"))
     }
 
     /// Asks how far the server has written, on which a keepalive's position waits.
@@ -67,7 +67,7 @@ extension Session {
         guard !isImplausibleTold, let position = gate.implausible(at: now) else { return }
         isImplausibleTold = true
         logger.warning(
-            "a keepalive names a position beyond PostgreSQL's WAL, which is not confirmed: something between the servers damages what they say",
+            "a keepalive names a position beyond PostgreSQL's WAL, and is ignored: check the network and the proxies between the servers",
             metadata: ["position": "\(position)", "wal_end": "\(end)"])
     }
 
@@ -79,7 +79,7 @@ extension Session {
         guard isSilenceTold else { return }
         isSilenceTold = false
         observations.texts.withLock { $0.isWalsenderSilent = false }
-        logger.notice("PostgreSQL's walsender is heard again")
+        logger.notice("PostgreSQL's walsender answers again")
     }
 
     func requireAnswers(at now: Instant) throws(StreamerError) {
@@ -90,7 +90,7 @@ extension Session {
             isSilenceTold = true
             observations.texts.withLock { $0.isWalsenderSilent = true }
             logger.warning(
-                "PostgreSQL's walsender does not answer: it decodes for long, or it or the way to it hangs",
+                "PostgreSQL's walsender does not answer: the walsender decodes for a long time, or hangs, or the network hangs",
                 metadata: [
                     "pid": holderPID.map { .stringConvertible($0) } ?? "unknown", "silent_s": .stringConvertible(Int(time.seconds)),
                     "given_up_after_s": .stringConvertible(Int(configuration.source.silenceLimit.seconds)),

@@ -210,7 +210,7 @@ final class Session {
         wedgedSince = since
         // After a pause of this process its probe has not had its turn yet.
         if Instant.now.duration(since: since) > Self.wedgeConfirmationTime {
-            throw .jetStream(.wedged("it has been connecting to \(delivery.link.connection.connectedURL) without end"))
+            throw .jetStream(.wedged("connecting to \(delivery.link.connection.connectedURL) does not end"))
         }
     }
 

@@ -16,7 +16,7 @@ extension Setup {
         let afterForeign = afterForeign(facts, options)
         var outcome = Outcome(
             created: [
-                isAdopting ? "slot \(name), adopted as it stands" : "slot \(name)",
+                isAdopting ? "slot \(name), adopted" : "slot \(name)",
                 "its first checkpoint record\(afterForeign.map { ", behind sequence \($0)" } ?? "")",
             ])
         if afterForeign != nil, let stream = facts.stream {
@@ -30,14 +30,14 @@ extension Setup {
         }
         guard let tail, facts.stream.map({ $0.created == tail.created }) ?? true else {
             throw .stop(
-                .streamMissing, what: "stream \(configuration.stream.name) was removed while it was set up",
-                remedy: "Run `slotstream setup` again")
+                .streamMissing, what: "stream \(configuration.stream.name) was removed during setup",
+                remedy: "Run the command again: `slotstream setup`")
         }
         guard tail.message == .never || afterForeign != nil else {
             throw .stop(
                 .foreignMessage,
-                what: "another writer stored \(Recovery.messages(tail)) in stream \(configuration.stream.name) while it was set up",
-                remedy: "Stop the other writer. Then run `slotstream setup --after-foreign`")
+                what: "another writer stored \(Recovery.messages(tail)) in stream \(configuration.stream.name) during setup",
+                remedy: Steps.text(["Stop the other writer", "Begin behind these messages: `slotstream setup --after-foreign`"]))
         }
         var record = CheckpointRecord(
             systemID: facts.identity.systemID, timeline: facts.timelines.currentTimeline, slot: name, owner: "",

@@ -263,7 +263,7 @@ public enum Setup {
             ("filter_subject", found.filterSubject, filter),
         ]
         return values.filter { $0.found != $0.wanted }.map {
-            "consumer \(wanted.name) is left as it is: \($0.key) is \($0.found), configured is \($0.wanted)"
+            "consumer \(wanted.name) stays unchanged: \($0.key) is \($0.found), but \($0.wanted) is configured"
         }
     }
 
@@ -300,7 +300,7 @@ public enum Setup {
             .configuration,
             what:
                 "the account's JetStream storage is limited to \(limit) bytes, and nats-server \(version) leaves a hole in a stream where a message exceeds such a limit",
-            remedy: "Take the account's max_file away, or use nats-server 2.10.26 or newer")
+            remedy: "Remove max_file from the account, or use nats-server 2.10.26 or newer")
     }
 
     /// Refuses a server whose WAL says too little for a slot. From PostgreSQL 19 on it says more as soon as there is one.
@@ -311,8 +311,8 @@ public enum Setup {
         }
         guard let level = rows.first?.first.flatMap({ $0 }), level != "logical" else { return }
         throw .stop(
-            .configuration, what: "a logical slot cannot be made: PostgreSQL's wal_level is \(level)",
-            remedy: "Set wal_level = logical in postgresql.conf and restart PostgreSQL")
+            .configuration, what: "PostgreSQL cannot make a logical slot: wal_level is \(level)",
+            remedy: Steps.text(["Set wal_level = logical in postgresql.conf", "Restart PostgreSQL"]))
     }
 
     /// The stream as it is made on this server.
@@ -340,10 +340,11 @@ public enum Setup {
             let list = refused.map { "\($0.key) is \($0.found), must be \($0.wanted)" }.joined(separator: "; ")
             throw .stop(
                 .configuration, what: "stream \(configuration.stream.name) cannot be used: \(list)",
-                remedy: "Nothing was altered. Use another stream, or change this one if it is empty")
+                remedy:
+                    "Nothing was changed. Set another transport.nats.stream_name and another transport.nats.subject_prefix, or change this stream if the stream is empty")
         }
         return differences.map {
-            "stream \(configuration.stream.name) is left as it is: \($0.key) is \($0.found), configured is \($0.wanted)"
+            "stream \(configuration.stream.name) stays unchanged: \($0.key) is \($0.found), but \($0.wanted) is configured"
         }
     }
 
@@ -370,8 +371,8 @@ public enum Setup {
         guard let missing = names.first(where: { !columns.contains(Array($0.utf8)) }) else { return }
         throw .stop(
             .configuration,
-            what: "events.subject names {column:\(missing)}, which no table of publication \(configuration.source.publication) has",
-            remedy: "Name a column of a published table")
+            what: "events.subject names {column:\(missing)}, but no table of publication \(configuration.source.publication) has this column",
+            remedy: "Set a column of a published table in events.subject")
     }
 
     /// A publication made after the slot would not be seen by what the slot decodes first.
@@ -382,7 +383,7 @@ public enum Setup {
             try sql.query("SELECT 1 FROM pg_catalog.pg_publication WHERE pubname = $1", [configuration.source.publication])
         }
         guard !found.isEmpty else {
-            throw missingPublication(configuration.source, state: "though slot \(configuration.source.slot) does")
+            throw missingPublication(configuration.source, state: "but slot \(configuration.source.slot) does")
         }
     }
 
@@ -391,7 +392,11 @@ public enum Setup {
         .stop(
             .configuration, what: "publication \(source.publication) does not exist, \(state)",
             remedy:
-                "It was dropped or renamed, or source.publication is wrong. Changes made without it are not published; make it again with its former tables, or correct the name"
+                Steps.text([
+                    "If source.publication is wrong, correct the name and skip the other steps",
+                    "Create the publication again with its former tables. Changes that were made without the publication are not published",
+                    "Start the streamer: `slotstream run`",
+                ])
         )
     }
 }

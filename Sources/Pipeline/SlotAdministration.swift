@@ -23,7 +23,7 @@ public enum SlotAdministration {
         guard let slot else {
             throw .stop(
                 .configuration, what: "slot \(name) does not exist, so nothing was dropped",
-                remedy: "See which slots there are: slotstream slot list")
+                remedy: "Show the slots: `slotstream slot list`")
         }
         let database = try StreamerError.ofPostgres { () throws(PostgresError) in
             try sql.query("SELECT pg_catalog.current_database()").first?.first.flatMap { $0 }
@@ -43,15 +43,15 @@ public enum SlotAdministration {
     static func difference(
         _ slot: SlotState, _ configured: String, database: String?
     ) -> (what: String, remedy: String)? {
-        let byHand = "Ask its owner. The owner drops it by SQL: SELECT pg_drop_replication_slot(\(quoteLiteral(slot.name)))"
-        guard slot.slotType == "logical" else { return ("it is a physical slot", byHand) }
-        guard slot.plugin == "pgoutput" else { return ("its plugin is \(slot.plugin ?? "unknown")", byHand) }
-        guard slot.database == database else { return ("it belongs to database \(slot.database ?? "unknown")", byHand) }
+        let byHand = "Ask the owner of the slot to drop the slot in psql: SELECT pg_drop_replication_slot(\(quoteLiteral(slot.name)))"
+        guard slot.slotType == "logical" else { return ("the slot is physical", byHand) }
+        guard slot.plugin == "pgoutput" else { return ("the plugin is \(slot.plugin ?? "unknown")", byHand) }
+        guard slot.database == database else { return ("the slot belongs to database \(slot.database ?? "unknown")", byHand) }
         // A subscription's slot looks the same.
         guard slot.name == configured || slot.name == configured + "_anchor" else {
             return (
                 "source.slot is \(configured)",
-                "If it was a streamer's: slotstream slot drop \(slot.name) --set source.slot=\(slot.name)"
+                "If the slot was a streamer's, drop the slot: `slotstream slot drop \(slot.name) --set source.slot=\(slot.name)`"
             )
         }
         return nil

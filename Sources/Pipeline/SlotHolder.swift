@@ -25,9 +25,9 @@ public struct SlotHolder: Sendable, Equatable {
 
     /// How whoever holds it is stopped.
     var remedy: String {
-        let ends = "SELECT pg_terminate_backend(\(pid)) ends its connection"
-        guard let localProcess else { return "Stop the streamer, or the other program, that holds the slot. Or: \(ends)" }
-        return localProcess == getpid() ? "It is this very process: \(ends)" : "Stop it: kill \(localProcess). Or: \(ends)"
+        let ends = "end the connection in psql: SELECT pg_terminate_backend(\(pid))"
+        guard let localProcess else { return "Stop the streamer, or the other program, that holds the slot. Or \(ends)" }
+        return localProcess == getpid() ? "This process holds the slot: \(ends)" : "Stop that process: kill \(localProcess). Or \(ends)"
     }
 }
 

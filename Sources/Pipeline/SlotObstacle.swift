@@ -53,33 +53,33 @@ struct SlotObstacle: Equatable {
         let what =
             switch kind {
             case .publicationMissing:
-                "publication \(source.publication) was dropped, renamed or made again: PostgreSQL does not find it where slot \(source.slot) stands, and cannot send what was committed without it"
+                "publication \(source.publication) was dropped, renamed or made again: PostgreSQL does not find this publication at the position of slot \(source.slot), and cannot send the changes from that time"
             case .undecodable(let sqlState, let message):
-                "PostgreSQL cannot send what slot \(source.slot) holds (\(sqlState): \(message))"
+                "PostgreSQL cannot send a change that slot \(source.slot) holds (\(sqlState): \(message))"
             }
         return "\(what). \(place)"
     }
 
     private var place: String {
         let sent = "Everything that commits before \(progress.endLSN) was sent"
-        guard let transaction = progress.transaction else { return "\(sent); it fails in what commits behind it" }
+        guard let transaction = progress.transaction else { return "\(sent); the next transaction fails" }
         let table = progress.describedTable.map { ", a row of \($0)" } ?? ""
         return
-            "\(sent); it fails in transaction \(transaction.id), which commits at \(transaction.commitLSN), at its change \(progress.changeCount + 1)\(table)"
+            "\(sent); transaction \(transaction.id), which commits at \(transaction.commitLSN), fails at change \(progress.changeCount + 1)\(table)"
     }
 
     var remedy: String {
-        let particular =
+        let first =
             switch kind {
             case .publicationMissing:
-                "Make it again with its former tables if it is not there (a publication that is made now does not reach back)"
+                "If the publication is missing, create the publication again with its former tables. A new publication does not reach back"
             case .undecodable("22P05", _), .undecodable("22021", _):
-                "The database holds bytes that are no UTF-8, or have no character in it: correct them in the table, so that it does not come again"
+                "Correct the row in the table: the row holds bytes that are not UTF-8, or a character that UTF-8 does not have"
             case .undecodable:
-                "A value that is too large to be sent, or that its type cannot write any more, has to be changed in the table, so that it does not come again"
+                "Change the value in the table: the value is too large, or its type can no longer print the value"
             }
-        return
-            "\(particular). Nothing was passed over, and what was committed before is stored. `slotstream slot advance` says what is lost; `slotstream slot advance --accept-gap` goes on behind it and stores a marker that consumers read"
+        return Steps.text(
+            "Nothing was skipped. The earlier changes are stored", [first] + LostHistory.acceptGap)
     }
 
     func stop(_ source: StreamerConfiguration.Source) -> StreamerError {

@@ -25,10 +25,12 @@ enum SlotPassage {
             throw .stop(
                 obstacle.reason,
                 what:
-                    "\(obstacle.what(configuration.source)). Of what comes before it, \(unstoredCount) transactions or messages are not known to be stored\(lastSequence > plan.known.settledSequence ? ", and what stands in the stream behind sequence \(plan.known.settledSequence) was not compared" : "")",
-                remedy:
-                    "Run `slotstream run` with NATS within reach: it stores and confirms them before it stops for this again. Then run this command again"
-            )
+                    "\(obstacle.what(configuration.source)). \(unstoredCount) transactions or messages before this position are not known to be stored\(lastSequence > plan.known.settledSequence ? ", and the stream's messages behind sequence \(plan.known.settledSequence) are not compared" : "")",
+                remedy: Steps.text([
+                    "Start the streamer: `slotstream run`",
+                    "Wait until the streamer has stored the earlier changes and stops again",
+                    "Run this command again",
+                ]))
         }
         return obstacle
     }

@@ -5,12 +5,14 @@ enum StreamHole {
     /// Ids that are named one by one.
     static let namedCount = 100
 
-    static let remedy =
-        "Nothing was passed over, and nothing is lost: the slot still has what is missing. Keep everybody else from publishing to the prefix, then `slotstream mend --by NAME` stores the missing events behind the stream's end, with a marker that consumers read; where their order is essential, begin a new stream instead"
-
-    /// What helps where an id is forged, and would be wrong anywhere else.
-    static let forgedRemedy =
-        "Only if that message is forged, and the server was neither restored nor promoted: keep everybody else from publishing to the prefix, then `slotstream mend --by NAME` goes on behind it, with a marker that consumers read"
+    static let remedy = Steps.text(
+        "Nothing was skipped, and nothing is lost: the slot still has the missing events. Consumers will read these events late",
+        [
+            "Keep every other client from publishing to the prefix",
+            "Show the missing events: `slotstream mend --dry-run`",
+            "Store the missing events behind the stream's end, with a marker for consumers: `slotstream mend --by NAME`",
+            "Start the streamer: `slotstream run`",
+        ])
 
     /// The stop for events that are missing before a message of ours.
     /// - Parameter isWhole: Whether these are all; else at least these.
@@ -19,7 +21,7 @@ enum StreamHole {
     ) -> StreamerError {
         let named = missing.prefix(namedCount).map(\.description).joined(separator: " ")
         let more = missing.count > namedCount ? " …" : ""
-        let cause = stray.map { "; sequence \($0.sequence) (\($0.subject)) is somebody else's" } ?? ""
+        let cause = stray.map { "; sequence \($0.sequence) (\($0.subject)) is another writer's" } ?? ""
         return .stop(
             .holeFound,
             what:
@@ -36,9 +38,8 @@ enum StreamHole {
         return .stop(
             .historyDiverged,
             what:
-                "stream \(stream) goes on with \(what) (sequence \(stored.sequence)), and the server has nothing of it: its history is another one, or somebody forged the message's id",
-            remedy:
-                "\(LostHistory.remedy(for: .historyDiverged)). \(forgedRemedy)")
+                "stream \(stream) goes on with \(what) (sequence \(stored.sequence)), but the server does not have this change: the server has another history, or the message id is forged",
+            remedy: LostHistory.remedyIfForged(.historyDiverged))
     }
 
     /// The stop for a transaction that has the position and the xid of a stored one, and is another.
@@ -46,7 +47,7 @@ enum StreamHole {
         .stop(
             .historyDiverged,
             what:
-                "stream \(stream) holds transaction \(decoded.transactionID) at \(decoded.position) (sequence \(sequence)), and the server sent one that was committed at another time (\(decoded.commitTimestamp))",
+                "stream \(stream) holds transaction \(decoded.transactionID) at \(decoded.position) (sequence \(sequence)), but the server sent a transaction that was committed at another time (\(decoded.commitTimestamp))",
             remedy: LostHistory.remedy(for: .historyDiverged))
     }
 }

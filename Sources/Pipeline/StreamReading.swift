@@ -45,12 +45,12 @@ enum StreamReading {
         behind known: KnownEnd, mayHaveUnknown: Bool, identity: SourceIdentity, timelines: TimelineHistory, _ source: Source
     ) throws(JetStreamError) -> Outcome {
         guard let info = try source.connection.streamInfo(source.stream) else {
-            return .doubtful(Doubt(what: "the stream is not there any more"), isMajorityCurrent: true)
+            return .doubtful(Doubt(what: "the stream no longer exists"), isMajorityCurrent: true)
         }
         let isMajorityCurrent = info.cluster?.hasCurrentMajority ?? true
         func moved(_ what: String) -> Outcome { .doubtful(Doubt(what: what), isMajorityCurrent: isMajorityCurrent) }
         guard info.created == known.created else {
-            return moved("the stream was created anew at \(info.created) (it was of \(known.created))")
+            return moved("the stream was created again at \(info.created) (before: \(known.created))")
         }
         let end = info.state.lastSequence
         // Half of all sequences are control tokens.
@@ -147,7 +147,7 @@ enum StreamReading {
         Doubt(
             reason: .streamPurged,
             what:
-                "\(comparison.retiredAtEndCount) messages of stream \(source.stream) behind the last one that is there are gone (it ends with sequence \(end)): what they were is not known",
+                "the last \(comparison.retiredAtEndCount) messages of stream \(source.stream) are gone (the last sequence is \(end)): their content is not known",
             remedy: LostHistory.remedy(for: .streamPurged))
     }
 
@@ -158,17 +158,17 @@ enum StreamReading {
     private static func doubt(_ fault: StreamComparison.Fault, _ stream: String) -> Doubt {
         switch fault {
         case .provenReplaced(let sequence, let found):
-            Doubt(what: "another message (\(found)) stands at sequence \(sequence) of stream \(stream): it lost its end and was written to again")
+            Doubt(what: "sequence \(sequence) of stream \(stream) is another message now (\(found)): the stream lost its end and received other messages")
         case .deleted(let range):
             Doubt(
                 reason: .holeFound,
                 what:
-                    "stream \(stream) lacks the sequences \(range.lowerBound) to \(range.upperBound), which were deleted before it was known what they were",
+                    "stream \(stream) lacks the sequences \(range.lowerBound) to \(range.upperBound), which were deleted before the streamer compared them",
                 remedy: StreamHole.remedy)
         case .otherHistory(let id, let sequence):
             Doubt(
                 reason: .historyDiverged,
-                what: "sequence \(sequence) of stream \(stream) is \(id), which is not of the server's history",
+                what: "sequence \(sequence) of stream \(stream) is \(id), which is not in the server's history",
                 remedy: LostHistory.remedy(for: .historyDiverged))
         }
     }

@@ -131,7 +131,7 @@ public final class Streamer: Sendable {
                     telling = TroubleTelling()
                     if isOwnHolder, let pid = former.takeTelling() {
                         logger.warning(
-                            "the slot is held by this streamer's own former walsender, which does not end",
+                            "an old connection of this streamer still holds the slot",
                             metadata: [
                                 "slot": "\(configuration.source.slot)", "pid": .stringConvertible(pid),
                                 "remedy": "see what it waits for (pg_stat_activity); SELECT pg_terminate_backend(\(pid)) ends it unless it is frozen",
@@ -180,14 +180,14 @@ public final class Streamer: Sendable {
     private func patientVerdict(on error: StreamerError) -> Verdict {
         let verdict = FailurePolicy.verdict(on: error)
         guard case .stop(_, let remedy) = verdict, let rest = rotation.rest(of: error, at: .now) else { return verdict }
-        return .retry(hint: "it worked before, so it is tried again for \(Int(rest.seconds)) s, with what its file holds then. \(remedy)")
+        return .retry(hint: "The secret worked before: the streamer reads the file again and tries for \(Int(rest.seconds)) s. \(remedy)")
     }
 
     /// Warns, once in the life of the process, of a connection that others could read or alter.
     private func warn(of exposure: String?, of server: String, remedy: String) {
         guard let exposure, exposedServers.withLock({ $0.insert(server).inserted }) else { return }
         logger.warning(
-            "the connection to \(server) leaves this machine, and others on its way could read or alter it",
+            "the connection to \(server) leaves this machine, and others could read or alter the data",
             metadata: ["why": "\(exposure)", "remedy": "\(remedy)"])
     }
 
@@ -390,7 +390,7 @@ public final class Streamer: Sendable {
             switch outcome {
             case .proceed(let plan):
                 guard let record = facts.record else {
-                    throw .checkpointConflict("the checkpoint record has just gone")
+                    throw .checkpointConflict("the checkpoint record disappeared")
                 }
                 try Setup.requireAccount(link.connection)
                 let differences =
@@ -409,9 +409,9 @@ public final class Streamer: Sendable {
                         .configuration,
                         what:
                             "nothing is set up yet for slot \(configuration.source.slot) and stream \(configuration.stream.name)",
-                        remedy: "Run `slotstream setup`, or start without --no-setup")
+                        remedy: "Create the slot and the stream: `slotstream setup`")
                 }
-                guard !hasSetUp else { throw .checkpointConflict("what setup made is not there") }
+                guard !hasSetUp else { throw .checkpointConflict("the slot or the stream disappeared after setup") }
                 hasSetUp = true
                 defer { observations.texts.withLock { $0.slotWait = nil } }
                 let outcome = try Setup.perform(
@@ -457,11 +457,11 @@ public final class Streamer: Sendable {
         let canServer = connection.takesAtomicBatches
         if canServer, info?.config.allowAtomic == true { return true }
         logger.warning(
-            "transactions go out as chained messages: atomic batches take nats-server 2.12.1 and a stream with allow_atomic",
+            "transactions go out as chained messages: atomic batches need nats-server 2.12.1 and a stream with allow_atomic",
             metadata: [
                 "nats_server": "\(connection.serverVersion ?? "unknown")", "stream": "\(configuration.stream.name)",
                 "remedy": canServer
-                    ? "set allow_atomic on the stream, then start again" : "use a newer nats-server",
+                    ? "Set allow_atomic on the stream, then restart the streamer" : "Use nats-server 2.12.1 or newer",
             ])
         return false
     }

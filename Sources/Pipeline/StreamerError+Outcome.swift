@@ -5,10 +5,10 @@ extension StreamerError {
     public var oneShotOutcome: (reason: StopReason, remedy: String) {
         // `run` looks again; a command that runs once was given a name that is not there.
         if case .postgres(let error) = self, error.isUndefinedObject {
-            return (.configuration, "`slotstream slot list` shows the slots, \\dRp in psql the publications")
+            return (.configuration, Steps.text(["Show the slots: `slotstream slot list`", "Show the publications in psql: \\dRp"]))
         }
         if case .checkpointConflict = self {
-            return (.slotActive, "Something else sets up or streams at the same time: run the command again when it has ended")
+            return (.slotActive, "Wait until the other command or streamer has ended, then run this command again")
         }
         return switch FailurePolicy.verdict(on: self) {
         case .retry(let hint): (.unreachable, hint)
@@ -20,6 +20,9 @@ extension StreamerError {
     /// How whoever holds the slot is stopped.
     private var holderRemedy: String {
         if case .slotActive(let holder?) = self { return holder.remedy }
-        return "Stop the streamer, or the other program, that holds the slot: SELECT slot_name, active_pid FROM pg_replication_slots"
+        return Steps.text([
+            "Show the slots and their users in psql: SELECT slot_name, active_pid FROM pg_replication_slots",
+            "Stop the streamer, or the other program, that holds the slot",
+        ])
     }
 }

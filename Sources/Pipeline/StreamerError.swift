@@ -33,14 +33,14 @@ public enum StreamerError: Error, Sendable {
 extension StreamerError: CustomStringConvertible {
     public var description: String {
         switch self {
-        case .postgres(let error): "PostgreSQL: \(error)"
-        case .jetStream(let error): "NATS: \(error)"
+        case .postgres(let error): ShownText.line("\(error)")
+        case .jetStream(let error): ShownText.line("\(error)")
         case .capture(let error): "\(error)"
         case .decoding(let error, let lsn): "pgoutput message at \(lsn): \(error)"
         case .stop(_, let what, _): what
         case .serverShuttingDown: "PostgreSQL is shutting down"
         case .walHeldUp(let slot, let status):
-            "slot \(slot) is \(status): PostgreSQL is about to remove WAL that it needs, while nothing can be stored. Its connection is let go, which would hold up the checkpoint"
+            "slot \(slot) is \(status): PostgreSQL is about to remove WAL that the slot needs, while nothing can be stored. The streamer closes the connection, which would hold up PostgreSQL's checkpoint"
         case .streamMoved(let what): what
         case .slotActive(let holder): "the slot is in use" + (holder.map { " by \($0)" } ?? "")
         case .checkpointConflict(let what): what

@@ -7,7 +7,7 @@ extension ConnectionParameters {
     /// - Throws: `PostgresError.connectionStringInvalid`.
     func validate() throws(PostgresError) {
         guard !conninfo.utf8.contains(0), !applicationName.utf8.contains(0) else {
-            throw .connectionStringInvalid(message: "it contains a NUL byte")
+            throw .connectionStringInvalid(message: "the connection string contains a NUL byte")
         }
         let isURI = conninfo.hasPrefix("postgresql://") || conninfo.hasPrefix("postgres://")
         // libpq takes any other string for a database name.

@@ -40,7 +40,7 @@ extension LibPQConnection {
     ) throws(PostgresError) -> LibPQResult {
         switch try run(sql, deadline: deadline, isWanted: isWanted) {
         case .result(let result): return result
-        case .copyBoth: throw .protocolViolation(message: "the server streams in answer to: " + Self.shown(sql))
+        case .copyBoth: throw .protocolViolation(message: "the server begins to stream in answer to: " + Self.shown(sql))
         }
     }
 
@@ -58,9 +58,9 @@ extension LibPQConnection {
                 hint: end.hint,
                 command: "none; the session had been ended before this one")
         }
-        guard !isBroken else { throw .connectionLost(message: "it was closed before this command") }
+        guard !isBroken else { throw .connectionLost(message: "the connection was closed before this command") }
         guard !isBusy else {
-            throw .connectionLost(message: "an earlier command is still under way on it")
+            throw .connectionLost(message: "an earlier command is still running")
         }
     }
 
@@ -119,7 +119,12 @@ extension LibPQConnection {
         return LibPQResult(result)
     }
 
+    /// The beginning of `sql`, on one line.
     private static func shown(_ sql: String) -> String {
-        sql.count > 200 ? sql.prefix(200) + "…" : sql
+        let words = sql.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+        return words.count > shownCharacterLimit ? words.prefix(shownCharacterLimit) + "…" : words
     }
+
+    /// Of a command, in an error: enough to know it by.
+    private static let shownCharacterLimit = 80
 }

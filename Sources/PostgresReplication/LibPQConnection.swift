@@ -39,7 +39,7 @@ struct LibPQConnection: ~Copyable {
     /// server whose certificate was verified.
     var exposure: String? {
         if host.hasPrefix("/") || host.hasPrefix("@") || Self.isLoopback(address) || PQgssEncInUse(handle) == 1 { return nil }
-        guard PQsslInUse(handle) == 1 else { return "it is not encrypted" }
+        guard PQsslInUse(handle) == 1 else { return "the connection is not encrypted" }
         return verifiesCertificate ? nil : "the server's certificate is not verified"
     }
     private static func isLoopback(_ address: String) -> Bool {
@@ -181,7 +181,7 @@ struct LibPQConnection: ~Copyable {
 
     private func connectFailure(silent: [String]) -> PostgresError {
         let lines = errorMessage.split(separator: "\n").filter { !$0.hasPrefix("LOCATION:") }
-        let message = (silent + [lines.joined(separator: "\n")]).joined(separator: "; ")
+        let message = (silent + lines.map { Self.trimmed(String($0.drop(while: \.isWhitespace))) }).joined(separator: "; ")
         if PQconnectionNeedsPassword(handle) == 1 { return .passwordMissing(message: message) }
         // libpq's words about an option, which are English as long as the program calls no `setlocale`. What it could not read may be a password.
         if ["invalid ", "could not match "].contains(where: { message.hasPrefix($0) }) {

@@ -96,7 +96,9 @@ extension PostgresError: CustomStringConvertible {
     public var description: String {
         switch self {
         case .connectionFailed(let message, let sqlState):
-            return "cannot connect to PostgreSQL: " + message + (sqlState.map { " (SQLSTATE \($0))" } ?? "")
+            // The verbose form of libpq's message has it already.
+            let code = sqlState.flatMap { message.contains($0) ? nil : " (SQLSTATE \($0))" } ?? ""
+            return "cannot connect to PostgreSQL: " + message + code
         case .connectionStringInvalid(let message):
             return "the connection string cannot be used: " + message
         case .passwordMissing(let message):
@@ -111,7 +113,7 @@ extension PostgresError: CustomStringConvertible {
         case .walRemoved(let message, let command):
             return "PostgreSQL answered ERROR 58P01: \(message); command: \(command)"
         case .protocolViolation(let message):
-            return "PostgreSQL protocol: " + message
+            return "PostgreSQL's answer cannot be used: " + message
         case .timedOut(let command):
             return "PostgreSQL did not answer in time; command: " + command
         }

@@ -117,7 +117,7 @@ extension ReplicationConnection {
             switch stream.phase {
             case .streaming: break
             case .ending: return try end()
-            case .idle, .over: throw .connectionLost(message: "no stream is under way on it")
+            case .idle, .over: throw .connectionLost(message: "no stream is running")
             }
             var buffer: UnsafeMutablePointer<CChar>?
             let byteCount = PQgetCopyData(connection.handle, &buffer, 1)

@@ -36,7 +36,7 @@ extension ReplicationConnection {
         case .ending:
             stream.waitingStatus = nil
             return
-        case .idle, .over: throw .connectionLost(message: "no stream is under way on it")
+        case .idle, .over: throw .connectionLost(message: "no stream is running")
         }
         try flushBytes()
         guard !stream.hasUnsentBytes, let status = stream.waitingStatus else { return }

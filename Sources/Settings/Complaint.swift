@@ -62,7 +62,7 @@ extension Complaint: CustomStringConvertible {
         case .fileUnreadable(let reason): return place + "cannot be read: \(reason)"
         case .fraiseQLServerFile(let names):
             return place
-                + "this is the configuration of FraiseQL's server (\(names.joined(separator: ", "))), and nothing in it is for Slotstream. "
+                + "this is the configuration of FraiseQL's server (\(names.joined(separator: ", "))), and has nothing for Slotstream. "
                 + "Give Slotstream's own file: --config slotstream.toml, or --config fraiseql-observer.toml"
         case .syntax(let column, let message): return place + "column \(column): \(message)"
         case .unknownKey(let nearest): return place + key + ": unknown key" + Self.suggestion(nearest)
@@ -75,7 +75,7 @@ extension Complaint: CustomStringConvertible {
         case .notInThisVersion(let shown, let allowed):
             return place + "\(key) = \(shown): not in this version, which takes \(allowed) only"
         case .variableUnset(let name):
-            return place + "\(key): the variable \(name) is not set; set it, or write ${\(name):-default}"
+            return place + "\(key): the variable \(name) is not set; set \(name), or write ${\(name):-default}"
         case .variableMalformed: return place + "\(key): ${ must begin ${NAME} or ${NAME:-default}"
         case .keyFileUnreadable(let path, let reason):
             return place + "\(key) = \(ShownValue.quoted(path)): the file cannot be read: \(reason)"
@@ -83,8 +83,8 @@ extension Complaint: CustomStringConvertible {
         case .needs(let other): return place + "\(key) needs \(other) as well"
         case .secretInFlag:
             return place
-                + "\(key) has a password in it, which everybody on this machine sees in the list of processes: "
-                + "set it in the environment or in a file"
+                + "\(key) contains a password, which every user of this machine can see in the list of processes: "
+                + "set \(key) in the environment or in a file"
         }
     }
 

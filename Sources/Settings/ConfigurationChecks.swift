@@ -42,7 +42,7 @@ struct ConfigurationChecks {
             complaints.append(
                 complaint(
                     "events.mask_key_file",
-                    .keyFileUnreadable(path: Redaction.path(path), reason: "it has no key in it")))
+                    .keyFileUnreadable(path: Redaction.path(path), reason: "the file has no key")))
         }
         if !events.casts.isEmpty, configuration.source.castURLFile == nil {
             complaints.append(complaint("events.casts", .needs("source.cast_url_file")))
@@ -77,7 +77,7 @@ struct ConfigurationChecks {
                     "events.subject",
                     .badValue(
                         shown: ShownValue.quoted(events.subject),
-                        allowed: "another template: with this prefix it makes the token \(ReservedEntity.name), which is Slotstream's own"))
+                        allowed: "another template: with this prefix, this template makes the token \(ReservedEntity.name), which is Slotstream's own"))
             ]
         }
         return events.entities.sorted { $0.key < $1.key }.compactMap { table, entity in
@@ -98,7 +98,7 @@ struct ConfigurationChecks {
     private func contradiction(_ key: String, _ table: String, _ column: String) -> Complaint {
         let shown = "\(ShownValue.quoted(table)): \(ShownValue.quoted(column))"
         return complaint(
-            key, .badValue(shown: shown, allowed: "another column: events.columns.exclude has it written nowhere"))
+            key, .badValue(shown: shown, allowed: "another column: events.columns.exclude excludes this column"))
     }
 
     /// Of the ways to authenticate with NATS, one at most.

@@ -147,7 +147,7 @@ struct ConfigurationLoader {
             guard let path = key.filePath(configuration) else { continue }
             let reason: String
             switch readFile(resolved(path)) {
-            case .bytes(let bytes) where bytes.isEmpty: reason = "it is empty"
+            case .bytes(let bytes) where bytes.isEmpty: reason = "the file is empty"
             case .bytes: continue
             case .missing: reason = "no such file"
             case .unreadable(let why): reason = why

@@ -4,7 +4,8 @@ import Settings
 struct ConfigCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "config", abstract: "Show the effective configuration and where each value comes from.",
-        discussion: "Secrets are hidden. Exits 78 when it is wrong, with all complaints.\n\nExample:\n  slotstream config --config slotstream.toml")
+        usage: "slotstream config [<options>]",
+        discussion: "Secrets are hidden. A wrong configuration exits 78, with all complaints.\n\nExample:\n  slotstream config --config slotstream.toml")
 
     @OptionGroup var options: ConfigurationOptions
 

@@ -12,7 +12,7 @@ struct ConfigurationOptions: ParsableArguments {
     @Option(
         name: .customLong("set"),
         help: ArgumentHelp(
-            "Set a key for this run, such as source.slot=orders. May be repeated. Never a secret.", valueName: "key=value"))
+            "Set one key for this run, such as source.slot=orders. Repeat the option for more keys. Never give a secret.", valueName: "key=value"))
     var settings: [String] = []
 
     func validate() throws {

@@ -12,8 +12,9 @@ import Settings
 struct DecodeCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "decode", abstract: "Show pgoutput messages, one readable line each.",
+        usage: "slotstream decode [<file>] [<options>]",
         discussion: """
-            From the slot by peeking, which does not move it (nobody may stream from it meanwhile), or from a file of hexadecimal \
+            Without a file, `decode` peeks at the slot: the slot does not move. Stop the streamer first. A file has hexadecimal \
             lines; - is standard input.
 
             Example:

@@ -7,7 +7,7 @@ extension Failpoints {
         guard let text = ConfigurationOptions.environment[variable] else { return .none }
         do throws(InvalidText) {
             let failpoints = try Failpoints(text)
-            logger.warning("this process is going to fail on purpose", metadata: ["failpoint": "\(text)"])
+            logger.warning("this process will fail on purpose", metadata: ["failpoint": "\(text)"])
             return failpoints
         } catch {
             throw InputError(

@@ -22,14 +22,14 @@ enum Failure {
         switch error {
         case let error as SettingsError:
             tell(
-                "slotstream: \(error)", .configuration, error.heading, remedy: "Correct each problem. Then check: slotstream config",
+                "slotstream: \(error)", .configuration, error.heading, remedy: "Correct each problem. Then check the configuration: `slotstream config`",
                 problems: error.complaints.map(\.description))
             Ending.now(ExitStatus.configuration.rawValue)
         case let error as StreamerError:
             let (reason, remedy) = error.oneShotOutcome
-            let what = ShownText.cut("\(error)")
-            tell(
-                "slotstream: \(what)\(remedy.isEmpty ? "" : ". \(remedy)") [\(reason.rawValue)]", reason, what, remedy: remedy)
+            let what = ShownText.line("\(error)")
+            let steps = Steps.lines(of: remedy).map { "\n  \($0)" }.joined()
+            tell("slotstream: \(what) [\(reason.rawValue)]\(steps)", reason, what, remedy: remedy)
             Ending.now(reason.exitCode.rawValue)
         case let error as InputError:
             end(error.message, .usage)

@@ -5,9 +5,10 @@ import Settings
 
 struct HealthCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "health", abstract: "Ask the running streamer whether it lives.",
+        commandName: "health", abstract: "Ask the running streamer for its health.",
+        usage: "slotstream health [<options>]",
         discussion: """
-            Exits 0 or 1 by /livez, or /readyz with --ready, of the streamer at http.listen.
+            `health` asks /livez of the streamer at http.listen, or /readyz with --ready. The exit code is 0 or 1.
 
             Example:
               slotstream health --ready || echo "not ready"
@@ -20,7 +21,7 @@ struct HealthCommand: AsyncParsableCommand {
 
     func run() async throws {
         guard let listen = ConfigurationOptions.endpoint(of: try options.load().values) else {
-            Output.error("slotstream: http.listen is off: there is nobody to ask\n")
+            Output.error("slotstream: http.listen is off: no streamer can be asked. Set http.listen\n")
             throw ExitCode(ExitStatus.findings.rawValue)
         }
         let answer = try await HealthProbe.get(asksReadiness ? .ready : .live, from: listen)

@@ -14,7 +14,7 @@ indirect enum LogField: Encodable {
     /// No text in it is longer than ``ShownText/byteLimit``.
     init(_ value: Logger.MetadataValue) {
         switch value {
-        case .string(let text): self = .text(ShownText.cut(text))
+        case .string(let text): self = .text(ShownText.line(text))
         case .stringConvertible(let value): self = Self.typed(value)
         case .array(let values): self = .list(values.map { LogField($0) })
         case .dictionary(let values): self = .object(values.mapValues { LogField($0) })
@@ -30,7 +30,7 @@ indirect enum LogField: Encodable {
         case let value as Double where value.isFinite: return .number(value)
         default: break
         }
-        return .text(ShownText.cut("\(value)"))
+        return .text(ShownText.line("\(value)"))
     }
 
     /// As it stands in a line for people.

@@ -7,12 +7,13 @@ import Settings
 struct MendCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "mend", abstract: "Store the events that a stream lacks behind its end, on purpose.",
+        usage: "slotstream mend (--by <name> | --dry-run) [<options>]",
         discussion: """
-            After a stop with exit code 76 and the reason hole_found: a message of somebody else took the place of one of ours. \
-            Nothing is lost: the slot still has what is missing. This reads it from the slot, stores a marker on \
-            {prefix}._slotstream.HOLE that names it, and then each missing event once, behind the stream's end. Consumers see those \
-            late; where their order is essential, begin a new stream instead. A message whose id is forged (exit code 73, \
-            history_diverged) is passed over, and named in the marker too. Safe to run again, also after it was interrupted.
+            Use `mend` after a stop with exit code 76 and the reason hole_found: another writer's message took the place of an event. \
+            Nothing is lost: the slot still has the missing events. `mend` stores a marker on {prefix}._slotstream.HOLE with the \
+            ids of the missing events, and then each missing event once, behind the stream's end. Consumers read these events late. \
+            If consumers need the order, begin a new stream instead. After exit code 73 and the reason history_diverged, `mend` \
+            passes over a message with a forged id, and names this message in the marker. `mend` can be run again at any time.
 
             Example:
               slotstream mend --dry-run
@@ -21,17 +22,17 @@ struct MendCommand: AsyncParsableCommand {
 
     @OptionGroup var options: ConfigurationOptions
 
-    @Option(name: .customLong("by"), help: "Who does it; stored in the marker.")
+    @Option(name: .customLong("by"), help: "Your name; the marker holds the name.")
     var acceptedBy: String?
 
-    @Flag(name: .customLong("dry-run"), help: "Say what is missing, store nothing.")
+    @Flag(name: .customLong("dry-run"), help: "Show the missing events, store nothing.")
     var isDryRun = false
 
     @Flag(name: .customLong("json"), help: "One JSON object (schema slotstream.mend/1).")
     var isJSON = false
 
     func validate() throws {
-        if acceptedBy == nil, !isDryRun { throw ValidationError("--by NAME says who stores events late; --dry-run stores nothing") }
+        if acceptedBy == nil, !isDryRun { throw ValidationError("--by NAME is missing. To store nothing, use --dry-run") }
     }
 
     func run() async throws {
@@ -47,21 +48,21 @@ struct MendCommand: AsyncParsableCommand {
             for line in Self.lines(outcome) { Output.data(line) }
         }
         if isDryRun, outcome.isNeeded {
-            Output.error("nothing was stored: slotstream mend --by NAME stores what is missing\n")
+            Output.error("nothing was stored. Store the missing events: slotstream mend --by NAME\n")
             throw ExitCode(ExitStatus.findings.rawValue)
         }
     }
 
     private static func lines(_ outcome: Mend.Outcome) -> [String] {
-        guard outcome.isNeeded else { return ["nothing is missing: all that the stream holds is what the slot decodes"] }
+        guard outcome.isNeeded else { return ["nothing is missing: the stream holds every event that the slot has"] }
         let verb = outcome.markerSequence == nil ? "missing" : "stored late"
         var lines = outcome.missing.map { "\(verb): \($0)" }
-        lines += outcome.forged.map { "sequence \($0) has an id that looks like ours, and is none of ours" }
+        lines += outcome.forged.map { "sequence \($0) has a forged id" }
         if let deleted = outcome.deleted {
-            lines.append("sequences \(deleted.lowerBound) to \(deleted.upperBound) were deleted before it was known what they were")
+            lines.append("sequences \(deleted.lowerBound) to \(deleted.upperBound) were deleted before the streamer compared them")
         }
         if let sequence = outcome.markerSequence {
-            lines.append("marker: sequence \(sequence); start the streamer again")
+            lines.append("marker: sequence \(sequence). Start the streamer: slotstream run")
         }
         return lines
     }

@@ -28,7 +28,7 @@ enum Output {
     }
 
     /// Says why a command takes its time.
-    static func doubt(_ what: String) { error("reading the stream again before this is believed: \(what)\n") }
+    static func doubt(_ what: String) { error("reading the stream again, to be sure: \(what)\n") }
 
     /// Says for what PostgreSQL waits while it makes a slot.
     static func slotWait(_ wait: SlotWait) {

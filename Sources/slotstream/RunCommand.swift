@@ -11,11 +11,12 @@ import Synchronization
 struct RunCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "run", abstract: "Stream until told to stop.",
+        usage: "slotstream run [<options>]",
         discussion: """
-            On a first start it sets up what is missing, as `slotstream setup` does. SIGTERM, SIGINT and other \
-            signals that end a process, such as SIGHUP when its terminal goes: it stops reading, waits for acks, 75 s at most, confirms \
-            and exits 0. What is not confirmed then is sent again at the next start. Without a terminal SIGHUP does nothing: there is no \
-            reload.
+            The first start also sets up slot and stream, as `slotstream setup` does. SIGTERM, SIGINT and other signals that end a \
+            process stop the streamer in order: the streamer stops reading, waits for acks for at most 75 s, confirms and exits 0. The \
+            next start sends all unconfirmed changes again. Without a terminal, SIGHUP does nothing: restart the streamer to apply a \
+            changed configuration.
 
             Example:
               slotstream run --config slotstream.toml
@@ -37,7 +38,7 @@ struct RunCommand: AsyncParsableCommand {
             "starting", metadata: ["version": "\(Slotstream.version)", "configuration": "\(effective.file ?? "defaults")"])
         if !effective.ignoredKeys.isEmpty {
             logger.notice(
-                "accepted and not used: they are FraiseQL's", metadata: ["keys": "\(effective.ignoredKeys.joined(separator: " "))"])
+                "these keys are FraiseQL's, and are not used", metadata: ["keys": "\(effective.ignoredKeys.joined(separator: " "))"])
         }
         for secret in effective.openSecrets {
             logger.warning(
@@ -99,7 +100,7 @@ struct RunCommand: AsyncParsableCommand {
                 logger.notice("told to stop", metadata: signal)
                 await group.triggerGracefulShutdown()
             } else {
-                logger.notice("this signal does nothing: restart to apply a changed configuration", metadata: signal)
+                logger.notice("this signal does nothing: restart the streamer to apply a changed configuration", metadata: signal)
             }
         }
     }

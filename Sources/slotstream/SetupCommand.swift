@@ -5,20 +5,21 @@ import Settings
 struct SetupCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "setup", abstract: "Create what a first start needs: publication, stream, bucket, slot, consumer.",
+        usage: "slotstream setup [<options>]",
         discussion: """
-            Safe to run again: nothing that exists is altered, but for tables that are added to the publication. Rows from before \
-            the slot are not published.
+            `setup` can be run again at any time. `setup` adds missing tables to the publication, and changes no other existing \
+            object. Rows from before the slot are not published.
 
             Example:
               slotstream setup --dry-run
               slotstream setup --print-sql | psql shop     # for a DBA
-              slotstream setup --adopt-slot                # then takes the slot that the DBA made
-              slotstream setup --after-foreign             # in a stream that FraiseQL wrote to before
+              slotstream setup --adopt-slot                # then: takes the DBA's slot
+              slotstream setup --after-foreign             # behind FraiseQL's messages
             """)
 
     @OptionGroup var options: ConfigurationOptions
 
-    @Flag(name: .customLong("adopt-slot"), help: "Take a slot that was made by hand, as it stands.")
+    @Flag(name: .customLong("adopt-slot"), help: "Adopt a slot that was made by hand.")
     var adoptsSlot = false
 
     @Flag(
@@ -33,7 +34,7 @@ struct SetupCommand: AsyncParsableCommand {
 
     @Flag(
         name: .customLong("dry-run"),
-        help: "Say what would be done, or why it would fail; leave nothing changed.")
+        help: "Show the steps, or the reason why setup would fail. Change nothing.")
     var isDryRun = false
 
     @Flag(name: .customLong("print-sql"), help: "Print the SQL for PostgreSQL's side, do nothing.")

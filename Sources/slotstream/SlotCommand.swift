@@ -17,7 +17,8 @@ struct SlotCommand: AsyncParsableCommand {
 
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "List the server's logical slots.", discussion: "Example:\n  slotstream slot list --json")
+            abstract: "List the server's logical slots.",
+            usage: "slotstream slot list [<options>]", discussion: "Example:\n  slotstream slot list --json")
 
         @OptionGroup var options: ConfigurationOptions
 
@@ -37,8 +38,9 @@ struct SlotCommand: AsyncParsableCommand {
 
     struct Create: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Create the configured slot, with what must stand before it and its first record.",
-            discussion: "The same as `slotstream setup`: a slot without its record would be lost history.\n\nExample:\n  slotstream slot create")
+            abstract: "Create the configured slot, with the stream and the first record.",
+            usage: "slotstream slot create [<options>]",
+            discussion: "The same as `slotstream setup`, because a slot without its record would be lost history.\n\nExample:\n  slotstream slot create")
 
         @OptionGroup var options: ConfigurationOptions
 
@@ -52,7 +54,8 @@ struct SlotCommand: AsyncParsableCommand {
 
     struct Drop: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Drop a slot: what it has not sent is lost to its stream.",
+            abstract: "Drop a slot. Changes that the slot has not sent are lost to the stream.",
+            usage: "slotstream slot drop [<name>] [<options>]",
             discussion: "Asks first.\n\nExample:\n  slotstream slot drop fraiseql_events --yes")
 
         @OptionGroup var options: ConfigurationOptions
@@ -68,7 +71,7 @@ struct SlotCommand: AsyncParsableCommand {
             let name = name ?? configuration.source.slot
             let isDropped = try SlotAdministration.drop(name, configuration) { _ in
                 if isConfirmed { return true }
-                Output.error("Drop slot \(name)? Changes that it has not sent cannot be read afterwards. Type its name: ")
+                Output.error("Drop slot \(name)? Changes that the slot has not sent can then no longer be read. Type the name of the slot: ")
                 return readLine(strippingNewline: true) == name
             }
             guard isDropped else { throw ValidationError("not dropped") }
@@ -78,10 +81,11 @@ struct SlotCommand: AsyncParsableCommand {
     struct Advance: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Go on after lost history, on purpose.",
+            usage: "slotstream slot advance [<options>]",
             discussion: """
-                After a stop with exit code 73: makes slot, stream and record where they are missing, and stores a gap marker on \
-                {prefix}._slotstream.GAP, so that consumers know as well that what was committed between its two positions is not in \
-                the stream. Without --accept-gap it says what is lost, does nothing and exits with 1. Safe to run again.
+                Use `advance` after a stop with exit code 73. `advance` makes a missing slot, stream and record, and stores a gap \
+                marker on {prefix}._slotstream.GAP: consumers read there which changes are not in the stream. Without --accept-gap, \
+                `advance` shows the gap, does nothing and exits 1. `advance` can be run again at any time.
 
                 Example:
                   slotstream slot advance --accept-gap --by "ann, incident 42"
@@ -89,10 +93,10 @@ struct SlotCommand: AsyncParsableCommand {
 
         @OptionGroup var options: ConfigurationOptions
 
-        @Flag(name: .customLong("accept-gap"), help: "Take it upon you: it is not undone.")
+        @Flag(name: .customLong("accept-gap"), help: "Accept the gap. This cannot be undone.")
         var isAccepted = false
 
-        @Option(name: .customLong("by"), help: "Who does; stored in the marker.")
+        @Option(name: .customLong("by"), help: "Your name; the marker holds the name.")
         var acceptedBy = ProcessInfo.processInfo.environment["USER"] ?? "unknown"
 
         @Flag(name: .customLong("json"), help: "One JSON object (schema slotstream.slot_advance/1).")
@@ -109,20 +113,20 @@ struct SlotCommand: AsyncParsableCommand {
                 for line in lines(gap) { Output.data(line) }
             }
             guard gap == nil || isAccepted else {
-                Output.error("nothing was done: --accept-gap goes on over this gap\n")
+                Output.error("nothing was done. Go on behind the gap: slotstream slot advance --accept-gap --by NAME\n")
                 throw ExitCode(ExitStatus.findings.rawValue)
             }
         }
 
         private func lines(_ gap: GapAcceptance.Gap?) -> [String] {
-            guard let gap else { return ["nothing is lost, by the positions of slot and stream: they join, and nothing was done"] }
+            guard let gap else { return ["nothing is lost: the positions of slot and stream join, and nothing was done"] }
             var lines = gap.created.map { "\(isAccepted ? "created" : "would create"): \($0)" }
             lines += gap.notes.map { "note: \($0)" }
             lines.append("lost [\(gap.reason.rawValue)]: \(gap.what)")
             lines.append(
                 gap.fromLSN == gap.toLSN
                     ? "no change is missing up to \(gap.toLSN)"
-                    : "not in the stream, at least in part: what was committed from \(gap.fromLSN) to \(gap.toLSN)")
+                    : "changes from \(gap.fromLSN) to \(gap.toLSN) are missing in the stream, at least in part")
             if let sequence = gap.sequence { lines.append("gap marker: \(gap.subject), sequence \(sequence)") }
             return lines
         }

@@ -10,10 +10,12 @@ struct SlotstreamCommand: AsyncParsableCommand {
         abstract: "Streams PostgreSQL changes to NATS JetStream: every commit once, in commit order.",
         discussion: """
             Example:
-              DATABASE_URL=postgres://app@db/shop SLOTSTREAM_TRANSPORT_NATS_URL=nats://nats:4222 slotstream run
+              export DATABASE_URL=postgres://app@db/shop
+              export SLOTSTREAM_TRANSPORT_NATS_URL=nats://nats:4222
+              slotstream run
 
             Configuration: --config FILE, else slotstream.toml, else fraiseql-observer.toml in the working directory, \
-            else defaults; SLOTSTREAM_… variables and --set win over it.
+            else defaults. SLOTSTREAM_… variables and --set win over the file.
 
             Exit codes: 0 done, 1 findings, 64 usage, 65 poison event, 69 server unreachable, 70 unexpected, 73 lost history, \
             75 slot active elsewhere, 76 another writer, 77 not permitted, 78 configuration.

@@ -8,6 +8,7 @@ import Settings
 struct StatusCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "status", abstract: "Show slot, lag, position and stream.",
+        usage: "slotstream status [<options>]",
         discussion: """
             Reads both servers itself and adds what the streamer at http.listen says, if one answers. Takes 5 s at most. Exits with 0 \
             when all is well, 1 when there is something to do (nobody streams, the slot is missing or lost), 69 when a server does not answer.

@@ -61,7 +61,7 @@ struct StderrLogHandler: LogHandler {
     private static func line(
         _ format: Configuration.LogFormat, _ level: Logger.Level, _ message: String, _ metadata: Logger.Metadata
     ) -> String {
-        let message = ShownText.cut(message)
+        let message = ShownText.line(message)
         let own: Set = [timeKey, levelKey, format.messageKey]
         let fields = metadata.sorted { $0.key < $1.key }.map { (own.contains($0.key) ? "field_" + $0.key : $0.key, LogField($0.value)) }
         switch format {

@@ -8,6 +8,7 @@ import WAL
 struct TailCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "tail", abstract: "Show events as they are stored.",
+        usage: "slotstream tail [<options>]",
         discussion: """
             Example:
               slotstream tail --from 1h --entity Order
@@ -71,7 +72,7 @@ struct TailCommand: AsyncParsableCommand {
             throw InputError(message: "the \(kind) \(ShownEvent.oneLine(name)) can be one of several. Type --\(kind) with one of them: \(list(names))")
         case .absent(let names):
             throw InputError(
-                message: "stream \(stream) has no event of the \(kind) \(ShownEvent.oneLine(name)). Type --\(kind) with one that it has: \(list(names))")
+                message: "stream \(stream) has no event of the \(kind) \(ShownEvent.oneLine(name)). Type --\(kind) with one of these: \(list(names))")
         }
     }
 

@@ -81,6 +81,6 @@ import WireMessages
 
     @Test func everyTextSaysWhatWasExpectedAndWhatCame() {
         let text = "\(CaptureError.historyDiverged(Self.message, found: .nothing(upTo: LSN(0x200))))"
-        #expect(text == "the stream ends with a message outside transactions at 0/100, but the server has nothing of it up to 0/200")
+        #expect(text == "the stream ends with a message outside transactions at 0/100, but the server has no such change up to 0/200")
     }
 }

@@ -134,7 +134,7 @@ import WireMessages
         #expect(
             outcome.error
                 == .poison(
-                    .messageBody("it is not UTF-8"), at: Position(commitLSN: LSN(100), ordinal: 1),
+                    .messageBody("the text is not UTF-8"), at: Position(commitLSN: LSN(100), ordinal: 1),
                     relation: "logical message fraiseql_events"))
     }
 

@@ -190,7 +190,7 @@ import WireMessages
     @Test func errorsCarryNoRowData() {
         let reasons: [PoisonReason] = [
             .notUTF8(column: "v"), .payloadTooLarge(sentByteCount: 2, limit: 1), .subjectTooLong(byteCount: 2, limit: 1),
-            .malformedValue(column: "v", type: "bool"), .messageBody("it ends too soon"),
+            .malformedValue(column: "v", type: "bool"), .messageBody("the text ends too soon"),
         ]
         for reason in reasons {
             let text = CaptureError.poison(reason, at: Self.position, relation: "public.tb_order").description

@@ -31,7 +31,7 @@ REPLICATED = ("leader killed", "follower killed", "leader paused", "leader stepp
 _UNEXPECTED = 70
 # Another writer; with the reason `hole_found`, what a stray does where nothing can prevent it.
 _FOREIGN = 76
-_STUCK = "NATS: libnats is stuck: "
+_STUCK = "the NATS client is stuck: "
 _RESTARTS = 3
 _STRAYS_A_SECOND = 20
 

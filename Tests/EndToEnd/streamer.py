@@ -53,8 +53,9 @@ class Streamer:
             tables[table] = tables.get(table, {}) | values
         self.config.write_text(toml(tables))
 
-    def command(self, *arguments: str, expect: int | None = 0, seconds: float = 60) -> subprocess.CompletedProcess:
-        """Runs another command of the program to its end; fails unless it exits with `expect` (None: any).
+    def command(self, *arguments: str, expect: int | None = 0, seconds: float = 60,
+                answer: str | None = None) -> subprocess.CompletedProcess:
+        """Runs another command of the program to its end; fails unless it exits with `expect` (None: any). `answer`: what it reads when it asks.
 
         A cluster that elects a leader leaves requests without an answer, and a machine that stands still for two seconds a
         connect: then 69 says to try again, as is done here for a minute.
@@ -63,7 +64,7 @@ class Streamer:
         deadline = time.monotonic() + 60
         while True:
             done = subprocess.run([*self.prefix, str(self.binary), *arguments, "--config", str(self.config)],
-                                  capture_output=True, text=True, cwd=self.folder, env=self.environment, timeout=seconds)
+                                  capture_output=True, text=True, cwd=self.folder, env=self.environment, timeout=seconds, input=answer)
             if done.returncode != _UNREACHABLE or not is_repeated or time.monotonic() > deadline:
                 break
         said = f"slotstream {' '.join(arguments)} exited with {done.returncode}: {done.stderr[-3000:]}"

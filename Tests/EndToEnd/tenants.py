@@ -1,7 +1,6 @@
 """Small deployments for the tests of single rules: servers started once a module, and for each test a database, a slot and
 a stream of its own on them."""
 
-import json
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -331,17 +330,6 @@ def _slots(tenant: Tenant) -> list:
 def remedy(streamer: Streamer) -> str:
     """What a `run` that stopped by itself told its operator to do."""
     return record_entries(streamer, "stopped")[-1]["remedy"]
-
-
-def begin_anew(streamer: Streamer, slot: str) -> str:
-    """Carries out what the remedy says where slot and stream can never be joined: drops the slot if it is there, chooses another
-    stream and prefix, and sets up. Returns the stream's name."""
-    if any(found["name"] == slot for found in json.loads(streamer.command("slot", "list", "--json").stdout)["slots"]):
-        streamer.command("slot", "drop", slot, "--yes")
-    streamer.environment |= {"SLOTSTREAM_TRANSPORT_NATS_STREAM_NAME": f"{slot}_anew",
-                             "SLOTSTREAM_TRANSPORT_NATS_SUBJECT_PREFIX": f"anew.{slot}"}
-    streamer.setup()
-    return f"{slot}_anew"
 
 
 def record_entries(streamer: Streamer, message: str) -> list[dict]:

@@ -19,7 +19,7 @@ from tenants import record_entries, refused, stopped, tenant_maker, tenants  # n
 # nats-server 2.9 is not used with an account's storage limit.
 _new_pair = pytest.mark.parametrize("new_pair", PAIRS[1:], ids=str)
 _MIB = 2**20
-_ACCOUNT_IS_FULL = "JetStream refuses what is published: resource limits exceeded"
+_ACCOUNT_IS_FULL = "JetStream refuses the events: resource limits exceeded"
 _HOLDER = "SELECT active_pid FROM pg_replication_slots WHERE slot_name = 'fraiseql_events'"
 
 
@@ -160,7 +160,7 @@ def test_a_stream_at_its_limit_holds_the_streamer_back_until_the_limit_is_raised
     assert 0 < stored < len(ids) == 60
     holder = tenant.holder()
     resynchronisations = tenant.streamer.metric("slotstream_resynchronisations_total")
-    _tries_again(tenant.streamer, "JetStream refuses what is published: maximum ")
+    _tries_again(tenant.streamer, "JetStream refuses the events: maximum ")
     assert tenant.streamer.metric("slotstream_resynchronisations_total") > resynchronisations
     assert tenant.streamer.metric("fraiseql_observer_events_retried_total") > 0
     assert tenant.streamer.metric("fraiseql_observer_events_processed_total") == stored

@@ -2,6 +2,7 @@
 
 import pytest
 
+from remedies import follow
 from servers.tools import wait_until
 from tenants import record_entries, remedy, stopped, tenant_maker, tenants  # noqa: F401
 
@@ -60,10 +61,9 @@ def test_a_stream_that_takes_other_subjects_now_stops_it_by_name(pair, tenants):
     tenant.commit_each(2, 20)
     said = stopped(tenant.streamer, 78, "configuration", seconds=60)
     assert "subjects" in said and tenant.name in said
-    assert "rewind" in remedy(tenant.streamer)
     tenant.require_exact(1)
-    tenant.administrator.update(tenant.name, subjects=[f"{tenant.prefix}.>"])
-    tenant.streamer.start()
+    follow(tenant.streamer, tenant.name, chosen=1, by_hand={
+        "If the stream can be changed back": lambda: tenant.administrator.update(tenant.name, subjects=[f"{tenant.prefix}.>"])})
     tenant.wait_stored(20)
     tenant.wait_confirmed()
     tenant.require_exact(*range(1, 21))
@@ -78,8 +78,10 @@ def test_a_sealed_stream_stops_it_by_name(pair, tenants):
     tenant.commit(2)
     said = stopped(tenant.streamer, 78, "configuration", seconds=60)
     assert "sealed" in said
-    assert "rewind" in remedy(tenant.streamer)
     tenant.require_exact(1)
+    anew = follow(tenant.streamer, tenant.name)
+    tenant.commit(3)
+    wait_until(lambda: [event.json["entity"]["n"] for event in tenant.administrator.messages(anew)] == [3], 30, "it is stored")
 
 
 @pytest.mark.parametrize("settings, words", [
@@ -91,9 +93,9 @@ def test_a_full_stream_is_told_in_jetstreams_own_words(pair, tenants, settings, 
     tenant.administrator.update(tenant.name, **settings)
     tenant.streamer.start()
     tenant.commit_each(1, 30)
-    warned = wait_until(lambda: record_entries(tenant.streamer, "JetStream does not take what is published: it is tried again and "
-                                               "again, and nothing is lost"), 60, "it warns")
-    assert warned[0]["level"] == "warning" and warned[0]["error"] == words and "raise" in warned[0]["hint"]
+    warned = wait_until(lambda: record_entries(tenant.streamer, "JetStream refuses the events, and the streamer tries again: "
+                                               "nothing is lost"), 60, "it warns")
+    assert warned[0]["level"] == "warning" and warned[0]["error"] == words and "Raise" in warned[0]["hint"]
     wait_until(lambda: any(words in said for said in tenant.streamer.status()["reasons"]), 30, "it says so to whoever probes it")
     tenant.administrator.update(tenant.name, **{name: before[name] for name in settings})
     tenant.wait_stored(30, seconds=60)

@@ -20,7 +20,7 @@ def test_a_bucket_that_could_lose_the_record_is_told_of_and_left_as_it_is(single
         allow_rollup_hdrs=True, deny_delete=True, allow_direct=True, discard="new")
     said = tenant.streamer.command("setup").stdout
     for risk in ("storage is memory", "max_age is 3600.0 s"):
-        assert f"note: bucket {BUCKET} is left as it is: {risk}" in said, said
+        assert f"note: bucket {BUCKET} stays unchanged: {risk}" in said, said
     assert said.count("record is lost") == 2, said
     assert tenant.administrator.config(_STREAM) == made, "it was not altered"
     tenant.streamer.start()

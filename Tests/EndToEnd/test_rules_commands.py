@@ -12,7 +12,7 @@ import pytest
 
 from tenants import PATIENT, tenant_maker, tenants  # noqa: F401
 
-_COMMANDS = ["run", "setup", "status", "tail", "slot list", "slot create", "slot drop", "decode", "health", "config"]
+_COMMANDS = ["run", "setup", "status", "tail", "slot list", "slot create", "slot drop", "slot advance", "mend", "decode", "health", "config"]
 
 
 @pytest.mark.parametrize("command", _COMMANDS)
@@ -21,6 +21,7 @@ def test_every_commands_help_has_an_example(one_pair, tenants, command):
     done = subprocess.run([str(streamer.binary), *command.split(), "--help"], capture_output=True, text=True)
     assert done.returncode == 0
     assert re.search(rf"Example:\n\s+slotstream {command}\b", done.stdout), done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80, "an example that a terminal breaks cannot be pasted"
     wrong = subprocess.run([str(streamer.binary), *command.split(), "--no-such-flag"], capture_output=True, text=True)
     assert wrong.returncode == 64 and not wrong.stdout, wrong
 

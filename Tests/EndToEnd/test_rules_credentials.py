@@ -52,7 +52,7 @@ def _tells_nothing(streamer: Streamer, *hidden: str) -> None:
 def _waits(streamer: Streamer, *hidden: str) -> None:
     """It goes on trying what worked before and is refused now, says so, and `status`, for which nothing has worked yet, ends."""
     def tries() -> list[dict]:
-        return [entry for entry in record_entries(streamer, "interrupted, trying again") if "it worked before" in entry["hint"]]
+        return [entry for entry in record_entries(streamer, "interrupted, trying again") if "worked before" in entry["hint"]]
 
     wait_until(lambda: len(tries()) >= 3, 60, "it tries again")
     refused(streamer, 78, "credentials", "status", "--json")
@@ -648,7 +648,7 @@ def test_a_password_of_postgres_that_worked_is_waited_for_until_the_file_has_the
     tenant.commit_each(6, 10)
 
     def tries() -> list[dict]:
-        return [entry for entry in record_entries(streamer, "interrupted, trying again") if "it worked before" in entry["hint"]]
+        return [entry for entry in record_entries(streamer, "interrupted, trying again") if "worked before" in entry["hint"]]
 
     wait_until(lambda: len(tries()) >= 3, 60, "it tries again")
     assert streamer.running

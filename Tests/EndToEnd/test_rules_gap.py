@@ -6,8 +6,9 @@ import pytest
 
 from administrator import BUCKET
 from oracles.changes import lsn_number
+from remedies import follow
 from servers.tools import wait_until
-from tenants import (SLOT_WAIT, TABLE, UNRECORDED, begin_anew, killed_unrecorded, record_entries, refused, remedy, stopped,  # noqa: F401
+from tenants import (SLOT_WAIT, TABLE, UNRECORDED, killed_unrecorded, record_entries, refused, remedy, stopped,  # noqa: F401
                      streamed, tenant_maker, tenants)
 from test_rules_lost_tail import restored
 
@@ -66,7 +67,7 @@ def _all_of_jetstream_wiped(tenant) -> None:
 
 
 # What is done, the reason that the streamer stops with, whether row 4 is in the gap, whether rows 1 to 3 are still in the stream.
-_CASES = {
+CASES = {
     "the slot was advanced": (_slot_ahead, "slot_ahead", True, True),
     "the slot was dropped": (_slot_missing, "slot_missing", True, True),
     "the slot was made anew by hand": (_slot_made_anew, "slot_ahead", True, True),
@@ -78,9 +79,9 @@ _CASES = {
 }
 
 
-@pytest.mark.parametrize("case", _CASES)
+@pytest.mark.parametrize("case", CASES)
 def test_a_gap_is_accepted_and_consumers_read_of_it_when(case, pair, tenants):
-    lose, reason, loses_a_row, keeps_the_stream = _CASES[case]
+    lose, reason, loses_a_row, keeps_the_stream = CASES[case]
     tenant = tenants(pair)
     streamed(tenant)
     before = tenant.confirmed()
@@ -216,7 +217,7 @@ def test_what_is_no_gap_is_refused_by_its_own_reason(pair, tenants):
     streamed(other)
     # A message of somebody else is no gap.
     other.administrator.publish(f"{other.prefix}.x", b"theirs")
-    assert "they join" in other.streamer.command("slot", "advance", "--accept-gap").stdout
+    assert "positions of slot and stream join" in other.streamer.command("slot", "advance", "--accept-gap").stdout
 
 
 def test_the_wiped_bucket_is_made_again(pair, tenants):
@@ -344,8 +345,7 @@ def test_begin_anew_is_the_way_on_where_the_server_has_another_history(pair, ten
     assert "--accept-gap" not in remedy(streamer) and "slot drop" in remedy(streamer)
     refused(streamer, 73, "other_cluster", "slot", "advance", "--accept-gap")
 
-    anew = begin_anew(streamer, tenant.name)
-    streamer.start()
+    anew = follow(streamer, tenant.name)
     other.postgres.run("INSERT INTO tb_item VALUES (1)")
     wait_until(lambda: tenant.administrator.state(anew)["last_seq"] == 1, 30, "it is stored")
     assert streamer.terminate() == 0

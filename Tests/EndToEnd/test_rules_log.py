@@ -12,7 +12,7 @@ from tenants import record_entries, stopped, tenant_maker, tenants  # noqa: F401
 from test_rules_credentials import Certificates, _present  # noqa: F401
 
 _OPEN_SECRET = "every user of this machine can read a secret"
-_EXPOSED = "the connection to {} leaves this machine, and others on its way could read or alter it"
+_EXPOSED = "the connection to {} leaves this machine, and others could read or alter the data"
 
 
 def _run(streamer, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
@@ -226,7 +226,7 @@ def test_a_connection_to_another_host_without_verified_tls_is_warned_of(tenants,
     with Elsewhere(tenant, oldest_pair.nats) as elsewhere:
         elsewhere.start_nats()
         postgres, nats = elsewhere.streams("sslmode=disable", "nats")
-        assert (postgres["level"], postgres["why"], nats["level"], nats["why"]) == ("warning", "it is not encrypted") * 2
+        assert (postgres["level"], postgres["why"], nats["level"], nats["why"]) == ("warning", "the connection is not encrypted") * 2
         assert "sslmode=verify-full" in postgres["remedy"] and "tls://" in nats["remedy"]
         elsewhere.start_nats("tls {", f'cert_file: "{certificate}"', f'key_file: "{key}"', "}")
         (postgres,) = elsewhere.streams("sslmode=require", "tls", {"ca_file": str(ours.ca)})

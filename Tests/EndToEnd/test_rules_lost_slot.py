@@ -1,7 +1,6 @@
 """Slots that cannot be read any more, JetStream emptied, streams made smaller: what is lost history stops with 73 and its
 reason, under a running streamer, at a start and in `setup`; what only looks like it goes on exactly."""
 
-import json
 import re
 import shutil
 import struct
@@ -14,9 +13,10 @@ from administrator import BUCKET
 from conftest import PAIRS, POSTGRES_PAIRS
 from oracles.changes import lsn_number
 from promotion import Standby
+from remedies import follow
 from servers.tools import wait_until
-from tenants import (PATIENT, UNRECORDED, TenantMaker, begin_anew, killed_unrecorded, record_entries, refused,  # noqa: F401
-                     refused_everywhere, remedy, stopped, streamed, tenant_maker, tenants)
+from tenants import (PATIENT, UNRECORDED, TenantMaker, killed_unrecorded, record_entries, refused,  # noqa: F401
+                     refused_everywhere, stopped, streamed, tenant_maker, tenants)
 
 NEWEST = PAIRS[-1]
 
@@ -106,11 +106,11 @@ def test_a_slot_whose_wal_was_removed_is_lost_history_and_one_whose_wal_is_only_
     _lost(tenant, "slot_invalidated", tenant.name, f"({_reason(versions, 'wal_removed')})", confirmed)
     assert tenant.stored() == list(range(1, 2006))
 
-    anew = begin_anew(tenant.streamer, tenant.name)
-    tenant.streamer.start()
+    follow(tenant.streamer, tenant.name)
     tenant.commit(2007)
-    wait_until(lambda: tenant.administrator.state(anew)["last_seq"], 30, "it is stored")
-    assert [event.json["entity"]["n"] for event in tenant.administrator.messages(anew)] == [2007]
+    tenant.wait_stored(2007)
+    *_, marker, event = tenant.events()
+    assert (marker.json["gap"]["reason"], event.json["entity"]["n"]) == ("slot_invalidated", 2007), "row 2006 lies in the gap"
 
 
 @pytest.mark.parametrize("window", ["with room", "full"])
@@ -304,18 +304,15 @@ def test_a_slot_that_was_never_confirmed_is_lost_history_for_setup_too(versions,
     assert tenant.stored() == [1, 2, 3]
 
     # As the remedy says: the slot is made anew, and row 4 lies in the gap.
-    assert "slotstream slot advance --accept-gap" in remedy(tenant.streamer)
-    gap = json.loads(tenant.streamer.command("slot", "advance", "--accept-gap", "--json").stdout)
-    assert gap["reason"] == "slot_unconfirmed"
-    assert lsn_number(gap["from_lsn"]) <= before and after <= lsn_number(gap["to_lsn"])
-    tenant.streamer.start()
+    follow(tenant.streamer, tenant.name)
     tenant.commit(5)
     tenant.wait_stored(5)
     tenant.wait_confirmed()
     *_, third, marker, fifth = tenant.events()
     assert marker.subject == f"{tenant.prefix}._slotstream.GAP"
-    assert {name: marker.json["gap"][name] for name in ("from_lsn", "to_lsn", "reason")} == {
-        name: gap[name] for name in ("from_lsn", "to_lsn", "reason")}
+    gap = marker.json["gap"]
+    assert gap["reason"] == "slot_unconfirmed" and gap["accepted_by"] == "NAME"
+    assert lsn_number(gap["from_lsn"]) <= before and after <= lsn_number(gap["to_lsn"])
     assert [event.json["entity"]["n"] for event in (third, fifth)] == [3, 5]
     assert (marker.expected_last, fifth.expected_last) == (3, 4), "chained like any other"
 

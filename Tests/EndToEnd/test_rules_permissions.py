@@ -69,7 +69,7 @@ def test_a_wrong_nats_password_stops(pair, tenants):
     _tells_no_secret(tenant)
 
 
-def _as_role(tenant, attributes: str, password: str = _SECRET):
+def as_role(tenant, attributes: str, password: str = _SECRET):
     """A streamer of the tenant as a role of its own, which PostgreSQL asks for its password."""
     role = f"{tenant.name}_role"
     with tenant.connect() as connection:
@@ -89,7 +89,7 @@ def _as_role(tenant, attributes: str, password: str = _SECRET):
 
 def test_a_role_without_replication_is_refused(pair, tenants):
     tenant = tenants(pair)
-    streamer = _as_role(tenant, "NOREPLICATION")
+    streamer = as_role(tenant, "NOREPLICATION")
     streamer.start(wait=False)
     stopped(streamer, 77, "permission_postgres")
     refused(streamer, 77, "permission_postgres", "setup")
@@ -98,7 +98,7 @@ def test_a_role_without_replication_is_refused(pair, tenants):
 
 def test_a_wrong_postgres_password_stops(pair, tenants):
     tenant = tenants(pair)
-    streamer = _as_role(tenant, "REPLICATION", password="wrong-" + _SECRET)
+    streamer = as_role(tenant, "REPLICATION", password="wrong-" + _SECRET)
     streamer.start(wait=False)
     stopped(streamer, 78, "credentials")
     refused(streamer, 78, "credentials", "setup")
@@ -115,7 +115,7 @@ def test_a_database_that_does_not_exist_stops(pair, tenants):
 def test_a_role_with_replication_only_streams_what_others_set_up(pair, tenants):
     """sql/role.sql: with REPLICATION and nothing else; the publication is an owner's."""
     tenant = tenants(pair)
-    streamer = _as_role(tenant, "REPLICATION")
+    streamer = as_role(tenant, "REPLICATION")
     streamer.setup()
     streamer.start()
     tenant.commit(1)
@@ -128,7 +128,7 @@ def test_a_role_with_replication_only_streams_what_others_set_up(pair, tenants):
 
 def test_a_role_that_does_not_own_the_tables_cannot_make_the_publication(pair, tenants):
     tenant = tenants(pair, setup=False)
-    streamer = _as_role(tenant, "REPLICATION")
+    streamer = as_role(tenant, "REPLICATION")
     said = refused(streamer, 77, "permission_postgres", "setup")
     assert "--print-sql" in said
     assert tenant.name not in tenant.administrator.names()

@@ -81,7 +81,7 @@ def test_a_signal_that_asks_for_something_else_than_the_end_is_told_and_changes_
     tenant = tenants(pair)
     tenant.streamer.start()
     tenant.streamer.process.send_signal(signal.Signals[name])
-    wait_until(lambda: [entry for entry in record_entries(tenant.streamer, "this signal does nothing: restart to apply a changed configuration")
+    wait_until(lambda: [entry for entry in record_entries(tenant.streamer, "this signal does nothing: restart the streamer to apply a changed configuration")
                         if entry["signal"] == name], 10, f"{name} is told")
     _streams(tenant, 1, 20)
     assert not record_entries(tenant.streamer, _TOLD)
@@ -97,7 +97,7 @@ def test_every_other_signal_ends_it_in_order_and_is_told(pair, tenants, name):
     tenant.streamer.process.send_signal(signal.Signals[name])
     assert tenant.streamer.wait(80) == 0
     assert len(record_entries(tenant.streamer, _TOLD)) == 1
-    assert record_entries(tenant.streamer, "stopped: all that was received is stored and confirmed")
+    assert record_entries(tenant.streamer, "stopped: all received changes are stored and confirmed")
     tenant.streamer.start()
     tenant.wait_stored(20)
     tenant.require_exact(*range(1, 21))

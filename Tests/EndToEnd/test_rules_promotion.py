@@ -6,8 +6,9 @@ import stream
 from administrator import Administrator
 from oracles.changes import lsn_number
 from promotion import Cluster
+from remedies import follow
 from servers.tools import wait_until
-from tenants import begin_anew, record_entries, refused, stopped
+from tenants import record_entries, refused, stopped
 
 
 @pytest.fixture
@@ -78,8 +79,7 @@ def test_what_was_published_and_lost_by_a_failover_is_refused(cluster):
     for said in (stopped(cluster.after, 73, "history_diverged"), refused(cluster.after, 73, "history_diverged", "setup")):
         assert f"the stream ends with {last}, but the server left timeline 1 at {switch}:" in said, said
     assert cluster.stored() == [(1, 1), (2, 1), (3, 1), (4, 1)]
-    anew = begin_anew(cluster.after, "fraiseql_events")
-    cluster.after.start()
+    anew = follow(cluster.after, "fraiseql_events")
     cluster.commit(standby, 5)
     administrator = Administrator(cluster.deployment.nats.url)
     wait_until(lambda: administrator.state(anew)["last_seq"] == 1, 30, "it is stored")

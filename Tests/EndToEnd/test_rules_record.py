@@ -65,7 +65,7 @@ def test_a_record_that_the_bucket_does_not_take_is_told_and_put_when_it_does(pai
     tenant.commit(2)
     commit = tenant.lsn("pg_current_wal_flush_lsn()")
     tenant.wait_stored(2)
-    told = "the checkpoint record cannot be put: nothing more is confirmed to PostgreSQL until it can"
+    told = "the checkpoint record cannot be stored: PostgreSQL is told of no further changes meanwhile"
     wait_until(lambda: record_entries(tenant.streamer, told), 30, "it is told")
     assert "checkpoint record" in tenant.streamer.status()["last_error"]["message"]
     assert tenant.confirmed() < commit

@@ -285,7 +285,7 @@ def test_a_message_of_somebody_else_is_told_and_stops_nothing(pair, tenants, ide
     tenant.wait_confirmed()
     assert tenant.streamer.metric("slotstream_strays_total") == 1
     assert tenant.streamer.status()["counters"]["strays"] == 1
-    entry = record_entries(tenant.streamer, "somebody else publishes to the stream: nothing is lost by it, but it costs time")[0]
+    entry = record_entries(tenant.streamer, "another writer publishes to the stream: nothing is lost, but the streamer is slower")[0]
     assert (entry["sequence"], entry["subject"]) == (stray, f"{tenant.prefix}.Foreign")
     # Nor does one that comes while nobody streams, or setup.
     assert tenant.streamer.terminate() == 0

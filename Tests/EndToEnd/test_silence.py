@@ -37,11 +37,11 @@ def test_a_frozen_walsender_is_told_and_given_up_and_the_streamer_goes_on_when_i
     with _frozen(tenant.holder()):
         tenant.commit(2)
         wait_until(lambda: _SILENT in _ready(tenant.streamer).get("reasons", []), 25, "it is not ready, and says why", 0.2)
-        assert record_entries(tenant.streamer, f"{_SILENT}: it decodes for long, or it or the way to it hangs")
+        assert record_entries(tenant.streamer, f"{_SILENT}: the walsender decodes for a long time, or hangs, or the network hangs")
         interrupted = wait_until(lambda: record_entries(tenant.streamer, "interrupted, trying again"), 25, "it is given up", 0.2)
         assert "answered nothing" in interrupted[0]["error"]
         # Its own walsender is no other streamer, for which it would stand by.
-        told = "the slot is held by this streamer's own former walsender, which does not end"
+        told = "an old connection of this streamer still holds the slot"
         wait_until(lambda: record_entries(tenant.streamer, told), 30, "who holds the slot is told", 0.2)
         wait_until(lambda: _ready(tenant.streamer)["ready"] is False, 10, "it is not ready", 0.1)
     tenant.wait_stored(2)

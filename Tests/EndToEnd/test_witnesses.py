@@ -141,7 +141,7 @@ def test_a_sampler_does_not_believe_that_a_stream_that_was_written_to_is_empty(m
     assert confirmed == list(range(confirmed[0], confirmed[-1] + 1))
 
 
-_STUCK = "NATS: libnats is stuck: it has been connecting to nats://127.0.0.1:4222 without end"
+_STUCK = "the NATS client is stuck: connecting to nats://127.0.0.1:4222 does not end"
 
 
 def _hurting(folder) -> tuple[Hurting, callable]:

@@ -261,7 +261,7 @@ final class CredentialsTests {
         let server = try NatsServer(.oldest)
         var options = JetStreamConnectionOptions(urls: [server.url])
         options.tls.certificateFile = "client.pem"
-        #expect(throws: JetStreamError.configuration("certificate and key go together")) {
+        #expect(throws: JetStreamError.configuration("certificate_file and key_file need each other")) {
             try TestClient(options)
         }
     }

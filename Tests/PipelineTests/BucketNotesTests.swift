@@ -23,13 +23,13 @@ import Testing
     @Test(arguments: [
         (#","storage":"memory""#, 1, "storage is memory"),
         (#","storage":"file","max_age":3600000000000"#, 1, "max_age is 3600.0 s"),
-        (#","storage":"file","num_replicas":1"#, 3, "num_replicas is 1, the stream's is 3"),
+        (#","storage":"file","num_replicas":1"#, 3, "num_replicas is 1, but the stream's is 3"),
     ])
     func whatCouldLoseTheRecordIsSaidInASentence(_ settings: String, _ streamReplicas: Int, _ risk: String) throws {
         let notes = try Self.notes(settings, streamReplicas: streamReplicas)
         let note = try #require(notes.first)
         #expect(notes.count == 1)
-        #expect(note.hasPrefix("bucket slotstream is left as it is: \(risk)"))
+        #expect(note.hasPrefix("bucket slotstream stays unchanged: \(risk)"))
         #expect(note.contains("record") && note.contains("lost") && note.hasSuffix("(bucket_missing)"))
     }
 

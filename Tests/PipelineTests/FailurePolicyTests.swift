@@ -209,7 +209,7 @@ import WAL
         #expect(held.oneShotOutcome.remedy.contains("pg_terminate_backend(4711)"))
         let here = StreamerError.slotActive(SlotHolder(pid: 4711, client: client, localProcess: 815))
         #expect("\(here)".contains("process 815 of this machine"))
-        #expect(here.oneShotOutcome.remedy.hasPrefix("Stop it: kill 815."))
+        #expect(here.oneShotOutcome.remedy.hasPrefix("Stop that process: kill 815."))
     }
 
     /// The contract's names and exit codes, and two of its exit codes that have none.

@@ -74,7 +74,7 @@ import Testing
         try server.sql().execute("ALTER TABLE tb_order RENAME TO order_1; ALTER TABLE tb_item RENAME TO item")
         let own = try plan(StreamerConfiguration.Source.defaultTables, "FOR TABLE item")
         #expect(try refusal(own) == nil)
-        #expect(own.notes == ["source.tables is not set, and its default, public.tb_*, matches no table: the publication stays as it is"])
+        #expect(own.notes == ["source.tables is not set, and its default, public.tb_*, matches no table: the publication stays unchanged"])
         #expect(try refusal(plan(StreamerConfiguration.Source.defaultTables, "")) != nil)
         #expect(try refusal(plan(["public.tb_x*"], "FOR TABLE item")) != nil)
         // All is published whatever the pattern says.

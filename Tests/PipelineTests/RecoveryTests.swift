@@ -48,7 +48,7 @@ import WAL
     @Test func anEmptiedStreamMayHaveBeenOursAndMayBeBegunBehind() {
         let facts = RecoveryFacts(slot: nil, record: nil, stream: RecoveryFacts.tail(.gone, messageCount: 0))
         #expect(facts.reason == .slotMissing)
-        #expect(facts.what?.contains("nobody knows whose") == true)
+        #expect(facts.what?.contains("the writer of these messages is not known") == true)
         #expect(Recovery.mayBeginAfterForeign(facts.facts))
     }
 
@@ -276,9 +276,11 @@ import WAL
         #expect(RecoveryFacts(record: RecoveryFacts.record(confirmed: LSN(0x1041))).reason == nil)
     }
 
-    @Test func theRemedyNamesWhatRebuildsTheStream() {
-        let rebuilt = StopReason.allCases.filter { LostHistory.remedy(for: $0).contains("`slotstream rewind`") }
-        #expect(rebuilt == [.streamMissing, .streamRecreated, .streamTailLost, .bucketMissing])
+    @Test func theRemedyGoesOnWhereThatIsPossibleAndBeginsAnewElsewhere() {
+        let goesOn = StopReason.allCases.filter { LostHistory.remedy(for: $0).contains("`slotstream slot advance --accept-gap --by NAME`") }
+        #expect(goesOn == StopReason.allCases.filter(LostHistory.isAcceptable))
+        let beginsAnew = StopReason.allCases.filter { LostHistory.remedy(for: $0).contains("`slotstream setup`") }
+        #expect(beginsAnew == StopReason.allCases.filter { !LostHistory.isAcceptable($0) })
     }
 
     // MARK: - Options

@@ -305,7 +305,7 @@ import WAL
             _ = try reader.receive()
             Issue.record("nothing streams")
         } catch {
-            #expect(error == .postgres(.connectionLost(message: "no stream is under way on it")))
+            #expect(error == .postgres(.connectionLost(message: "no stream is running")))
         }
         _ = try reader.connection.identifySystem()
     }

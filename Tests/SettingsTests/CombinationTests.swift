@@ -52,14 +52,14 @@ import Testing
         #expect("\(loaded.values)".contains("secret") == false && loaded.toml.contains("secret") == false)
         #expect(
             Loading(mask + "\nevents.mask_key_file = \"key\"", files: ["/w/key": "\n"]).complaints == [
-                "slotstream.toml:2: events.mask_key_file = \"key\": the file cannot be read: it has no key in it"
+                "slotstream.toml:2: events.mask_key_file = \"key\": the file cannot be read: the file has no key"
             ])
         #expect(
             complaints(
                 "[events.columns.exclude]\n\"public.tb_u\" = [\"a\", \"b\"]\n[events.identity]\n\"public.tb_u\" = [\"a\"]\n[events.columns.mask]\n\"public.tb_u\" = { b = \"text:x\" }"
             ) == [
-                "slotstream.toml:3: events.identity = \"public.tb_u\": \"a\": must be another column: events.columns.exclude has it written nowhere",
-                "slotstream.toml:5: events.columns.mask = \"public.tb_u\": \"b\": must be another column: events.columns.exclude has it written nowhere",
+                "slotstream.toml:3: events.identity = \"public.tb_u\": \"a\": must be another column: events.columns.exclude excludes this column",
+                "slotstream.toml:5: events.columns.mask = \"public.tb_u\": \"b\": must be another column: events.columns.exclude excludes this column",
             ])
     }
 
@@ -80,7 +80,7 @@ import Testing
         for (template, prefix) in [("{prefix}.{prefix}.{entity}", "_slotstream.shop"), ("{prefix}._{prefix}", "slotstream")] {
             #expect(
                 complaints("transport.nats.subject_prefix = \"\(prefix)\"\nevents.subject = \"\(template)\"") == [
-                    "slotstream.toml:2: events.subject = \"\(template)\": must be another template: with this prefix it makes the token _slotstream, \(own)"
+                    "slotstream.toml:2: events.subject = \"\(template)\": must be another template: with this prefix, this template makes the token _slotstream, \(own)"
                 ])
         }
         // What a row decides on is not known here; other tokens may be called so.
@@ -159,7 +159,7 @@ import Testing
             Loading(text, files: files).complaints == [
                 "slotstream.toml:2: transport.nats.credentials_file = \"absent\": the file cannot be read: no such file",
                 "slotstream.toml:4: transport.nats.tls.ca_file = \"/forbidden\": the file cannot be read: permission denied",
-                "slotstream.toml:6: source.url_file = \"empty\": the file cannot be read: it is empty",
+                "slotstream.toml:6: source.url_file = \"empty\": the file cannot be read: the file is empty",
             ])
     }
 

@@ -39,7 +39,7 @@ import Testing
                       slotstream.toml:1: sorce: unknown key; did you mean source?
                       slotstream.toml:5: source.sloot: unknown key; did you mean source.slot?
                       slotstream.toml:6: source.slot = "Not-A-Slot": must be a slot name: 1 to 63 of a-z 0-9 _
-                      slotstream.toml:7: source.url: the variable NO_SUCH_VARIABLE is not set; set it, or write ${NO_SUCH_VARIABLE:-default}
+                      slotstream.toml:7: source.url: the variable NO_SUCH_VARIABLE is not set; set NO_SUCH_VARIABLE, or write ${NO_SUCH_VARIABLE:-default}
                       slotstream.toml:10: transport.transport = "postgres": must be "nats"
                       slotstream.toml:13: transport.nats.jetstream.dedup_window_minutes = 61: must be an integer from 1 to 60
                       slotstream.toml:14: transport.nats.jetstream.max_age_day: unknown key; did you mean transport.nats.jetstream.max_age_days?

@@ -24,7 +24,7 @@ import Testing
     func namesTheServersFileForWhatItIsInsteadOfEachKey(_ name: String) {
         #expect(
             complaints(Self.server, name: name) == [
-                "\(name): this is the configuration of FraiseQL's server ([database], [observers], [schema]), and nothing in it is for Slotstream. "
+                "\(name): this is the configuration of FraiseQL's server ([database], [observers], [schema]), and has nothing for Slotstream. "
                     + "Give Slotstream's own file: --config slotstream.toml, or --config fraiseql-observer.toml"
             ])
     }

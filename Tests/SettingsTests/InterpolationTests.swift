@@ -57,7 +57,7 @@ import Testing
     @Test func complainsWithTheNameOfTheVariable() {
         #expect(
             Loading("source.slot = \"${UNSET}\"\nsource.publication = \"${\"\n").complaints == [
-                "slotstream.toml:1: source.slot: the variable UNSET is not set; set it, or write ${UNSET:-default}",
+                "slotstream.toml:1: source.slot: the variable UNSET is not set; set UNSET, or write ${UNSET:-default}",
                 "slotstream.toml:2: source.publication: ${ must begin ${NAME} or ${NAME:-default}",
             ])
     }
