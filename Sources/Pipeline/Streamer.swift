@@ -39,7 +39,7 @@ public final class Streamer: Sendable {
     private let obstacles = ObstacleMemory()
     private let rotation = RotationPatience()
     /// The servers to which the connection was said to be open to others.
-    private let exposedServers = Mutex<Set<String>>([])
+    let exposedServers = Mutex<Set<String>>([])
 
     /// - Parameters:
     ///   - isSetupAllowed: Whether a first start may create publication, stream, bucket, slot and consumer.
@@ -183,14 +183,6 @@ public final class Streamer: Sendable {
         return .retry(hint: "The secret worked before: the streamer reads the file again and tries for \(Int(rest.seconds)) s. \(remedy)")
     }
 
-    /// Warns, once in the life of the process, of a connection that others could read or alter.
-    private func warn(of exposure: String?, of server: String, remedy: String) {
-        guard let exposure, exposedServers.withLock({ $0.insert(server).inserted }) else { return }
-        logger.warning(
-            "the connection to \(server) leaves this machine, and others could read or alter the data",
-            metadata: ["why": "\(exposure)", "remedy": "\(remedy)"])
-    }
-
     // MARK: - One session
 
     /// Connects, recovers and streams, until asked to stop or until something ends it.
@@ -302,32 +294,6 @@ public final class Streamer: Sendable {
         if !link.connection.isWedged { thread.join() }
         observations.deliveryEnded()
         try result.get()
-    }
-
-    /// Logs what PostgreSQL says beside its answers.
-    static func noticeHandler(_ logger: Logger) -> NoticeHandler {
-        { notice in
-            logger.notice(
-                "PostgreSQL says", metadata: ["sqlstate": "\(notice.sqlState)", "notice": "\(notice)"])
-        }
-    }
-
-    /// Tells which tables are published. A start at which there is none is refused; later on that is told, and what was published before goes out.
-    private func lookAtTables(_ sql: borrowing SQLConnection) throws(StreamerError) {
-        let source = configuration.source
-        let isStart = observations.texts.withLock { $0.publication == nil }
-        let (contents, plan) = try StreamerError.ofPostgres { () throws(PostgresError) in
-            (
-                try PublicationContents.read(source.publication, over: sql),
-                isStart ? try PublicationPlan.read(source, over: sql) : PublicationPlan()
-            )
-        }
-        guard let contents else { return }
-        if isStart, contents.isEmptyByMistake(source) { throw TableFinding.refusal([.empty(source.publication)]) }
-        PublicationReport.tell(contents, source, to: observations, logger)
-        for finding in plan.refusals + TableFinding.missing(plan.missing, publication: source.publication) {
-            PublicationReport.tell(finding, at: .warning, logger)
-        }
     }
 
     private func makeAssembler(_ joined: Joined, payloadLimit: Int) throws(StreamerError) -> TransactionAssembler {

@@ -90,7 +90,8 @@ def test_with_full_identity_before_is_the_whole_row_and_changes_says_what_differ
 
 
 def test_with_identity_nothing_inserts_are_published_and_postgresql_refuses_the_rest(pair, tenants):
-    table = Table(tenants, pair, "CREATE TABLE tb_x (id INT PRIMARY KEY, a INT); ALTER TABLE tb_x REPLICA IDENTITY NOTHING")
+    table = Table(tenants, pair, "CREATE TABLE tb_x (id INT PRIMARY KEY, a INT); ALTER TABLE tb_x REPLICA IDENTITY NOTHING",
+                  "FOR TABLE tb_x")
     table.tenant.run("INSERT INTO tb_x VALUES (1, 1)")
     for statement in ("UPDATE tb_x SET a = 2", "DELETE FROM tb_x"):
         with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState):
