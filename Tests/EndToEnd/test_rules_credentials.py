@@ -395,7 +395,7 @@ def test_credentials_that_expire_are_waited_for(guarded):
 
 
 @pytest.mark.parametrize("denied, how, status", [
-    ('publish: { deny: ["rules.>"] }', "reload", 0), ('publish: { deny: ["$KV.>"] }', "reload", 0),
+    ('publish: { deny: ["rules.>"] }', "reload", 1), ('publish: { deny: ["$KV.>"] }', "reload", 1),
     ('subscribe: { deny: ["_INBOX.>"] }', "reload", 77), ('publish: { deny: ["$JS.API.>"] }', "restart", 77),
 ], ids=["events", "record", "inbox", "api"])
 def test_a_right_in_nats_that_is_taken_away_stops(denied, how, status, guarded):

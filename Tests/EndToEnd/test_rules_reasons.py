@@ -345,7 +345,7 @@ def test_a_slot_that_is_not_there_or_not_ours_is_not_dropped(oldest_pair, tenant
             assert name in said and word in said and "nothing was dropped" in said and "Type its name" not in said, said
         assert slots() == before
         said = refused(tenant.streamer, 78, "configuration", "slot", "drop", other, "--yes")
-        again = re.search(r"slotstream (slot drop \S+ --set \S+)", said)[1]
+        again = re.search(r"`slotstream (slot drop \S+ --set [^`]+)`", said)[1]
         tenant.streamer.command(*again.split(), "--yes")
         assert slots() == before - {other}
         tenant.streamer.command("slot", "drop", "--yes")
