@@ -128,7 +128,7 @@ def test_generated_columns_are_not_published_unless_asked_for(pair, tenants):
 def test_generated_columns_with_full_identity_are_in_neither_row(pair, tenants):
     # Pitfall 27.
     table = Table(tenants, pair, "CREATE TABLE tb_x (id INT PRIMARY KEY, a INT, twice INT GENERATED ALWAYS AS (a * 2) STORED, b TEXT); "
-                                 "ALTER TABLE tb_x REPLICA IDENTITY FULL")
+                                 "ALTER TABLE tb_x REPLICA IDENTITY FULL", "FOR TABLE tb_x")
     if int(pair.postgres) >= 18:
         # Since 18 PostgreSQL refuses what it cannot log whole.
         with pytest.raises(psycopg.errors.InvalidColumnReference):

@@ -288,8 +288,8 @@ def test_config_shows_each_value_with_its_origin_and_no_secret(one_pair, tenants
         assert complaint in done.stderr, done.stderr
     assert broken.command("run", expect=78).stderr.count("nonsense") >= 1
     forging = tenant.another({"events.entities": {"public.tb_item": "_SlotStream"}})
-    said = forging.command("run", expect=78).stderr
-    assert re.search(r'toml:\d+: events.entities = "public.tb_item": "_SlotStream"', said), said
+    (problem,) = json.loads(forging.command("run", expect=78).stderr)["problems"]
+    assert re.search(r'toml:\d+: events.entities = "public.tb_item": "_SlotStream"', problem), problem
 
 
 def test_a_port_that_is_taken_stops_with_78(one_pair, tenants):
