@@ -22,6 +22,8 @@ def _rules(folder, exclude=("password_hash",), mask=None, table="public.tb_user"
     key = folder / "mask.key"
     # One trailing newline is the editor's, not the key's.
     key.write_bytes(KEY + b"\n")
+    # A key that everybody may read is warned of.
+    key.chmod(0o600)
     rules = {"events": {"mask_key_file": str(key)}, f'events.columns.mask."{table}"': mask or {"email": "hmac", "phone": "text:***"}}
     if exclude:
         rules["events.columns.exclude"] = {table: list(exclude)}
@@ -370,7 +372,7 @@ def test_a_hidden_column_whose_own_name_ends_with_the_mark_needs_a_second_one(pa
     tenant.run('CREATE TABLE tb_sure (id INT PRIMARY KEY, "sure?" TEXT)')
     tenant.streamer.setup()
     tenant.streamer.start(wait=False)
-    assert "the table has a column sure?" in stopped(tenant.streamer, 78, "configuration")
+    assert "the table has a column with the name sure?" in stopped(tenant.streamer, 78, "configuration")
     tenant.overrides["events.columns.exclude"] = {"public.tb_sure": ["sure??"]}
     tenant.streamer = tenant.another()
     tenant.streamer.start()

@@ -466,7 +466,7 @@ def test_a_last_message_that_became_too_old_and_is_later_than_the_record_is_lost
     tenant = tenants(pair, overrides=UNRECORDED)
     killed_unrecorded(tenant)
     _age_out(tenant)
-    _lost(tenant, "stream_purged", tenant.name, "after sequence 0", "last is 3")
+    _lost(tenant, "stream_purged", tenant.name, "after sequence 0", "the last sequence is 3")
 
 
 def test_a_record_that_is_behind_the_stream_is_no_lost_history(pair, tenants):
