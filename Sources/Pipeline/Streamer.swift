@@ -26,11 +26,11 @@ public final class Streamer: Sendable {
     /// For the record that is put while the server already waits for our status.
     static let ownershipTimeout = Duration.seconds(2)
 
-    private let configuration: StreamerConfiguration
+    let configuration: StreamerConfiguration
     private let isSetupAllowed: Bool
-    private let observations: Observations
+    let observations: Observations
     private let failpoints: Failpoints
-    private let logger: Logger
+    let logger: Logger
     private let control: StopControl
     /// nil: it streams.
     private let mending: Mending?
