@@ -236,12 +236,17 @@ _ACCOUNTS = (
 )
 
 
-def test_an_account_without_jetstream_stops_and_what_it_advises_mends_it(pair, tenants):
-    tenant = tenants(pair, nats_lines=_ACCOUNTS, setup=False)
+def _as_user(tenant, name: str):
+    """A streamer that is this NATS user, whose password is the name."""
     password = tenant.servers.folder / f"{tenant.name}-password"
     password.touch(mode=0o600)
-    password.write_text("bare")
-    streamer = tenant.another({"transport.nats": {"user": "bare", "password_file": str(password)}})
+    password.write_text(name)
+    return tenant.another({"transport.nats": {"user": name, "password_file": str(password)}})
+
+
+def test_an_account_without_jetstream_stops_and_what_it_advises_mends_it(pair, tenants):
+    tenant = tenants(pair, nats_lines=_ACCOUNTS, setup=False)
+    streamer = _as_user(tenant, "bare")
     said = _refused_everywhere(streamer, "configuration")
     assert "not enabled for account" in said and "jetstream: enabled" in said and "nats-server --signal reload" in said
     server = tenant.nats.servers[0]
@@ -284,10 +289,7 @@ _NO_NAMES = (
 
 def test_who_may_not_ask_which_streams_there_are_sets_up_and_is_told_of_an_overlap_by_jetstream(pair, tenants):
     tenant = tenants(pair, nats_lines=_NO_NAMES, setup=False)
-    password = tenant.servers.folder / f"{tenant.name}-password"
-    password.touch(mode=0o600)
-    password.write_text("blind")
-    streamer = tenant.another({"transport.nats": {"user": "blind", "password_file": str(password)}})
+    streamer = _as_user(tenant, "blind")
     other = f"{tenant.name}_other"
     tenant.administrator.add(other, subjects=[f"{tenant.prefix}.Item.>"], storage="file", num_replicas=tenant.nats.replicas)
     assert "transport.nats.subject_prefix" in _refused_everywhere(streamer, "configuration")
