@@ -12,16 +12,6 @@ public struct CaptureConfiguration: Sendable, Equatable {
         case reference
     }
 
-    /// What an event's JSON looks like.
-    public enum Format: Sendable, Equatable {
-        /// Slotstream's own.
-        case slotstream
-        /// FraiseQL's `EntityEvent`.
-        case fraiseql
-        /// CloudEvents 1.0, structured; `data` is Slotstream's own event.
-        case cloudevents
-    }
-
     /// What goes out in place of a column's value. NULL stays NULL, what was not sent stays unsent.
     public enum Mask: Sendable, Equatable {
         /// HMAC-SHA-256 of the value's text under `CaptureFunctions.hmacSHA256`, in lower hexadecimal digits.
@@ -30,7 +20,7 @@ public struct CaptureConfiguration: Sendable, Equatable {
         case text(String)
     }
 
-    public var format: Format
+    public var format: EventFormat
     /// `{prefix}` of every subject; dots in it separate tokens.
     public var subjectPrefix: String
     /// Begins with `{prefix}.`; see `SubjectTemplate`.
@@ -54,7 +44,7 @@ public struct CaptureConfiguration: Sendable, Equatable {
     public var poisonPolicy: PoisonPolicy
 
     public init(
-        format: Format = .slotstream, subjectPrefix: String = "fraiseql.mutation",
+        format: EventFormat = .slotstream, subjectPrefix: String = "fraiseql.mutation",
         subjectTemplate: String = "{prefix}.{entity}.{operation}", tablePrefixes: [String] = ["tb_"],
         entities: [String: String] = [:], identities: [String: [String]] = [:],
         optionalIdentities: [String: [String]] = [:],

@@ -3,14 +3,13 @@ extension EventEncoder {
     /// What of a logical message's event its entity and operation decide.
     struct MessagePlan {
         var subject: [UInt8]
-        var head: [UInt8]
-        var envelope: [UInt8]
+        var opening: EventOpening
         var tail: [UInt8]
         /// Index into `TransactionAssembler.eventKinds`.
         var kindIndex: Int32
     }
 
-    /// Encodes a logical message and leaves it open. In the format of its own its members stand as the body has them, in the body's order.
+    /// Encodes a logical message and leaves it open.
     mutating func openMessage(
         _ message: LogicalMessageEvent, plan: MessagePlan, ordinal: UInt64, sentByteCount: Int
     ) throws(EncodingFailure) {
@@ -19,25 +18,7 @@ extension EventEncoder {
         subject.append(plan.subject)
         try checkSubject()
         encodeEntityID(message.entityID)
-        switch format {
-        case .slotstream, .cloudevents:
-            // `head` is what the body itself has.
-            writeOpening(envelope: plan.envelope, head: Array("\"".utf8))
-            payload.append(message.members)
-            if message.timestamp == nil { payload.append(timestamp.bytes) }
-        case .fraiseql:
-            writeOpening(envelope: plan.envelope, head: plan.head)
-            try writeFraiseQLIdentity()
-            payload.append(",\"data\":")
-            payload.append(message.entity ?? Array("null".utf8))
-            payload.append(",\"changes\":")
-            payload.append(message.changes ?? Array("null".utf8))
-            if let omitted = message.omittedData {
-                payload.append(",\"omitted\":")
-                payload.append(JSONText.string(omitted.description))
-            }
-            writeFraiseQLRest(timestamp: message.timestamp)
-        }
+        try layout.writeMessage(message, plan.opening, to: &self)
         try finish(tail: plan.tail, ordinal: ordinal, kindIndex: plan.kindIndex)
     }
 

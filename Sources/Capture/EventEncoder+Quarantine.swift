@@ -8,8 +8,7 @@ extension EventEncoder {
     /// What all quarantined events have in common.
     struct QuarantinePlan {
         let subject: [UInt8]
-        let head: [UInt8]
-        let envelope: [UInt8]
+        let opening: EventOpening
         /// Index into `TransactionAssembler.eventKinds`.
         let kindIndex: Int32
 
@@ -17,9 +16,7 @@ extension EventEncoder {
             let entity = ReservedEntity.name
             let operation = ReservedEntity.poisonOperation
             subject = ReservedEntity.subject(prefix: configuration.subjectPrefix) + Array(".\(operation)".utf8)
-            head = EventText.head(configuration.format, entity: entity, operation: operation)
-            envelope = EventText.envelope(
-                configuration.format, identity: identity, entity: entity, operation: operation)
+            opening = configuration.format.layout.opening(entity: entity, operation: operation, identity: identity)
             self.kindIndex = kindIndex
         }
     }
@@ -47,7 +44,7 @@ extension EventEncoder {
             if isKnown != nil, entityID.count <= Self.quarantinedIdentityByteCountLimit { writeIdentity() }
         }
         try finishQuarantined(
-            source: EventText.source(database: relation.database, schema: relation.schema, table: relation.table),
+            source: JSONText.source(database: relation.database, schema: relation.schema, table: relation.table),
             tail: relation.tail, plan: plan, ordinal: ordinal)
     }
 
@@ -59,14 +56,13 @@ extension EventEncoder {
         beginQuarantined(reason, plan: plan, ordinal: ordinal, sentByteCount: body.count)
         payload.append(",\"message\":{\"prefix\":")
         payload.append(JSONText.string(prefix))
-        let tail = EventText.tail(format, database: database, schema: nil, table: nil)
+        let source = JSONText.source(database: database)
+        let tail = layout.tail(source: source)
         let room = payloadLimit - payload.count - transaction.count - 2 * tail.count - Self.restByteCount
         let shown = payload.appendBody(body, byteCountLimit: min(room, Self.quarantinedBodyByteCountLimit))
         if shown < body.count { payload.append(",\"is_cut\":true") }
         payload.append(UInt8(ascii: "}"))
-        try finishQuarantined(
-            source: EventText.source(database: database, schema: nil, table: nil), tail: tail, plan: plan,
-            ordinal: ordinal)
+        try finishQuarantined(source: source, tail: tail, plan: plan, ordinal: ordinal)
     }
 
     private mutating func beginQuarantined(
@@ -76,15 +72,8 @@ extension EventEncoder {
         subject.removeAll()
         subject.append(plan.subject)
         entityID.removeAll()
-        writeOpening(envelope: plan.envelope, head: plan.head)
-        if format == .fraiseql {
-            payload.append(",\"entity_id\":")
-            payload.append(UUIDText.zero)
-            payload.append(",\"data\":{\"poison\":{\"reason\":")
-        } else {
-            payload.append(timestamp.bytes)
-            payload.append(",\"poison\":{\"reason\":")
-        }
+        layout.beginQuarantined(plan.opening, to: &self)
+        payload.append("{\"reason\":")
         payload.append(JSONText.string(reason.name))
         payload.append(",\"description\":")
         payload.append(JSONText.string(reason.description))
@@ -96,13 +85,7 @@ extension EventEncoder {
         source: [UInt8], tail: [UInt8], plan: QuarantinePlan, ordinal: UInt64
     ) throws(EncodingFailure) {
         payload.append(UInt8(ascii: "}"))
-        if format == .fraiseql {
-            // FraiseQL's events have no source of their own.
-            payload.append(",\"source\":")
-            payload.append(source)
-            payload.append("},\"changes\":null")
-            writeFraiseQLRest(timestamp: nil)
-        }
+        layout.endQuarantined(source: source, to: &self)
         try finish(tail: tail, ordinal: ordinal, kindIndex: plan.kindIndex)
     }
 }

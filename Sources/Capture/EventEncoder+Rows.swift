@@ -9,30 +9,7 @@ extension EventEncoder {
         _ operation: RelationPlan.Operation, of plan: RelationPlan, ordinal: UInt64, row: RowView
     ) throws(EncodingFailure) {
         try beginRow(operation, of: plan, ordinal: ordinal, row: row)
-        if format == .fraiseql {
-            try writeFraiseQLIdentity()
-            payload.append(",\"data\":")
-            try writeTuple(row.current, of: plan, row: row)
-            payload.append(",\"changes\":")
-            if operation.rowOperation == .update, row.hasOld {
-                try writeChanges(of: plan, row: row)
-            } else {
-                payload.append("null")
-            }
-            writeFraiseQLRest(timestamp: nil)
-        } else {
-            writeIdentity()
-            payload.append(timestamp.bytes)
-            payload.append(",\"entity\":")
-            try writeTuple(row.current, of: plan, row: row)
-            if operation.rowOperation == .update, row.hasOld {
-                payload.append(",\"before\":")
-                try writeTuple(.old, of: plan, row: row)
-                payload.append(",\"changes\":")
-                try writeChanges(of: plan, row: row)
-            }
-            if operation.rowOperation != .delete { writeUnchanged(of: plan, row: row) }
-        }
+        try layout.writeRow(operation, of: plan, row, to: &self)
         try finish(tail: plan.tail, ordinal: ordinal, kindIndex: operation.kindIndex)
     }
 
@@ -44,20 +21,8 @@ extension EventEncoder {
         begin(ordinal: ordinal, sentByteCount: 0)
         entityID.removeAll()
         try writeSubject(operation.subject, plan: plan, row: nil)
-        writeOpening(envelope: operation.envelope, head: operation.head)
-        if format == .fraiseql {
-            payload.append(",\"entity_id\":")
-            payload.append(UUIDText.zero)
-            payload.append(",\"data\":null,\"changes\":null")
-            writeFraiseQLRest(timestamp: nil)
-        } else {
-            payload.append(timestamp.bytes)
-            payload.append(",\"truncate\":{\"cascade\":")
-            payload.append(cascade ? "true" : "false")
-            payload.append(",\"restart_identity\":")
-            payload.append(restartIdentity ? "true" : "false")
-            payload.append(UInt8(ascii: "}"))
-        }
+        layout.writeTruncate(
+            operation.opening, cascade: cascade, restartIdentity: restartIdentity, to: &self)
         try finish(tail: plan.tail, ordinal: ordinal, kindIndex: operation.kindIndex)
     }
 
@@ -71,9 +36,9 @@ extension EventEncoder {
         do throws(EncodingFailure) {
             try openReference(
                 operation, of: plan, ordinal: ordinal, row: row, omitted: omitted.description,
-                identity: format == .fraiseql ? .required : .optional)
+                identity: layout.demandsIdentity ? .required : .optional)
         } catch {
-            guard case .poison(.payloadTooLarge) = error, !plan.identityColumns.isEmpty, format != .fraiseql else { throw error }
+            guard case .poison(.payloadTooLarge) = error, !plan.identityColumns.isEmpty, !layout.demandsIdentity else { throw error }
             try openReference(
                 operation, of: plan, ordinal: ordinal, row: row,
                 omitted: "\(omitted); its entity_id does not fit either", identity: .leftOut)
@@ -85,16 +50,7 @@ extension EventEncoder {
         identity: Identity
     ) throws(EncodingFailure) {
         try beginRow(operation, of: plan, ordinal: ordinal, row: row, identity: identity)
-        if format == .fraiseql {
-            try writeFraiseQLIdentity()
-            payload.append(",\"data\":null,\"changes\":null")
-        } else {
-            writeIdentity()
-            payload.append(timestamp.bytes)
-        }
-        payload.append(",\"omitted\":")
-        payload.append(JSONText.string(omitted))
-        if format == .fraiseql { writeFraiseQLRest(timestamp: nil) }
+        try layout.writeReference(operation.opening, omitted: omitted, to: &self)
         try finish(tail: plan.tail, ordinal: ordinal, kindIndex: operation.kindIndex)
     }
 
@@ -108,7 +64,7 @@ extension EventEncoder {
         case leftOut
     }
 
-    /// Writes all that comes before the event's own members: subject, ids, the beginning of the payload.
+    /// Writes what comes before the payload: the subject and the ids.
     private mutating func beginRow(
         _ operation: RelationPlan.Operation, of plan: RelationPlan, ordinal: UInt64, row: RowView,
         identity: Identity = .required
@@ -124,7 +80,6 @@ extension EventEncoder {
             entityID.removeAll()
         }
         if identity == .leftOut { entityID.removeAll() }
-        writeOpening(envelope: operation.envelope, head: operation.head)
     }
 
     /// `entity_id`, where it is known.
@@ -132,27 +87,6 @@ extension EventEncoder {
         guard entityID.count > 0 else { return }
         payload.append(",\"entity_id\":")
         payload.append(entityID.bytes)
-    }
-
-    /// `entity_id`, which has to be a UUID.
-    mutating func writeFraiseQLIdentity() throws(EncodingFailure) {
-        guard UUIDText.isQuotedUUID(entityID.bytes) else { throw .poison(.entityIDNotUUID) }
-        writeIdentity()
-    }
-
-    /// What follows `changes` in FraiseQL's format: nobody here knows of users, tenants and actors.
-    /// - Parameter timestamp: A JSON string of the event's own; nil: the commit's time.
-    mutating func writeFraiseQLRest(timestamp own: [UInt8]?) {
-        payload.append(",\"user_id\":null,\"tenant_id\":null")
-        if let own {
-            payload.append(",\"timestamp\":")
-            payload.append(own)
-        } else {
-            payload.append(timestamp.bytes)
-        }
-        payload.append(
-            ",\"duration_ms\":null,\"seq\":null,\"actor_type\":null,\"acting_for\":null,\"schema_version\":null,\"cdc_source\":\"slotstream\""
-        )
     }
 
     private mutating func writeSubject(
@@ -238,7 +172,7 @@ extension EventEncoder {
     }
 
     /// Writes one row as an object, without the columns that this row does not have.
-    private mutating func writeTuple(
+    mutating func writeTuple(
         _ which: RowView.Which, of plan: RelationPlan, row: RowView
     ) throws(EncodingFailure) {
         payload.append(UInt8(ascii: "{"))
@@ -305,7 +239,7 @@ extension EventEncoder {
         }
     }
 
-    private mutating func writeChanges(of plan: RelationPlan, row: RowView) throws(EncodingFailure) {
+    mutating func writeChanges(of plan: RelationPlan, row: RowView) throws(EncodingFailure) {
         payload.append(UInt8(ascii: "{"))
         var isFirst = true
         for index in plan.columns.indices where plan.columns[index].treatment != .excluded {
@@ -335,7 +269,7 @@ extension EventEncoder {
         }
     }
 
-    private mutating func writeUnchanged(of plan: RelationPlan, row: RowView) {
+    mutating func writeUnchanged(of plan: RelationPlan, row: RowView) {
         var isFirst = true
         for index in plan.columns.indices where plan.columns[index].treatment != .excluded {
             guard case .absent = row.value(of: index, .new, in: plan) else { continue }

@@ -6,7 +6,9 @@ struct EventEncoder: ~Copyable {
     /// Subjects longer than this are refused: nats-server reads control lines of 4,096 bytes (`max_control_line`), and the reply and sizes need room too.
     static let subjectByteCountLimit = 2048
 
-    let format: CaptureConfiguration.Format
+    let layout: any EventLayout.Type
+    /// What the layout says, asked once.
+    private let hasTransaction: Bool
     let functions: CaptureFunctions
     /// Payload bytes that the server takes; events over it are poison.
     let payloadLimit: Int
@@ -42,9 +44,10 @@ struct EventEncoder: ~Copyable {
     private var sentByteCount = 0
 
     init(
-        format: CaptureConfiguration.Format, functions: CaptureFunctions, payloadLimit: Int, reservedSubject: [UInt8]
+        format: EventFormat, functions: CaptureFunctions, payloadLimit: Int, reservedSubject: [UInt8]
     ) {
-        self.format = format
+        layout = format.layout
+        hasTransaction = layout.hasTransaction
         self.functions = functions
         self.payloadLimit = payloadLimit
         self.reservedSubject = reservedSubject
@@ -110,7 +113,7 @@ struct EventEncoder: ~Copyable {
     mutating func close(isLast: Bool, into sink: inout some EventSink & ~Copyable) {
         guard var header = openHeader else { return }
         header.isLast = isLast
-        if format != .fraiseql { payload.append(isLast ? "true" : "false") }
+        if hasTransaction { payload.append(isLast ? "true" : "false") }
         payload.append(openTail)
         openHeader = nil
         sink.accept(
@@ -129,38 +132,9 @@ struct EventEncoder: ~Copyable {
         payload.removeAll()
     }
 
-    /// Writes `{"id":"…` and what follows it, a CloudEvent's envelope before that. `entityID` is known.
-    mutating func writeOpening(envelope: [UInt8], head: [UInt8]) {
-        switch format {
-        case .slotstream: payload.append("{\"id\":\"")
-        case .cloudevents:
-            payload.append("{\"specversion\":\"1.0\",\"id\":\"")
-            payload.append(messageID.bytes)
-            payload.append(envelope)
-            // CloudEvents has no empty subject.
-            if entityID.count > 2 {
-                payload.append(",\"subject\":")
-                payload.appendAttribute(entityID.bytes)
-            }
-            payload.append(",\"time\":")
-            payload.append(UnsafeRawBufferPointer(rebasing: timestamp.bytes[Self.timestampKeyByteCount...]))
-            payload.append(",\"datacontenttype\":\"application/json\",\"data\":{\"id\":\"")
-        case .fraiseql:
-            payload.append("{\"id\":\"")
-            UUIDText.appendVersion5(of: messageID.bytes, to: &payload, sha1: functions.sha1)
-            payload.append(head)
-            return
-        }
-        payload.append(messageID.bytes)
-        payload.append(head)
-    }
-
-    /// `,"timestamp":`
-    private static let timestampKeyByteCount = 13
-
     /// Closes all that can be written before it is known whether the event is the last, and leaves it open.
     mutating func finish(tail: [UInt8], ordinal: UInt64, kindIndex: Int32) throws(EncodingFailure) {
-        if format != .fraiseql {
+        if hasTransaction {
             payload.append(transaction.bytes)
             payload.append(decimal: ordinal)
             payload.append(",\"last\":")

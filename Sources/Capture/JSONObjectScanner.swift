@@ -1,6 +1,6 @@
 /// Checks that bytes are one JSON object (RFC 8259) and finds its members.
 ///
-/// The bodies of logical messages are the only JSON that is read here: everything else is written.
+/// The bodies of logical messages and stored events are read with it: all other JSON is only written here.
 struct JSONObjectScanner {
     /// A member of the outermost object: its key decoded, both texts as ranges of the input.
     struct Member {
@@ -9,21 +9,27 @@ struct JSONObjectScanner {
         var valueRange: Range<Int>
     }
 
-    /// Deeper nesting is refused: the scanner recurses.
+    /// Of the values in a logical message: consumers that read by recursion have limits of their own.
     static let depthLimit = 200
 
     private let text: UnsafeRawBufferPointer
+    private let depthLimit: Int
     private var index = 0
+    /// The brackets that close what is open in the value being read: kept here and not by recursion, which would end somewhere.
+    private var openBrackets: [UInt8] = []
 
-    private init(_ text: UnsafeRawBufferPointer) { self.text = text }
+    private init(_ text: UnsafeRawBufferPointer, depthLimit: Int = depthLimit) {
+        self.text = text
+        self.depthLimit = depthLimit
+    }
 
     /// Gives `found` each member, in order, while it reads; of no use if it throws after all.
     /// - Throws: `.messageBody` with what is wrong and where; what `found` throws.
     static func forEachMember(
-        of text: UnsafeRawBufferPointer, _ found: (Member) throws(PoisonReason) -> Void
+        of text: UnsafeRawBufferPointer, depthLimit: Int = depthLimit, _ found: (Member) throws(PoisonReason) -> Void
     ) throws(PoisonReason) {
         guard UTF8Validation.isValid(text) else { throw .messageBody("the text is not UTF-8") }
-        var scanner = JSONObjectScanner(text)
+        var scanner = JSONObjectScanner(text, depthLimit: depthLimit)
         scanner.skipSpace()
         guard scanner.peek() == UInt8(ascii: "{") else { throw .messageBody("the text is not a JSON object") }
         try scanner.members(found)
@@ -32,9 +38,11 @@ struct JSONObjectScanner {
     }
 
     /// - Throws: `.messageBody` with what is wrong and where.
-    static func members(of text: UnsafeRawBufferPointer) throws(PoisonReason) -> [Member] {
+    static func members(
+        of text: UnsafeRawBufferPointer, depthLimit: Int = depthLimit
+    ) throws(PoisonReason) -> [Member] {
         var members: [Member] = []
-        try forEachMember(of: text) { members.append($0) }
+        try forEachMember(of: text, depthLimit: depthLimit) { members.append($0) }
         return members
     }
 
@@ -75,29 +83,9 @@ struct JSONObjectScanner {
             let keyRange = keyStart..<index
             try colon()
             let valueStart = index
-            try value(depth: 1)
+            try value()
             try found(Member(key: key, keyRange: keyRange, valueRange: valueStart..<index))
         } while try goesOn(until: UInt8(ascii: "}"))
-    }
-
-    private mutating func object(depth: Int) throws(PoisonReason) {
-        try expect(UInt8(ascii: "{"))
-        guard !isEnd(UInt8(ascii: "}")) else { return }
-        repeat {
-            skipSpace()
-            try string { _ in }
-            try colon()
-            try value(depth: depth + 1)
-        } while try goesOn(until: UInt8(ascii: "}"))
-    }
-
-    private mutating func array(depth: Int) throws(PoisonReason) {
-        try expect(UInt8(ascii: "["))
-        guard !isEnd(UInt8(ascii: "]")) else { return }
-        repeat {
-            skipSpace()
-            try value(depth: depth + 1)
-        } while try goesOn(until: UInt8(ascii: "]"))
     }
 
     private mutating func colon() throws(PoisonReason) {
@@ -125,17 +113,51 @@ struct JSONObjectScanner {
         return false
     }
 
-    private mutating func value(depth: Int) throws(PoisonReason) {
-        guard depth <= Self.depthLimit else { throw .messageBody("the text is nested deeper than \(Self.depthLimit)") }
-        switch peek() {
-        case UInt8(ascii: "{"): try object(depth: depth)
-        case UInt8(ascii: "["): try array(depth: depth)
-        case UInt8(ascii: "\""): try string { _ in }
-        case UInt8(ascii: "t"): try literal("true")
-        case UInt8(ascii: "f"): try literal("false")
-        case UInt8(ascii: "n"): try literal("null")
-        default: try number()
+    /// Reads one value and all that is in it.
+    private mutating func value() throws(PoisonReason) {
+        openBrackets.removeAll(keepingCapacity: true)
+        while true {
+            guard openBrackets.count < depthLimit else { throw .messageBody("the text is nested deeper than \(depthLimit)") }
+            switch peek() {
+            case UInt8(ascii: "{"): if try opens(until: UInt8(ascii: "}")) { continue }
+            case UInt8(ascii: "["): if try opens(until: UInt8(ascii: "]")) { continue }
+            case UInt8(ascii: "\""): try string { _ in }
+            case UInt8(ascii: "t"): try literal("true")
+            case UInt8(ascii: "f"): try literal("false")
+            case UInt8(ascii: "n"): try literal("null")
+            default: try number()
+            }
+            guard try hasNext() else { return }
         }
+    }
+
+    /// Goes into an object or array, up to its first value; false: it is empty, and passed.
+    private mutating func opens(until bracket: UInt8) throws(PoisonReason) -> Bool {
+        index += 1
+        if isEnd(bracket) { return false }
+        openBrackets.append(bracket)
+        try beginMember(bracket)
+        return true
+    }
+
+    /// Behind a value: closes what ends with it, and goes on to the next value; false: everything is closed.
+    private mutating func hasNext() throws(PoisonReason) -> Bool {
+        while let bracket = openBrackets.last {
+            if try goesOn(until: bracket) {
+                try beginMember(bracket)
+                return true
+            }
+            openBrackets.removeLast()
+        }
+        return false
+    }
+
+    /// A value in an object has a key before it.
+    private mutating func beginMember(_ bracket: UInt8) throws(PoisonReason) {
+        skipSpace()
+        guard bracket == UInt8(ascii: "}") else { return }
+        try string { _ in }
+        try colon()
     }
 
     private mutating func literal(_ word: StaticString) throws(PoisonReason) {

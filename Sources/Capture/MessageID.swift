@@ -28,9 +28,9 @@ public struct MessageID: Hashable, Sendable {
         case marker
         /// `.late.<id>`: the event of another, earlier change, stored behind the position by `mend`.
         case late(timeline: UInt32, TransactionID, Position)
-        /// `.r.<replay id>`: a replayed event; none in a stream that is streamed to.
+        /// `.r.<replay id>`: the event of the change at the position once more, in another stream: where it is found says nothing.
         case replayed
-        /// `.b.<run>.<count>.<table oid>.<filenode>.<block>.<offset>`: a row of a backfill, stored behind the position.
+        /// `.b.<run>.<count>.<table oid>.<filenode>.<block>.<offset>`: a row of a backfill, stored behind the event at the position and before the next transaction.
         case backfilled
     }
 
@@ -84,6 +84,15 @@ extension MessageID: LosslessStringConvertible, CustomStringConvertible {
         guard let id = header.withUnsafeBufferPointer({ MessageID(utf8: $0) }) else { return nil }
         self = id
     }
+
+    /// The position at which a message with this id stands in the stream that is streamed to; nil: it is none of that stream's, whatever it names.
+    public var streamPosition: Position? { kind == .replayed ? nil : position }
+
+    /// The id of a marker behind this position; `random` tells one from the other.
+    public func marker(random: UInt64) -> String { "\(self).gap.\(String(random, radix: 36))" }
+
+    /// The id of an earlier change's event that is stored behind this position.
+    public func late(_ original: MessageID) -> String { "\(self).late.\(original)" }
 
     /// The id as the header of the change's own event carries it, whatever the kind is.
     public var description: String {

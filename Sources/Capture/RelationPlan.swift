@@ -43,10 +43,7 @@ final class RelationPlan {
     final class Operation {
         let rowOperation: RowOperation
         let subject: SubjectPlan
-        /// What follows the id: `","entity_type":"Order","operation":"INSERT"`, in the format's own words.
-        let head: [UInt8]
-        /// What follows the id in a CloudEvent's envelope: `","source":…,"type":…`.
-        let envelope: [UInt8]
+        let opening: EventOpening
         let isExcluded: Bool
         /// Index into `TransactionAssembler.eventKinds`; of no meaning where `isExcluded`.
         let kindIndex: Int32
@@ -64,9 +61,8 @@ final class RelationPlan {
                         plan.columnNames[$0].utf8.elementsEqual(name.utf8) && plan.columns[$0].treatment != .excluded
                     }
                 })
-            head = EventText.head(configuration.format, entity: plan.entity, operation: operation.name)
-            envelope = EventText.envelope(
-                configuration.format, identity: identity, entity: plan.entity, operation: operation.name)
+            opening = configuration.format.layout.opening(
+                entity: plan.entity, operation: operation.name, identity: identity)
             isExcluded = exclusions.contains {
                 $0.matches(qualifiedName: plan.qualifiedName, operation: operation.name)
             }
@@ -157,8 +153,8 @@ final class RelationPlan {
         // What is written nowhere is no part of an identity either; the rest of one would be another.
         self.identityColumns = identityColumns.contains { columns[$0].treatment == .excluded } ? [] : identityColumns
 
-        tail = EventText.tail(
-            configuration.format, database: database, schema: relation.namespace, table: relation.name)
+        tail = configuration.format.layout.tail(
+            source: JSONText.source(database: database, schema: relation.namespace, table: relation.name))
     }
 
     /// `schema.table`, for rules and errors. Rules for it are rules for every table whose name it is: one of them has a dot inside its own, or its schema's.

@@ -75,13 +75,11 @@ extension TransactionAssembler {
         let subject = SubjectPlan(
             template, prefix: configuration.subjectPrefix, database: identity.databaseName, schema: nil, table: nil,
             entity: event.entityType, operation: event.operation, columnIndex: { _ in nil })
-        let format = configuration.format
+        let layout = configuration.format.layout
         let plan = EventEncoder.MessagePlan(
             subject: subject.fixed ?? subject.unknownColumns,
-            head: EventText.head(format, entity: event.entityType, operation: event.operation),
-            envelope: EventText.envelope(
-                format, identity: identity, entity: event.entityType, operation: event.operation),
-            tail: EventText.tail(format, database: identity.databaseName, schema: nil, table: nil),
+            opening: layout.opening(entity: event.entityType, operation: event.operation, identity: identity),
+            tail: layout.tail(source: JSONText.source(database: identity.databaseName)),
             kindIndex: kindIndex(entity: event.entityType, operation: event.operation))
         try encoder.openMessage(event, plan: plan, ordinal: position.ordinal, sentByteCount: body.count)
     }

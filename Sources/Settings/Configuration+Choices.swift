@@ -11,11 +11,6 @@ extension Configuration {
         case auto
     }
 
-    /// `events.format`.
-    public enum EventFormat: String, Sendable, CaseIterable {
-        case slotstream, fraiseql, cloudevents
-    }
-
     /// `events.on_poison`: what happens with a change that cannot be an event.
     public enum PoisonPolicy: String, Sendable, CaseIterable {
         /// Exit at its position; nothing is skipped.

@@ -1,3 +1,4 @@
+public import Capture
 import Pipeline
 
 /// Everything an operator can choose, checked: one nested struct for each table of the file.

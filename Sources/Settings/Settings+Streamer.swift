@@ -66,7 +66,7 @@ extension Configuration {
 
     private var captureConfiguration: CaptureConfiguration {
         CaptureConfiguration(
-            format: format, subjectPrefix: nats.subjectPrefix, subjectTemplate: events.subject,
+            format: events.format, subjectPrefix: nats.subjectPrefix, subjectTemplate: events.subject,
             tablePrefixes: events.tablePrefixes, entities: events.entityNames,
             identities: events.identityNames(mayBeAbsent: false),
             optionalIdentities: events.identityNames(mayBeAbsent: true),
@@ -80,14 +80,6 @@ extension Configuration {
         case .stop: .stop
         case .quarantine: .quarantine
         case .reference: .reference
-        }
-    }
-
-    private var format: CaptureConfiguration.Format {
-        switch events.format {
-        case .slotstream: .slotstream
-        case .fraiseql: .fraiseql
-        case .cloudevents: .cloudevents
         }
     }
 

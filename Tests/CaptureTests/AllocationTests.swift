@@ -62,7 +62,7 @@ import WireMessages
     }
 
     private static func allocationCount(
-        rowsPerTransaction: Int, format: CaptureConfiguration.Format = .slotstream, plant: () -> Void = {}
+        rowsPerTransaction: Int, format: EventFormat = .slotstream, plant: () -> Void = {}
     ) throws -> UInt64 {
         var configuration = CaptureConfiguration(format: format)
         configuration.subjectTemplate = "{prefix}.{entity}.{column:status}.{operation}"

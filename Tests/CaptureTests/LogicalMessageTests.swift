@@ -117,8 +117,8 @@ import WireMessages
         #expect(try event.value("poison", "reason") == #""message_body""#)
     }
 
-    @Test(arguments: [CaptureConfiguration.Format.fraiseql, .cloudevents])
-    func quarantineIsAnEventOfItsFormat(format: CaptureConfiguration.Format) throws {
+    @Test(arguments: [EventFormat.fraiseql, .cloudevents])
+    func quarantineIsAnEventOfItsFormat(format: EventFormat) throws {
         let outcome = try Self.events("no json", CaptureConfiguration(format: format))
         let event = try #require(outcome.events.first)
         let parsed = try #require(try JSONSerialization.jsonObject(with: Data(event.payload)) as? [String: Any])

@@ -29,13 +29,16 @@ import WAL
             var other = id
             other.kind = .marker
             #expect(MessageID(id.description + ".gap.0a1b") == other, "round \(round)")
+            #expect(MessageID(id.marker(random: number())) == other && other.streamPosition == id.position, "round \(round)")
             other.kind = .late(timeline: 3, TransactionID(8), Position(commitLSN: LSN(number()), ordinal: number()))
             let original = try #require(other.lateOriginal)
             #expect(MessageID("\(id).late.\(original)") == other, "round \(round)")
+            #expect(id.late(original) == "\(id).late.\(original)" && other.streamPosition == id.position, "round \(round)")
             other.kind = .backfilled
             #expect(MessageID("\(id).b.1.2.16384.16384.\(number()).3") == other, "round \(round)")
+            #expect(other.streamPosition == id.position, "round \(round)")
             other.kind = .replayed
-            #expect(MessageID("\(id).r.r7") == other, "round \(round)")
+            #expect(MessageID("\(id).r.r7") == other && other.streamPosition == nil, "round \(round)")
         }
     }
 

@@ -28,4 +28,98 @@ import WAL
         }
         #expect(silentCount > 200)
     }
+
+    // MARK: - Ids of other kinds behind what is proven
+
+    private static let proven = RecoveryFacts.id(LSN(0x1000), 1)
+
+    private static func event(_ number: UInt64) -> MessageID { RecoveryFacts.id(LSN(0x1000 + 16 * number), 1, xid: 70 + UInt32(number)) }
+
+    /// A row of a backfill that stands behind the event at its position.
+    private static func row(behind number: UInt64) -> MessageID {
+        var id = event(number)
+        id.kind = .backfilled
+        return id
+    }
+
+    /// Compares a stream of these ids, the proven one first, with the events that the slot decodes behind it.
+    private static func compare(
+        _ stored: [MessageID?], with decoded: ClosedRange<UInt64>, proven: MessageID? = Self.proven, firstSequence: UInt64 = 1
+    ) throws -> (readings: [StreamComparison.Reading], matches: [StreamComparison.Match], isWhole: Bool, comparison: StreamComparison) {
+        let known = KnownEnd(storedSequence: proven == nil ? 0 : 1, storedID: proven, created: "")
+        var comparison = StreamComparison(known, identity: RecoveryFacts.identity, timelines: TimelineHistory(currentTimeline: 1))
+        var readings: [StreamComparison.Reading] = []
+        var sequence: UInt64 = 0
+        for id in (proven.map { [$0] } ?? []) + stored {
+            sequence += 1
+            // What retention took is not there to be read.
+            if sequence > 1, sequence < firstSequence { continue }
+            readings.append(try comparison.read(sequence, id, subject: "x"))
+        }
+        try comparison.readAll(through: sequence, firstSequence: firstSequence)
+        var matches: [StreamComparison.Match] = []
+        for number in decoded {
+            guard let match = comparison.decoded(event(number).position, event(number).transactionID) else { break }
+            matches.append(match)
+        }
+        return (readings, matches, comparison.next == nil, comparison)
+    }
+
+    @Test func rowsOfABackfillAreNoHoleAndNoWatermark() throws {
+        let found = try Self.compare(
+            [Self.row(behind: 0), Self.event(1), Self.row(behind: 1), Self.row(behind: 1), Self.event(2), Self.row(behind: 2)], with: 1...3)
+        #expect(found.readings == [.proven, .marker, .ours, .marker, .marker, .ours, .marker])
+        #expect(found.matches == [.stored(sequence: 3), .stored(sequence: 6)] && found.isWhole)
+        #expect(found.comparison.backfilledCount == 4 && found.comparison.strayCount == 0)
+    }
+
+    /// It was stored behind its event: where that one is not, somebody took its place.
+    @Test func anEventIsMissingBeforeTheRowThatStandsBehindIt() throws {
+        let found = try Self.compare([nil, Self.row(behind: 1), Self.event(2)], with: 1...2)
+        #expect(found.readings == [.proven, .stray, .marker, .ours])
+        guard case .missing(let before)? = found.matches.first else {
+            Issue.record("\(found.matches)")
+            return
+        }
+        #expect(before.sequence == 3 && before.isBehind && found.matches.last == .stored(sequence: 4) && found.isWhole)
+        let several = try Self.compare([nil, nil, Self.row(behind: 2), Self.event(3)], with: 1...3)
+        #expect(several.matches.prefix(2).allSatisfy { if case .missing = $0 { true } else { false } })
+        #expect(several.matches.last == .stored(sequence: 5) && several.isWhole)
+    }
+
+    @Test func retentionMayHaveTakenTheEventBeforeARow() throws {
+        let found = try Self.compare([Self.event(1), Self.row(behind: 1), Self.event(2)], with: 1...2, firstSequence: 3)
+        #expect(found.matches == [.retired(sequence: 2), .stored(sequence: 4)] && found.isWhole)
+    }
+
+    @Test func aRowBehindAnEventThatTheServerDoesNotHaveIsOfAnotherHistory() throws {
+        var row = Self.row(behind: 1)
+        row.position.commitLSN = LSN(0x1018)
+        let found = try Self.compare([row], with: 1...2)
+        guard case .undecoded? = found.matches.last else {
+            Issue.record("\(found.matches)")
+            return
+        }
+        row.timeline = 2
+        #expect(throws: StreamComparison.Fault.self) { try Self.compare([row], with: 1...2) }
+    }
+
+    @Test func rowsBeforeTheFirstEventStandBehindTheBeginning() throws {
+        let row = RecoveryFacts.id(LSN(0x800), 0, xid: 0, kind: .backfilled)
+        let found = try Self.compare([row, Self.event(1)], with: 1...1, proven: nil)
+        #expect(found.readings == [.marker, .ours] && found.matches == [.stored(sequence: 2)] && found.isWhole)
+    }
+
+    /// Its position is one of this stream's events: it is none of them, wherever it stands.
+    @Test func aReplayedEventIsAStrayAndNeverWhatWasProven() throws {
+        var replayed = Self.event(1)
+        replayed.kind = .replayed
+        let found = try Self.compare([replayed, Self.event(1)], with: 1...1)
+        #expect(found.readings == [.proven, .stray, .ours] && found.matches == [.stored(sequence: 3)])
+        let known = KnownEnd(storedSequence: 1, storedID: Self.proven, created: "")
+        var comparison = StreamComparison(known, identity: RecoveryFacts.identity, timelines: TimelineHistory(currentTimeline: 1))
+        var inItsPlace = Self.proven
+        inItsPlace.kind = .replayed
+        #expect(throws: StreamComparison.Fault.self) { try comparison.read(1, inItsPlace, subject: "x") }
+    }
 }

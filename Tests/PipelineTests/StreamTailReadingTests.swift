@@ -44,10 +44,10 @@ import WAL
     @Test func theLastEventTellsItsPositionAndWhetherItIsItsTransactionsLast() throws {
         try create()
         let id = RecoveryFacts.id()
-        try publish(id.description, #"{"transaction":{"last":true},"source":{}}"#)
+        try publish(id.description, #"{"operation":"INSERT","transaction":{"last":true},"source":{}}"#)
         #expect(try read()?.message == .event(id, isLast: true))
         let next = RecoveryFacts.id(LSN(0x1000), 4)
-        try publish(next.description, #"{"transaction":{"last":false},"source":{}}"#)
+        try publish(next.description, #"{"operation":"INSERT","transaction":{"last":false},"source":{}}"#)
         #expect(try read()?.message == .event(next, isLast: false))
     }
 
@@ -81,5 +81,32 @@ import WAL
         _ = try link.connection.request("$JS.API.STREAM.\(call)", body, timeout: .seconds(5))
         let tail = try #require(try read())
         #expect(tail.message == .gone && tail.lastSequence == 2)
+    }
+
+    /// Rows of a backfill carry the position of the event before them, and a replayed event that of another stream's.
+    @Test func theNewestOfOursIsTheEventBeforeWhatOtherCommandsStore() throws {
+        try create()
+        let event = RecoveryFacts.id()
+        let time = "2026-11-23T07:09:12.123456+00:00"
+        try publish(
+            event.description,
+            #"{"operation":"INSERT","timestamp":"\#(time)","transaction":{"last":true},"source":{"schema":"s"}}"#)
+        for (number, id) in ["\(event).b.1.1.16384.16384.0.1", "\(event).b.1.2.16384.16384.0.2"].enumerated() {
+            try publish(id, #"{"operation":"READ","timestamp":"2026-11-24T07:09:1\#(number).123456+00:00","source":{"schema":"s"}}"#)
+        }
+        try publish("\(RecoveryFacts.id(LSN(0x8000))).r.r1", "{}")
+        let tail = try #require(try read())
+        #expect(tail.message == .foreign(subject: "p.x"))
+        let present = try LastPresent.read("S", through: 4, identity: RecoveryFacts.identity, over: link.connection)
+        #expect(present == .event(event, sequence: 1))
+        var record = RecoveryFacts.record(lastID: nil, lastSequence: 0)
+        record.streamCreated = tail.created
+        for end in [4, 3] as [UInt64] {
+            if end == 3 { _ = try link.connection.request("$JS.API.STREAM.MSG.DELETE.S", Array(#"{"seq":4}"#.utf8), timeout: .seconds(5)) }
+            var shorter = tail
+            shorter.lastSequence = end
+            let commit = try RecordedEnd.newestCommit(record, shorter, identity: RecoveryFacts.identity, over: link.connection)
+            #expect(commit?.sequence == 1 && commit?.timestamp.description == time)
+        }
     }
 }

@@ -133,33 +133,34 @@ public final class EventReader {
 
     private func fits(_ message: StoredMessage) -> Bool {
         if wanted.entity == nil, wanted.operation == nil { return true }
-        guard var kind = EventFields.kind(of: message.payload) else { return false }
-        // FraiseQL's format has one word for all other operations; the subject's last token is the operation.
-        if kind.operation == "CUSTOM", let token = message.subject.split(separator: ".").last {
-            kind.operation = String(token)
-        }
-        return (wanted.entity.map { NameSearch.folded($0) == NameSearch.folded(kind.entity) } ?? true)
-            && (wanted.operation.map { NameSearch.folded($0) == NameSearch.folded(kind.operation) } ?? true)
+        guard let event = EventFormat.read(message.payload, subject: message.subject) else { return false }
+        return (wanted.entity.map { NameSearch.folded($0) == NameSearch.folded(event.entity) } ?? true)
+            && (wanted.operation.map { NameSearch.folded($0) == NameSearch.folded(event.operation) } ?? true)
     }
+
+    /// Messages in a row that are looked through for one of ours.
+    private static let strayLimit: UInt64 = 1_000
 
     /// Stored order is commit order: the place is found by halving.
     private static func firstSequence(
         at lsn: LSN, in stream: String, _ connection: JetStreamConnection
     ) throws(JetStreamError) -> UInt64 {
         guard let state = try connection.streamInfo(stream)?.state else { return 1 }
+        func position(_ sequence: UInt64) throws(JetStreamError) -> Position? {
+            try connection.message(stream, sequence: sequence)?.messageID.flatMap { MessageID($0) }?.streamPosition
+        }
         var low = max(1, state.firstSequence)
         var high = state.lastSequence &+ 1
         while low < high {
             let middle = low + (high - low) / 2
-            // A message that was deleted says nothing: the next one that is there speaks for it.
+            // One that was deleted or is somebody else's says nothing: the next one of ours speaks for it. Where that is far, it begins too early rather than too late.
             var probe = middle
-            var message = try connection.message(stream, sequence: probe)
-            while message == nil, probe + 1 < high {
+            var found = try position(probe)
+            while found == nil, probe + 1 < high, probe - middle < strayLimit {
                 probe += 1
-                message = try connection.message(stream, sequence: probe)
+                found = try position(probe)
             }
-            let position = message?.messageID.flatMap { MessageID($0) }?.position
-            if let position, position.commitLSN < lsn { low = probe + 1 } else { high = middle }
+            if let found, found.commitLSN < lsn { low = probe + 1 } else { high = middle }
         }
         return low
     }

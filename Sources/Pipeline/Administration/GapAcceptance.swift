@@ -222,7 +222,7 @@ public enum GapAcceptance {
         _ plan: GapPlan, _ gap: Gap, after tail: StreamTail, _ acceptance: Acceptance,
         _ configuration: StreamerConfiguration, _ nats: JetStreamConnection
     ) throws(StreamerError) -> UInt64 {
-        let markerID = "\(plan.position).gap.\(String(UInt64.random(in: .min ... .max), radix: 36))"
+        let markerID = plan.position.marker(random: .random(in: .min ... .max))
         let marker = GapMarker(
             id: markerID, timestamp: PostgresTimestamp.now.description,
             gap: GapMarker.Gap(

@@ -1,3 +1,5 @@
+import Capture
+
 /// A stored message as one line of text, whatever bytes it holds: nobody who can write to a table or to the stream can make a line of his own, or move the cursor.
 public enum ShownEvent {
     /// The body as JSON on one line.
@@ -6,7 +8,7 @@ public enum ShownEvent {
     /// no JSON object (somebody else's) becomes the text `body` of one, beside `sequence` and `subject`.
     public static func json(_ event: EventReader.Event) -> String {
         let line = line(event.payload)
-        if EventFields.isObject(event.payload) { return line }
+        if EventFormat.isObject(event.payload) { return line }
         return ContractJSON.text(Stranger(sequence: event.sequence, subject: event.subject, body: String(decoding: event.payload, as: UTF8.self)))
             .unicodeScalars.map { shown($0, isInJSON: true) }.joined()
     }

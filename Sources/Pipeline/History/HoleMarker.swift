@@ -1,5 +1,3 @@
-import Capture
-
 #if canImport(FoundationEssentials)
     import FoundationEssentials
 #else
@@ -45,10 +43,4 @@ struct HoleMarker: Codable {
     }
 
     func json() -> [UInt8] { Array(ContractJSON.text(self).utf8) }
-
-    /// The body of an event that is stored late: as ever, and its own id.
-    static func lateBody(_ payload: [UInt8], original: MessageID) -> [UInt8] {
-        guard payload.last == UInt8(ascii: "}") else { return payload }
-        return payload.dropLast() + Array(",\"late\":{\"id\":\"\(original)\"}}".utf8)
-    }
 }

@@ -32,11 +32,11 @@ enum LastPresent: Equatable {
         let first = last > searchCount ? last - searchCount + 1 : 1
         try connection.readHeaders(stream, first...last, consumer: StreamReading.consumer, isWanted: { true }) {
             (sequence, messageID, _) in
-            guard let id = MessageID(header: messageID) else { return true }
+            guard let id = MessageID(header: messageID), let position = id.streamPosition else { return true }
             // By position: an old one that somebody stored again is not the newest.
             if !id.isOf(identity) {
                 another = (id, sequence)
-            } else if ours.map({ $0.id.position < id.position }) ?? true {
+            } else if ours.map({ $0.id.position < position }) ?? true {
                 ours = (id, sequence)
             }
             return true

@@ -23,7 +23,7 @@ struct RecordedEnd: Equatable, Sendable {
         }
         return RecordedEnd(
             sequence: sequence, message: StreamTail.read(message),
-            commitTimestamp: StreamTail.commitTimestamp(in: message.payload))
+            commitTimestamp: StreamTail.commitTimestamp(of: message))
     }
 
     /// When the transaction of the newest message of ours behind what is proven was committed, and where that message is; nil where there is none, or it does not tell.
@@ -31,15 +31,15 @@ struct RecordedEnd: Equatable, Sendable {
         _ record: CheckpointRecord, _ tail: StreamTail, identity: SourceIdentity, over connection: JetStreamConnection
     ) throws(JetStreamError) -> StoredCommit? {
         guard tail.lastSequence > record.settled else { return nil }
-        if case .event(let id, _) = tail.message, id.isOf(identity) {
+        if case .event(let id, _) = tail.message, id.isOf(identity), id.kind == .event {
             return tail.commitTimestamp.map { StoredCommit(sequence: tail.lastSequence, timestamp: $0) }
         }
-        // A stray stands behind it.
+        // Something that tells no commit stands behind it: a stray, a marker, a row of a backfill.
         let present = try LastPresent.read(record.stream, through: tail.lastSequence, identity: identity, over: connection)
         guard let sequence = present.sequence, sequence > record.settled,
             let message = try connection.message(record.stream, sequence: sequence)
         else { return nil }
-        return StreamTail.commitTimestamp(in: message.payload).map { StoredCommit(sequence: sequence, timestamp: $0) }
+        return StreamTail.commitTimestamp(of: message).map { StoredCommit(sequence: sequence, timestamp: $0) }
     }
 }
 

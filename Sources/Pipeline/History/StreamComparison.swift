@@ -14,6 +14,8 @@ struct StreamComparison {
         var retiredCount: UInt32
         var retiredSequence: UInt64
         var position: Position
+        /// It is no event: it only stands behind the one at its position, which was not read before it.
+        var isBehind = false
     }
 
     /// What is wrong with what was read.
@@ -32,7 +34,7 @@ struct StreamComparison {
         case proven
         /// An event of ours: compared when the slot decodes what follows.
         case ours
-        /// A marker, or what another command of ours stores: no event of the live stream.
+        /// A marker, or what another command or a later version of ours stores: no event of the live stream.
         case marker
         /// Somebody else's, or an old message of ours stored again.
         case stray
@@ -68,6 +70,8 @@ struct StreamComparison {
     /// The last run of sequences that was not there.
     private var lastAbsent: ClosedRange<UInt64>?
     private(set) var strayCount = 0
+    /// Rows of backfills, which this version does not write.
+    private(set) var backfilledCount = 0
     /// What an earlier `mend` stored: late events by their own change's position, and its marker.
     private var lateSequences: [Position: UInt64] = [:]
     private(set) var holeMarkerSequence: UInt64?
@@ -97,7 +101,7 @@ struct StreamComparison {
     /// Takes a message's header in; they come in order of sequence, the proven one first if it is there.
     mutating func read(_ sequence: UInt64, _ id: MessageID?, subject: @autoclosure () -> String) throws(Fault) -> Reading {
         if sequence <= provenSequence {
-            guard let id, id.isOf(identity), id.position == provenPosition else {
+            guard let id, id.isOf(identity), id.streamPosition == provenPosition else {
                 throw .provenReplaced(sequence: sequence, found: id.map { "\($0)" } ?? subject())
             }
             return .proven
@@ -112,12 +116,14 @@ struct StreamComparison {
         case .marker:
             if subject().hasSuffix("._slotstream.\(HoleMarker.token)") { holeMarkerSequence = sequence }
             return .marker
-        case .backfilled: return .marker
+        case .backfilled:
+            backfilledCount += 1
+            guard isMissing(before: id) else { return .marker }
         case .replayed: return stray()
-        case .event: break
+        case .event:
+            // An old message, stored again: told, and no watermark.
+            if let newestPosition, id.position <= newestPosition { return stray() }
         }
-        // An old message, stored again: told, and no watermark.
-        if let newestPosition, id.position <= newestPosition { return stray() }
         guard timelines.timeline(containing: id.position.commitLSN) == id.timeline else {
             if isMending { return stray() }
             throw .otherHistory(id, sequence: sequence)
@@ -127,9 +133,15 @@ struct StreamComparison {
             Stored(
                 sequence: sequence, transactionID: id.transactionID,
                 retiredCount: UInt32(clamping: absentCount), retiredSequence: lastAbsent?.upperBound ?? 0,
-                position: id.position))
+                position: id.position, isBehind: id.kind == .backfilled))
         absentCount = 0
-        return .ours
+        return id.kind == .event ? .ours : .marker
+    }
+
+    /// Whether the event behind which a row of a backfill stands was not read: it has to be decoded before what follows may be believed.
+    private func isMissing(before id: MessageID) -> Bool {
+        guard let newestPosition else { return id.position.ordinal > 0 }
+        return id.position > newestPosition
     }
 
     private mutating func stray() -> Reading {
@@ -164,11 +176,10 @@ struct StreamComparison {
     /// Takes the next event that was decoded; asked only while something waits to be compared.
     mutating func decoded(_ position: Position, _ transactionID: TransactionID) -> Match? {
         guard let next else { return nil }
-        if next.position == position, next.transactionID == transactionID {
-            removeFirst()
-            return .stored(sequence: next.sequence)
-        }
-        guard position < next.position else { return .undecoded(next) }
+        let isItsPosition = next.position == position && next.transactionID == transactionID
+        guard isItsPosition || position < next.position else { return .undecoded(next) }
+        defer { if isItsPosition { removeFirst() } }
+        if isItsPosition, !next.isBehind { return .stored(sequence: next.sequence) }
         guard next.retiredCount == 0 else {
             stored[firstIndex].retiredCount -= 1
             return .retired(sequence: next.retiredSequence - UInt64(next.retiredCount) + 1)

@@ -56,7 +56,7 @@ struct StreamTail: Equatable, Sendable {
         }
         return StreamTail(
             lastSequence: lastSequence, message: message, messageCount: info.state.messages,
-            commitTimestamp: last.flatMap { $0.sequence == lastSequence ? commitTimestamp(in: $0.payload) : nil },
+            commitTimestamp: last.flatMap { $0.sequence == lastSequence ? commitTimestamp(of: $0) : nil },
             created: info.created,
             leader: info.cluster?.leader, replicaCount: info.config.replicas,
             isMajorityCurrent: info.cluster?.hasCurrentMajority ?? true)
@@ -64,49 +64,22 @@ struct StreamTail: Equatable, Sendable {
 
     /// What a message is.
     static func read(_ message: StoredMessage) -> Message {
-        guard let id = message.messageID.flatMap({ MessageID($0) }) else {
-            return .foreign(subject: message.subject)
-        }
+        guard let id = message.messageID.flatMap({ MessageID($0) }) else { return .foreign(subject: message.subject) }
+        switch id.kind {
+        case .event:
+            // One that cannot be read is none that was written whole.
+            guard let event = EventFormat.read(message.payload, subject: message.subject) else { return .event(id, isLast: false) }
+            return .event(id, isLast: event.isLast)
+        case .replayed: return .foreign(subject: message.subject)
+        // It stands between transactions.
+        case .backfilled: return .event(id, isLast: true)
         // What is stored behind an event, under its position, may stand inside its transaction.
-        if id.kind != .event { return .event(id, isLast: id.position.ordinal == 0 ? true : nil) }
-        return .event(id, isLast: isLast(message.payload))
+        case .marker, .late: return .event(id, isLast: id.position.ordinal == 0 ? true : nil)
+        }
     }
 
-    /// Reads `transaction.last` from an event of ours: it stands where the encoder puts it, before `source`. FraiseQL's format has none: nil.
-    static func isLast(_ payload: [UInt8]) -> Bool? {
-        if payload[...].hasSuffix("\"cdc_source\":\"slotstream\"}") { return nil }
-        // The last occurrence: a value that holds this text stands before it.
-        guard let end = payload[...].end(ofLast: "\"last\":") else { return false }
-        return payload[end...].starts(with: "true".utf8)
-    }
-
-    /// Reads the commit's time from an event of a row or table; nil for anything else: a logical message may have a time of its own.
-    static func commitTimestamp(in payload: [UInt8]) -> PostgresTimestamp? {
-        // The last `source` and the first `timestamp`: what values hold stands between them.
-        guard let source = payload[...].end(ofLast: "},\"source\":{\"database\":\""),
-            payload[source...].end(ofLast: "\",\"schema\":\"") != nil,
-            let start = payload[...].end(ofFirst: "\"timestamp\":\"")
-        else { return nil }
-        return PostgresTimestamp(String(decoding: payload[start...].prefix { $0 != UInt8(ascii: "\"") }, as: UTF8.self))
-    }
-}
-
-extension ArraySlice<UInt8> {
-    fileprivate func hasSuffix(_ text: StaticString) -> Bool {
-        suffix(text.utf8CodeUnitCount).elementsEqual(Self.bytes(text))
-    }
-
-    /// The index behind the first place where `text` stands.
-    fileprivate func end(ofFirst text: StaticString) -> Int? {
-        indices.first { self[$0...].starts(with: Self.bytes(text)) }.map { $0 + text.utf8CodeUnitCount }
-    }
-
-    /// The index behind the last place where `text` stands.
-    fileprivate func end(ofLast text: StaticString) -> Int? {
-        indices.last { self[$0...].starts(with: Self.bytes(text)) }.map { $0 + text.utf8CodeUnitCount }
-    }
-
-    private static func bytes(_ text: StaticString) -> UnsafeBufferPointer<UInt8> {
-        UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount)
+    /// When the transaction of a stored event was committed; nil where the message does not tell.
+    static func commitTimestamp(of message: StoredMessage) -> PostgresTimestamp? {
+        EventFormat.read(message.payload, subject: message.subject)?.commitTimestamp
     }
 }

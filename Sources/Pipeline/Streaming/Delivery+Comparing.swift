@@ -108,13 +108,13 @@ extension Delivery {
         var missing: [MessageID] = []
         for index in nextIndex..<known {
             let header = window.header(at: index)
-            if header.position == next.position, header.transactionID == next.transactionID {
-                throw hole(missing, isWhole: true, before: next)
-            }
-            guard header.position < next.position else { break }
+            let isItsPosition = header.position == next.position && header.transactionID == next.transactionID
+            if isItsPosition, !next.isBehind { throw hole(missing, isWhole: true, before: next) }
+            guard isItsPosition || header.position < next.position else { break }
             window.withEvent(at: index) { _, messageID, _ in
                 messageID.withUnsafeBufferPointer { if let id = MessageID(utf8: $0) { missing.append(id) } }
             }
+            if isItsPosition { throw hole(missing, isWhole: true, before: next) }
         }
         if nextIndex + UInt64(missing.count) < known || decoded > next.position.commitLSN {
             throw StreamHole.undecoded(next, stream: configuration.stream.name)
@@ -188,6 +188,11 @@ extension Delivery {
 
     private func endComparison() {
         let isFirst = isFirstComparison
+        if let backfilledCount = comparison?.backfilledCount, backfilledCount > 0 {
+            logger.notice(
+                "the stream holds rows of a backfill that a later version of Slotstream stored: they stay, and this version goes on behind them",
+                metadata: ["rows": .stringConvertible(backfilledCount), "stream": "\(configuration.stream.name)"])
+        }
         comparison = nil
         isFirstComparison = false
         known.settledSequence = comparisonEnd

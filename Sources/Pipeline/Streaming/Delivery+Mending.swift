@@ -41,8 +41,8 @@ extension Delivery {
                 } else {
                     failpoints.reached(.beforeLate)
                     last = try store(
-                        event.subject, HoleMarker.lateBody(event.payload, original: event.id),
-                        id: "\(watermark).late.\(event.id)", after: comparisonEnd)
+                        event.subject, EventFormat.late(event.payload, original: event.id),
+                        id: watermark.late(event.id), after: comparisonEnd)
                 }
             }
             failpoints.reached(.afterLate)
@@ -67,7 +67,7 @@ extension Delivery {
             mending.markerSequence = sequence
             return max(sequence, known.storedSequence)
         }
-        let id = "\(watermark).gap.\(String(UInt64.random(in: .min ... .max), radix: 36))"
+        let id = watermark.marker(random: .random(in: .min ... .max))
         let marker = HoleMarker(
             id: id, timestamp: PostgresTimestamp.now.description,
             hole: HoleMarker.Hole(
