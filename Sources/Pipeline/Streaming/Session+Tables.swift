@@ -4,7 +4,7 @@ import PostgresReplication
 extension Session {
     /// Looks now and then, and tells what has changed. That the publication is gone is told elsewhere.
     func lookAtTables(at now: Instant) {
-        guard delivery.mending == nil, !isSQLLost, tableWatch.isDue(at: now) else { return }
+        guard !isMending, !isSQLLost, tableWatch.isDue(at: now) else { return }
         defer { tableWatch.looked(from: now, to: .now) }
         // The mark first: what changes in between makes another one.
         let mark = ask { (sql) throws(PostgresError) in

@@ -41,7 +41,9 @@ final class Session {
     let failpoints: Failpoints
     let logger: Logger
     let window: RetainedWindow
-    let delivery: Delivery
+    let delivery: Handover
+    /// Nothing is told of tables or confirmed of obstacles: the events are compared.
+    let isMending: Bool
 
     var replication: ReplicationConnection
     var sql: SQLConnection
@@ -109,7 +111,7 @@ final class Session {
         _ configuration: StreamerConfiguration, replication: consuming ReplicationConnection,
         sql: consuming SQLConnection, assembler: consuming TransactionAssembler, columnRules: ColumnRules,
         window: RetainedWindow,
-        delivery: Delivery, held: HeldSlot, doubt: PublicationDoubt, obstacles: ObstacleMemory, startLSN: LSN,
+        delivery: Handover, isMending: Bool, held: HeldSlot, doubt: PublicationDoubt, obstacles: ObstacleMemory, startLSN: LSN,
         confirmedLSN: LSN, serverEnd: LSN,
         observations: Observations, control: StopControl, failpoints: Failpoints, logger: Logger
     ) {
@@ -121,6 +123,7 @@ final class Session {
         casts = JSONCasts(configuration.casts) { sentence in logger.warning("a cast to json is not used", metadata: ["what": "\(sentence)"]) }
         self.window = window
         self.delivery = delivery
+        self.isMending = isMending
         self.observations = observations
         self.control = control
         self.failpoints = failpoints
@@ -202,7 +205,7 @@ final class Session {
 
     /// libnats 3.4.1 spins with its lock held when a server falls silent in the middle of connecting; the delivery thread may be inside a call that waits for that lock.
     func requireLiveClient() throws(StreamerError) {
-        guard delivery.link.connection.isWedged else {
+        guard let server = delivery.connection.wedgedAt() else {
             wedgedSince = nil
             return
         }
@@ -210,7 +213,7 @@ final class Session {
         wedgedSince = since
         // After a pause of this process its probe has not had its turn yet.
         if Instant.now.duration(since: since) > Self.wedgeConfirmationTime {
-            throw .jetStream(.wedged("connecting to \(delivery.link.connection.connectedURL) does not end"))
+            throw .jetStream(.wedged("connecting to \(server) does not end"))
         }
     }
 
@@ -267,7 +270,7 @@ final class Session {
             case .handler(let error): throw error
             }
         }
-        delivery.wake()
+        delivery.wakePublisher()
         if frameCount > 0 { hasArrived = true }
         if hasArrived { heard() }
         let rest = pace.rest(afterFrames: frameCount, transactions: Int(transactionCount), at: .now)
