@@ -2,6 +2,7 @@ import Glibc
 import Logging
 import PostgresReplication
 import Synchronization
+import Threads
 import WAL
 
 /// How the server is doing: over the ordinary connection, and by what its walsender answers.

@@ -1,4 +1,5 @@
 import PostgresReplication
+import Threads
 
 /// Which tables are published: other sessions change that while this one streams.
 extension Session {
