@@ -1,4 +1,5 @@
 import JetStreamPublishing
+import Threads
 import WAL
 
 extension NATSLink: StreamPort {

@@ -1,4 +1,5 @@
 import JetStreamPublishing
+import Threads
 import WAL
 
 /// All that publishing asks of the world: JetStream, a clock, and chance.

@@ -1,13 +1,13 @@
 /// Delays between attempts: doubled up to a limit, each somewhere between half and the whole of it, for ever.
-struct Backoff: Sendable {
+package struct Backoff: Sendable {
     /// Where nothing else is said.
-    static let defaultLimit = Duration.seconds(10)
+    package static let defaultLimit = Duration.seconds(10)
 
     private let first: Duration
     private let limit: Duration
     private var next: Duration
 
-    init(first: Duration = .milliseconds(100), limit: Duration = Backoff.defaultLimit) {
+    package init(first: Duration = .milliseconds(100), limit: Duration = Backoff.defaultLimit) {
         self.first = first
         self.limit = limit
         next = first
@@ -16,7 +16,7 @@ struct Backoff: Sendable {
     /// - Parameters:
     ///   - most: The longest that this delay may be, and the next grows from.
     ///   - random: Any number: which part of it the delay is.
-    mutating func delay(
+    package mutating func delay(
         atMost most: Duration = Backoff.defaultLimit, random: UInt64 = .random(in: .min ... .max)
     ) -> Duration {
         let whole = min(next, most)
@@ -24,5 +24,5 @@ struct Backoff: Sendable {
         return whole * (0.5 + Double(random) / Double(UInt64.max) / 2)
     }
 
-    mutating func reset() { next = first }
+    package mutating func reset() { next = first }
 }
