@@ -3,6 +3,7 @@ import JetStreamPublishing
 import Logging
 import PostgresReplication
 import Synchronization
+import Threads
 import WAL
 
 /// What PostgreSQL is told: what is stored and recorded, and at the end the last of it.
@@ -15,13 +16,13 @@ extension Session {
         delivery.confirmableLSN.store(confirmable.rawValue, ordering: .releasing)
         observations.storedLSN.store(confirmable.rawValue, ordering: .relaxed)
         tellCaughtUp(storedLSN: confirmable)
-        delivery.wake()
+        delivery.wakePublisher()
     }
 
     /// Whether all that can be stored is stored, recorded, and, while the server listens, confirmed.
     func isSettled(_ isServerListening: Bool) -> Bool {
         delivery.isAllStored && !delivery.isRecordUnsettled
-            && (!isServerListening || (schedule.confirmedLSN >= tracker.confirmableLSN && !replication.hasUnsentOutput))
+            && (!isServerListening || (schedule.confirmedLSN >= tracker.confirmableLSN && !port.hasUnsentOutput))
     }
 
     func confirm() throws(StreamerError) {
@@ -37,15 +38,16 @@ extension Session {
     /// Confirms nothing that was not settled: it may be called in the middle of a message.
     func sendDueStatus() throws(PostgresError) {
         // A status that waits for the socket is not overtaken: it may be the one that confirms.
-        if replication.hasUnsentOutput { try replication.flush() }
-        if replication.hasUnsentOutput { return }
+        if port.hasUnsentOutput { try port.flush() }
+        if port.hasUnsentOutput { return }
         let recorded = LSN(delivery.recordedLSN.load(ordering: .acquiring))
-        guard let status = schedule.due(at: .now, recordedLSN: recorded) else { return }
+        let now = port.now
+        guard let status = schedule.due(at: now, recordedLSN: recorded) else { return }
         let isConfirming = status.flushedLSN > .invalid
         if isConfirming { failpoints.reached(.beforeStatus) }
-        try replication.sendStandbyStatus(
+        try port.sendStandbyStatus(
             written: status.writtenLSN, flushed: status.flushedLSN, applied: status.flushedLSN,
-            replyRequested: silence.takeQuestion(at: .now))
+            replyRequested: silence.takeQuestion(at: now))
         if isTracing {
             logger.trace(
                 "status for PostgreSQL",
@@ -75,9 +77,9 @@ extension Session {
     func drain() throws(StreamerError) {
         logger.notice("stopping: waiting for acks", metadata: ["retained": .stringConvertible(window.retainedCount)])
         delivery.isDraining.store(true, ordering: .releasing)
-        delivery.wake()
-        let deadline = Instant.now + Self.drainTime
-        while Instant.now < deadline {
+        delivery.wakePublisher()
+        let deadline = port.now + Self.drainTime
+        while port.now < deadline {
             try turn(isReading: false)
             if isSettled(true) {
                 logger.notice(
@@ -85,7 +87,7 @@ extension Session {
                     metadata: ["confirmed_lsn": "\(schedule.confirmedLSN)"])
                 return
             }
-            if delivery.isAllStored, !delivery.link.connection.isConnected {
+            if delivery.isAllStored, !delivery.connection.isConnected() {
                 logger.notice(
                     "stopped: all received changes are stored; without NATS no more can be confirmed",
                     metadata: ["confirmed_lsn": "\(schedule.confirmedLSN)"])

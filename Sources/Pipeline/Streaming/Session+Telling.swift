@@ -1,6 +1,7 @@
 import Logging
 import PGOutput
 import Synchronization
+import Threads
 import WAL
 
 /// What the log is told while a session streams, beside trouble.
@@ -8,7 +9,7 @@ extension Session {
     /// Once, when all that waited at the start is stored.
     func tellCaughtUp(storedLSN: LSN) {
         let eventCount = observations.eventCount.load(ordering: .relaxed)
-        guard let done = backlog.stored(upTo: storedLSN, eventCount: eventCount, at: .now) else { return }
+        guard let done = backlog.stored(upTo: storedLSN, eventCount: eventCount, at: port.now) else { return }
         logger.notice(
             "caught up",
             metadata: [
