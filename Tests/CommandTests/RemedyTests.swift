@@ -83,6 +83,7 @@ import WAL
             .transactionShrank(stored: Position(commitLSN: LSN(1), ordinal: 2), changeCount: 1),
             .protocolViolation("a Begin inside a transaction", commitLSN: LSN(1)), .subjectTemplate("the subject template is empty"),
             .catalogueUnavailable(relation: "public.tb_order", commitLSN: LSN(1)),
+            .digestUnavailable(relation: "public.tb_order", commitLSN: LSN(1)),
         ]
 
     @Test(arguments: errors.indices)
