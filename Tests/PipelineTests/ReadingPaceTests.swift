@@ -52,7 +52,7 @@ import Testing
 
     @Test func whatFillsAWholeTurnIsReadOnAtOnce() {
         var pace = ReadingPace(at: Self.start)
-        #expect(pace.rest(afterFrames: Session.frameLimit, transactions: 0, at: Self.at(10)) == .zero)
+        #expect(pace.rest(afterFrames: ReadingPace.frameLimit, transactions: 0, at: Self.at(10)) == .zero)
         #expect(pace.rest(afterFrames: 5, transactions: 0, at: Self.at(20)) == .microseconds(980))
     }
 

@@ -139,7 +139,7 @@ struct JSONCasts: ~Copyable {
         guard let parameters = configuration.connection else {
             throw .protocolViolation(message: "events.casts names types, but source.cast_url_file is not set")
         }
-        let made = try SQLConnection(parameters, timeout: Session.lookTimeout, isReadOnly: true)
+        let made = try SQLConnection(parameters, timeout: SlotLook.timeout, isReadOnly: true)
         let rows = try made.query(
             """
             SELECT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE (r.rolsuper OR r.rolreplication OR r.rolcreaterole)

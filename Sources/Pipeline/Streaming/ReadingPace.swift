@@ -2,6 +2,8 @@
 ///
 /// Without it every row of a backlog costs both sides a system call or two, and every transaction of a steady load wakes six threads: on a machine whose cores are busy, the walsender then waits for one.
 struct ReadingPace {
+    /// Frames between two looks at everything else.
+    static let frameLimit = 4096
     /// More frames than this in a gulp's time are a backlog: some 10,000 single-row transactions a second.
     static let backlogFrameCount = 32
     static let gulp = Duration.milliseconds(1)
@@ -37,7 +39,7 @@ struct ReadingPace {
             frameCount = newCount
         }
         // A full turn means that libpq holds more already: there is nothing to wait for.
-        guard newCount > 0, newCount < Session.frameLimit else { return .zero }
+        guard newCount > 0, newCount < Self.frameLimit else { return .zero }
         guard frameCount > Self.backlogFrameCount else { return isSteady ? Self.steadyBreak : .zero }
         let end = gulpBeganAt + Self.gulp
         gulpBeganAt = end

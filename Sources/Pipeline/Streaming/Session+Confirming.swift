@@ -21,7 +21,7 @@ extension Session {
     /// Whether all that can be stored is stored, recorded, and, while the server listens, confirmed.
     func isSettled(_ isServerListening: Bool) -> Bool {
         delivery.isAllStored && !delivery.isRecordUnsettled
-            && (!isServerListening || (schedule.confirmedLSN >= tracker.confirmableLSN && !replication.hasUnsentOutput))
+            && (!isServerListening || (schedule.confirmedLSN >= tracker.confirmableLSN && !port.hasUnsentOutput))
     }
 
     func confirm() throws(StreamerError) {
@@ -37,15 +37,16 @@ extension Session {
     /// Confirms nothing that was not settled: it may be called in the middle of a message.
     func sendDueStatus() throws(PostgresError) {
         // A status that waits for the socket is not overtaken: it may be the one that confirms.
-        if replication.hasUnsentOutput { try replication.flush() }
-        if replication.hasUnsentOutput { return }
+        if port.hasUnsentOutput { try port.flush() }
+        if port.hasUnsentOutput { return }
         let recorded = LSN(delivery.recordedLSN.load(ordering: .acquiring))
-        guard let status = schedule.due(at: .now, recordedLSN: recorded) else { return }
+        let now = port.now
+        guard let status = schedule.due(at: now, recordedLSN: recorded) else { return }
         let isConfirming = status.flushedLSN > .invalid
         if isConfirming { failpoints.reached(.beforeStatus) }
-        try replication.sendStandbyStatus(
+        try port.sendStandbyStatus(
             written: status.writtenLSN, flushed: status.flushedLSN, applied: status.flushedLSN,
-            replyRequested: silence.takeQuestion(at: .now))
+            replyRequested: silence.takeQuestion(at: now))
         if isTracing {
             logger.trace(
                 "status for PostgreSQL",
@@ -76,8 +77,8 @@ extension Session {
         logger.notice("stopping: waiting for acks", metadata: ["retained": .stringConvertible(window.retainedCount)])
         delivery.isDraining.store(true, ordering: .releasing)
         delivery.wake()
-        let deadline = Instant.now + Self.drainTime
-        while Instant.now < deadline {
+        let deadline = port.now + Self.drainTime
+        while port.now < deadline {
             try turn(isReading: false)
             if isSettled(true) {
                 logger.notice(

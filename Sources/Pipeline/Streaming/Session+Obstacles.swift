@@ -9,22 +9,16 @@ extension Session {
     /// From PostgreSQL 18 on a publication that is not found only makes it warn, and skip.
     func requireNoDoubt() throws(StreamerError) {
         guard doubt.isRaised else { return }
-        guard let state = publicationState() else { throw catalogueError.map { .postgres($0) } ?? .cancelled }
+        guard let state = server.publicationState() else { throw server.questionError.map { .postgres($0) } ?? .cancelled }
         guard state.isOlderThanSlot else {
             throw SlotObstacle(.publicationMissing, progress).stop(configuration.source)
         }
         doubt.dismiss()
     }
 
-    func publicationState() -> PublicationState? {
-        ask { (sql) throws(PostgresError) in
-            try PublicationState.read(configuration.source, over: sql, timeout: CatalogueReader.timeout)
-        }
-    }
-
     /// Stops where the publication has gone, once all is decoded that was written while it was there.
     func watchPublication(at now: Instant) throws(StreamerError) {
-        if publicationWatch.isDue(at: now) { publicationWatch.looked(isSQLLost ? nil : publicationState(), at: now) }
+        if publicationWatch.isDue(at: now) { publicationWatch.looked(server.isLost ? nil : server.publicationState(), at: now) }
         guard publicationWatch.isOver(decodedUpTo: progress.endLSN) else { return }
         throw Setup.missingPublication(
             configuration.source, state: "everything that commits before \(progress.endLSN) was sent")
@@ -58,7 +52,7 @@ extension Session {
     func obstacle(_ error: PostgresError) -> SlotObstacle? {
         guard case .server = error else { return nil }
         guard !error.isUndefinedObject else {
-            guard let state = publicationState() else { return nil }
+            guard let state = server.publicationState() else { return nil }
             return SlotObstacle(error, progress, isPublicationSure: state.isOlderThanSlot)
         }
         return SlotObstacle(error, progress, isPublicationSure: true)
@@ -69,9 +63,9 @@ extension Session {
         logger.notice("waiting for the acks of the earlier events", metadata: ["retained": .stringConvertible(window.retainedCount)])
         delivery.isDraining.store(true, ordering: .releasing)
         delivery.wake()
-        let deadline = Instant.now + Self.drainTime
+        let deadline = port.now + Self.drainTime
         do throws(StreamerError) {
-            while Instant.now < deadline {
+            while port.now < deadline {
                 if isServerListening {
                     try turn(isReading: false)
                 } else {
@@ -81,7 +75,7 @@ extension Session {
                 if isServerListening {
                     wait(isReading: false)
                 } else {
-                    control.wake.wait(timeout: .seconds(1))
+                    port.wait(isListening: false, orFor: nil, timeout: .seconds(1))
                 }
             }
             if !isServerListening { confirmWithoutStream() }
@@ -102,18 +96,15 @@ extension Session {
     func confirmWithoutStream() {
         let recorded = LSN(delivery.recordedLSN.load(ordering: .acquiring))
         guard recorded > LSN(observations.confirmedLSN.load(ordering: .relaxed)) else { return }
-        let deadline = Instant.now + Self.lookTimeout
-        while Instant.now < deadline {
-            let lsn = ask { (sql) throws(PostgresError) in
-                try sql.advanceSlot(configuration.source.slot, to: recorded, timeout: Self.lookTimeout)
-            }
-            if let lsn {
+        let deadline = port.now + SlotLook.timeout
+        while port.now < deadline {
+            if let lsn = server.advanceSlot(to: recorded) {
                 observations.confirmedLSN.store(lsn.rawValue, ordering: .relaxed)
                 return
             }
             // The server has told us of its error before it lets go of the slot.
-            guard catalogueError?.isObjectInUse == true else { return }
-            control.wake.wait(timeout: .milliseconds(50))
+            guard server.questionError?.isObjectInUse == true else { return }
+            port.wait(isListening: false, orFor: nil, timeout: .milliseconds(50))
         }
     }
 }

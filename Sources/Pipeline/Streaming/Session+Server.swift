@@ -1,4 +1,3 @@
-import Glibc
 import Logging
 import PostgresReplication
 import Synchronization
@@ -8,24 +7,24 @@ import WAL
 extension Session {
     /// Reads how PostgreSQL sees the slot. What cannot be read now is not known; a server from which nothing has come meanwhile either is not connected to.
     func inspect() throws(StreamerError) {
-        lastInspectionAt = .now
+        lastInspectionAt = port.now
         // Before, so that what it needs does not come on top of what has gathered since the last; the first time, all of the start's.
-        FilePages.giveBack()
+        port.tidy()
         defer {
             hasHeard = false
-            FilePages.giveBack()
+            port.tidy()
         }
-        guard !isSQLLost else { return observations.lostSight(isConnected: hasHeard) }
+        guard !server.isLost else { return observations.lostSight(isConnected: hasHeard) }
         let slot: SlotState
         do throws(PostgresError) {
-            guard let found = try sql.slot(named: configuration.source.slot, timeout: Self.lookTimeout) else { return }
+            guard let found = try server.slot() else { return }
             slot = found
             delivery.serverLSN.store(found.currentWALLSN.rawValue, ordering: .releasing)
             delivery.inspectionCount.add(1, ordering: .acquiringAndReleasing)
             dangerousWALStatus = found.walStatus.flatMap { ["unreserved", "lost"].contains($0) ? $0 : nil }
             observations.saw(found)
         } catch {
-            isSQLLost = true
+            server.lost()
             observations.lostSight(isConnected: hasHeard)
             logger.debug("cannot inspect the slot", metadata: ["error": "\(error)"])
             return
@@ -55,12 +54,12 @@ extension Session {
     func askServerEnd(at now: Instant) throws(StreamerError) {
         lastServerEndAt = now
         // When it can be had again is `inspect`'s to find out.
-        guard !isSQLLost else { return }
+        guard !server.isLost else { return }
         let end: LSN
         do throws(PostgresError) {
-            end = try sql.currentWALLSN(timeout: Self.lookTimeout)
+            end = try server.writtenLSN()
         } catch {
-            isSQLLost = true
+            server.lost()
             return
         }
         if let position = gate.serverWrote(upTo: end) { try decoded(upTo: position) }
@@ -75,7 +74,7 @@ extension Session {
 
     /// Something came from the walsender, or what it says is left unread.
     func heard() {
-        silence.heard(at: .now)
+        silence.heard(at: port.now)
         guard isSilenceTold else { return }
         isSilenceTold = false
         observations.texts.withLock { $0.isWalsenderSilent = false }
@@ -103,58 +102,21 @@ extension Session {
 
     // MARK: - The ordinary connection, when it is lost
 
-    /// Makes it anew, and waits for it: for whoever cannot go on without an answer.
-    func reconnectSQL() throws(PostgresError) {
-        while true {
-            if try hasReconnectedSQL() { return }
-            statusesFlow()
-            usleep(UInt32(Self.reconnectionLookInterval / .microseconds(1)))
-        }
-    }
-
-    /// Whether it was made anew by now; begins to where nobody has. For whoever only looks: names may be resolved slowly, and nothing is read by
-    /// somebody who waits for that.
-    ///
-    /// - Throws: Why the attempt that was under way came to nothing.
-    func hasReconnectedSQL() throws(PostgresError) -> Bool {
-        guard let attempt = sqlAttempt else {
-            sqlAttempt = SQLConnectionAttempt(
-                configuration.source.connection, timeout: Streamer.connectTimeout, isReadOnly: true,
-                onNotice: Streamer.noticeHandler(logger))
-            return false
-        }
-        let made: SQLConnection?
-        do throws(PostgresError) {
-            made = try attempt.take()
-        } catch {
-            sqlAttempt = nil
-            throw error
-        }
-        guard var made else { return false }
-        sqlAttempt = nil
-        made.whileWaiting = statusesFlow
-        sql = made
-        isSQLLost = false
-        refusedAt = nil
-        shuttingDownSince = nil
-        return true
-    }
-
     /// Makes the ordinary connection anew in its own time. A fast shutdown ends ordinary sessions first and takes no new ones; then it waits until its
     /// walsenders have sent all and their clients have heard it.
     ///
     /// To one that is listened to it gives the time to end by itself: behind a backlog, or in a long decoding, that would be as long as that takes.
     /// - Returns: Whether there is one again.
     /// - Throws: `.serverShuttingDown`.
-    func restoreSQL(whileListening isListening: Bool, at now: Instant) throws(StreamerError) -> Bool {
+    func restoreServer(whileListening isListening: Bool, at now: Instant) throws(StreamerError) -> Bool {
         if let shuttingDownSince {
             if !isListening || now.duration(since: shuttingDownSince) >= Self.endingTime { throw .serverShuttingDown }
             return false
         }
-        let interval = isListening ? Self.inspectionInterval : Self.refusalInterval
-        if sqlAttempt == nil, let refusedAt, now.duration(since: refusedAt) < interval { return false }
+        let interval = isListening ? SlotLook.interval : Self.refusalInterval
+        if !server.isConnecting, let refusedAt, now.duration(since: refusedAt) < interval { return false }
         do throws(PostgresError) {
-            return try hasReconnectedSQL()
+            return try server.hasReconnected()
         } catch {
             logger.debug("cannot inspect the slot", metadata: ["error": "\(error)"])
             refusedAt = now

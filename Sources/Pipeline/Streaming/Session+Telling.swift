@@ -8,7 +8,7 @@ extension Session {
     /// Once, when all that waited at the start is stored.
     func tellCaughtUp(storedLSN: LSN) {
         let eventCount = observations.eventCount.load(ordering: .relaxed)
-        guard let done = backlog.stored(upTo: storedLSN, eventCount: eventCount, at: .now) else { return }
+        guard let done = backlog.stored(upTo: storedLSN, eventCount: eventCount, at: port.now) else { return }
         logger.notice(
             "caught up",
             metadata: [

@@ -1,6 +1,5 @@
 import Capture
 import CoreMetrics
-import Glibc
 import JetStreamPublishing
 import Logging
 import PGOutput
@@ -9,31 +8,21 @@ import Synchronization
 import WAL
 
 /// One replication connection's life, from START_REPLICATION on: reads, assembles, hands on, confirms. It belongs to one thread, which never waits for NATS.
-final class Session {
-    /// From its flush to its being shown a transaction takes this long at most, where nothing holds it up.
-    static let visibilityPatience = Duration.milliseconds(250)
-    /// The server's view of the slot is read this often, for `/status` and the metrics.
-    static let inspectionInterval = Duration.seconds(5)
-    /// Frames between two looks at everything else.
-    static let frameLimit = 4096
+final class Session<Port: SlotPort, Server: SlotServer> {
     /// Statuses come before what follows a message of this size.
-    static let largeMessageByteCount = 1024 * 1024
+    static var largeMessageByteCount: Int { 1024 * 1024 }
     /// A libnats that holds its lock is believed to be stuck after this long more.
-    static let wedgeConfirmationTime = Duration.seconds(5)
+    static var wedgeConfirmationTime: Duration { .seconds(5) }
     /// After SIGTERM, what is unconfirmed then is sent again.
-    static let drainTime = Duration.seconds(75)
+    static var drainTime: Duration { .seconds(75) }
     /// For how long nothing may be stored before a slot in danger is let go.
-    static let standstillLimit = Duration.seconds(5)
+    static var standstillLimit: Duration { .seconds(5) }
     /// For how long a server that shuts down may end the stream by itself, while it is listened to.
-    static let endingTime = Duration.seconds(2)
+    static var endingTime: Duration { .seconds(2) }
     /// Between two attempts to connect to a server that may be shutting down, while nothing is read.
-    static let refusalInterval = Duration.milliseconds(250)
-    /// How long a look at the slot may take: nothing is read meanwhile.
-    static let lookTimeout = Duration.seconds(2)
-    /// Between two looks whether the ordinary connection has been made anew.
-    static let reconnectionLookInterval = Duration.milliseconds(50)
+    static var refusalInterval: Duration { .milliseconds(250) }
     /// Between two questions how far the server has written.
-    static let serverEndInterval = Duration.milliseconds(500)
+    static var serverEndInterval: Duration { .milliseconds(500) }
 
     let configuration: StreamerConfiguration
     let observations: Observations
@@ -43,19 +32,10 @@ final class Session {
     let window: RetainedWindow
     let delivery: Delivery
 
-    var replication: ReplicationConnection
-    var sql: SQLConnection
-    var isSQLLost = false
-    /// It is being made anew.
-    var sqlAttempt: SQLConnectionAttempt?
+    let port: Port
+    let server: Server
     var decoder = PGOutputDecoder()
     var assembler: TransactionAssembler
-    let columnRules: ColumnRules
-    var casts: JSONCasts
-    /// Relations of which not all was shown when they were described, each with the transaction that may have changed it.
-    var provisional: [RelationID: TransactionID] = [:]
-    /// How long the first thing that is not shown is waited for; none while transactions wait for a standby, which may be us.
-    var patience = Session.visibilityPatience
     var uncastValueCount: UInt64 = 0
     /// Why rows of these relations must not be published.
     var refusals: [RelationID: StreamerError] = [:]
@@ -87,38 +67,32 @@ final class Session {
     /// Since when a server that shuts down has refused new connections.
     var shuttingDownSince: Instant?
     var isMoreBuffered = false
-    /// Why the catalogue could not be asked while a row was being encoded.
-    var catalogueError: PostgresError?
-    var hasAsked = false
     /// Why a status could not be sent while the catalogue was asked.
     var statusError: PostgresError?
     var unknownTypeValueCount: UInt64 = 0
     var strayAbortCount: UInt64 = 0
     var poisonReport = PoisonReport()
-    var pace = ReadingPace(at: .now)
+    var pace: ReadingPace
     var progress: SlotProgress
     let doubt: PublicationDoubt
     let obstacles: ObstacleMemory
-    var publicationWatch = PublicationWatch(at: .now)
-    var tableWatch = TableWatch(at: .now)
+    var publicationWatch: PublicationWatch
+    var tableWatch: TableWatch
     var backlog: Backlog
     /// A line for each transaction costs more than the transaction: asked once.
     let isTracing: Bool
 
     init(
-        _ configuration: StreamerConfiguration, replication: consuming ReplicationConnection,
-        sql: consuming SQLConnection, assembler: consuming TransactionAssembler, columnRules: ColumnRules,
+        _ configuration: StreamerConfiguration, port: Port, server: Server, assembler: consuming TransactionAssembler,
         window: RetainedWindow,
         delivery: Delivery, held: HeldSlot, doubt: PublicationDoubt, obstacles: ObstacleMemory, startLSN: LSN,
         confirmedLSN: LSN, serverEnd: LSN,
         observations: Observations, control: StopControl, failpoints: Failpoints, logger: Logger
     ) {
         self.configuration = configuration
-        self.replication = replication
-        self.sql = sql
+        self.port = port
+        self.server = server
         self.assembler = assembler
-        self.columnRules = columnRules
-        casts = JSONCasts(configuration.casts) { sentence in logger.warning("a cast to json is not used", metadata: ["what": "\(sentence)"]) }
         self.window = window
         self.delivery = delivery
         self.observations = observations
@@ -128,8 +102,12 @@ final class Session {
         self.doubt = doubt
         self.obstacles = obstacles
         isTracing = logger.logLevel <= .trace
+        let now = port.now
+        pace = ReadingPace(at: now)
+        publicationWatch = PublicationWatch(at: now)
+        tableWatch = TableWatch(at: now)
         backlog = Backlog(
-            from: confirmedLSN, to: serverEnd, eventCount: observations.eventCount.load(ordering: .relaxed), at: .now)
+            from: confirmedLSN, to: serverEnd, eventCount: observations.eventCount.load(ordering: .relaxed), at: now)
         progress = SlotProgress(startLSN: startLSN)
         tracker = CheckpointTracker(confirmedLSN: confirmedLSN)
         // Three updates in every timeout that we asked for, at least one a second.
@@ -138,18 +116,18 @@ final class Session {
             startLSN: startLSN, interval: .milliseconds(timeout > 0 ? max(50, min(1000, timeout / 3)) : 1000))
         holderPID = held.pid
         gate = KeepaliveGate(serverEnd: serverEnd)
-        silence = SilenceWatch(limit: configuration.source.silenceLimit, at: .now)
-        lastInspectionAt = .now
+        silence = SilenceWatch(limit: configuration.source.silenceLimit, at: now)
+        lastInspectionAt = now
         announcedKindCount = self.assembler.eventKinds.count
         observations.storedLSN.store(confirmedLSN.rawValue, ordering: .relaxed)
-        self.assembler.authority = self
-        self.sql.whileWaiting = statusesFlow
+        self.assembler.authority = server
+        server.whileWaiting = statusesFlow
     }
 
     /// Streams until asked to stop; returns when everything received is stored and confirmed, or its time is over.
     func run() throws(StreamerError) {
         do throws(PostgresError) {
-            try casts.prepare()
+            try server.prepare()
         } catch {
             throw .postgres(error)
         }
@@ -166,20 +144,26 @@ final class Session {
         if let failure = delivery.failure.withLock({ $0 }) { throw failure }
         try requireLiveClient()
         // Looked at in every turn: what arrives unasked would otherwise keep the socket readable, and `wait` from waiting.
-        if !isSQLLost, sql.waitForShutdownNotice(timeout: .zero) { isSQLLost = true }
+        server.look()
         if isReading, hasRoom { try read() } else { heard() }
         try confirm()
         observations.retainedByteCount.store(window.byteCount, ordering: .relaxed)
-        let now = Instant.now
+        let now = port.now
         try requireAnswers(at: now)
         if gate.isHolding, lastServerEndAt.map({ now.duration(since: $0) >= Self.serverEndInterval }) ?? true {
             try askServerEnd(at: now)
         }
         let isListening = isReading && hasRoom
-        let isRestored = isSQLLost ? try restoreSQL(whileListening: isListening, at: now) : false
-        if isRestored || now.duration(since: lastInspectionAt) >= Self.inspectionInterval { try inspect() }
+        var isRestored = false
+        if server.isLost {
+            isRestored = try restoreServer(whileListening: isListening, at: now)
+        } else {
+            refusedAt = nil
+            shuttingDownSince = nil
+        }
+        if isRestored || now.duration(since: lastInspectionAt) >= SlotLook.interval { try inspect() }
         lookAtTables(at: now)
-        if observations.hasAnswered(at: now) { FilePages.giveBack() }
+        if observations.hasAnswered(at: now) { port.tidy() }
         guard !isListening else {
             standstill = nil
             return
@@ -206,10 +190,11 @@ final class Session {
             wedgedSince = nil
             return
         }
-        let since = wedgedSince ?? .now
+        let now = port.now
+        let since = wedgedSince ?? now
         wedgedSince = since
         // After a pause of this process its probe has not had its turn yet.
-        if Instant.now.duration(since: since) > Self.wedgeConfirmationTime {
+        if now.duration(since: since) > Self.wedgeConfirmationTime {
             throw .jetStream(.wedged("connecting to \(delivery.link.connection.connectedURL) does not end"))
         }
     }
@@ -219,12 +204,10 @@ final class Session {
     func wait(isReading: Bool) {
         if isReading, isMoreBuffered, hasRoom { return }
         // A connection that is being made tells nobody when it is there.
-        let timeout = min(schedule.timeUntilDue(at: .now), sqlAttempt == nil ? .seconds(1) : Self.reconnectionLookInterval)
-        var descriptors: [(descriptor: Int32, isOutputDue: Bool)] = []
+        let timeout = min(
+            schedule.timeUntilDue(at: port.now), server.isConnecting ? OrdinaryConnection.reconnectionLookInterval : .seconds(1))
         // A full window leaves the socket unread: what the server has sent stays with it.
-        if isReading, hasRoom { descriptors.append((replication.socket, replication.hasUnsentOutput)) }
-        if !isSQLLost { descriptors.append((sql.socket, false)) }
-        control.wake.wait(for: descriptors, timeout: timeout)
+        port.wait(isListening: isReading && hasRoom, orFor: server.socket, timeout: timeout)
     }
 
     // MARK: - Reading
@@ -235,7 +218,7 @@ final class Session {
             try receive()
             // What it was about may be the last that came.
             try requireNoDoubt()
-            try watchPublication(at: .now)
+            try watchPublication(at: port.now)
         } catch {
             throw ended(by: error)
         }
@@ -247,7 +230,7 @@ final class Session {
         hasArrived = false
         let outcome: ReceiveOutcome
         do throws(ReceiveError<StreamerError>) {
-            outcome = try replication.receiveFrames(
+            outcome = try port.receiveFrames(
                 onXLogData: { (walStart, walEnd, sendTime, payload) throws(StreamerError) in
                     try self.requireNoDoubt()
                     return try self.received(payload, at: walStart, walEnd: walEnd, sendTime: sendTime)
@@ -257,7 +240,7 @@ final class Session {
                     self.hasArrived = true
                     self.schedule.keepalive(walEnd)
                     if self.isTracing { self.logger.trace("keepalive from PostgreSQL", metadata: ["wal_end": "\(walEnd)"]) }
-                    if let position = self.gate.received(walEnd, at: .now) { try self.decoded(upTo: position) }
+                    if let position = self.gate.received(walEnd, at: self.port.now) { try self.decoded(upTo: position) }
                     if isReplyRequested { self.schedule.replyRequested() }
                     return .proceed
                 })
@@ -270,7 +253,7 @@ final class Session {
         delivery.wake()
         if frameCount > 0 { hasArrived = true }
         if hasArrived { heard() }
-        let rest = pace.rest(afterFrames: frameCount, transactions: Int(transactionCount), at: .now)
+        let rest = pace.rest(afterFrames: frameCount, transactions: Int(transactionCount), at: port.now)
         observations.receivedLSN.store(schedule.receivedLSN.rawValue, ordering: .relaxed)
         if transactionCount > 0 {
             observations.transactionCount.add(transactionCount, ordering: .relaxed)
@@ -292,13 +275,13 @@ final class Session {
             observations.meters.uncastValues.increment(by: Int64(uncastValues - uncastValueCount))
             uncastValueCount = uncastValues
         }
-        poisonReport.tell(assembler.poison, to: observations, logger, at: .now)
+        poisonReport.tell(assembler.poison, to: observations, logger, at: port.now)
         switch outcome {
         case .drained: isMoreBuffered = false
         case .stopped: isMoreBuffered = true
         case .ended: throw .serverShuttingDown
         }
-        if rest > .zero { usleep(UInt32(rest / .microseconds(1))) }
+        if rest > .zero { port.rest(rest) }
     }
 
     func decoded(upTo walEnd: LSN) throws(StreamerError) {
@@ -330,7 +313,7 @@ final class Session {
         }
         switch message {
         case .relation(let relation): try describe(relation, of: assembler.currentTransactionID)
-        case .begin where !provisional.isEmpty: try describeProvisional()
+        case .begin where server.hasProvisional: try describeProvisional()
         default: break
         }
         let action: TransactionAssembler.Action
@@ -339,7 +322,7 @@ final class Session {
             action = try assembler.receive(message, of: decoder, bytes: payload, sendTime: sendTime, into: &sink)
         } catch {
             switch error {
-            case .catalogueUnavailable: throw catalogueError.map { .postgres($0) } ?? .capture(error)
+            case .catalogueUnavailable: throw server.questionError.map { .postgres($0) } ?? .capture(error)
             case .relationRefused(let id, _): throw refusals[id] ?? .capture(error)
             default: throw .capture(error)
             }
@@ -362,13 +345,10 @@ final class Session {
         schedule.received(walEnd)
         announceKinds()
         frameCount += 1
-        if hasAsked {
-            hasAsked = false
-            return .stop
-        }
+        if server.takeHasAsked() { return .stop }
         // What took long to receive is followed by a status.
         guard payload.byteCount < Self.largeMessageByteCount else { return .stop }
-        return hasRoom && frameCount < Self.frameLimit ? .proceed : .stop
+        return hasRoom && frameCount < ReadingPace.frameLimit ? .proceed : .stop
     }
 
     func announceKinds() {

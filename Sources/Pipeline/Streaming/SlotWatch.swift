@@ -25,7 +25,7 @@ final class SlotWatch {
     func look() throws(StreamerError) -> SlotState? {
         if let connection = kept.take() {
             do throws(PostgresError) {
-                let slot = try connection.slot(named: slotName, timeout: Session.lookTimeout)
+                let slot = try connection.slot(named: slotName, timeout: SlotLook.timeout)
                 kept = consume connection
                 return saw(slot)
             } catch {
@@ -61,9 +61,9 @@ final class SlotWatch {
 
     /// Looks over a session's connection when a look is due, while that session waits for NATS.
     func lookIfDue(over connection: borrowing SQLConnection) {
-        guard Instant.now.duration(since: lastLookAt) >= Session.inspectionInterval else { return }
+        guard Instant.now.duration(since: lastLookAt) >= SlotLook.interval else { return }
         do throws(PostgresError) {
-            _ = saw(try connection.slot(named: slotName, timeout: Session.lookTimeout))
+            _ = saw(try connection.slot(named: slotName, timeout: SlotLook.timeout))
         } catch {
             // What it means is the session's to find out.
             lastLookAt = .now

@@ -277,8 +277,10 @@ public final class Streamer: Sendable {
         let result: Result<Void, StreamerError>
         do {
             let session = Session(
-                configuration, replication: replication, sql: sql, assembler: assembler, columnRules: columnRules,
-                window: window,
+                configuration, port: WalsenderPort(replication, wake: control.wake),
+                server: OrdinaryConnection(
+                    sql, source, casts: configuration.casts, columnRules: columnRules, logger: logger),
+                assembler: assembler, window: window,
                 delivery: delivery, held: held, doubt: doubt, obstacles: obstacles, startLSN: plan.startLSN,
                 confirmedLSN: record.confirmedLSN,
                 serverEnd: joined.facts.serverFlushLSN,
