@@ -7,9 +7,7 @@ import WAL
 extension Observations {
     /// The object of `/status`.
     public func status() -> StreamerStatus {
-        let now = Instant.now
-        asked(at: now)
-        return status(at: now)
+        status(at: .now)
     }
 
     /// As `status()`, with liveness judged at `now`.
@@ -73,7 +71,6 @@ extension Observations {
     /// Sets every gauge to what it is now; called before the metrics are rendered. NaN stands for what nobody knows.
     public func refreshMetrics() {
         let now = Instant.now
-        asked(at: now)
         let texts = texts.withLock { $0 }
         meters.lagBytes.record(lagByteCount(texts).map { Double($0) } ?? .nan)
         meters.lagSeconds.record(lagSeconds(at: now) ?? .nan)
