@@ -1,5 +1,6 @@
 import Capture
 import JetStreamPublishing
+import Threads
 import WAL
 
 @testable import Pipeline

@@ -2,6 +2,7 @@ import Foundation
 import JetStreamPublishing
 import Synchronization
 import Testing
+import Threads
 
 @testable import Pipeline
 

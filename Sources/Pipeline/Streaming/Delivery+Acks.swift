@@ -1,6 +1,7 @@
 import JetStreamPublishing
 import Logging
 import Synchronization
+import Threads
 
 /// What the connection tells: what happened to it, and what became of what was published.
 extension Delivery {

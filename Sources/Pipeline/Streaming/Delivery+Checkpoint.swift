@@ -2,6 +2,7 @@ import Capture
 import JetStreamPublishing
 import Logging
 import Synchronization
+import Threads
 import WAL
 
 extension Delivery {

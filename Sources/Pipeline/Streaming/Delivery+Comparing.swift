@@ -3,6 +3,7 @@ import CoreMetrics
 import JetStreamPublishing
 import Logging
 import Synchronization
+import Threads
 import WAL
 
 /// What the stream holds is compared with what comes out of the window, event by event, before anything is sent.

@@ -1,4 +1,5 @@
 import JetStreamPublishing
+import Threads
 
 /// Fast batches: what is sent between two moments with nothing to send. Acks are one in hundreds, and the end is acknowledged at once.
 extension Delivery {

@@ -2,6 +2,7 @@ import Capture
 import JetStreamPublishing
 import Logging
 import Synchronization
+import Threads
 import WAL
 
 /// `mend`: what is missing is taken out of the window instead of stopping for it, and stored behind the stream's end when all is compared.

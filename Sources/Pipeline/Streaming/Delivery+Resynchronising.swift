@@ -2,6 +2,7 @@ import Capture
 import JetStreamPublishing
 import Logging
 import Synchronization
+import Threads
 
 extension Delivery {
     /// Finds out what the stream holds behind what is proven, and begins to compare it. Returns when that is so, or when asked to stop.

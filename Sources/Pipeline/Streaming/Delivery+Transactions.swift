@@ -2,6 +2,7 @@ import Capture
 import JetStreamPublishing
 import Logging
 import Synchronization
+import Threads
 
 /// Whole transactions as atomic batches: a consumer sees all of one, or nothing.
 extension Delivery {

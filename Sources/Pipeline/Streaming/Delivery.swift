@@ -3,6 +3,7 @@ import JetStreamPublishing
 import Logging
 import Metrics
 import Synchronization
+import Threads
 import WAL
 
 /// Publishes the retained window to the stream, chained and pipelined, and keeps the checkpoint record. It has a thread of its own: the one that owns the PostgreSQL connection never waits for NATS.

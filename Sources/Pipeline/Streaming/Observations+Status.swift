@@ -1,12 +1,13 @@
 import CoreMetrics
 import PostgresReplication
 import Synchronization
+import Threads
 import WAL
 
 /// What is told of it: the object of `/status`, and the gauges.
 extension Observations {
     /// The object of `/status`.
-    public func status() -> StreamerStatus {
+    package func status() -> StreamerStatus {
         status(at: .now)
     }
 
@@ -69,7 +70,7 @@ extension Observations {
     }
 
     /// Sets every gauge to what it is now; called before the metrics are rendered. NaN stands for what nobody knows.
-    public func refreshMetrics() {
+    package func refreshMetrics() {
         let now = Instant.now
         let texts = texts.withLock { $0 }
         meters.lagBytes.record(lagByteCount(texts).map { Double($0) } ?? .nan)

@@ -3,6 +3,7 @@ import JetStreamPublishing
 import Logging
 import PostgresReplication
 import Synchronization
+import Threads
 import WAL
 
 /// What PostgreSQL is told: what is stored and recorded, and at the end the last of it.

@@ -2,6 +2,7 @@ import Capture
 import Logging
 import PostgresReplication
 import Synchronization
+import Threads
 import WAL
 
 /// What the server cannot send, and what is stored and confirmed before the session ends for it.

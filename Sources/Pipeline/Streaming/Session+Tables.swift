@@ -1,3 +1,6 @@
+import PostgresReplication
+import Threads
+
 /// Which tables are published: other sessions change that while this one streams.
 extension Session {
     /// Looks now and then, and tells what has changed. That the publication is gone is told elsewhere.

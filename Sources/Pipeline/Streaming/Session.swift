@@ -5,6 +5,7 @@ import Logging
 import PGOutput
 import PostgresReplication
 import Synchronization
+import Threads
 import WAL
 
 /// One replication connection's life, from START_REPLICATION on: reads, assembles, hands on, confirms. It belongs to one thread, which never waits for NATS.

@@ -1,21 +1,22 @@
 import Capture
 import JetStreamPublishing
-public import Logging
+package import Logging
 import Metrics
 import PostgresReplication
 import Synchronization
+package import Threads
 import WAL
 
 /// Streams a slot to its stream until told to stop: connects, recovers, streams, and begins again whenever retrying can help.
 ///
 /// `run()` blocks: give it a thread of its own.
-public final class Streamer: Sendable {
+package final class Streamer: Sendable {
     /// How a run ended.
-    public struct Outcome: Sendable {
+    package struct Outcome: Sendable {
         /// nil: stopped in order.
-        public var reason: StopReason?
-        public var message: String
-        public var status: ExitStatus
+        package var reason: StopReason?
+        package var message: String
+        package var status: ExitStatus
     }
 
     /// While another streamer holds the slot it is looked at this often.
@@ -45,7 +46,7 @@ public final class Streamer: Sendable {
     ///   - isSetupAllowed: Whether a first start may create publication, stream, bucket, slot and consumer.
     ///   - failpoints: For the fault tests.
     /// - Throws: `.system`.
-    public init(
+    package init(
         _ configuration: StreamerConfiguration, isSetupAllowed: Bool, observations: Observations,
         failpoints: Failpoints = .none, logger: Logger
     ) throws(StreamerError) {
@@ -83,19 +84,21 @@ public final class Streamer: Sendable {
     func pause(_ duration: Duration) { control.wait(duration, observations) }
 
     /// From any thread: stop reading, wait for the acks, confirm, return.
-    public func stop() { control.request() }
+    package func stop() { control.request() }
 
     /// Runs on a thread of its own; `completion` is called there with what `run()` returns.
-    public func start(_ completion: @escaping @Sendable (Outcome) -> Void) {
+    package func start(_ completion: @escaping @Sendable (Outcome) -> Void) {
         do throws(StreamerError) {
-            try OwnedThread(name: "replication") { completion(self.run()) }.detach()
+            try StreamerError.ofSystem { () throws(SystemError) in
+                try OwnedThread(name: "replication") { completion(self.run()) }
+            }.detach()
         } catch {
             completion(stopped(.unexpected, error, ""))
         }
     }
 
     /// Streams until stopped, or until something that retrying cannot mend.
-    public func run() -> Outcome {
+    package func run() -> Outcome {
         var backoff = Backoff()
         var isStandingBy = false
         var telling = TroubleTelling()
@@ -273,7 +276,9 @@ public final class Streamer: Sendable {
                 mending: mending),
             configuration: configuration, window: window, link: link, observations: observations,
             sourceWake: control.wake, failpoints: failpoints, logger: logger)
-        let thread = try OwnedThread(name: "delivery") { delivery.run() }
+        let thread = try StreamerError.ofSystem { () throws(SystemError) in
+            try OwnedThread(name: "delivery") { delivery.run() }
+        }
         let result: Result<Void, StreamerError>
         do {
             let session = Session(
