@@ -106,7 +106,7 @@ import WAL
 
     @Test func ofARefusal() {
         for errCode in 10_000...10_300 {
-            guard case .waiting(let hint) = RefusalCause.of(errCode) else { continue }
+            guard case .waiting(_, let hint) = RefusalCause.of(errCode) else { continue }
             #expect(PlainLanguage.faults(inRemedy: hint) == [], "\(errCode)")
         }
     }
