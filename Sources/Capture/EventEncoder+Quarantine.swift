@@ -33,7 +33,7 @@ extension EventEncoder {
         _ reason: PoisonReason, _ row: RowView?, of relation: RelationPlan, operation: String, plan: QuarantinePlan,
         ordinal: UInt64
     ) throws(EncodingFailure) {
-        beginQuarantined(reason, plan: plan, ordinal: ordinal, sentByteCount: row?.byteCount ?? 0)
+        try beginQuarantined(reason, plan: plan, ordinal: ordinal, sentByteCount: row?.byteCount ?? 0)
         payload.append(",\"entity_type\":")
         payload.append(JSONText.string(relation.entity))
         payload.append(",\"operation\":")
@@ -53,7 +53,7 @@ extension EventEncoder {
         _ reason: PoisonReason, _ body: UnsafeRawBufferPointer, prefix: String, database: String, plan: QuarantinePlan,
         ordinal: UInt64
     ) throws(EncodingFailure) {
-        beginQuarantined(reason, plan: plan, ordinal: ordinal, sentByteCount: body.count)
+        try beginQuarantined(reason, plan: plan, ordinal: ordinal, sentByteCount: body.count)
         payload.append(",\"message\":{\"prefix\":")
         payload.append(JSONText.string(prefix))
         let source = JSONText.source(database: database)
@@ -67,12 +67,12 @@ extension EventEncoder {
 
     private mutating func beginQuarantined(
         _ reason: PoisonReason, plan: QuarantinePlan, ordinal: UInt64, sentByteCount: Int
-    ) {
+    ) throws(EncodingFailure) {
         begin(ordinal: ordinal, sentByteCount: sentByteCount)
         subject.removeAll()
         subject.append(plan.subject)
         entityID.removeAll()
-        layout.beginQuarantined(plan.opening, to: &self)
+        try layout.beginQuarantined(plan.opening, to: &self)
         payload.append("{\"reason\":")
         payload.append(JSONText.string(reason.name))
         payload.append(",\"description\":")

@@ -65,7 +65,8 @@ protocol EventLayout {
         _ operation: RelationPlan.Operation, of plan: RelationPlan, _ row: RowView, to encoder: inout EventEncoder
     ) throws(EncodingFailure)
     static func writeTruncate(
-        _ opening: EventOpening, cascade: Bool, restartIdentity: Bool, to encoder: inout EventEncoder)
+        _ opening: EventOpening, cascade: Bool, restartIdentity: Bool, to encoder: inout EventEncoder
+    ) throws(EncodingFailure)
     /// A row's change without its data; `omitted` says why.
     static func writeReference(
         _ opening: EventOpening, omitted: String, to encoder: inout EventEncoder
@@ -74,7 +75,7 @@ protocol EventLayout {
         _ message: LogicalMessageEvent, _ opening: EventOpening, to encoder: inout EventEncoder
     ) throws(EncodingFailure)
     /// All up to the object that `poison` is.
-    static func beginQuarantined(_ opening: EventOpening, to encoder: inout EventEncoder)
+    static func beginQuarantined(_ opening: EventOpening, to encoder: inout EventEncoder) throws(EncodingFailure)
     /// What follows that object.
     static func endQuarantined(source: [UInt8], to encoder: inout EventEncoder)
 

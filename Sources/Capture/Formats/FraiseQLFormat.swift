@@ -32,8 +32,8 @@ enum FraiseQLFormat: EventLayout {
 
     static func writeTruncate(
         _ opening: EventOpening, cascade: Bool, restartIdentity: Bool, to encoder: inout EventEncoder
-    ) {
-        writeOpeningWithoutEntity(opening, to: &encoder)
+    ) throws(EncodingFailure) {
+        try writeOpeningWithoutEntity(opening, to: &encoder)
         encoder.payload.append(",\"data\":null,\"changes\":null")
         writeRest(to: &encoder)
     }
@@ -62,8 +62,8 @@ enum FraiseQLFormat: EventLayout {
         writeRest(timestamp: message.timestamp, to: &encoder)
     }
 
-    static func beginQuarantined(_ opening: EventOpening, to encoder: inout EventEncoder) {
-        writeOpeningWithoutEntity(opening, to: &encoder)
+    static func beginQuarantined(_ opening: EventOpening, to encoder: inout EventEncoder) throws(EncodingFailure) {
+        try writeOpeningWithoutEntity(opening, to: &encoder)
         encoder.payload.append(",\"data\":{\"poison\":")
     }
 
@@ -79,21 +79,25 @@ enum FraiseQLFormat: EventLayout {
     private static func writeOpening(
         _ opening: EventOpening, to encoder: inout EventEncoder
     ) throws(EncodingFailure) {
-        write(opening, to: &encoder)
+        try write(opening, to: &encoder)
         guard UUIDText.isQuotedUUID(encoder.entityID.bytes) else { throw .poison(.entityIDNotUUID) }
         encoder.writeIdentity()
     }
 
     /// The same of what has no one entity.
-    private static func writeOpeningWithoutEntity(_ opening: EventOpening, to encoder: inout EventEncoder) {
-        write(opening, to: &encoder)
+    private static func writeOpeningWithoutEntity(
+        _ opening: EventOpening, to encoder: inout EventEncoder
+    ) throws(EncodingFailure) {
+        try write(opening, to: &encoder)
         encoder.payload.append(",\"entity_id\":")
         encoder.payload.append(UUIDText.zero)
     }
 
-    private static func write(_ opening: EventOpening, to encoder: inout EventEncoder) {
+    private static func write(_ opening: EventOpening, to encoder: inout EventEncoder) throws(EncodingFailure) {
         encoder.payload.append("{\"id\":\"")
-        UUIDText.appendVersion5(of: encoder.messageID.bytes, to: &encoder.payload, sha1: encoder.functions.sha1)
+        guard UUIDText.appendVersion5(of: encoder.messageID.bytes, to: &encoder.payload, sha1: encoder.functions.sha1) else {
+            throw .digestUnavailable
+        }
         encoder.payload.append(opening.head)
     }
 
