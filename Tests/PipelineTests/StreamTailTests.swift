@@ -12,7 +12,7 @@ import WAL
     private static func message(_ id: String?, _ payload: String) -> StoredMessage {
         StoredMessage(
             subject: "p.x", sequence: 1, headers: id.map { [.init(name: "Nats-Msg-Id", value: $0)] } ?? [],
-            payload: Array(payload.utf8), unixNanoseconds: 0)
+            payload: Array(payload.utf8))
     }
 
     private static func event(isLast: Bool) -> String {
