@@ -21,15 +21,18 @@ enum Failure {
     static func exit(with error: any Error) -> Never {
         switch error {
         case let error as SettingsError:
+            let problems = error.complaints.map(\.description)
+            let finding = Finding.configurationWrong(problems)
             tell(
-                "slotstream: \(error)", .configuration, error.heading, remedy: "Correct each problem. Then check the configuration: `slotstream config`",
-                problems: error.complaints.map(\.description))
+                "slotstream: \(error)", .configuration, error.heading, remedy: finding.fix, problems: problems,
+                findings: finding.id.rawValue)
             Ending.now(ExitStatus.configuration.rawValue)
         case let error as StreamerError:
             let (reason, remedy) = error.oneShotOutcome
             let what = ShownText.line("\(error)")
             let steps = Steps.lines(of: remedy).map { "\n  \($0)" }.joined()
-            tell("slotstream: \(what) [\(reason.rawValue)]\(steps)", reason, what, remedy: remedy)
+            let ids = error.findingIDs.map { " [\($0)]" } ?? ""
+            tell("slotstream: \(what) [\(reason.rawValue)]\(ids)\(steps)", reason, what, remedy: remedy, findings: error.findingIDs)
             Ending.now(reason.exitCode.rawValue)
         case let error as InputError:
             end(error.message, .usage)
@@ -58,12 +61,13 @@ enum Failure {
     ///   - text: For people, where nothing is logged.
     ///   - what: The same for the log, less what the other fields say.
     private static func tell(
-        _ text: String, _ reason: StopReason?, _ what: String, remedy: String = "", problems: [String] = []
+        _ text: String, _ reason: StopReason?, _ what: String, remedy: String = "", problems: [String] = [], findings: String? = nil
     ) {
         guard let logger = logger.withLock({ $0 }) else { return Output.error(text + "\n") }
         var fields: Logger.Metadata = ["error": "\(what)"]
         if let reason { fields["reason"] = "\(reason.rawValue)" }
         if !remedy.isEmpty { fields["remedy"] = "\(remedy)" }
+        if let findings { fields["finding"] = "\(findings)" }
         if !problems.isEmpty { fields["problems"] = .array(problems.map { "\($0)" }) }
         logger.critical("stopped", metadata: fields)
     }

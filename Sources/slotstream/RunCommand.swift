@@ -41,9 +41,10 @@ struct RunCommand: AsyncParsableCommand {
                 "these keys are FraiseQL's, and are not used", metadata: ["keys": "\(effective.ignoredKeys.joined(separator: " "))"])
         }
         for secret in effective.openSecrets {
+            let finding = Finding.secretOpenToOthers(file: secret.file, key: secret.key)
             logger.warning(
-                "every user of this machine can read a secret",
-                metadata: ["file": "\(secret.file)", "key": "\(secret.key)", "remedy": "chmod o= \(secret.file)"])
+                "\(finding.message)",
+                metadata: finding.fields.merging(["file": "\(secret.file)", "key": "\(secret.key)"]) { first, _ in first })
         }
         let streamerConfiguration = values.streamer
         let observations = Observations(

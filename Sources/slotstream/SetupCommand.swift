@@ -60,6 +60,6 @@ extension Setup.Outcome {
     func show(isDryRun: Bool = false) {
         if created.isEmpty { Output.data("everything is there already") }
         for object in created { Output.data((isDryRun ? "would create: " : "created: ") + object) }
-        for note in notes { Output.data("note: " + note) }
+        for note in notes { Output.data("note: \(note.line)") }
     }
 }

@@ -121,7 +121,7 @@ struct SlotCommand: AsyncParsableCommand {
         private func lines(_ gap: GapAcceptance.Gap?) -> [String] {
             guard let gap else { return ["nothing is lost: the positions of slot and stream join, and nothing was done"] }
             var lines = gap.created.map { "\(isAccepted ? "created" : "would create"): \($0)" }
-            lines += gap.notes.map { "note: \($0)" }
+            lines += gap.notes.map { "note: \($0.line)" }
             lines.append("lost [\(gap.reason.rawValue)]: \(gap.what)")
             lines.append(
                 gap.fromLSN == gap.toLSN

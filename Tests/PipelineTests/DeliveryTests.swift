@@ -155,11 +155,11 @@ import WAL
     /// Ends with this reason.
     private func expectStop(_ reason: StopReason, _ rig: DeliveryRig, naming text: String? = nil) throws {
         try eventually("it ended") { rig.failure != nil }
-        guard case .stop(reason, let what, _)? = rig.failure else {
+        guard let failure = rig.failure, case .stop(reason, _) = FailurePolicy.verdict(on: failure) else {
             Issue.record("\(String(describing: rig.failure))")
             return
         }
-        if let text { #expect(what.contains(text)) }
+        if let text { #expect("\(failure)".contains(text)) }
     }
 
     @Test func aHoleThatAPredecessorLeftStopsItAndNamesWhatIsMissing() throws {

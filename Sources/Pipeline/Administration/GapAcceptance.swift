@@ -26,7 +26,7 @@ package enum GapAcceptance {
         package var sequence: UInt64?
         /// What was made, or would be.
         package var created: [String]
-        package var notes: [String]
+        package var notes: [Note]
     }
 
     /// Connects to both servers and does it.

@@ -27,9 +27,10 @@ enum PublicationSetup {
     /// One sentence about the rows that were there before the slot.
     static func unpublishedRows(
         _ source: StreamerConfiguration.Source, over connection: borrowing SQLConnection, before start: LSN
-    ) -> String {
+    ) -> Note {
         let about = "rows that were committed before \(start) are not published"
         let end = Instant.now + countTime
+        func told(_ sentence: String) -> Note { .finding(.rowsBeforeSlot(source.slot, sentence)) }
         do throws(PostgresError) {
             let tables = try connection.query(
                 """
@@ -49,17 +50,16 @@ enum PublicationSetup {
                     // -1: never analysed.
                     let estimate = table[1].flatMap { Int64($0) } ?? -1
                     if estimate < 0 {
-                        return
-                            "\(about) (not counted: \(name) cannot be read in time, and was never analysed)"
+                        return told("\(about) (not counted: \(name) cannot be read in time, and was never analysed)")
                     }
                     count += estimate
                     isExact = false
                 }
             }
             if tables.isEmpty { return "no table is published" }
-            return "\(about): \(isExact ? "" : "about ")\(count) in \(tables.count) tables"
+            return told("\(about): \(isExact ? "" : "about ")\(count) in \(tables.count) tables")
         } catch {
-            return "\(about) (not counted: \(ShownText.line("\(error)")))"
+            return told("\(about) (not counted: \(ShownText.line("\(error)")))")
         }
     }
 

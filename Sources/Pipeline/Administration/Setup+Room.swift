@@ -15,21 +15,7 @@ extension Setup {
         guard let row = rows.first, row.count == 3, let limit = row[0].flatMap({ Int($0) }),
             let count = row[1].flatMap({ Int($0) }), let idleCount = row[2], count >= limit
         else { return }
-        throw .stop(
-            .configuration,
-            what: limit == 0
-                ? "PostgreSQL allows no replication slot: max_replication_slots is 0"
-                : "PostgreSQL has no replication slot left: all \(limit) are in use (max_replication_slots), \(idleCount) of them by nobody at the moment",
-            remedy: (limit == 0 ? "" : dropsOneSlot + ". Or ") + raisesSlotLimit(above: limit))
-    }
-
-    /// The remedy where all slots are taken.
-    static let dropsOneSlot =
-        "Drop a slot that nobody needs any more: SELECT slot_name, slot_type, active FROM pg_replication_slots shows them, SELECT pg_drop_replication_slot('NAME') drops one"
-
-    /// The remedy where there are to be more slots.
-    static func raisesSlotLimit(above limit: Int) -> String {
-        "raise the limit: ALTER SYSTEM SET max_replication_slots = \(max(10, 2 * limit)); then restart PostgreSQL"
+        throw .found(.configuration, [.noFreeSlot(limit: limit, idleCount: idleCount)])
     }
 
     /// Refuses subjects of which another stream of the account captures one: JetStream would not make ours.
@@ -44,13 +30,7 @@ extension Setup {
             if error.isPermission { return }
             throw .jetStream(error)
         }
-        guard let first = names.first else { return }
-        throw .stop(
-            .configuration,
-            what: "stream \(stream.name) cannot be made: stream \(names.joined(separator: ", ")) captures subjects of \(stream.subject) already",
-            remedy: "\(choosesOtherSubjects). Or, if nobody needs that stream: nats stream rm \(first)")
+        guard !names.isEmpty else { return }
+        throw .found(.configuration, [.subjectsTaken(stream.subject, of: stream.name, by: names)])
     }
-
-    /// The remedy where another stream has our subjects.
-    static let choosesOtherSubjects = "Set transport.nats.subject_prefix to subjects that no stream captures"
 }

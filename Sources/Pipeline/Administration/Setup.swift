@@ -33,7 +33,7 @@ package enum Setup {
     /// What was done, or would be, and what is worth knowing; a sentence each.
     package struct Outcome: Sendable, Equatable {
         package var created: [String] = []
-        package var notes: [String] = []
+        package var notes: [Note] = []
 
         static func + (first: Outcome, second: Outcome) -> Outcome {
             Outcome(created: first.created + second.created, notes: first.notes + second.notes)
@@ -50,9 +50,9 @@ package enum Setup {
         _ configuration: StreamerConfiguration, options: Options, onDoubt: (String) -> Void,
         onSlotWait: (SlotWait) -> Void, onFailure: (SetupUndoing.Report) -> Void
     ) throws(StreamerError) -> Outcome {
-        let notices = Mutex<[String]>([])
+        let notices = Mutex<[Note]>([])
         let servers = try ServerConnections(configuration) { notice in
-            notices.withLock { $0.append("PostgreSQL says (\(notice.sqlState)) \(notice)") }
+            notices.withLock { $0.append(.other("PostgreSQL says (\(notice.sqlState)) \(notice)")) }
         }
         var outcome = try perform(
             configuration, options: options, replication: servers.replication, sql: servers.sql, nats: servers.nats,
@@ -209,9 +209,9 @@ package enum Setup {
         _ configuration: StreamerConfiguration, _ options: Options, found: Bool, nats: JetStreamConnection,
         _ made: inout SetupUndoing
     ) throws(StreamerError) -> Outcome {
-        var outcome = Outcome(notes: try bucketNotes(configuration, nats))
+        var outcome = Outcome(notes: try bucketFindings(configuration, nats).map { .finding($0) })
         if found {
-            outcome.notes += try compareStream(configuration, nats)
+            outcome.notes += try compareStream(configuration, nats).map { .finding($0) }
         } else {
             outcome.created.append("stream \(configuration.stream.name) with the subjects \(configuration.stream.subject)")
         }
@@ -242,7 +242,7 @@ package enum Setup {
             // Where the stream is still to be made, only a dry run comes here: there is nothing to ask.
             guard try nats.streamInfo(configuration.stream.name) != nil else { return Outcome(created: step) }
             if let found = try nats.consumerInfo(configuration.stream.name, consumer.name) {
-                return Outcome(notes: differences(found, consumer, filter: configuration.stream.subject))
+                return Outcome(notes: differences(found, consumer, of: configuration.stream).map { .finding($0) })
             }
             if options.isDryRun { return Outcome(created: step) }
             _ = try nats.createConsumer(
@@ -256,15 +256,15 @@ package enum Setup {
 
     /// In what a consumer that is there is not as configured; it is left as it is.
     private static func differences(
-        _ found: ConsumerInfo, _ wanted: StreamerConfiguration.Consumer, filter: String
-    ) -> [String] {
+        _ found: ConsumerInfo, _ wanted: StreamerConfiguration.Consumer, of stream: StreamConfiguration
+    ) -> [Finding] {
         let values: [(key: String, found: String, wanted: String)] = [
             ("ack_wait", "\(Double(found.ackWaitNanoseconds) / 1e9) s", "\(wanted.ackWait.seconds) s"),
             ("max_deliver", "\(found.maxDeliver)", "\(wanted.maxDeliver)"),
-            ("filter_subject", found.filterSubject, filter),
+            ("filter_subject", found.filterSubject, stream.subject),
         ]
         return values.filter { $0.found != $0.wanted }.map {
-            "consumer \(wanted.name) stays unchanged: \($0.key) is \($0.found), but \($0.wanted) is configured"
+            .consumerDiffers(wanted.name, of: stream.name, key: $0.key, found: $0.found, wanted: $0.wanted)
         }
     }
 
@@ -297,11 +297,7 @@ package enum Setup {
             throw .jetStream(error)
         }
         guard let limit else { return }
-        throw .stop(
-            .configuration,
-            what:
-                "the account's JetStream storage is limited to \(limit) bytes, and nats-server \(version) leaves a hole in a stream where a message exceeds such a limit",
-            remedy: "Remove max_file from the account, or use nats-server 2.10.26 or newer")
+        throw .found(.configuration, [.storageLimit(limit, version: version)])
     }
 
     /// Refuses a server whose WAL says too little for a slot. From PostgreSQL 19 on it says more as soon as there is one.
@@ -311,9 +307,7 @@ package enum Setup {
             try sql.query("SELECT pg_catalog.current_setting('wal_level')")
         }
         guard let level = rows.first?.first.flatMap({ $0 }), level != "logical" else { return }
-        throw .stop(
-            .configuration, what: "PostgreSQL cannot make a logical slot: wal_level is \(level)",
-            remedy: Steps.text(["Set wal_level = logical in postgresql.conf", "Restart PostgreSQL"]))
+        throw .found(.configuration, [.walLevel(level)])
     }
 
     /// The stream as it is made on this server.
@@ -327,26 +321,19 @@ package enum Setup {
     }
 
     /// Refuses a stream on which the guarantee does not hold.
-    /// - Returns: What is only otherwise than configured, a sentence each; it is left as it is.
+    /// - Returns: What is only otherwise than configured; it is left as it is.
     static func compareStream(
         _ configuration: StreamerConfiguration, _ nats: some StreamReader
-    ) throws(StreamerError) -> [String] {
+    ) throws(StreamerError) -> [Finding] {
         let info = try StreamerError.ofJetStream { () throws(JetStreamError) in
             try nats.streamInfo(configuration.stream.name)
         }
         guard let info else { return [] }
         let differences = StreamDifference.compare(info.config, wantedStream(configuration, nats))
-        let refused = differences.filter { $0.severity == .refuse }
-        guard refused.isEmpty else {
-            let list = refused.map { "\($0.key) is \($0.found), must be \($0.wanted)" }.joined(separator: "; ")
-            throw .stop(
-                .configuration, what: "stream \(configuration.stream.name) cannot be used: \(list)",
-                remedy:
-                    "Nothing was changed. Set another transport.nats.stream_name and another transport.nats.subject_prefix, or change this stream if the stream is empty")
+        if let refusal = Finding.streamBreaksGuarantee(configuration.stream.name, differences) {
+            throw .found(.configuration, [refusal])
         }
-        return differences.map {
-            "stream \(configuration.stream.name) stays unchanged: \($0.key) is \($0.found), but \($0.wanted) is configured"
-        }
+        return differences.map { .streamDiffers(configuration.stream.name, $0) }
     }
 
     /// Refuses a subject template that names a column which no published table has: all its events would go to `%unknown`.
@@ -370,10 +357,14 @@ package enum Setup {
         }
         let columns = Set(found.compactMap { $0.first.flatMap { $0 } }.map { Array($0.utf8) })
         guard let missing = names.first(where: { !columns.contains(Array($0.utf8)) }) else { return }
-        throw .stop(
+        throw .found(
             .configuration,
-            what: "events.subject names {column:\(missing)}, but no table of publication \(configuration.source.publication) has this column",
-            remedy: "Set a column of a published table in events.subject")
+            [
+                .ruleNamesNothing(
+                    "events.subject", severity: .error,
+                    "events.subject names {column:\(missing)}, but no table of publication \(configuration.source.publication) has this column",
+                    fix: "Set a column of a published table in events.subject")
+            ])
     }
 
     /// A publication made after the slot would not be seen by what the slot decodes first.
@@ -384,20 +375,9 @@ package enum Setup {
             try sql.query("SELECT 1 FROM pg_catalog.pg_publication WHERE pubname = $1", [configuration.source.publication])
         }
         guard !found.isEmpty else {
-            throw missingPublication(configuration.source, state: "but slot \(configuration.source.slot) does")
+            throw .found(
+                .configuration,
+                [.publicationMissing(configuration.source.publication, state: "but slot \(configuration.source.slot) does")])
         }
-    }
-
-    /// How it is told that the publication is not there.
-    static func missingPublication(_ source: StreamerConfiguration.Source, state: String) -> StreamerError {
-        .stop(
-            .configuration, what: "publication \(source.publication) does not exist, \(state)",
-            remedy:
-                Steps.text([
-                    "If source.publication is wrong, correct the name and skip the other steps",
-                    "Create the publication again with its former tables. Changes that were made without the publication are not published",
-                    "Start the streamer: `slotstream run`",
-                ])
-        )
     }
 }

@@ -16,12 +16,12 @@ enum SetupQuestions {
     /// - Parameters:
     ///   - plan: What is to be done about the publication.
     ///   - makesSlot: Whether the slot is still to be made.
-    /// - Returns: What could not be asked, a sentence each.
+    /// - Returns: What could not be asked, and what will be waited for.
     /// - Throws: What would fail later.
     static func ask(
         _ configuration: StreamerConfiguration, _ options: Setup.Options, facts: Recovery.Facts, plan: PublicationPlan,
         makesSlot: Bool, sql: borrowing SQLConnection, nats: JetStreamConnection
-    ) throws(StreamerError) -> [String] {
+    ) throws(StreamerError) -> [Note] {
         if makesSlot {
             try Setup.requireLogicalWAL(sql)
             try Setup.requireSlotRoom(sql)
@@ -32,7 +32,7 @@ enum SetupQuestions {
         var notes = try tryPublication(plan, sql: sql)
         if makesSlot {
             let prepared = try StreamerError.ofPostgres { () throws(PostgresError) in try SlotWait.prepared(over: sql) }
-            notes += prepared.map { "PostgreSQL will not make the slot before this has ended: \($0)" }
+            notes += prepared.map { .finding(.waitsForTransaction($0)) }
         }
         if facts.stream == nil { notes += try tryStream(configuration, nats) }
         return notes
@@ -43,7 +43,7 @@ enum SetupQuestions {
     /// Makes the publication, or adds to it, in a transaction that is rolled back: PostgreSQL itself says what is not allowed.
     private static func tryPublication(
         _ plan: PublicationPlan, sql: borrowing SQLConnection
-    ) throws(StreamerError) -> [String] {
+    ) throws(StreamerError) -> [Note] {
         do throws(PostgresError) {
             for statement in plan.statements {
                 do throws(PostgresError) {
@@ -100,15 +100,13 @@ enum SetupQuestions {
             throw .jetStream(error)
         }
         guard !missing.isEmpty else { return }
-        throw .stop(
-            .permissionNATS, what: "the NATS user may not publish to \(missing.joined(separator: ", "))",
-            remedy: "Allow the NATS user to publish to \(missing.count == 1 ? "this subject" : "these subjects"), then run the command again")
+        throw .found(.permissionNATS, [.permissionsMissing(missing)])
     }
 
     /// Makes a stream of the same limits for a moment: only that tells whether server and account have room for it.
     private static func tryStream(
         _ configuration: StreamerConfiguration, _ nats: JetStreamConnection
-    ) throws(StreamerError) -> [String] {
+    ) throws(StreamerError) -> [Note] {
         var tried = Setup.wantedStream(configuration, nats)
         tried.name = triedStream
         tried.subjectPrefix = "\(triedStream).\(configuration.stream.name)"

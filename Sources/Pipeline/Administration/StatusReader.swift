@@ -141,7 +141,7 @@ package enum StatusReader {
                 guard let publication else { return }
                 answers.status.source.take(publication)
                 if publication.isEmptyByMistake(configuration.source) {
-                    answers.status.reasons.append(TableFinding.empty(configuration.source.publication).note)
+                    answers.status.reasons.append(Finding.publicationEmpty(configuration.source.publication).note)
                 }
             }
         } catch {

@@ -42,8 +42,8 @@ struct ColumnRules {
     /// Those of `[events.columns]`.
     private var tables: [Name: Table] = [:]
 
-    /// What `[events.identity]` and `[events.entities]` name that is not there, a sentence each.
-    private(set) var notes: [String] = []
+    /// What `[events.identity]` and `[events.entities]` name that is not there.
+    private(set) var findings: [Finding] = []
 
     /// Looks at the tables that have rules.
     /// - Throws: `.stop(.configuration)` where a table or a column that `[events.columns]` names is not there, where two tables have the name, or the table is not published under its own name.
@@ -64,7 +64,12 @@ struct ColumnRules {
             }
             let fault = fault(in: rule, found, known)
             guard rule.section == .columns else {
-                if let fault { notes.append("\(fault.what): correct the name, or add ? to the name of what may be absent") }
+                if let fault {
+                    findings.append(
+                        .ruleNamesNothing(
+                            "\(rule.section)", severity: .warning, fault.what,
+                            fix: "Correct the name, or add ? to the name of what may be absent"))
+                }
                 continue
             }
             if let fault { throw Self.refused(fault.what, fault.remedy) }
@@ -179,7 +184,7 @@ struct ColumnRules {
         ["Rename one of the two tables: schema and name, joined with a dot, are the same", start])
 
     private static func refused(_ what: String, _ remedy: String) -> StreamerError {
-        .stop(.configuration, what: what, remedy: remedy)
+        .found(.configuration, [.ruleNamesNothing("[events.columns]", severity: .error, what, fix: remedy)])
     }
 
     /// The tables of these names, all by one look at the catalogue.

@@ -17,6 +17,18 @@ struct PublicationContents: Sendable, Equatable {
         var identityStatement: String? {
             identity?.remedy.map { "ALTER TABLE \(name) REPLICA IDENTITY \($0)" }
         }
+
+        /// Why UPDATE and DELETE of it fail; nil: they work.
+        var unidentified: Finding.Unidentified? {
+            let fault: Finding.Unidentified.Fault
+            switch identity {
+            case .usable, nil: return nil
+            case .missing: fault = .missing
+            case .generated: fault = .generated
+            case .uncovered: fault = .uncovered
+            }
+            return Finding.Unidentified(name: name, fault: fault, statement: identityStatement)
+        }
     }
 
     var isForAllTables: Bool

@@ -7,9 +7,9 @@ struct PublicationPlan {
     /// The tables that they add, by name.
     var missing: [String] = []
     /// What must not pass silently: a pattern without a table.
-    var refusals: [TableFinding] = []
-    /// What is worth knowing, a sentence or two each.
-    var notes: [String] = []
+    var refusals: [Finding] = []
+    /// What is worth knowing.
+    var notes: [Note] = []
     /// Tables that would be published anew though UPDATE and DELETE of them need a replica identity.
     var unidentified: [PublicationContents.Table] = []
     /// The same of tables that are published already.
@@ -18,13 +18,13 @@ struct PublicationPlan {
     /// Refuses what nobody can have meant.
     /// - Parameter allowsNoIdentity: Whether tables may be published of which UPDATE and DELETE fail from then on.
     func requireMeant(allowsNoIdentity: Bool) throws(StreamerError) {
-        let findings = refusals + (allowsNoIdentity ? [] : TableFinding.unidentified(unidentified, arePublished: false))
-        if !findings.isEmpty { throw TableFinding.refusal(findings) }
+        let findings = refusals + (allowsNoIdentity ? [] : Finding.unidentified(unidentified.compactMap(\.unidentified), arePublished: false))
+        if !findings.isEmpty { throw .found(.configuration, findings) }
     }
 
     /// All that is to be told of a plan that is not refused.
-    var allNotes: [String] {
-        notes + TableFinding.unidentified(unidentified + published, arePublished: true).map(\.note)
+    var allNotes: [Note] {
+        notes + Finding.unidentified((unidentified + published).compactMap(\.unidentified), arePublished: true).map { .finding($0) }
     }
 
     /// What a DBA runs, for the publication and for the tables in it that have no replica identity.
@@ -37,8 +37,9 @@ struct PublicationPlan {
         }
         let findings =
             refusals
-            + TableFinding.unidentified(unidentified.filter { $0.identityStatement == nil }, arePublished: false)
-        if !findings.isEmpty { throw TableFinding.refusal(findings) }
+            + Finding.unidentified(
+                unidentified.filter { $0.identityStatement == nil }.compactMap(\.unidentified), arePublished: false)
+        if !findings.isEmpty { throw .found(.configuration, findings) }
         var identities = (unidentified + published).compactMap(\.identityStatement)
         if !identities.isEmpty {
             identities[0] = "-- Without this, UPDATE and DELETE of these tables fail in the application once they are published.\n\(identities[0])"
@@ -71,7 +72,7 @@ struct PublicationPlan {
         } else {
             try plan.add(source, to: contents, over: sql)
         }
-        if let contents { plan.notes += TableFinding.byPartition(contents.byPartition, publication: source.publication).map(\.note) }
+        if let contents { plan.tellPartitions(contents.byPartition, source.publication) }
         return plan
     }
 
@@ -110,10 +111,14 @@ struct PublicationPlan {
         }
         if let contents {
             let roots = contents.isByRoot ? [] : added.filter(\.isRoot)
-            notes += TableFinding.byPartition(roots, publication: source.publication).map(\.note)
+            tellPartitions(roots, source.publication)
         } else {
             tellRoots(added)
         }
+    }
+
+    private mutating func tellPartitions(_ roots: [PublicationContents.Table], _ publication: String) {
+        notes += Finding.publishedByPartition(roots.map(\.name), publication: publication).map { .finding($0) }
     }
 
     private mutating func tellRoots(_ tables: [PublicationContents.Table]) {

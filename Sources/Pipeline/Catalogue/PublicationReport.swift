@@ -20,16 +20,16 @@ enum PublicationReport {
         guard found != former else { return }
         tellNames(found, former, source, logger)
         if found.isEmptyByMistake(source), former?.isEmptyByMistake(source) != true {
-            tell(.empty(source.publication), at: .error, logger)
+            tell(.publicationEmpty(source.publication), at: .error, logger)
         }
         let known = Set(former?.unidentified.map(\.oid) ?? [])
-        for finding in TableFinding.unidentified(found.unidentified.filter { !known.contains($0.oid) }, arePublished: true) {
+        let unidentified = found.unidentified.filter { !known.contains($0.oid) }.compactMap(\.unidentified)
+        for finding in Finding.unidentified(unidentified, arePublished: true) {
             tell(finding, at: .warning, logger)
         }
         let knownRoots = Set(former?.byPartition.map(\.oid) ?? [])
-        for finding in TableFinding.byPartition(
-            found.byPartition.filter { !knownRoots.contains($0.oid) }, publication: source.publication)
-        {
+        let roots = found.byPartition.filter { !knownRoots.contains($0.oid) }.map(\.name)
+        for finding in Finding.publishedByPartition(roots, publication: source.publication) {
             tell(finding, at: .warning, logger)
         }
     }
@@ -62,7 +62,7 @@ enum PublicationReport {
         return names.filter { !known.contains(Array($0.utf8)) }
     }
 
-    static func tell(_ finding: TableFinding, at level: Logger.Level, _ logger: Logger) {
-        logger.log(level: level, "\(finding.message)", metadata: ["finding": "\(finding.id)", "remedy": "\(finding.remedy)"])
+    static func tell(_ finding: Finding, at level: Logger.Level, _ logger: Logger) {
+        logger.log(level: level, "\(finding.sentence)", metadata: finding.fields)
     }
 }

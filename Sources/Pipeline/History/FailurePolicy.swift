@@ -24,6 +24,7 @@ enum FailurePolicy {
             .stop(.unexpected, remedy: Steps.text(
                     "Nothing was skipped", ["Show the messages of the slot: `slotstream decode`", "Report this error with that output"]))
         case .stop(let reason, _, let remedy): .stop(reason, remedy: remedy)
+        case .found(let reason, let findings): .stop(reason, remedy: findings.map(\.fix).joined(separator: ". "))
         case .serverShuttingDown: .retry(hint: "The streamer continues when PostgreSQL is back")
         case .walHeldUp: .retry(hint: "Start NATS again, or raise max_slot_wal_keep_size")
         case .streamMoved, .checkpointConflict: .retry(hint: "The streamer reads both servers again")
@@ -99,7 +100,7 @@ enum FailurePolicy {
         // Somebody else has taken the last slot since we looked.
         case "53400" where command.hasPrefix("CREATE_REPLICATION_SLOT"):
             return .stop(
-                .configuration, remedy: "\(Setup.dropsOneSlot). Or raise max_replication_slots and restart PostgreSQL")
+                .configuration, remedy: "\(Finding.dropsOneSlot). Or raise max_replication_slots and restart PostgreSQL")
         // The session is not ours to write with: on PostgreSQL itself our sessions say that they write.
         case "25006":
             return .stop(
@@ -159,7 +160,7 @@ enum FailurePolicy {
                     "Load that configuration: `nats-server --signal reload`",
                 ]))
         case .api(_, JetStreamErrorCode.subjectsOverlap, _, _):
-            .stop(.configuration, remedy: Setup.choosesOtherSubjects)
+            .stop(.configuration, remedy: Finding.choosesOtherSubjects)
         case .api(_, JetStreamErrorCode.storageResourcesExceeded, _, _):
             .stop(
                 .configuration,

@@ -17,7 +17,7 @@ extension StreamerError {
     var peer: Peer {
         switch self {
         case .jetStream, .streamMoved, .checkpointConflict: .nats
-        case .postgres, .capture, .decoding, .stop, .serverShuttingDown, .walHeldUp, .slotActive, .system, .cancelled: .postgres
+        case .postgres, .capture, .decoding, .stop, .found, .serverShuttingDown, .walHeldUp, .slotActive, .system, .cancelled: .postgres
         }
     }
 

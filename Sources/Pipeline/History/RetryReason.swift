@@ -39,7 +39,7 @@ enum RetryReason: String, Sendable {
         case .postgres(let error): of(error).rawValue
         case .jetStream(let error): of(error).rawValue
         case .capture(.catalogueUnavailable(_, _)): RetryReason.catalogueUnavailable.rawValue
-        case .stop(let reason, _, _): reason.rawValue
+        case .stop(let reason, _, _), .found(let reason, _): reason.rawValue
         case .serverShuttingDown: RetryReason.serverUnavailable.rawValue
         case .walHeldUp: RetryReason.walHeldUp.rawValue
         case .streamMoved: RetryReason.streamMoved.rawValue

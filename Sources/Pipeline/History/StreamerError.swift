@@ -14,6 +14,8 @@ package enum StreamerError: Error, Sendable {
     case decoding(PGOutputError, at: LSN)
     /// What refuses to go on whatever is retried: its reason, what happened and where, what to do.
     case stop(StopReason, what: String, remedy: String)
+    /// The same, for what `check` finds too; at least one.
+    case found(StopReason, [Finding])
     /// PostgreSQL is shutting down while rows wait unread: the connection is given up so that it can.
     case serverShuttingDown
     /// PostgreSQL wants to be rid of WAL that the slot holds while rows wait unread: the connection is given up so that it can, whatever becomes of the slot.
@@ -38,6 +40,7 @@ extension StreamerError: CustomStringConvertible {
         case .capture(let error): "\(error)"
         case .decoding(let error, let lsn): "pgoutput message at \(lsn): \(error)"
         case .stop(_, let what, _): what
+        case .found(_, let findings): findings.map(\.sentence).joined(separator: ". ")
         case .serverShuttingDown: "PostgreSQL is shutting down"
         case .walHeldUp(let slot, let status):
             "slot \(slot) is \(status): PostgreSQL is about to remove WAL that the slot needs, while nothing can be stored. The streamer closes the connection, which would hold up PostgreSQL's checkpoint"

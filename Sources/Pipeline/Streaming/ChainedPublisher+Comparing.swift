@@ -231,6 +231,7 @@ extension ChainedPublisher {
             "another writer publishes to the stream: nothing is lost, but the streamer is slower",
             metadata: [
                 "sequence": .stringConvertible(sequence), "subject": "\(subject)", "stream": "\(configuration.stream.name)",
+                "finding": "\(FindingID.othersMayPublish.rawValue)",
                 "hint": "Deny other NATS users to publish to \(configuration.capture.subjectPrefix).>",
             ])
     }

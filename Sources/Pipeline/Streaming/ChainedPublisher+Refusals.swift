@@ -47,14 +47,13 @@ extension ChainedPublisher {
         do throws(StreamerError) {
             _ = try Setup.compareStream(configuration, port.reader)
         } catch {
-            guard case .stop(let reason, let what, _) = error else { return }
-            throw .stop(
-                reason, what: what,
-                remedy: Steps.text(
-                    "Nothing is lost",
-                    [
-                        "If the stream can be changed back, change the stream and skip the other steps: `slotstream run`",
-                    ] + LostHistory.beginAnew))
+            guard case .found(let reason, let findings) = error else { return }
+            let remedy = Steps.text(
+                "Nothing is lost",
+                [
+                    "If the stream can be changed back, change the stream and skip the other steps: `slotstream run`",
+                ] + LostHistory.beginAnew)
+            throw .found(reason, findings.map { $0.mended(by: remedy) })
         }
     }
 }

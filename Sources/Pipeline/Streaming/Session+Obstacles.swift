@@ -21,8 +21,8 @@ extension Session {
     func watchPublication(at now: Instant) throws(StreamerError) {
         if publicationWatch.isDue(at: now) { publicationWatch.looked(server.isLost ? nil : server.publicationState(), at: now) }
         guard publicationWatch.isOver(decodedUpTo: progress.endLSN) else { return }
-        throw Setup.missingPublication(
-            configuration.source, state: "everything that commits before \(progress.endLSN) was sent")
+        let state = "everything that commits before \(progress.endLSN) was sent"
+        throw .found(.configuration, [.publicationMissing(configuration.source.publication, state: state)])
     }
 
     /// What is told of an error that ended the reading. Where it comes again however often it is tried, all that came whole before it is stored and confirmed first.

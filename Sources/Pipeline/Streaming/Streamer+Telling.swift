@@ -15,9 +15,17 @@ extension Streamer {
     /// Warns, once in the life of the process, of a connection that others could read or alter.
     func warn(of exposure: String?, of server: String, remedy: String) {
         guard let exposure, exposedServers.withLock({ $0.insert(server).inserted }) else { return }
-        logger.warning(
-            "the connection to \(server) leaves this machine, and others could read or alter the data",
-            metadata: ["why": "\(exposure)", "remedy": "\(remedy)"])
+        let finding = Finding.connectionOpenToOthers(server, exposure: exposure, fix: remedy)
+        logger.warning("\(finding.message)", metadata: finding.fields.merging(["why": "\(finding.why)"]) { first, _ in first })
+    }
+
+    /// Warns of what is otherwise than configured and is gone on with.
+    func tell(differences: [Finding]) {
+        for finding in differences {
+            var fields = finding.fields
+            fields["difference"] = "\(finding.sentence)"
+            logger.warning("not as configured", metadata: fields)
+        }
     }
 
     /// Tells which tables are published. A start at which there is none is refused; later on that is told, and what was published before goes out.
@@ -31,9 +39,9 @@ extension Streamer {
             )
         }
         guard let contents else { return }
-        if isStart, contents.isEmptyByMistake(source) { throw TableFinding.refusal([.empty(source.publication)]) }
+        if isStart, contents.isEmptyByMistake(source) { throw .found(.configuration, [.publicationEmpty(source.publication)]) }
         PublicationReport.tell(contents, source, to: observations, logger)
-        for finding in plan.refusals + TableFinding.missing(plan.missing, publication: source.publication) {
+        for finding in plan.refusals + Finding.tablesNotPublished(plan.missing, publication: source.publication) {
             PublicationReport.tell(finding, at: .warning, logger)
         }
     }

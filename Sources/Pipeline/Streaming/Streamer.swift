@@ -165,12 +165,12 @@ package final class Streamer: Sendable {
     private func stopped(_ reason: StopReason, _ error: StreamerError, _ remedy: String) -> Outcome {
         observations.failed(reason.rawValue, "\(error)")
         observations.texts.withLock { $0.role = .stopped }
-        logger.critical(
-            "stopped",
-            metadata: [
-                "reason": "\(reason.rawValue)", "error": "\(error)", "remedy": "\(remedy)",
-                "slot": "\(configuration.source.slot)", "stream": "\(configuration.stream.name)",
-            ])
+        var fields: Logger.Metadata = [
+            "reason": "\(reason.rawValue)", "error": "\(error)", "remedy": "\(remedy)",
+            "slot": "\(configuration.source.slot)", "stream": "\(configuration.stream.name)",
+        ]
+        if let ids = error.findingIDs { fields["finding"] = "\(ids)" }
+        logger.critical("stopped", metadata: fields)
         return Outcome(reason: reason, message: "\(error)", status: reason.exitCode)
     }
 
@@ -232,7 +232,7 @@ package final class Streamer: Sendable {
         let plan = joined.plan
         let identity = joined.facts.identity
         let columnRules = try ColumnRules(configuration.ruledTables, publication: source.publication, sql: sql)
-        for note in columnRules.notes { logger.warning("not as configured", metadata: ["difference": "\(note)"]) }
+        tell(differences: columnRules.findings)
         if mending == nil { try lookAtTables(sql) }
         let assembler = try makeAssembler(joined, payloadLimit: try payloadLimit(link.connection))
         do throws(PostgresError) {
@@ -368,12 +368,9 @@ package final class Streamer: Sendable {
                     throw .checkpointConflict("the checkpoint record disappeared")
                 }
                 try Setup.requireAccount(link.connection)
-                let differences =
-                    try Setup.compareStream(configuration, link.connection)
-                    + Setup.bucketNotes(configuration, link.connection)
-                for difference in differences {
-                    logger.warning("not as configured", metadata: ["difference": "\(difference)"])
-                }
+                tell(
+                    differences: try Setup.compareStream(configuration, link.connection)
+                        + Setup.bucketFindings(configuration, link.connection))
                 let isAtomic = try takesBatches(link.connection)
                 try Setup.requirePublication(configuration, sql: sql)
                 try Setup.requireColumns(configuration, sql: sql)
@@ -417,7 +414,11 @@ package final class Streamer: Sendable {
                             ])
                     })
                 for object in outcome.created { logger.notice("created", metadata: ["object": "\(object)"]) }
-                for note in outcome.notes { logger.notice("setup", metadata: ["note": "\(note)"]) }
+                for note in outcome.notes {
+                    var fields: Logger.Metadata = ["note": "\(note.text)"]
+                    if let id = note.id { fields["finding"] = "\(id.rawValue)" }
+                    logger.notice("setup", metadata: fields)
+                }
             case .refuse(let reason, let what, let remedy, _): throw .stop(reason, what: what, remedy: remedy)
             }
         }
@@ -431,13 +432,12 @@ package final class Streamer: Sendable {
         }
         let canServer = connection.takesAtomicBatches
         if canServer, info?.config.allowAtomic == true { return true }
+        let finding = Finding.noAtomicBatches(configuration.stream.name, canServer: canServer)
         logger.warning(
-            "transactions go out as chained messages: atomic batches need nats-server 2.12.1 and a stream with allow_atomic",
-            metadata: [
+            "\(finding.message)",
+            metadata: finding.fields.merging([
                 "nats_server": "\(connection.serverVersion ?? "unknown")", "stream": "\(configuration.stream.name)",
-                "remedy": canServer
-                    ? "Set allow_atomic on the stream, then restart the streamer" : "Use nats-server 2.12.1 or newer",
-            ])
+            ]) { first, _ in first })
         return false
     }
 

@@ -4,11 +4,11 @@ import Testing
 
 @testable import Pipeline
 
-@Suite struct BucketNotesTests {
-    private static func notes(_ settings: String, streamReplicas: Int = 1) throws -> [String] {
+@Suite struct SetupBucketTests {
+    private static func findings(_ settings: String, streamReplicas: Int = 1) throws -> [Finding] {
         let json = #"{"name":"KV_slotstream","subjects":["$KV.slotstream.>"]\#(settings)}"#
         let config = try JSONDecoder().decode(StreamInfo.Config.self, from: Data(json.utf8))
-        return Setup.bucketNotes(config, streamReplicas: streamReplicas)
+        return Setup.bucketFindings(config, streamReplicas: streamReplicas)
     }
 
     @Test(arguments: [
@@ -17,7 +17,7 @@ import Testing
         #","storage":"file","max_msgs_per_subject":64,"num_replicas":3"#,
     ])
     func aBucketThatKeepsTheRecordHasNone(_ settings: String) throws {
-        #expect(try Self.notes(settings) == [])
+        #expect(try Self.findings(settings) == [])
     }
 
     @Test(arguments: [
@@ -26,14 +26,14 @@ import Testing
         (#","storage":"file","num_replicas":1"#, 3, "num_replicas is 1, but the stream's is 3"),
     ])
     func whatCouldLoseTheRecordIsSaidInASentence(_ settings: String, _ streamReplicas: Int, _ risk: String) throws {
-        let notes = try Self.notes(settings, streamReplicas: streamReplicas)
-        let note = try #require(notes.first)
-        #expect(notes.count == 1)
+        let findings = try Self.findings(settings, streamReplicas: streamReplicas)
+        let note = try #require(findings.first).sentence
+        #expect(findings.map(\.id) == [.recordLessSafe])
         #expect(note.hasPrefix("bucket slotstream stays unchanged: \(risk)"))
         #expect(note.contains("record") && note.contains("lost") && note.hasSuffix("(bucket_missing)"))
     }
 
     @Test func eachRiskIsASentenceOfItsOwn() throws {
-        #expect(try Self.notes(#","storage":"memory","max_age":1,"num_replicas":1"#, streamReplicas: 3).count == 3)
+        #expect(try Self.findings(#","storage":"memory","max_age":1,"num_replicas":1"#, streamReplicas: 3).count == 3)
     }
 }

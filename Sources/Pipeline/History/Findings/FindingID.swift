@@ -1,0 +1,71 @@
+/// The stable name of what can be wrong, as the log's field `finding`, `setup` and `--json` have it. A name that was released never means anything else.
+///
+/// Its letter says how bad that is: E stops or will stop something, W endangers it, I informs.
+package enum FindingID: String, Sendable, CaseIterable {
+    // The PostgreSQL server.
+    case walLevel = "E001"
+    case noFreeSlot = "E002"
+    case waitsForTransaction = "W037"
+
+    // The role and its connection.
+    case noReplicationRight = "E006"
+    case credentialsRefused = "E007"
+    case connectionOpenToOthers = "W009"
+    case throughPooler = "E051"
+
+    // The publication and its tables.
+    case noTableMatches = "E010"
+    case patternMatchesNothing = "E011"
+    case noReplicaIdentity = "E012"
+    case publicationMissing = "E015"
+    case publicationMadeAgain = "E016"
+    case publicationEmpty = "E017"
+    case tablesNotPublished = "W018"
+    case publishedByPartition = "W020"
+    case ruleNamesNothing = "W042"
+    case rowsBeforeSlot = "I044"
+
+    // The slot.
+    case slotUnusable = "E022"
+
+    // NATS and the stream.
+    case noRoom = "E023"
+    case jetStreamMissing = "E027"
+    case natsPermissionMissing = "E028"
+    case subjectsTaken = "E029"
+    case otherWriter = "E030"
+    case othersMayPublish = "W031"
+    case recordLessSafe = "W033"
+    case streamBreaksGuarantee = "E056"
+    case duplicateWindow = "W057"
+    case serverVersionFault = "W058"
+    /// Stream or consumer work, otherwise than configured.
+    case differsFromConfiguration = "W063"
+
+    // Here.
+    case secretOpenToOthers = "W041"
+    case configurationWrong = "E060"
+
+    /// How bad it is unless the one that is found says otherwise.
+    var severity: Finding.Severity {
+        switch rawValue.first {
+        case "E": .error
+        case "W": .warning
+        default: .note
+        }
+    }
+
+    /// What a stop is an example of; nil: something that no check can find beforehand.
+    static func of(_ reason: StopReason) -> FindingID? {
+        switch reason {
+        case .slotMissing, .slotAhead, .slotInvalidated, .slotUnconfirmed, .slotTwoPhase: .slotUnusable
+        case .publicationLost: .publicationMadeAgain
+        case .otherWriter, .foreignMessage: .otherWriter
+        case .permissionNATS: .natsPermissionMissing
+        case .historyDiverged, .otherCluster, .optionsChanged, .streamMissing, .streamRecreated, .streamPurged, .streamTailLost,
+            .bucketMissing, .positionAheadOfWAL, .holeFound, .poisonEvent, .permissionPostgres, .tls, .credentials,
+            .configuration, .unexpected, .unreachable, .slotActive:
+            nil
+        }
+    }
+}
