@@ -67,15 +67,15 @@ extension Finding {
         let seconds = "\((Int64(wanted) ?? 0) / 1_000_000_000)s"
         return switch difference.key {
         case "subjects": ("Messages on the other subjects are in the stream too", "--subjects='\(wanted)'")
-        case "discard": ("A full stream refuses events, and the streamer waits until it has room", "--discard=\(wanted)")
+        case "discard": ("A full stream refuses events, and the streamer waits until the stream has room", "--discard=\(wanted)")
         case "duplicate_window":
-            ("The guarantee does not need it; a retried publish is told from a new one for that long", "--dupe-window=\(seconds)")
+            ("A message that is published twice within that time is stored once. The guarantee does not depend on the window", "--dupe-window=\(seconds)")
         case "max_age": ("Events are kept for that long", "--max-age=\(seconds)")
         case "max_bytes": ("The oldest events go when the stream has that size", "--max-bytes=\(wanted)")
         case "max_msgs": ("The oldest events go when there are that many", "--max-msgs=\(wanted)")
         case "max_msg_size": ("A larger event is poison", "--max-msg-size=\(wanted)")
         case "max_msgs_per_subject": ("A subject with that many events refuses the next one", "--max-msgs-per-subject=\(wanted)")
-        case "discard_new_per_subject": ("A full subject refuses events, and the streamer waits until it has room", "--no-discard-per-subject")
+        case "discard_new_per_subject": ("A full subject refuses events, and the streamer waits until the subject has room", "--no-discard-per-subject")
         case "num_replicas": ("The loss of that many servers loses events", "--replicas=\(wanted)")
         case "allow_direct": ("Reading single events asks the stream's leader", nil)
         case "allow_atomic": ("A transaction is not stored as one batch", nil)
@@ -91,7 +91,7 @@ extension Finding {
             .recordLessSafe, "bucket \(bucket)", "bucket \(bucket) stays unchanged: \(setting)",
             why: "\(why); without the record the streamer stops (\(StopReason.bucketMissing.rawValue))",
             fix: edit.map { "To change the bucket: nats stream edit KV_\(bucket) \($0)" }
-                ?? "Make the bucket again while the streamer is stopped, with the record in it")
+                ?? "While the streamer is stopped, make the bucket again and put the record back")
     }
 
     /// A setting in which a consumer is otherwise than configured; it is left as it is.
@@ -99,7 +99,7 @@ extension Finding {
         Finding(
             .differsFromConfiguration, "consumer \(consumer)",
             "consumer \(consumer) stays unchanged: \(key) is \(found), but \(wanted) is configured",
-            fix: "To have it made anew, which forgets how far it has read: nats consumer rm \(stream) \(consumer), then `slotstream setup`")
+            fix: "To make the consumer anew, without its position: nats consumer rm \(stream) \(consumer), then `slotstream setup`")
     }
 
     /// Atomic batches that are configured and cannot be had.
