@@ -143,13 +143,6 @@ struct ChainedAppend<Port: StreamPort> {
         if isSent { port.sendBuffered() }
     }
 
-    private func isForGood(_ errCode: Int) -> Bool {
-        switch RefusalCause.of(errCode) {
-        case .passing: false
-        case .tooLarge, .waiting: true
-        }
-    }
-
     private mutating func takeAcks() throws(StreamerError) {
         port.drainAcks(into: &acks)
         for range in acks.stored {
@@ -165,7 +158,7 @@ struct ChainedAppend<Port: StreamPort> {
         }
         for outcome in acks.outcomes where !outcome.isControl {
             refusalCount += 1
-            if case .refused(_, let errCode, let code, _) = outcome, isForGood(errCode) {
+            if case .refused(_, let errCode, let code, _) = outcome, RefusalCause.of(errCode).failure != nil {
                 throw .jetStream(
                     .api(code: code, errCode: errCode, description: acks.refusal?.text ?? "refused", operation: stream))
             }

@@ -73,7 +73,7 @@ extension ChainedPublisher {
             if base &+ 2 == chain.nextToken { machine.fastBatchStarted(base: base) }
         case .fastBatchEnded: machine.fastBatchEnded()
         case .refused(let token, let errCode, let code, let lastSequence):
-            if let failure = EventFailure.of(errCode) { observations.meters.failed(failure) }
+            if let failure = RefusalCause.of(errCode).failure { observations.meters.failed(failure) }
             learnFromRefusal(errCode: errCode)
             if errCode == JetStreamErrorCode.wrongLastSequence, let lastSequence { tellContradiction(lastSequence) }
             let seen = lastSequence.map { ", the stream is at \($0)" } ?? ""
