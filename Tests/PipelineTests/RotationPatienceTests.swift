@@ -2,6 +2,7 @@ import JetStreamPublishing
 import PostgresReplication
 import Testing
 import Threads
+import WAL
 
 @testable import Pipeline
 

@@ -1,4 +1,5 @@
 import Threads
+import WAL
 
 /// The chain of `Nats-Expected-Last-Sequence`: which sequence the next message must get, and which are in flight.
 ///

@@ -3,6 +3,7 @@ import JetStreamPublishing
 import Logging
 import Synchronization
 import Threads
+import WAL
 
 extension Delivery {
     /// Finds out what the stream holds behind what is proven, and begins to compare it. Returns when that is so, or when asked to stop.

@@ -3,6 +3,7 @@ import JetStreamPublishing
 import Logging
 import Synchronization
 import Threads
+import WAL
 
 /// Whole transactions as atomic batches: a consumer sees all of one, or nothing.
 extension Delivery {

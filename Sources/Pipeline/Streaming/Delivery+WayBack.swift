@@ -2,6 +2,7 @@ import JetStreamPublishing
 import Logging
 import Synchronization
 import Threads
+import WAL
 
 /// What libnats does not find its way out of by itself: the session is ended, and a new one connects with what files say by now.
 extension Delivery {
