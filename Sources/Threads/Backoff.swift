@@ -13,11 +13,15 @@ package struct Backoff: Sendable {
         next = first
     }
 
-    /// - Parameter most: The longest that this delay may be, and the next grows from.
-    package mutating func delay(atMost most: Duration = Backoff.defaultLimit) -> Duration {
+    /// - Parameters:
+    ///   - most: The longest that this delay may be, and the next grows from.
+    ///   - random: Any number: which part of it the delay is.
+    package mutating func delay(
+        atMost most: Duration = Backoff.defaultLimit, random: UInt64 = .random(in: .min ... .max)
+    ) -> Duration {
         let whole = min(next, most)
         next = min(whole * 2, limit)
-        return whole * Double.random(in: 0.5...1)
+        return whole * (0.5 + Double(random) / Double(UInt64.max) / 2)
     }
 
     package mutating func reset() { next = first }

@@ -318,7 +318,7 @@ package enum Setup {
 
     /// The stream as it is made on this server.
     static func wantedStream(
-        _ configuration: StreamerConfiguration, _ nats: JetStreamConnection
+        _ configuration: StreamerConfiguration, _ nats: some StreamReader
     ) -> StreamConfiguration {
         var stream = configuration.stream
         stream.allowAtomic = configuration.delivery.isAtomic && nats.takesAtomicBatches
@@ -329,7 +329,7 @@ package enum Setup {
     /// Refuses a stream on which the guarantee does not hold.
     /// - Returns: What is only otherwise than configured, a sentence each; it is left as it is.
     static func compareStream(
-        _ configuration: StreamerConfiguration, _ nats: JetStreamConnection
+        _ configuration: StreamerConfiguration, _ nats: some StreamReader
     ) throws(StreamerError) -> [String] {
         let info = try StreamerError.ofJetStream { () throws(JetStreamError) in
             try nats.streamInfo(configuration.stream.name)

@@ -16,7 +16,7 @@ extension Session {
         delivery.confirmableLSN.store(confirmable.rawValue, ordering: .releasing)
         observations.storedLSN.store(confirmable.rawValue, ordering: .relaxed)
         tellCaughtUp(storedLSN: confirmable)
-        delivery.wake()
+        delivery.wakePublisher()
     }
 
     /// Whether all that can be stored is stored, recorded, and, while the server listens, confirmed.
@@ -77,7 +77,7 @@ extension Session {
     func drain() throws(StreamerError) {
         logger.notice("stopping: waiting for acks", metadata: ["retained": .stringConvertible(window.retainedCount)])
         delivery.isDraining.store(true, ordering: .releasing)
-        delivery.wake()
+        delivery.wakePublisher()
         let deadline = port.now + Self.drainTime
         while port.now < deadline {
             try turn(isReading: false)
@@ -87,7 +87,7 @@ extension Session {
                     metadata: ["confirmed_lsn": "\(schedule.confirmedLSN)"])
                 return
             }
-            if delivery.isAllStored, !delivery.link.connection.isConnected {
+            if delivery.isAllStored, !delivery.connection.isConnected() {
                 logger.notice(
                     "stopped: all received changes are stored; without NATS no more can be confirmed",
                     metadata: ["confirmed_lsn": "\(schedule.confirmedLSN)"])

@@ -31,7 +31,9 @@ final class Session<Port: SlotPort, Server: SlotServer> {
     let failpoints: Failpoints
     let logger: Logger
     let window: RetainedWindow
-    let delivery: Delivery
+    let delivery: Handover
+    /// Nothing is told of tables or confirmed of obstacles: the events are compared.
+    let isMending: Bool
 
     let port: Port
     let server: Server
@@ -86,7 +88,7 @@ final class Session<Port: SlotPort, Server: SlotServer> {
     init(
         _ configuration: StreamerConfiguration, port: Port, server: Server, assembler: consuming TransactionAssembler,
         window: RetainedWindow,
-        delivery: Delivery, held: HeldSlot, doubt: PublicationDoubt, obstacles: ObstacleMemory, startLSN: LSN,
+        delivery: Handover, isMending: Bool, held: HeldSlot, doubt: PublicationDoubt, obstacles: ObstacleMemory, startLSN: LSN,
         confirmedLSN: LSN, serverEnd: LSN,
         observations: Observations, control: StopControl, failpoints: Failpoints, logger: Logger
     ) {
@@ -96,6 +98,7 @@ final class Session<Port: SlotPort, Server: SlotServer> {
         self.assembler = assembler
         self.window = window
         self.delivery = delivery
+        self.isMending = isMending
         self.observations = observations
         self.control = control
         self.failpoints = failpoints
@@ -187,7 +190,7 @@ final class Session<Port: SlotPort, Server: SlotServer> {
 
     /// libnats 3.4.1 spins with its lock held when a server falls silent in the middle of connecting; the delivery thread may be inside a call that waits for that lock.
     func requireLiveClient() throws(StreamerError) {
-        guard delivery.link.connection.isWedged else {
+        guard let place = delivery.connection.wedgedAt() else {
             wedgedSince = nil
             return
         }
@@ -196,7 +199,7 @@ final class Session<Port: SlotPort, Server: SlotServer> {
         wedgedSince = since
         // After a pause of this process its probe has not had its turn yet.
         if now.duration(since: since) > Self.wedgeConfirmationTime {
-            throw .jetStream(.wedged("connecting to \(delivery.link.connection.connectedURL) does not end"))
+            throw .jetStream(.wedged("connecting to \(place) does not end"))
         }
     }
 
@@ -251,7 +254,7 @@ final class Session<Port: SlotPort, Server: SlotServer> {
             case .handler(let error): throw error
             }
         }
-        delivery.wake()
+        delivery.wakePublisher()
         if frameCount > 0 { hasArrived = true }
         if hasArrived { heard() }
         let rest = pace.rest(afterFrames: frameCount, transactions: Int(transactionCount), at: port.now)

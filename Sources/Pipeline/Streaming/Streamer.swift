@@ -269,15 +269,18 @@ package final class Streamer: Sendable {
         }
 
         let window = RetainedWindow(byteLimit: configuration.delivery.inFlightBytes)
-        let delivery = Delivery(
-            Delivery.Start(
+        let handover = Handover(
+            window, record: record, storedSequence: plan.known.storedSequence, connection: link.standing,
+            wakePublisher: { link.wake.signal() }, wakeSource: { [control] in control.wake.signal() })
+        let publisher = ChainedPublisher(
+            PublishingStart(
                 known: plan.known, newestCommit: plan.newestCommit, record: record, revision: revision, identity: identity, timelines: joined.facts.timelines,
                 replicaCount: joined.facts.stream?.replicaCount ?? 1, isAtomic: joined.isAtomic,
                 mending: mending),
-            configuration: configuration, window: window, link: link, observations: observations,
-            sourceWake: control.wake, failpoints: failpoints, logger: logger)
+            configuration: configuration, handover: handover, port: link, observations: observations,
+            failpoints: failpoints, logger: logger)
         let thread = try StreamerError.ofSystem { () throws(SystemError) in
-            try OwnedThread(name: "delivery") { delivery.run() }
+            try OwnedThread(name: "delivery") { publisher.run() }
         }
         let result: Result<Void, StreamerError>
         do {
@@ -286,15 +289,14 @@ package final class Streamer: Sendable {
                 server: OrdinaryConnection(
                     sql, source, casts: configuration.casts, columnRules: columnRules, logger: logger),
                 assembler: assembler, window: window,
-                delivery: delivery, held: held, doubt: doubt, obstacles: obstacles, startLSN: plan.startLSN,
+                delivery: handover, isMending: mending != nil, held: held, doubt: doubt, obstacles: obstacles, startLSN: plan.startLSN,
                 confirmedLSN: record.confirmedLSN,
                 serverEnd: joined.facts.serverFlushLSN,
                 observations: observations, control: control, failpoints: failpoints, logger: logger)
             result = Result { () throws(StreamerError) in try session.run() }
             // The slot is let go here: a server that shuts down, or another streamer, does not wait for NATS.
         }
-        delivery.isStopRequested.store(true, ordering: .releasing)
-        delivery.wake()
+        handover.stopPublisher()
         // A request that waits for its answer fails now, instead of holding up the stop.
         link.connection.close()
         // A thread inside a libnats that is stuck never comes back: it is left to the end of the process.
