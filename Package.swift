@@ -53,11 +53,16 @@ let package = Package(
         // Threads, clocks, and what the fault tests do to them.
         .target(name: "Threads", dependencies: ["WAL"], swiftSettings: dataPlane),
 
+        // The rules of what was stored: what is known of it, where to go on, when to stop. Pure; of the edges it knows values only.
+        .target(
+            name: "History", dependencies: ["WAL", "PGOutput", "Capture", "PostgresReplication", "JetStreamPublishing"],
+            swiftSettings: dataPlane),
+
         // Where they meet.
         .target(
             name: "Pipeline",
             dependencies: [
-                "WAL", "PGOutput", "Capture", "PostgresReplication", "JetStreamPublishing", "Threads",
+                "WAL", "PGOutput", "Capture", "PostgresReplication", "JetStreamPublishing", "Threads", "History",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Metrics", package: "swift-metrics"),
             ],
