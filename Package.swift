@@ -151,7 +151,8 @@ let package = Package(
         .testTarget(
             name: "CommandTests",
             dependencies: [
-                "slotstream", "Capture", "JetStreamPublishing", "PGOutput", "Pipeline", "PostgresReplication", "WAL",
+                "slotstream", "Capture", "JetStreamPublishing", "Operations", "PGOutput", "Pipeline", "PostgresReplication",
+                "Settings", "WAL",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),

@@ -42,7 +42,7 @@ import WAL
 
     private static let postgres: [PostgresError] =
         [
-            "28P01", "28000", "42501", "3D000", "53300", "55000", "55006", "55P03", "42704", "57P01", "57P03", "40001", "XX000",
+            "28P01", "28000", "42501", "3D000", "53300", "25006", "55000", "55006", "55P03", "42704", "57P01", "57P03", "40001", "XX000",
             "42601", "08P01",
         ].flatMap { sqlState in
             [
@@ -53,8 +53,12 @@ import WAL
         } + [
             .connectionFailed(message: "Connection refused\n\tIs the server running on that host?", sqlState: nil),
             .connectionFailed(message: "SSL error: certificate verify failed", sqlState: nil), .connectionLost(message: "closed"),
+            .connectionStringInvalid(message: "missing \"=\""), .passwordMissing(message: "fe_sendauth: no password supplied"),
             .walRemoved(message: "requested WAL segment 0 has already been removed", command: "START_REPLICATION"),
             .protocolViolation(message: "cannot read the answer"), .timedOut(command: "SELECT 1"),
+            .server(
+                sqlState: "53400", severity: "ERROR", message: "all replication slots are in use", detail: nil, hint: nil,
+                command: "CREATE_REPLICATION_SLOT s"),
         ]
 
     private static let jetStream: [JetStreamError] =
