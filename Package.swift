@@ -72,7 +72,7 @@ let package = Package(
         .target(
             name: "Operations",
             dependencies: [
-                "Pipeline",
+                "History", "Pipeline",
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "CoreMetrics", package: "swift-metrics"),
@@ -92,7 +92,7 @@ let package = Package(
         .executableTarget(
             name: "slotstream",
             dependencies: [
-                "JetStreamPublishing", "Operations", "Pipeline", "PostgresReplication", "Settings", "Threads", "WAL",
+                "History", "JetStreamPublishing", "Operations", "Pipeline", "PostgresReplication", "Settings", "Threads", "WAL",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -104,17 +104,23 @@ let package = Package(
         // Tests. What needs the whole program and both servers is in Tests/EndToEnd (Python, nats-py as the consumer).
         .testTarget(name: "WALTests", dependencies: ["WAL"], swiftSettings: strict),
         .testTarget(
-            name: "PGOutputTests", dependencies: ["PGOutput", "WAL"], resources: [.copy("Vectors")],
+            name: "PGOutputTests", dependencies: ["PGOutput", "WAL", "SeededRandom"], resources: [.copy("Vectors")],
             swiftSettings: strict),
         .target(name: "CMallocCounter", path: "Tests/CMallocCounter"),
         // Where tests' own servers listen.
         .target(name: "LoopbackPorts", path: "Tests/LoopbackPorts", swiftSettings: strict),
+        // Random numbers that a seed repeats.
+        .target(name: "SeededRandom", path: "Tests/SeededRandom", swiftSettings: strict),
+        // What both servers say, made up.
+        .target(
+            name: "HistoryFacts", dependencies: ["History", "Capture", "PostgresReplication", "WAL"], path: "Tests/HistoryFacts",
+            swiftSettings: strict),
         // Messages of pgoutput written by hand.
         .target(name: "WireMessages", path: "Tests/WireMessages", swiftSettings: strict),
         .testTarget(
             name: "CaptureTests",
             dependencies: [
-                "Capture", "PGOutput", "WAL", "CMallocCounter", "WireMessages",
+                "Capture", "PGOutput", "WAL", "CMallocCounter", "SeededRandom", "WireMessages",
                 .product(name: "Crypto", package: "swift-crypto"),
             ],
             swiftSettings: strict),
@@ -122,18 +128,25 @@ let package = Package(
         .executableTarget(
             name: "stage-benchmark",
             dependencies: [
-                "Capture", "JetStreamPublishing", "PGOutput", "WAL", "CMallocCounter", "WireMessages",
+                "Capture", "JetStreamPublishing", "PGOutput", "WAL", "CMallocCounter", "SeededRandom", "WireMessages",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             path: "Tests/Benchmarks/Stages", swiftSettings: strict),
         .testTarget(
             name: "PostgresReplicationTests", dependencies: ["PostgresReplication", "WAL", "LoopbackPorts"], swiftSettings: strict),
         .testTarget(name: "JetStreamPublishingTests", dependencies: ["JetStreamPublishing", "LoopbackPorts"], swiftSettings: strict),
+        .testTarget(
+            name: "HistoryTests",
+            dependencies: [
+                "History", "Capture", "JetStreamPublishing", "PGOutput", "PostgresReplication", "WAL", "HistoryFacts", "SeededRandom",
+            ],
+            swiftSettings: strict),
         .testTarget(name: "ThreadsTests", dependencies: ["Threads", "WAL"], swiftSettings: strict),
         .testTarget(
             name: "PipelineTests",
             dependencies: [
-                "Pipeline", "Capture", "JetStreamPublishing", "PGOutput", "PostgresReplication", "Threads", "WAL", "LoopbackPorts",
+                "Pipeline", "Capture", "History", "JetStreamPublishing", "PGOutput", "PostgresReplication", "Threads", "WAL",
+                "HistoryFacts", "LoopbackPorts", "SeededRandom",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -141,7 +154,7 @@ let package = Package(
         .testTarget(
             name: "OperationsTests",
             dependencies: [
-                "Operations", "Pipeline",
+                "Operations", "History", "Pipeline",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -151,7 +164,7 @@ let package = Package(
         .testTarget(
             name: "CommandTests",
             dependencies: [
-                "slotstream", "Capture", "JetStreamPublishing", "Operations", "PGOutput", "Pipeline", "PostgresReplication",
+                "slotstream", "Capture", "History", "JetStreamPublishing", "Operations", "PGOutput", "Pipeline", "PostgresReplication",
                 "Settings", "WAL",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],

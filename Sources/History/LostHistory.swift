@@ -55,7 +55,7 @@ package enum LostHistory {
     }
 
     /// Of a slot that was made with `two_phase`.
-    static func remedyForTwoPhase(isFirstStart: Bool) -> String {
+    package static func remedyForTwoPhase(isFirstStart: Bool) -> String {
         Steps.text([
             "Drop the slot: `slotstream slot drop`",
             isFirstStart
@@ -66,7 +66,7 @@ package enum LostHistory {
     }
 
     /// Of settings that select other events than those of which the stream's end is not known yet.
-    static let remedyForChangedOptions = Steps.text([
+    package static let remedyForChangedOptions = Steps.text([
         "Set the old values of source.publication, events.exclude and events.message_prefixes again",
         start,
         "Wait until lag is 0 bytes: `slotstream status`",
@@ -75,14 +75,14 @@ package enum LostHistory {
     ])
 
     /// Of messages of another writer in a stream without an event of ours.
-    static let remedyForForeignMessages = Steps.text([
+    package static let remedyForForeignMessages = Steps.text([
         "Stop the other writer. FraiseQL writes while fraiseql.toml has `backend = \"nats\"` under [observers]: change that line to `backend = \"postgresql\"` and restart FraiseQL",
         "Begin behind these messages, which stay in the stream: `slotstream setup --after-foreign`",
         "Or set another transport.nats.stream_name and another transport.nats.subject_prefix, and create a new stream: `slotstream setup`",
     ])
 
     /// Of a record that another streamer has taken over.
-    static let remedyForOtherWriter = "Stop one of the two streamers. Nothing is lost, and nothing is stored twice"
+    package static let remedyForOtherWriter = "Stop one of the two streamers. Nothing is lost, and nothing is stored twice"
 
     private static func preface(of reason: StopReason) -> String {
         switch reason {

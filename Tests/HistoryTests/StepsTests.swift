@@ -1,8 +1,6 @@
 import History
 import Testing
 
-@testable import Pipeline
-
 @Suite struct StepsTests {
     @Test func aTerminalShowsALineForEachStep() {
         let text = Steps.text("Nothing was skipped. Two things are to be done", ["Set x = 2.5", "Use 2.10.26 or 1. of May", "Start"])

@@ -2,10 +2,7 @@ import History
 import JetStreamPublishing
 import PostgresReplication
 import Testing
-import Threads
 import WAL
-
-@testable import Pipeline
 
 @Suite struct RotationPatienceTests {
     private static let start = Instant(nanoseconds: 1_000_000_000)

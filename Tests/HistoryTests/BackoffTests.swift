@@ -1,5 +1,5 @@
+import History
 import Testing
-import Threads
 
 @Suite struct BackoffTests {
     @Test func delaysDoubleUpToTheLimitEachBetweenHalfAndTheWhole() {

@@ -2,8 +2,6 @@ import History
 import JetStreamPublishing
 import Testing
 
-@testable import Pipeline
-
 @Suite("Refusals")
 struct RefusalCauseTests {
     @Test func whatTheChainIsRefusedForPasses() {

@@ -2,8 +2,6 @@ import History
 import Testing
 import WAL
 
-@testable import Pipeline
-
 @Suite struct StreamTailTests {
     private static func event(last: String, entity: String = "{}", table: String = "tb_order") -> String {
         #"{"id":"7.5.1.70.0000000000001000.3","entity_type":"Order","operation":"INSERT","entity_id":"1","timestamp":"2026-11-23T07:09:12.123456+00:00","entity":\#(entity),"transaction":{"id":70,"lsn":"0/1000","ordinal":3,"last":\#(last)},"source":{"database":"shop","schema":"public","table":"\#(table)"}}"#

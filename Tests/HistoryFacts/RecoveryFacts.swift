@@ -1,65 +1,63 @@
-import Capture
-import History
-import PostgresReplication
-import WAL
-
-@testable import Pipeline
+package import Capture
+package import History
+package import PostgresReplication
+package import WAL
 
 /// What both servers say, made up: an orderly stop of slot `s` and stream `S`, from which each test departs.
-struct RecoveryFacts {
-    static let identity = SourceIdentity(systemID: 7, databaseOID: 5, databaseName: "shop")
-    static let options = StreamOptions(replication: "publications=p", filters: "")
-    static let created = "2026-11-23T07:00:00Z"
+package struct RecoveryFacts {
+    package static let identity = SourceIdentity(systemID: 7, databaseOID: 5, databaseName: "shop")
+    package static let options = StreamOptions(replication: "publications=p", filters: "")
+    package static let created = "2026-11-23T07:00:00Z"
 
     /// The last transaction stored: its commit LSN, and what confirms it.
-    static let commitLSN = LSN(0x1000)
-    static let endLSN = LSN(0x1040)
+    package static let commitLSN = LSN(0x1000)
+    package static let endLSN = LSN(0x1040)
 
-    var timelines = TimelineHistory(currentTimeline: 1)
-    var serverFlushLSN = LSN(0x9000)
-    var options = RecoveryFacts.options
-    var slot: SlotState? = SlotState(
+    package var timelines = TimelineHistory(currentTimeline: 1)
+    package var serverFlushLSN = LSN(0x9000)
+    package var options = RecoveryFacts.options
+    package var slot: SlotState? = SlotState(
         name: "s", database: "shop", restartLSN: LSN(0x800), confirmedFlushLSN: RecoveryFacts.endLSN,
         walStatus: "reserved")
-    var record: CheckpointRecord? = RecoveryFacts.record()
-    var stream: StreamTail? = RecoveryFacts.tail(.event(RecoveryFacts.id(), isLast: true))
+    package var record: CheckpointRecord? = RecoveryFacts.record()
+    package var stream: StreamTail? = RecoveryFacts.tail(.event(RecoveryFacts.id(), isLast: true))
     /// What stands where the record's message stood.
-    var recordedEnd: RecordedEnd? = RecordedEnd(sequence: 100, message: .event(RecoveryFacts.id(), isLast: true))
-    var hasUnproven = false
-    var isMending = false
+    package var recordedEnd: RecordedEnd? = RecordedEnd(sequence: 100, message: .event(RecoveryFacts.id(), isLast: true))
+    package var hasUnproven = false
+    package var isMending = false
     /// The newest of ours among messages that no record tells of.
-    var unrecorded = LastPresent.none
+    package var unrecorded = LastPresent.none
 
-    var facts: Recovery.Facts {
+    package var facts: Recovery.Facts {
         Recovery.Facts(
             configuredSlot: "s", options: options, identity: Self.identity, timelines: timelines,
             serverFlushLSN: serverFlushLSN, slot: slot, record: record, stream: stream, streamName: "S",
             recordedEnd: recordedEnd, hasUnproven: hasUnproven, isMending: isMending, unrecorded: unrecorded)
     }
 
-    var outcome: Recovery.Outcome { Recovery.assess(facts) }
+    package var outcome: Recovery.Outcome { Recovery.assess(facts) }
 
     /// The plan; nil if it does not proceed.
-    var plan: Recovery.Plan? {
+    package var plan: Recovery.Plan? {
         if case .proceed(let plan) = outcome { plan } else { nil }
     }
 
     /// The reason; nil if it does not refuse.
-    var reason: StopReason? {
+    package var reason: StopReason? {
         if case .refuse(let reason, _, _, _) = outcome { reason } else { nil }
     }
 
     /// What it refuses for; nil if it does not refuse.
-    var what: String? {
+    package var what: String? {
         if case .refuse(_, let what, _, _) = outcome { what } else { nil }
     }
 
     /// Whether a refusal is read again on replicated streams before it is believed.
-    var isConfirmedByTime: Bool? {
+    package var isConfirmedByTime: Bool? {
         if case .refuse(_, _, _, let isConfirmedByTime) = outcome { isConfirmedByTime } else { nil }
     }
 
-    static func record(
+    package static func record(
         confirmed: LSN = endLSN, lastID: MessageID? = id(), lastSequence: UInt64 = 100, timeline: UInt32 = 1,
         kind: String = "created"
     ) -> CheckpointRecord {
@@ -69,7 +67,7 @@ struct RecoveryFacts {
             genesis: CheckpointRecord.Genesis(kind: kind, lsn: "0/800", at: "2026-11-23T07:00:00.000000+00:00"))
     }
 
-    static func id(
+    package static func id(
         _ commitLSN: LSN = commitLSN, _ ordinal: UInt64 = 3, xid: UInt32 = 70, timeline: UInt32 = 1,
         kind: MessageID.Kind = .event, database: UInt32 = 5
     ) -> MessageID {
@@ -80,13 +78,13 @@ struct RecoveryFacts {
     }
 
     /// The record's message as `id`, there as it was recorded.
-    mutating func record(last id: MessageID, isLast: Bool? = true, confirmed: LSN = endLSN) {
+    package mutating func record(last id: MessageID, isLast: Bool? = true, confirmed: LSN = endLSN) {
         record = Self.record(confirmed: confirmed, lastID: id)
         stream = Self.tail(.event(id, isLast: isLast))
         recordedEnd = RecordedEnd(sequence: 100, message: .event(id, isLast: isLast))
     }
 
-    static func tail(
+    package static func tail(
         _ message: StreamTail.Message, lastSequence: UInt64 = 100, messageCount: UInt64 = 100, created: String = created,
         replicaCount: Int = 1
     ) -> StreamTail {

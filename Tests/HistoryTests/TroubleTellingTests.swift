@@ -3,8 +3,6 @@ import JetStreamPublishing
 import PostgresReplication
 import Testing
 
-@testable import Pipeline
-
 @Suite struct TroubleTellingTests {
     @Test func eachTroubleIsNewsOnceWhateverItsWords() {
         var telling = TroubleTelling()

@@ -1,10 +1,9 @@
 import Capture
 import History
+import HistoryFacts
 import PostgresReplication
 import Testing
 import WAL
-
-@testable import Pipeline
 
 /// Where a stream goes on over lost history, from what both servers say.
 struct GapPlanTests {

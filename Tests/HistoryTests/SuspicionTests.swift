@@ -3,8 +3,6 @@ import Testing
 import Threads
 import WAL
 
-@testable import Pipeline
-
 struct SuspicionTests {
     /// What it says to readings of evidence, each with its second.
     private func answers(_ readings: [(evidence: Int, isMajorityCurrent: Bool, second: Int64)]) -> [Bool] {

@@ -6,8 +6,6 @@ import PostgresReplication
 import Testing
 import WAL
 
-@testable import Pipeline
-
 @Suite struct FailurePolicyTests {
     private enum Kind: Equatable {
         case retry

@@ -1,10 +1,10 @@
 import Capture
 import History
+import HistoryFacts
 import PostgresReplication
+import SeededRandom
 import Testing
 import WAL
-
-@testable import Pipeline
 
 @Suite struct RecoveryTests {
     // MARK: - What is there

@@ -1,8 +1,7 @@
 import History
+import HistoryFacts
 import Testing
 import WAL
-
-@testable import Pipeline
 
 @Suite struct CheckpointRecordTests {
     @Test(arguments: [RecoveryFacts.record(), RecoveryFacts.record(confirmed: .invalid, lastID: nil, lastSequence: 0)])

@@ -4,8 +4,6 @@ import Testing
 import Threads
 import WAL
 
-@testable import Pipeline
-
 /// What ends a stream of changes for good, and what passes.
 struct SlotObstacleTests {
     private static func error(_ sqlState: String, severity: String = "ERROR") -> PostgresError {
