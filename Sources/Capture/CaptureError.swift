@@ -14,6 +14,8 @@ public enum CaptureError: Error, Sendable, Equatable {
     case catalogueUnavailable(relation: String, commitLSN: LSN)
     /// A row of a relation that the caller has refused (`TransactionAssembler.refusedRelations`). Nothing of the change was handed on.
     case relationRefused(RelationID, commitLSN: LSN)
+    /// A mask or an id needs a digest that could not be computed. Nothing of the change was handed on.
+    case digestUnavailable(relation: String, commitLSN: LSN)
     /// The subject template is not usable.
     case subjectTemplate(String)
 }
@@ -24,6 +26,8 @@ enum EncodingFailure: Error {
     /// A composite's text has another number of fields than its type is known to have.
     case compositeChanged
     case databaseUnavailable
+    /// One of `CaptureFunctions` failed.
+    case digestUnavailable
 }
 
 extension CaptureError: CustomStringConvertible {
@@ -43,6 +47,8 @@ extension CaptureError: CustomStringConvertible {
             "the catalogue could not be asked about a type of \(relation) (in the transaction that commits at \(commitLSN))"
         case .relationRefused(let id, let commitLSN):
             "a row of relation \(id) must not be published (in the transaction that commits at \(commitLSN))"
+        case .digestUnavailable(let relation, let commitLSN):
+            "libcrypto computes no digest for an event of \(relation) (in the transaction that commits at \(commitLSN))"
         case .subjectTemplate(let why): why
         }
     }

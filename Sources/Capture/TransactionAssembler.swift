@@ -323,7 +323,7 @@ public struct TransactionAssembler: ~Copyable {
         switch failure {
         case .compositeChanged: true
         case .poison(.malformedValue): plan.hasComposites
-        case .poison, .databaseUnavailable: false
+        case .poison, .databaseUnavailable, .digestUnavailable: false
         }
     }
 
@@ -345,6 +345,7 @@ public struct TransactionAssembler: ~Copyable {
         case .poison(let reason): .poison(reason, at: position, relation: relation)
         case .compositeChanged, .databaseUnavailable:
             .catalogueUnavailable(relation: relation, commitLSN: position.commitLSN)
+        case .digestUnavailable: .digestUnavailable(relation: relation, commitLSN: position.commitLSN)
         }
     }
 

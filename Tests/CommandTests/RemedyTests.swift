@@ -88,6 +88,7 @@ import WAL
             .transactionShrank(stored: Position(commitLSN: LSN(1), ordinal: 2), changeCount: 1),
             .protocolViolation("a Begin inside a transaction", commitLSN: LSN(1)), .subjectTemplate("the subject template is empty"),
             .catalogueUnavailable(relation: "public.tb_order", commitLSN: LSN(1)),
+            .digestUnavailable(relation: "public.tb_order", commitLSN: LSN(1)),
         ]
 
     @Test(arguments: errors.indices)
@@ -110,7 +111,7 @@ import WAL
 
     @Test func ofARefusal() {
         for errCode in 10_000...10_300 {
-            guard case .waiting(let hint) = RefusalCause.of(errCode) else { continue }
+            guard case .waiting(_, let hint) = RefusalCause.of(errCode) else { continue }
             #expect(PlainLanguage.faults(inRemedy: hint) == [], "\(errCode)")
         }
     }

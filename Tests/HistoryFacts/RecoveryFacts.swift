@@ -28,6 +28,8 @@ package struct RecoveryFacts {
     /// The newest of ours among messages that no record tells of.
     package var unrecorded = LastPresent.none
 
+    package init() {}
+
     package var facts: Recovery.Facts {
         Recovery.Facts(
             configuredSlot: "s", options: options, identity: Self.identity, timelines: timelines,

@@ -10,12 +10,7 @@ extension Session {
     /// Reads how PostgreSQL sees the slot. What cannot be read now is not known; a server from which nothing has come meanwhile either is not connected to.
     func inspect() throws(StreamerError) {
         lastInspectionAt = port.now
-        // Before, so that what it needs does not come on top of what has gathered since the last; the first time, all of the start's.
-        port.tidy()
-        defer {
-            hasHeard = false
-            port.tidy()
-        }
+        defer { hasHeard = false }
         guard !server.isLost else { return observations.lostSight(isConnected: hasHeard) }
         let slot: SlotState
         do throws(PostgresError) {
