@@ -13,22 +13,46 @@ package struct RecoveryFacts {
     package static let commitLSN = LSN(0x1000)
     package static let endLSN = LSN(0x1040)
 
-    package var timelines = TimelineHistory(currentTimeline: 1)
-    package var serverFlushLSN = LSN(0x9000)
-    package var options = RecoveryFacts.options
-    package var slot: SlotState? = SlotState(
-        name: "s", database: "shop", restartLSN: LSN(0x800), confirmedFlushLSN: RecoveryFacts.endLSN,
-        walStatus: "reserved")
-    package var record: CheckpointRecord? = RecoveryFacts.record()
-    package var stream: StreamTail? = RecoveryFacts.tail(.event(RecoveryFacts.id(), isLast: true))
+    package var timelines: TimelineHistory
+    package var serverFlushLSN: LSN
+    package var options: StreamOptions
+    package var slot: SlotState?
+    package var record: CheckpointRecord?
+    package var stream: StreamTail?
     /// What stands where the record's message stood.
-    package var recordedEnd: RecordedEnd? = RecordedEnd(sequence: 100, message: .event(RecoveryFacts.id(), isLast: true))
-    package var hasUnproven = false
-    package var isMending = false
+    package var recordedEnd: RecordedEnd?
+    package var hasUnproven: Bool
+    package var isMending: Bool
     /// The newest of ours among messages that no record tells of.
-    package var unrecorded = LastPresent.none
+    package var unrecorded: LastPresent
 
-    package init() {}
+    /// As an orderly stop leaves it.
+    package static let stoppedSlot = SlotState(
+        name: "s", database: "shop", restartLSN: LSN(0x800), confirmedFlushLSN: RecoveryFacts.endLSN, walStatus: "reserved")
+
+    package init(
+        timelines: TimelineHistory = TimelineHistory(currentTimeline: 1),
+        serverFlushLSN: LSN = LSN(0x9000),
+        options: StreamOptions = RecoveryFacts.options,
+        slot: SlotState? = RecoveryFacts.stoppedSlot,
+        record: CheckpointRecord? = RecoveryFacts.record(),
+        stream: StreamTail? = RecoveryFacts.tail(.event(RecoveryFacts.id(), isLast: true)),
+        recordedEnd: RecordedEnd? = RecordedEnd(sequence: 100, message: .event(RecoveryFacts.id(), isLast: true)),
+        hasUnproven: Bool = false,
+        isMending: Bool = false,
+        unrecorded: LastPresent = .none
+    ) {
+        self.timelines = timelines
+        self.serverFlushLSN = serverFlushLSN
+        self.options = options
+        self.slot = slot
+        self.record = record
+        self.stream = stream
+        self.recordedEnd = recordedEnd
+        self.hasUnproven = hasUnproven
+        self.isMending = isMending
+        self.unrecorded = unrecorded
+    }
 
     package var facts: Recovery.Facts {
         Recovery.Facts(
