@@ -199,7 +199,6 @@ enum FailurePolicy {
         case .protocolViolation: .stop(.unexpected, remedy: "Nothing was skipped. Report this error")
         // The session knows why, and says that instead.
         case .relationRefused: .stop(.configuration, remedy: "Correct [events.columns]")
-        case .catalogueUnavailable: .retry(hint: "The streamer asks PostgreSQL's catalogue again")
         case .subjectTemplate: .stop(.configuration, remedy: "Correct events.subject")
         }
     }
