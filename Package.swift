@@ -1,3 +1,4 @@
+
 // swift-tools-version: 6.1
 import PackageDescription
 
@@ -49,11 +50,14 @@ let package = Package(
         .target(name: "PostgresReplication", dependencies: ["WAL", "CLibPQ"], swiftSettings: dataPlane),
         .target(name: "JetStreamPublishing", dependencies: ["CNats"], swiftSettings: dataPlane),
 
+        // Threads, clocks, and what the fault tests do to them.
+        .target(name: "Threads", dependencies: ["WAL"], swiftSettings: dataPlane),
+
         // Where they meet.
         .target(
             name: "Pipeline",
             dependencies: [
-                "WAL", "PGOutput", "Capture", "PostgresReplication", "JetStreamPublishing",
+                "WAL", "PGOutput", "Capture", "PostgresReplication", "JetStreamPublishing", "Threads",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Metrics", package: "swift-metrics"),
             ],
@@ -83,7 +87,7 @@ let package = Package(
         .executableTarget(
             name: "slotstream",
             dependencies: [
-                "JetStreamPublishing", "Operations", "Pipeline", "PostgresReplication", "Settings", "WAL",
+                "JetStreamPublishing", "Operations", "Pipeline", "PostgresReplication", "Settings", "Threads", "WAL",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -120,10 +124,11 @@ let package = Package(
         .testTarget(
             name: "PostgresReplicationTests", dependencies: ["PostgresReplication", "WAL", "LoopbackPorts"], swiftSettings: strict),
         .testTarget(name: "JetStreamPublishingTests", dependencies: ["JetStreamPublishing", "LoopbackPorts"], swiftSettings: strict),
+        .testTarget(name: "ThreadsTests", dependencies: ["Threads", "WAL"], swiftSettings: strict),
         .testTarget(
             name: "PipelineTests",
             dependencies: [
-                "Pipeline", "Capture", "JetStreamPublishing", "PGOutput", "PostgresReplication", "WAL", "LoopbackPorts",
+                "Pipeline", "Capture", "JetStreamPublishing", "PGOutput", "PostgresReplication", "Threads", "WAL", "LoopbackPorts",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "Logging", package: "swift-log"),
             ],

@@ -4,16 +4,16 @@ import NIOPosix
 /// Asks a running streamer over HTTP: `slotstream health`, and what `slotstream status` adds to the servers' own words.
 ///
 /// One connection, one GET, one deadline over all of it; an event loop thread of its own for as long as it takes.
-public enum HealthProbe {
+package enum HealthProbe {
     /// What a streamer answered.
-    public struct Answer: Sendable, Equatable {
+    package struct Answer: Sendable, Equatable {
         /// HTTP's three digits.
-        public let statusCode: Int
+        package let statusCode: Int
         /// As sent: JSON, or text for the metrics and for errors.
-        public let body: [UInt8]
+        package let body: [UInt8]
 
         /// The endpoint said yes: 200. For `.live` and `.ready` that is the whole verdict.
-        public var isPositive: Bool { statusCode == 200 }
+        package var isPositive: Bool { statusCode == 200 }
     }
 
     /// Bytes of an answer, head and body: far above a scrape with every series that there can be.
@@ -24,7 +24,7 @@ public enum HealthProbe {
     ///   - listen: The streamer's `http.listen`; one for all addresses (`0.0.0.0`, `::`) means this machine.
     ///   - timeout: For resolving, connecting, sending and reading together.
     /// - Throws: `.probeUnreachable`, `.probeTimedOut`, `.probeAnswerInvalid`.
-    public static func get(
+    package static func get(
         _ endpoint: OperationsEndpoint, from listen: (host: String, port: Int), timeout: Duration = .seconds(3)
     ) async throws(OperationsError) -> Answer {
         let address = ServerAddress(listen)

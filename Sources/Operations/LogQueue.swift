@@ -6,9 +6,9 @@ import Synchronization
 /// Log lines on their way to a descriptor. They are written on a thread of their own: whoever logs never waits for whoever reads the log.
 ///
 /// What comes while the queue is full is left out and counted; the count is written, as a line, when there is room again.
-public final class LogQueue: Sendable {
+package final class LogQueue: Sendable {
     /// What is counted, by why it was left out.
-    public static let counterName = "slotstream_log_lines_dropped_total"
+    package static let counterName = "slotstream_log_lines_dropped_total"
     /// Bytes of the lines that wait; as many may be with the thread that writes.
     static let byteLimit = 256 * 1024
 
@@ -32,7 +32,7 @@ public final class LogQueue: Sendable {
     ///   - descriptor: Where lines go; it may block, or not.
     ///   - registry: Where lines that were left out are counted.
     ///   - notice: The line that tells of them.
-    public init(
+    package init(
         descriptor: Int32, registry: PrometheusRegistry, notice: @escaping @Sendable (_ droppedCount: UInt64) -> String
     ) {
         self.descriptor = descriptor
@@ -42,7 +42,7 @@ public final class LogQueue: Sendable {
     }
 
     /// Takes a line, with its line feed. Never waits.
-    public func append(_ line: String) {
+    package func append(_ line: String) {
         let byteCount = line.utf8.count
         let (isDropped, isFirst) = state.withLock { state in
             // What comes behind a line that was left out is left out too: so the notice stands where they are missing.
@@ -60,7 +60,7 @@ public final class LogQueue: Sendable {
     }
 
     /// Waits until all that was appended is written, at most so long.
-    public func flush(timeout: Duration) {
+    package func flush(timeout: Duration) {
         // By the monotonic clock: Dispatch's semaphores wait by the wall clock, which may be set back.
         let deadline = ContinuousClock.now + timeout
         while state.withLock({ $0.isWriting }), ContinuousClock.now < deadline { poll(nil, 0, 5) }

@@ -4,7 +4,7 @@ import Synchronization
 /// Keeps one message from filling the log: a server that says the same thing without end, or fails us again and again.
 ///
 /// Each message may come in a burst, and then once a second; what is left out is counted, and told with the next line of it.
-public final class LogThrottle: Sendable {
+package final class LogThrottle: Sendable {
     /// Lines of one message at once: more than an honest day brings.
     static let burst = 200
     /// Messages are texts of ours; should there be more after all, they share one allowance.
@@ -21,13 +21,13 @@ public final class LogThrottle: Sendable {
     private let leftOut: any CounterHandler
 
     /// - Parameter registry: Where lines that were left out are counted.
-    public init(registry: PrometheusRegistry) {
+    package init(registry: PrometheusRegistry) {
         leftOut = registry.makeCounter(label: LogQueue.counterName, dimensions: [("cause", "flood")])
     }
 
     /// Whether a line of `message` may be written now.
     /// - Returns: How many lines of it were left out since the last; nil: this one is left out too.
-    public func admits(_ message: String, at now: ContinuousClock.Instant = .now) -> Int? {
+    package func admits(_ message: String, at now: ContinuousClock.Instant = .now) -> Int? {
         let leftOutCount: Int? = allowances.withLock { allowances in
             let isKnown = allowances[message] != nil || allowances.count < Self.messageLimit
             let key = isKnown ? message : ""

@@ -1,5 +1,5 @@
 /// A path that a running streamer answers over HTTP; GET only, and nothing behind it changes anything.
-public enum OperationsEndpoint: String, CaseIterable, Sendable {
+package enum OperationsEndpoint: String, CaseIterable, Sendable {
     /// 200 while the streamer's loop turns, else 503 with the reasons.
     case live = "/livez"
     /// 200 with the role when both servers are connected and the lag is within its limit, else 503 with the reasons.

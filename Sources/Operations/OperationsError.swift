@@ -1,7 +1,7 @@
 /// Why the HTTP side could not do its work.
 ///
 /// No case says anything about delivery: the streamer goes on or not for reasons of its own.
-public enum OperationsError: Error, Equatable, CustomStringConvertible {
+package enum OperationsError: Error, Equatable, CustomStringConvertible {
     /// The address could not be bound: in use, not of this machine, not permitted, or not resolvable.
     case listenFailed(address: String, reason: String)
     /// The server ended after it had listened, without being asked to.
@@ -14,7 +14,7 @@ public enum OperationsError: Error, Equatable, CustomStringConvertible {
     case probeAnswerInvalid(address: String, reason: String)
 
     /// What happened, where, and what to do.
-    public var description: String {
+    package var description: String {
         switch self {
         case .listenFailed(let address, let reason):
             "cannot listen on \(address): \(reason); set http.listen to a free address, or to \"\" for no HTTP"

@@ -1,9 +1,9 @@
 import Hummingbird
-public import Logging
+package import Logging
 import NIOCore
 import NIOPosix
-public import Pipeline
-public import ServiceLifecycle
+package import Pipeline
+import ServiceLifecycle
 import Synchronization
 
 /// Answers `OperationsEndpoint`s over HTTP/1.1 for as long as it runs; reads only.
@@ -11,7 +11,7 @@ import Synchronization
 /// One event loop thread of its own, bounded in connections, in header and body sizes and in time, so that no
 /// client makes the streamer slower or larger, nor keeps another out. Whoever can connect can read: there is no authentication and no TLS,
 /// which is why the default address is loopback.
-public struct OperationsServer: Service {
+package struct OperationsServer: Service {
     /// Bytes of a request's header fields, all together.
     static let headerByteLimit = 16 * 1024
     /// Bytes of a body that is read and thrown away; an announced larger one is answered 413 and cut off.
@@ -35,7 +35,7 @@ public struct OperationsServer: Service {
     ///   - registry: What `/metrics` shows.
     ///   - logger: Gets one line when the server listens; Hummingbird's own lines below `notice` are left out.
     ///   - onListening: Called once, with the address and the port that are bound.
-    public init(
+    package init(
         listen: (host: String, port: Int),
         status: @escaping @Sendable () -> StreamerStatus,
         refreshMetrics: @escaping @Sendable () -> Void,
@@ -52,7 +52,7 @@ public struct OperationsServer: Service {
 
     /// Serves until graceful shutdown or cancellation; then answers what it is answering, and returns.
     /// - Throws: `OperationsError.listenFailed` before anything is served, `.serverFailed` after.
-    public func run() async throws(OperationsError) {
+    package func run() async throws(OperationsError) {
         // NIO's conversion to 16 bits traps.
         guard (0...65535).contains(address.port) else {
             throw .listenFailed(address: "\(address)", reason: "a port is 0 to 65535")

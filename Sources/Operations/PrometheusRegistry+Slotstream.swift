@@ -6,7 +6,7 @@ extension PrometheusRegistry {
     ///
     /// Half a millisecond is a fast server on the same machine; the last three are outages, whose backlog must not all
     /// fall into `+Inf`.
-    public static let processingDurationBuckets: [Double] = [
+    package static let processingDurationBuckets: [Double] = [
         0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60, 600, 3600,
     ]
 
@@ -14,7 +14,7 @@ extension PrometheusRegistry {
     ///
     /// Counters and the histogram without labels are there at once, so that a rate has its first point before the first
     /// event, and so is `slotstream_build_info`. All else is made by whoever sets it and knows its labels.
-    public static func slotstream() -> PrometheusRegistry {
+    package static func slotstream() -> PrometheusRegistry {
         let registry = PrometheusRegistry(
             help: helpTexts,
             buckets: ["fraiseql_observer_processing_duration_seconds": processingDurationBuckets])

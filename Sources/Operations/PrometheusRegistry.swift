@@ -1,4 +1,4 @@
-public import CoreMetrics
+package import CoreMetrics
 import Synchronization
 
 /// Every metric of the process, as swift-metrics hands them in and as Prometheus reads them.
@@ -15,9 +15,9 @@ import Synchronization
 ///
 /// Names and labels are exported as given, with what Prometheus does not allow replaced by `_`. A name that is in use
 /// for another kind gets that kind as a suffix (`_gauge`), for two kinds under one name would spoil the whole scrape.
-public final class PrometheusRegistry: MetricsFactory, Sendable {
+package final class PrometheusRegistry: MetricsFactory, Sendable {
     /// The bounds of a histogram that has none of its own: those of Prometheus's own clients, made for seconds.
-    public static let defaultBuckets: [Double] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+    package static let defaultBuckets: [Double] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
     private let helpTexts: [String: String]
     private let bucketBounds: [String: [Double]]
@@ -28,13 +28,13 @@ public final class PrometheusRegistry: MetricsFactory, Sendable {
     /// - Parameters:
     ///   - help: The HELP texts, by exported name.
     ///   - buckets: The histograms' inclusive upper bounds, by exported name; `+Inf` is added.
-    public init(help: [String: String] = [:], buckets: [String: [Double]] = [:]) {
+    package init(help: [String: String] = [:], buckets: [String: [Double]] = [:]) {
         self.helpTexts = help
         self.bucketBounds = buckets
     }
 
     /// Everything in Prometheus's text format 0.0.4: families by name, series by labels, a line feed at the end.
-    public func render() -> String {
+    package func render() -> String {
         let snapshot = families.withLock { $0 }
         var text = ""
         for (name, family) in snapshot.sorted(by: { $0.key < $1.key }) {
@@ -44,56 +44,56 @@ public final class PrometheusRegistry: MetricsFactory, Sendable {
     }
 
     /// A counter.
-    public func makeCounter(label: String, dimensions: [(String, String)]) -> any CounterHandler {
+    package func makeCounter(label: String, dimensions: [(String, String)]) -> any CounterHandler {
         counter(label, dimensions)
     }
 
     /// A counter, the same as `makeCounter` gives for this name and these dimensions.
-    public func makeFloatingPointCounter(
+    package func makeFloatingPointCounter(
         label: String, dimensions: [(String, String)]
     ) -> any FloatingPointCounterHandler {
         counter(label, dimensions)
     }
 
     /// A gauge.
-    public func makeMeter(label: String, dimensions: [(String, String)]) -> any MeterHandler {
+    package func makeMeter(label: String, dimensions: [(String, String)]) -> any MeterHandler {
         gauge(label, dimensions)
     }
 
     /// A histogram where `aggregate` is true, else a gauge.
-    public func makeRecorder(
+    package func makeRecorder(
         label: String, dimensions: [(String, String)], aggregate: Bool
     ) -> any RecorderHandler {
         if aggregate { histogram(label, dimensions) } else { gauge(label, dimensions) }
     }
 
     /// A histogram in seconds.
-    public func makeTimer(label: String, dimensions: [(String, String)]) -> any TimerHandler {
+    package func makeTimer(label: String, dimensions: [(String, String)]) -> any TimerHandler {
         histogram(label, dimensions)
     }
 
     /// Forgets a counter; its values no longer show, and asking again begins at 0.
-    public func destroyCounter(_ handler: any CounterHandler) {
+    package func destroyCounter(_ handler: any CounterHandler) {
         remove(handler as? any MetricSeries)
     }
 
     /// Forgets a counter, as `destroyCounter` does.
-    public func destroyFloatingPointCounter(_ handler: any FloatingPointCounterHandler) {
+    package func destroyFloatingPointCounter(_ handler: any FloatingPointCounterHandler) {
         remove(handler as? any MetricSeries)
     }
 
     /// Forgets a gauge.
-    public func destroyMeter(_ handler: any MeterHandler) {
+    package func destroyMeter(_ handler: any MeterHandler) {
         remove(handler as? any MetricSeries)
     }
 
     /// Forgets a gauge or a histogram.
-    public func destroyRecorder(_ handler: any RecorderHandler) {
+    package func destroyRecorder(_ handler: any RecorderHandler) {
         remove(handler as? any MetricSeries)
     }
 
     /// Forgets a histogram.
-    public func destroyTimer(_ handler: any TimerHandler) {
+    package func destroyTimer(_ handler: any TimerHandler) {
         remove(handler as? any MetricSeries)
     }
 

@@ -1,7 +1,7 @@
 /// One thing that is wrong with a configuration: where, what, and what would be right. It holds no secret.
-public struct Complaint: Sendable, Equatable {
+package struct Complaint: Sendable, Equatable {
     /// What is wrong. Values in it are in TOML's notation, with secrets as `***`.
-    public enum Problem: Sendable, Equatable {
+    package enum Problem: Sendable, Equatable {
         /// The configuration file was named and is not there.
         case fileMissing
         /// The configuration file cannot be read; the reason.
@@ -39,14 +39,14 @@ public struct Complaint: Sendable, Equatable {
     }
 
     /// Where the value stands.
-    public let origin: ValueOrigin
+    package let origin: ValueOrigin
     /// The key's path, or the variable's name; empty where the whole file is meant.
-    public let key: String
+    package let key: String
     /// What is wrong there.
-    public let problem: Problem
+    package let problem: Problem
 
     /// Takes all three as they are.
-    public init(origin: ValueOrigin, key: String, problem: Problem) {
+    package init(origin: ValueOrigin, key: String, problem: Problem) {
         self.origin = origin
         self.key = key
         self.problem = problem
@@ -55,7 +55,7 @@ public struct Complaint: Sendable, Equatable {
 
 extension Complaint: CustomStringConvertible {
     /// One line: `slotstream.toml:4: log.level = "loud": must be one of …`.
-    public var description: String {
+    package var description: String {
         let place = "\(origin): "
         switch problem {
         case .fileMissing: return place + "no such file"
@@ -95,7 +95,7 @@ extension Complaint: CustomStringConvertible {
 
 extension Complaint: Comparable {
     /// The file's first, by line; then the environment's and the command line's, by name.
-    public static func < (left: Complaint, right: Complaint) -> Bool {
+    package static func < (left: Complaint, right: Complaint) -> Bool {
         (left.rank, left.line, left.description) < (right.rank, right.line, right.description)
     }
 

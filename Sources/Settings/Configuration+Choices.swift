@@ -1,23 +1,23 @@
 extension Configuration {
     /// `source.streaming`: whether large transactions are sent before their commit. This version takes `off` only.
-    public enum StreamingMode: String, Sendable, CaseIterable {
+    package enum StreamingMode: String, Sendable, CaseIterable {
         case off, on, parallel
     }
 
     /// `delivery.atomic`: whether transactions are stored as atomic batches.
-    public enum AtomicMode: String, Sendable, CaseIterable {
+    package enum AtomicMode: String, Sendable, CaseIterable {
         case off
         /// Where nats-server (2.12.1 and later) and stream can.
         case auto
     }
 
     /// `events.format`.
-    public enum EventFormat: String, Sendable, CaseIterable {
+    package enum EventFormat: String, Sendable, CaseIterable {
         case slotstream, fraiseql, cloudevents
     }
 
     /// `events.on_poison`: what happens with a change that cannot be an event.
-    public enum PoisonPolicy: String, Sendable, CaseIterable {
+    package enum PoisonPolicy: String, Sendable, CaseIterable {
         /// Exit at its position; nothing is skipped.
         case stop
         /// Publish what is known of it, and why it is none, on a subject of its own.
@@ -27,7 +27,7 @@ extension Configuration {
     }
 
     /// A mask of `[events.columns.mask]`: `"hmac"`, or `"text:…"`.
-    public enum ColumnMask: Sendable, Equatable {
+    package enum ColumnMask: Sendable, Equatable {
         /// HMAC-SHA-256 under the key in `events.mask_key_file`.
         case hmac
         /// This text, whatever the value.
@@ -35,12 +35,12 @@ extension Configuration {
     }
 
     /// `log.level`, from the most to the least talkative.
-    public enum LogLevel: String, Sendable, CaseIterable {
+    package enum LogLevel: String, Sendable, CaseIterable {
         case trace, debug, info, notice, warning, error
     }
 
     /// `log.format`.
-    public enum LogFormat: String, Sendable, CaseIterable {
+    package enum LogFormat: String, Sendable, CaseIterable {
         case text, json
     }
 }

@@ -10,7 +10,7 @@ extension Configuration {
     ///   - readFile: Reads a whole file, given a path that is absolute if `workingDirectory` is.
     ///   - isOpenToOthers: Whether every user of this machine can read the file at such a path.
     /// - Throws: Everything that is wrong, at once.
-    public static func load(
+    package static func load(
         flags: [String: String] = [:], configurationFile: String? = nil, environment: [String: String],
         workingDirectory: String, otherVariables: Set<String> = [],
         readFile: @escaping (String) -> FileContents = FileContents.read,

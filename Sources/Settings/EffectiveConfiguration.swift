@@ -1,25 +1,25 @@
 /// A configuration, and where each of its values came from.
-public struct EffectiveConfiguration: Sendable, Equatable {
+package struct EffectiveConfiguration: Sendable, Equatable {
     /// The values, checked.
-    public let values: Configuration
+    package let values: Configuration
     /// By the key's path; every key has one.
-    public let origins: [String: ValueOrigin]
+    package let origins: [String: ValueOrigin]
     /// The file that was read, as it was given or found; nil: none.
-    public let file: String?
+    package let file: String?
     /// FraiseQL's keys and tables in the file, accepted and not used: for one line of the log.
-    public let ignoredKeys: [String]
+    package let ignoredKeys: [String]
     /// Files with secrets in them that every user of this machine can read: for a warning each.
-    public let openSecrets: [OpenSecret]
+    package let openSecrets: [OpenSecret]
 
     /// One line for each key, `key = value   # origin`: a file that gives the same values, were it not for the secrets, which are `***`.
-    public var toml: String {
+    package var toml: String {
         ConfigurationKey.all.map { key in
             "\(key.path) = \(key.show(values).toml)   # \(origins[key.path] ?? .defaultValue)\n"
         }.joined()
     }
 
     /// `{"schema":"slotstream.config/1","values":[{"key":…,"value":…,"origin":…}]}` on one line. Sizes in bytes, durations in seconds, secrets as `***`.
-    public var json: String {
+    package var json: String {
         let values = ConfigurationKey.all.map { key in
             "{\"key\":\(ShownValue.quoted(key.path)),\"value\":\(key.show(self.values).json),"
                 + "\"origin\":\(ShownValue.quoted((origins[key.path] ?? .defaultValue).description))}"

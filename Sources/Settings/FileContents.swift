@@ -1,7 +1,7 @@
 import FoundationEssentials
 
 /// What reading a whole file came to.
-public enum FileContents: Sendable, Equatable {
+package enum FileContents: Sendable, Equatable {
     /// All of it.
     case bytes([UInt8])
     /// Nothing has that path.
@@ -10,7 +10,7 @@ public enum FileContents: Sendable, Equatable {
     case unreadable(String)
 
     /// Reads the file at `path`; a relative path starts at the process's working directory.
-    public static func read(_ path: String) -> FileContents {
+    package static func read(_ path: String) -> FileContents {
         do {
             return .bytes([UInt8](try Data(contentsOf: URL(filePath: path))))
         } catch let error as CocoaError {

@@ -1,11 +1,11 @@
 import Glibc
 
 /// Who may read a file.
-public enum FilePermissions {
+package enum FilePermissions {
     /// Whether users other than the file's owner and group can read the file at `path`; false where there is none.
     ///
     /// A folder that they cannot enter keeps them from it, whatever the file's own mode is.
-    public static func areOpenToOthers(_ path: String) -> Bool {
+    package static func areOpenToOthers(_ path: String) -> Bool {
         guard let real = realpath(path, nil) else { return false }
         defer { free(real) }
         var rest = String(cString: real)

@@ -1,12 +1,12 @@
 /// Where a server listens: `host:port`, an IPv6 address in brackets.
-public struct ListenAddress: Sendable, Equatable {
+package struct ListenAddress: Sendable, Equatable {
     /// A name or an address; an IPv6 address without its brackets.
-    public let host: String
+    package let host: String
     /// 0: any free port.
-    public let port: Int
+    package let port: Int
 
     /// Takes both as they are.
-    public init(host: String, port: Int) {
+    package init(host: String, port: Int) {
         self.host = host
         self.port = port
     }
@@ -17,11 +17,11 @@ extension ListenAddress: LosslessStringConvertible {
     private static let everyAddress = "0.0.0.0"
 
     /// Reads `host:port`, or `:port` for every address of the machine; nil where the port is missing or one of the two cannot be one.
-    public init?(_ text: String) {
+    package init?(_ text: String) {
         guard let (host, port) = HostAndPort.split(text.hasPrefix(":") ? Self.everyAddress + text : text), let port, (0...65_535).contains(port) else { return nil }
         self.init(host: host, port: port)
     }
 
     /// The form that `init(_:)` reads.
-    public var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+    package var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 }

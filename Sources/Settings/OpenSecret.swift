@@ -1,9 +1,9 @@
 /// A file with a secret in it that every user of this machine can read.
-public struct OpenSecret: Sendable, Equatable {
+package struct OpenSecret: Sendable, Equatable {
     /// The key that names the file, or the key whose value in the configuration file holds the secret.
-    public let key: String
+    package let key: String
     /// As it was given or found.
-    public let file: String
+    package let file: String
 }
 
 extension ConfigurationKey {

@@ -1,13 +1,13 @@
 /// A text that holds or may hold a password.
 ///
 /// Whatever prints it — interpolation, `dump`, a debugger, a containing struct — prints `shown`. Only `value` gives it away.
-public struct Secret: Sendable, Equatable {
+package struct Secret: Sendable, Equatable {
     /// The text itself: for the library that needs it, never for a log, an error or an argument list.
-    public let value: String
+    package let value: String
     private let shown: String
 
     /// - Parameter shown: What is printed instead; without the secret parts.
-    public init(_ value: String, shown: String = "***") {
+    package init(_ value: String, shown: String = "***") {
         self.value = value
         self.shown = shown
     }
@@ -15,31 +15,31 @@ public struct Secret: Sendable, Equatable {
 
 extension Secret: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
     /// The text with its secret parts as `***`.
-    public var description: String { shown }
+    package var description: String { shown }
 
     /// The same as `description`.
-    public var debugDescription: String { shown }
+    package var debugDescription: String { shown }
 
     /// Without children, so that `dump` cannot reach `value`.
-    public var customMirror: Mirror { Mirror(self, children: [:]) }
+    package var customMirror: Mirror { Mirror(self, children: [:]) }
 }
 
 /// Bytes that are a key. Whatever prints them prints `***`.
-public struct SecretBytes: Sendable, Equatable {
+package struct SecretBytes: Sendable, Equatable {
     /// The bytes themselves, for the library that needs them.
-    public let value: [UInt8]
+    package let value: [UInt8]
 
     /// Takes them as they are.
-    public init(_ value: [UInt8]) { self.value = value }
+    package init(_ value: [UInt8]) { self.value = value }
 }
 
 extension SecretBytes: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
     /// `***`.
-    public var description: String { Redaction.hidden }
+    package var description: String { Redaction.hidden }
 
     /// The same as `description`.
-    public var debugDescription: String { Redaction.hidden }
+    package var debugDescription: String { Redaction.hidden }
 
     /// Without children, so that `dump` cannot reach `value`.
-    public var customMirror: Mirror { Mirror(self, children: [:]) }
+    package var customMirror: Mirror { Mirror(self, children: [:]) }
 }

@@ -1,11 +1,11 @@
 import Capture
 import JetStreamPublishing
-public import Pipeline
+package import Pipeline
 import PostgresReplication
 
 extension Configuration {
     /// The values as the streamer and the commands beside it take them.
-    public var streamer: StreamerConfiguration {
+    package var streamer: StreamerConfiguration {
         StreamerConfiguration(
             source: StreamerConfiguration.Source(
                 connection: ConnectionParameters(

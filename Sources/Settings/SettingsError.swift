@@ -1,11 +1,11 @@
 /// Why there is no configuration: everything that is wrong with it, at once.
 ///
 /// A struct where other modules have an enum: the cases are those of `Complaint.Problem`.
-public struct SettingsError: Error, Sendable, Equatable {
+package struct SettingsError: Error, Sendable, Equatable {
     /// At least one, in the order in which a reader meets them.
-    public let complaints: [Complaint]
+    package let complaints: [Complaint]
     /// `[log]` as far as it is right: how a program that logs tells this too.
-    public let log: Configuration.Log
+    package let log: Configuration.Log
 
     /// Sorts them.
     init(_ complaints: [Complaint], log: Configuration.Log = Configuration.Log()) {
@@ -16,12 +16,12 @@ public struct SettingsError: Error, Sendable, Equatable {
 
 extension SettingsError: CustomStringConvertible {
     /// How many there are, in a few words.
-    public var heading: String {
+    package var heading: String {
         "the configuration has \(complaints.count == 1 ? "1 problem" : "\(complaints.count) problems")"
     }
 
     /// A heading, and a line for each complaint. It holds no secret.
-    public var description: String {
+    package var description: String {
         heading + ":\n" + complaints.map { "  \($0)" }.joined(separator: "\n")
     }
 }

@@ -1,5 +1,5 @@
 /// Where a value came from.
-public enum ValueOrigin: Sendable, Equatable {
+package enum ValueOrigin: Sendable, Equatable {
     /// Nobody set it.
     case defaultValue
     /// The command line.
@@ -14,7 +14,7 @@ public enum ValueOrigin: Sendable, Equatable {
 
 extension ValueOrigin: CustomStringConvertible {
     /// `default`, `flag`, `env SLOTSTREAM_LOG_LEVEL`, `slotstream.toml:4`, `contents of /run/secrets/url`.
-    public var description: String {
+    package var description: String {
         switch self {
         case .defaultValue: "default"
         case .flag: "flag"

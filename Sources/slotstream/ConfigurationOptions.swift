@@ -3,6 +3,7 @@ import Glibc
 import Operations
 import Pipeline
 import Settings
+import Threads
 
 /// Where the configuration comes from: the options that every command has.
 struct ConfigurationOptions: ParsableArguments {

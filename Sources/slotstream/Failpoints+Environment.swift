@@ -1,5 +1,6 @@
 import Logging
 import Pipeline
+import Threads
 
 extension Failpoints {
     /// What the fault tests ask for.

@@ -7,6 +7,7 @@ import Pipeline
 import ServiceLifecycle
 import Settings
 import Synchronization
+import Threads
 
 struct RunCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

@@ -89,10 +89,10 @@ import WAL
         try rig.append(2, ordinal: 1, isLast: false)
         try rig.append(2, ordinal: 2, isLast: false)
         try eventually("the first is stored") { rig.window.retainedCount == 2 }
-        try eventually("the rest is held back") { rig.delivery.isAllStored }
-        rig.delivery.isDraining.store(true, ordering: .releasing)
-        rig.delivery.wake()
-        try eventually("it is settled") { !rig.delivery.isRecordUnsettled }
+        try eventually("the rest is held back") { rig.handover.isAllStored }
+        rig.handover.isDraining.store(true, ordering: .releasing)
+        rig.handover.wakePublisher()
+        try eventually("it is settled") { !rig.handover.isRecordUnsettled }
         #expect(try rig.storedRecord().lastSequence == 2)
         #expect(try stored().map(\.transaction) == [1, 1])
         // Once it is whole it goes.
@@ -142,7 +142,7 @@ import WAL
         try publish(2, ordinal: 2, at: 1, over: other)
         // What is there no more is not compared; its id is still known.
         _ = try other.connection.request("$JS.API.STREAM.PURGE.S", [], timeout: .seconds(5))
-        rig.delivery.known.settledSequence = 1
+        rig.publisher.known.settledSequence = 1
         try append(1, of: 1, to: rig)
         try append(2, of: 3, to: rig)
         try rig.start()

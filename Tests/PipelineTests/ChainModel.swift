@@ -1,12 +1,13 @@
 import Capture
 import JetStreamPublishing
+import Threads
 import WAL
 
 @testable import Pipeline
 
 /// A stream, a writer, what its predecessors still have on their way, and somebody else who publishes: a schedule of them, in memory, by a seed.
 ///
-/// The writer goes by `PublishChain` and `StreamComparison`, as `Delivery` does; JetStream looks at numbers, and where it still remembers, at ids.
+/// The writer goes by `PublishChain` and `StreamComparison`, as `ChainedPublisher` does; JetStream looks at numbers, and where it still remembers, at ids.
 struct ChainModel {
     /// What a resynchronisation believes.
     enum Rule {

@@ -4,6 +4,7 @@ import Logging
 import PostgresReplication
 import Synchronization
 import Testing
+import Threads
 import WAL
 
 @testable import Pipeline
@@ -16,7 +17,9 @@ final class DeliveryRig: @unchecked Sendable {
     let server: NatsServer
     let configuration: StreamerConfiguration
     let window: RetainedWindow
-    let delivery: Delivery
+    let publisher: ChainedPublisher<NATSLink>
+    /// What the session shares with it.
+    let handover: Handover
     let observations: Observations
     /// As the session's: signalled by the delivery thread.
     let wake: WakeSignal
@@ -53,25 +56,29 @@ final class DeliveryRig: @unchecked Sendable {
         window = RetainedWindow(byteLimit: byteLimit)
         observations = Observations(slot: "s", stream: "S", readyMaxLagBytes: 0, metrics: RecordingMetrics())
         wake = try WakeSignal()
-        delivery = Delivery(
-            Delivery.Start(
+        let link = link
+        let wake = wake
+        handover = Handover(
+            window, record: record, storedSequence: 0, connection: link.standing,
+            wakePublisher: { link.wake.signal() }, wakeSource: { wake.signal() })
+        publisher = ChainedPublisher(
+            PublishingStart(
                 known: KnownEnd(storedSequence: 0, storedID: nil, created: created), record: record,
                 revision: revision, identity: RecoveryFacts.identity, timelines: Self.timelines, replicaCount: 1,
                 isAtomic: isAtomic),
-            configuration: configuration, window: window, link: link, observations: observations, sourceWake: wake,
+            configuration: configuration, handover: handover, port: link, observations: observations,
             logger: Logger(label: "test") { StreamLogHandler.standardError(label: $0) })
     }
 
     deinit { stop() }
 
     func start() throws {
-        thread = try OwnedThread(name: "delivery") { [delivery] in delivery.run() }
+        thread = try OwnedThread(name: "delivery") { [publisher] in publisher.run() }
     }
 
     /// As the streamer ends it; returns when the thread has ended.
     func stop() {
-        delivery.isStopRequested.store(true, ordering: .releasing)
-        delivery.wake()
+        handover.stopPublisher()
         link.connection.close()
         if let thread = thread.take() { thread.join() }
     }
@@ -102,7 +109,7 @@ final class DeliveryRig: @unchecked Sendable {
                 position: messageID.position, transactionID: TransactionID(7), commitTimestamp: commitTimestamp,
                 kindIndex: 0, isLast: isLast),
             subject: Array("p.x".utf8).span.bytes, messageID: id.span.bytes, payload: payload.span.bytes)
-        delivery.wake()
+        handover.wakePublisher()
     }
 
     /// Publishes what a predecessor would, chained after `lastSequence`; returns when it is stored.
@@ -153,5 +160,5 @@ final class DeliveryRig: @unchecked Sendable {
         return try CheckpointRecord(json: json)
     }
 
-    var failure: StreamerError? { delivery.failure.withLock { $0 } }
+    var failure: StreamerError? { handover.failure.withLock { $0 } }
 }

@@ -4,6 +4,7 @@ import JetStreamPublishing
 import PostgresReplication
 import Synchronization
 import Testing
+import Threads
 import WAL
 
 @testable import Pipeline
@@ -31,14 +32,14 @@ import WAL
         for number in 1...400 as ClosedRange<UInt64> {
             try rig.append(number)
             try eventually("it is stored") { rig.window.retainedCount == 0 }
-            rig.delivery.confirmableLSN.store(0x1000 + number, ordering: .releasing)
-            rig.delivery.wake()
+            rig.handover.confirmableLSN.store(0x1000 + number, ordering: .releasing)
+            rig.handover.wakePublisher()
             if number % 40 == 0 {
                 try eventually("it is recorded") {
-                    rig.delivery.recordedLSN.load(ordering: .acquiring) == 0x1000 + number
+                    rig.handover.recordedLSN.load(ordering: .acquiring) == 0x1000 + number
                 }
             }
-            let now = rig.delivery.recordedLSN.load(ordering: .acquiring)
+            let now = rig.handover.recordedLSN.load(ordering: .acquiring)
             #expect(now >= recorded)
             recorded = now
             if number % 10 == 0 {
@@ -55,11 +56,11 @@ import WAL
         for number in 1...10 as ClosedRange<UInt64> { try rig.append(number) }
         try eventually("all is stored") { rig.window.retainedCount == 0 }
         // Nothing to confirm: they are the beginning of a transaction.
-        #expect(rig.delivery.isRecordUnsettled)
+        #expect(rig.handover.isRecordUnsettled)
         #expect(try rig.storedRecord().lastSequence == 0)
-        rig.delivery.isDraining.store(true, ordering: .releasing)
-        rig.delivery.wake()
-        try eventually("it is settled") { !rig.delivery.isRecordUnsettled }
+        rig.handover.isDraining.store(true, ordering: .releasing)
+        rig.handover.wakePublisher()
+        try eventually("it is settled") { !rig.handover.isRecordUnsettled }
         let record = try rig.storedRecord()
         #expect(record.lastSequence == 10)
         #expect(record.lastMessageID == DeliveryRig.id(10))
@@ -118,7 +119,7 @@ import WAL
         for number in 2...40 as ClosedRange<UInt64> { try rig.append(number) }
         try eventually("all is stored") { rig.window.retainedCount == 0 }
         #expect(try rig.storedNumbers() == Array(1...40))
-        #expect(rig.delivery.known.storedID == DeliveryRig.id(40))
+        #expect(rig.publisher.known.storedID == DeliveryRig.id(40))
     }
 
     /// As above, with the reading thread at full speed, so that events come between the look at the stream's end and what follows from it.
@@ -168,7 +169,7 @@ import WAL
         for number in 1...40 as ClosedRange<UInt64> { try rig.append(number) }
         try expectStop(.holeFound, rig, naming: "lacks 1 event before sequence 4 (0/1005 change 1): \(DeliveryRig.id(4))")
         #expect(try rig.storedNumbers() == [1, 2, 3, 5, 8])
-        #expect(rig.delivery.known.storedID == DeliveryRig.id(3))
+        #expect(rig.publisher.known.storedID == DeliveryRig.id(3))
     }
 
     @Test func anIDOfOursThatIsNeverDecodedStopsIt() throws {
@@ -177,10 +178,10 @@ import WAL
         try rig.start()
         for number in 1...50 as ClosedRange<UInt64> { try rig.append(number) }
         // As far as is known it may come: nothing is sent before it has, or cannot any more.
-        try eventually("what is before it is compared") { rig.delivery.storedSequence.load(ordering: .acquiring) == 2 }
+        try eventually("what is before it is compared") { rig.handover.storedSequence.load(ordering: .acquiring) == 2 }
         #expect(rig.failure == nil)
-        rig.delivery.decodedLSN.store(0x1000 + 1_001, ordering: .releasing)
-        rig.delivery.wake()
+        rig.handover.decodedLSN.store(0x1000 + 1_001, ordering: .releasing)
+        rig.handover.wakePublisher()
         try expectStop(.historyDiverged, rig)
         #expect(try rig.storedNumbers() == [1, 2, 1_000])
     }
@@ -190,10 +191,10 @@ import WAL
         try rig.publishAsPredecessor([1, 1_000], after: 0)
         try rig.start()
         try rig.append(1)
-        try eventually("what is before it is compared") { rig.delivery.storedSequence.load(ordering: .acquiring) == 1 }
-        rig.delivery.serverLSN.store(0x1000 + 900, ordering: .releasing)
-        rig.delivery.inspectionCount.add(2, ordering: .acquiringAndReleasing)
-        rig.delivery.wake()
+        try eventually("what is before it is compared") { rig.handover.storedSequence.load(ordering: .acquiring) == 1 }
+        rig.handover.serverLSN.store(0x1000 + 900, ordering: .releasing)
+        rig.handover.inspectionCount.add(2, ordering: .acquiringAndReleasing)
+        rig.handover.wakePublisher()
         try expectStop(.historyDiverged, rig)
     }
 
@@ -249,23 +250,23 @@ import WAL
         record.owner = "another"
         _ = try rig.link.connection.bucketPut(
             StreamerConfiguration.bucket, key: "S", value: record.json(), expectedRevision: nil)
-        rig.delivery.confirmableLSN.store(0x2000, ordering: .releasing)
+        rig.handover.confirmableLSN.store(0x2000, ordering: .releasing)
         try rig.start()
         try eventually("it ended") { rig.failure != nil }
         guard case .stop(.otherWriter, _, _)? = rig.failure else {
             Issue.record("\(String(describing: rig.failure))")
             return
         }
-        #expect(rig.delivery.recordedLSN.load(ordering: .acquiring) == 1)
+        #expect(rig.handover.recordedLSN.load(ordering: .acquiring) == 1)
     }
 
     @Test func aRecordThatIsGoneStopsIt() throws {
         let rig = try DeliveryRig(server)
         _ = try rig.link.connection.request("$JS.API.STREAM.DELETE.KV_slotstream", [], timeout: .seconds(5))
-        rig.delivery.confirmableLSN.store(0x2000, ordering: .releasing)
+        rig.handover.confirmableLSN.store(0x2000, ordering: .releasing)
         try rig.start()
         try eventually("it ended") { rig.failure != nil }
-        #expect(rig.delivery.recordedLSN.load(ordering: .acquiring) == 1)
+        #expect(rig.handover.recordedLSN.load(ordering: .acquiring) == 1)
     }
 
     @Test(arguments: ["DELETE", "PURGE"])

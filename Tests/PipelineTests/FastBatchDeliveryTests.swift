@@ -2,6 +2,7 @@ import Foundation
 import JetStreamPublishing
 import Synchronization
 import Testing
+import Threads
 
 @testable import Pipeline
 
@@ -25,7 +26,7 @@ import Testing
             if burst < 10 { try eventually("all is stored") { rig.window.retainedCount == 0 } }
         }
         try eventually("all is stored") { rig.window.retainedCount == 0 }
-        #expect(rig.delivery.prevention == .fastBatches(orMessageIDs: true))
+        #expect(rig.publisher.prevention == .fastBatches(orMessageIDs: true))
         #expect(try rig.storedNumbers() == Array(1..<next))
         #expect(rig.failure == nil)
         #expect(rig.observations.status().counters?.resynchronisations == 0)
@@ -72,7 +73,7 @@ import Testing
         let rig = try DeliveryRig(server, duplicateWindow: .seconds(2), isBatched: true)
         try rig.publishAsPredecessor([200], after: 0)
         _ = try rig.link.connection.request("$JS.API.STREAM.PURGE.S", [], timeout: .seconds(5))
-        rig.delivery.known.settledSequence = 1
+        rig.publisher.known.settledSequence = 1
         for number in 1...200 as ClosedRange<UInt64> { try rig.append(number) }
         try rig.start()
         try eventually("all is stored") { rig.window.retainedCount == 0 }

@@ -4,6 +4,7 @@ import JetStreamPublishing
 import PostgresReplication
 import Synchronization
 import Testing
+import Threads
 import WAL
 
 @testable import Pipeline

@@ -1,6 +1,7 @@
 import Capture
 import Synchronization
 import Testing
+import Threads
 import WAL
 
 @testable import Pipeline

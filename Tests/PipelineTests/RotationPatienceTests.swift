@@ -1,6 +1,7 @@
 import JetStreamPublishing
 import PostgresReplication
 import Testing
+import Threads
 
 @testable import Pipeline
 

@@ -5,6 +5,7 @@ import Logging
 import PostgresReplication
 import Synchronization
 import Testing
+import Threads
 import WAL
 
 @testable import Pipeline

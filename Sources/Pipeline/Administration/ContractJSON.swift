@@ -5,9 +5,9 @@
 #endif
 
 /// The JSON of what programs read: `--json`, `/status` and the records. One line, sorted snake_case names, unknown is absent.
-public enum ContractJSON {
+package enum ContractJSON {
     /// Of strings, numbers and Booleans only, so that encoding cannot fail.
-    public static func text(_ value: some Encodable) -> String {
+    package static func text(_ value: some Encodable) -> String {
         let encoder = JSONEncoder()
         encoder.keyEncodingStrategy = .convertToSnakeCase
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]

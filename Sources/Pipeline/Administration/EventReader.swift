@@ -1,11 +1,12 @@
 import Capture
 import JetStreamPublishing
-public import WAL
+import Threads
+package import WAL
 
 /// Reads events as they are stored, in order: what `tail` shows.
-public final class EventReader {
+package final class EventReader {
     /// Where to begin.
-    public enum Start: Sendable, Equatable {
+    package enum Start: Sendable, Equatable {
         case now
         case first
         case sequence(UInt64)
@@ -15,13 +16,13 @@ public final class EventReader {
         case time(String)
     }
 
-    public struct Event: Sendable {
-        public var sequence: UInt64
-        public var subject: String
+    package struct Event: Sendable {
+        package var sequence: UInt64
+        package var subject: String
         /// The event's bytes: one JSON object.
-        public var payload: [UInt8]
+        package var payload: [UInt8]
         /// `Nats-Msg-Id`.
-        public var id: String?
+        package var id: String?
     }
 
     private let link: NATSLink
@@ -36,7 +37,7 @@ public final class EventReader {
 
     /// Connects; `open` begins to read.
     /// - Throws: `.stop` where there is no such stream; what the connection throws.
-    public init(_ configuration: StreamerConfiguration) throws(StreamerError) {
+    package init(_ configuration: StreamerConfiguration) throws(StreamerError) {
         let template: SubjectTemplate
         do throws(CaptureError) {
             template = try SubjectTemplate(configuration.capture.subjectTemplate)
@@ -62,14 +63,14 @@ public final class EventReader {
     }
 
     /// The entity that is meant by `name`, among those of which the stream holds events.
-    public func entity(_ name: String) throws(StreamerError) -> NameSearch.Found {
+    package func entity(_ name: String) throws(StreamerError) -> NameSearch.Found {
         guard filter.tellsEntity else { return .exactly }
         let forms = NameSearch.forms(ofEntity: name, tablePrefixes, entities)
         return try find(name, filter.subject(entity: name, operation: nil), alike: forms) { filter.entity(in: $0) }
     }
 
     /// The operation that is meant by `name`, among those of which the stream holds events.
-    public func operation(_ name: String) throws(StreamerError) -> NameSearch.Found {
+    package func operation(_ name: String) throws(StreamerError) -> NameSearch.Found {
         guard filter.tellsOperation else { return .exactly }
         let found = try find(name, filter.subject(entity: nil, operation: name), alike: [NameSearch.folded(name)]) {
             filter.operation(in: $0)
@@ -84,7 +85,7 @@ public final class EventReader {
     /// - Parameters:
     ///   - entity: Only events of it; nil: all.
     ///   - operation: Only events of it; nil: all.
-    public func open(from start: Start, entity: String? = nil, operation: String? = nil) throws(StreamerError) {
+    package func open(from start: Start, entity: String? = nil, operation: String? = nil) throws(StreamerError) {
         var subject: String?
         if entity != nil || operation != nil {
             subject = filter.subject(entity: entity, operation: operation)
@@ -104,7 +105,7 @@ public final class EventReader {
     }
 
     /// The next event that fits; nil if none came within `timeout`, or before `open`.
-    public func next(timeout: Duration) throws(StreamerError) -> Event? {
+    package func next(timeout: Duration) throws(StreamerError) -> Event? {
         guard let reader else { return nil }
         let deadline = Instant.now + timeout
         repeat {

@@ -2,30 +2,31 @@ import Capture
 import Glibc
 import JetStreamPublishing
 import PostgresReplication
-public import WAL
+import Threads
+package import WAL
 
 /// The deliberate way on over lost history: stores a gap marker, so that consumers know of it too, and puts the record there.
 ///
 /// In an order that can be repeated: slot, stream and bucket are made where they are missing; then both servers are read once more, and from
 /// that reading alone the marker is chained behind the stream's end and the record put. Whatever is interrupted in between stops a streamer
 /// with 73 until this is run again, or has stored a marker that says all that is needed.
-public enum GapAcceptance {
+package enum GapAcceptance {
     /// What is not in the stream, and what was stored instead.
-    public struct Gap: Sendable, Equatable {
-        public var reason: StopReason
+    package struct Gap: Sendable, Equatable {
+        package var reason: StopReason
         /// What happened, as the streamer says it.
-        public var what: String
+        package var what: String
         /// Before it the stream is whole; 0/0: nobody knows.
-        public var fromLSN: LSN
+        package var fromLSN: LSN
         /// From there on it goes on. The same as `fromLSN`: no change was lost, only the knowledge of it.
-        public var toLSN: LSN
+        package var toLSN: LSN
         /// Of the marker.
-        public var subject: String
+        package var subject: String
         /// Of the marker; nil: a dry run.
-        public var sequence: UInt64?
+        package var sequence: UInt64?
         /// What was made, or would be.
-        public var created: [String]
-        public var notes: [String]
+        package var created: [String]
+        package var notes: [String]
     }
 
     /// Connects to both servers and does it.
@@ -34,7 +35,7 @@ public enum GapAcceptance {
     ///   - onSlotWait: Told what PostgreSQL waits for when it has not made the slot after a second, and again whenever that changes.
     /// - Returns: nil: nothing is lost, and nothing was done.
     /// - Throws: `.slotActive` while a streamer runs; what cannot be accepted with its own reason and remedy.
-    public static func run(
+    package static func run(
         _ configuration: StreamerConfiguration, acceptance: Acceptance, onDoubt: (String) -> Void,
         onSlotWait: (SlotWait) -> Void
     ) throws(StreamerError) -> Gap? {

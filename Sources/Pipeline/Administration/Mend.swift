@@ -1,24 +1,25 @@
 import Capture
-public import Logging
+package import Logging
+package import Threads
 import WAL
 
 /// The way on behind a hole, or behind a message with a forged id: stores the missing events late, with a marker before them.
 ///
 /// In an order that can be repeated: the marker, the events, then the record; a streamer stops with 76 until the record is put.
-public enum Mend {
+package enum Mend {
     /// What was missing, and where it is now.
-    public struct Outcome: Sendable, Equatable {
+    package struct Outcome: Sendable, Equatable {
         /// Message ids of the missing events, in their order.
-        public var missing: [String]
+        package var missing: [String]
         /// Sequences of messages whose ids look like ours, and are not.
-        public var forged: [UInt64]
+        package var forged: [UInt64]
         /// Messages that were deleted before anybody knew what they were, by sequence.
-        public var deleted: ClosedRange<UInt64>?
+        package var deleted: ClosedRange<UInt64>?
         /// Of the marker; nil: a dry run, or nothing was to be mended.
-        public var markerSequence: UInt64?
+        package var markerSequence: UInt64?
 
         /// Whether there was anything to mend.
-        public var isNeeded: Bool { !missing.isEmpty || !forged.isEmpty || deleted != nil }
+        package var isNeeded: Bool { !missing.isEmpty || !forged.isEmpty || deleted != nil }
     }
 
     /// Attempts, where somebody else writes all the while.
@@ -29,7 +30,7 @@ public enum Mend {
     /// Connects to both servers, compares what the stream holds behind what is proven with what the slot decodes, and stores what is missing.
     /// - Parameter failpoints: For the fault tests.
     /// - Throws: `.slotActive` while a streamer runs; what cannot be mended with its own reason and remedy.
-    public static func run(
+    package static func run(
         _ configuration: StreamerConfiguration, acceptance: Acceptance, failpoints: Failpoints = .none, logger: Logger
     ) throws(StreamerError) -> Outcome {
         let mending = Mending(acceptedBy: acceptance.acceptedBy, isDryRun: acceptance.isDryRun)

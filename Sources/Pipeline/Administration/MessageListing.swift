@@ -3,16 +3,16 @@ import PostgresReplication
 import WAL
 
 /// pgoutput messages as readable lines: what `decode` prints.
-public struct MessageListing: ~Copyable {
+package struct MessageListing: ~Copyable {
     private var decoder = PGOutputDecoder()
     private var relations: [RelationID: Relation] = [:]
 
-    public init() {}
+    package init() {}
 
     /// Peeks at what a slot would send, without moving it.
     /// - Parameter limit: Changes at most; whole transactions are sent.
     /// - Returns: `lsn` and the message's hexadecimal digits, in order.
-    public static func peek(
+    package static func peek(
         _ configuration: StreamerConfiguration, limit: Int
     ) throws(StreamerError) -> [(lsn: String, hexadecimal: String)] {
         try StreamerError.ofPostgres { () throws(PostgresError) in
@@ -28,7 +28,7 @@ public struct MessageListing: ~Copyable {
 
     /// One message of hexadecimal digits, perhaps with `\x` in front, as one line.
     /// - Throws: `.decoding` with the offset at which it is not pgoutput; `.stop` where it is not hexadecimal.
-    public mutating func line(_ hexadecimal: some StringProtocol) throws(StreamerError) -> String {
+    package mutating func line(_ hexadecimal: some StringProtocol) throws(StreamerError) -> String {
         guard let bytes = Self.bytes(hexadecimal) else {
             throw .stop(.configuration, what: "the line does not have hexadecimal digits only",
                 remedy: "Write each message in hexadecimal digits, one message a line")

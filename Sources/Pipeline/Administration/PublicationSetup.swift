@@ -1,4 +1,5 @@
 import PostgresReplication
+import Threads
 import WAL
 
 /// What `setup` asks the catalogue about the publication's tables: which a pattern means, and how many rows come too early.

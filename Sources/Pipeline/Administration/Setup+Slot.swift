@@ -2,6 +2,7 @@ import Capture
 import Glibc
 import JetStreamPublishing
 import PostgresReplication
+import Threads
 import WAL
 
 /// The slot with its claim before it and its first record behind it.

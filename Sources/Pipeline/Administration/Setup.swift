@@ -3,23 +3,24 @@ import Glibc
 import JetStreamPublishing
 import PostgresReplication
 import Synchronization
+import Threads
 import WAL
 
 /// Makes what a first start needs, in an order that can be repeated after any interruption: publication, stream, bucket, a claim in it, slot, first record, consumer.
 ///
 /// Nothing that exists is altered, but for tables that are added to the publication.
-public enum Setup {
-    public struct Options: Sendable {
+package enum Setup {
+    package struct Options: Sendable {
         /// Take a slot that is there as it stands.
-        public var adoptsSlot: Bool
+        package var adoptsSlot: Bool
         /// Begin behind what another writer stored in the stream.
-        public var startsAfterForeign: Bool
+        package var startsAfterForeign: Bool
         /// Say what would be done.
-        public var isDryRun: Bool
+        package var isDryRun: Bool
         /// Publish tables of which UPDATE and DELETE then fail in the application.
-        public var allowsNoIdentity: Bool
+        package var allowsNoIdentity: Bool
 
-        public init(
+        package init(
             adoptsSlot: Bool = false, startsAfterForeign: Bool = false, isDryRun: Bool = false, allowsNoIdentity: Bool = false
         ) {
             self.adoptsSlot = adoptsSlot
@@ -30,9 +31,9 @@ public enum Setup {
     }
 
     /// What was done, or would be, and what is worth knowing; a sentence each.
-    public struct Outcome: Sendable, Equatable {
-        public var created: [String] = []
-        public var notes: [String] = []
+    package struct Outcome: Sendable, Equatable {
+        package var created: [String] = []
+        package var notes: [String] = []
 
         static func + (first: Outcome, second: Outcome) -> Outcome {
             Outcome(created: first.created + second.created, notes: first.notes + second.notes)
@@ -45,7 +46,7 @@ public enum Setup {
     ///   - onDoubt: Told what is to be read again before it is believed.
     ///   - onSlotWait: Told what PostgreSQL waits for when it has not made the slot after a second, and again whenever that changes.
     ///   - onFailure: Told what became of what was made before something failed; the error follows.
-    public static func run(
+    package static func run(
         _ configuration: StreamerConfiguration, options: Options, onDoubt: (String) -> Void,
         onSlotWait: (SlotWait) -> Void, onFailure: (SetupUndoing.Report) -> Void
     ) throws(StreamerError) -> Outcome {
@@ -63,7 +64,7 @@ public enum Setup {
     /// The SQL that a DBA runs instead of `setup`: replica identities, publication and slot.
     ///
     /// - Parameter allowsNoIdentity: Whether tables stay without replica identity.
-    public static func sql(
+    package static func sql(
         _ configuration: StreamerConfiguration, allowsNoIdentity: Bool
     ) throws(StreamerError) -> [String] {
         let plan: PublicationPlan
@@ -317,7 +318,7 @@ public enum Setup {
 
     /// The stream as it is made on this server.
     static func wantedStream(
-        _ configuration: StreamerConfiguration, _ nats: JetStreamConnection
+        _ configuration: StreamerConfiguration, _ nats: some StreamReader
     ) -> StreamConfiguration {
         var stream = configuration.stream
         stream.allowAtomic = configuration.delivery.isAtomic && nats.takesAtomicBatches
@@ -328,7 +329,7 @@ public enum Setup {
     /// Refuses a stream on which the guarantee does not hold.
     /// - Returns: What is only otherwise than configured, a sentence each; it is left as it is.
     static func compareStream(
-        _ configuration: StreamerConfiguration, _ nats: JetStreamConnection
+        _ configuration: StreamerConfiguration, _ nats: some StreamReader
     ) throws(StreamerError) -> [String] {
         let info = try StreamerError.ofJetStream { () throws(JetStreamError) in
             try nats.streamInfo(configuration.stream.name)

@@ -2,14 +2,14 @@ import JetStreamPublishing
 import PostgresReplication
 
 /// What one run of setup has made so far, so that a failure leaves nothing behind that nobody knows of.
-public struct SetupUndoing {
+package struct SetupUndoing {
     /// What became of what had been made; a thing each.
-    public struct Report: Sendable, Equatable {
-        public var undone: [String] = []
+    package struct Report: Sendable, Equatable {
+        package var undone: [String] = []
         /// What is still there, with the command that removes it.
-        public var left: [String] = []
+        package var left: [String] = []
         /// Whether setup goes on with what is left when it is run again.
-        public var goesOn = false
+        package var goesOn = false
     }
 
     /// How the publication was changed.

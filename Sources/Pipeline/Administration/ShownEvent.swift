@@ -1,10 +1,10 @@
 /// A stored message as one line of text, whatever bytes it holds: nobody who can write to a table or to the stream can make a line of his own, or move the cursor.
-public enum ShownEvent {
+package enum ShownEvent {
     /// The body as JSON on one line.
     ///
     /// Line breaks between values become blanks, and what could break a line or steer a terminal inside a string becomes `\uXXXX`: the same value to whoever reads JSON. A body that is
     /// no JSON object (somebody else's) becomes the text `body` of one, beside `sequence` and `subject`.
-    public static func json(_ event: EventReader.Event) -> String {
+    package static func json(_ event: EventReader.Event) -> String {
         let line = line(event.payload)
         if EventFields.isObject(event.payload) { return line }
         return ContractJSON.text(Stranger(sequence: event.sequence, subject: event.subject, body: String(decoding: event.payload, as: UTF8.self)))
@@ -12,12 +12,12 @@ public enum ShownEvent {
     }
 
     /// Sequence, subject and body, on one line.
-    public static func text(_ event: EventReader.Event) -> String {
+    package static func text(_ event: EventReader.Event) -> String {
         "\(event.sequence) \(oneLine(event.subject)) \(line(event.payload))"
     }
 
     /// A name or subject that somebody else may have chosen.
-    public static func oneLine(_ text: String) -> String {
+    package static func oneLine(_ text: String) -> String {
         text.unicodeScalars.map { shown($0, isInJSON: false) }.joined()
     }
 

@@ -1,8 +1,8 @@
-public import PostgresReplication
+package import PostgresReplication
 
 /// `slot list` and `slot drop`. A slot is created by `Setup`, with its record.
-public enum SlotAdministration {
-    public static func list(_ configuration: StreamerConfiguration) throws(StreamerError) -> [SlotState] {
+package enum SlotAdministration {
+    package static func list(_ configuration: StreamerConfiguration) throws(StreamerError) -> [SlotState] {
         try StreamerError.ofPostgres { () throws(PostgresError) in
             try SQLConnection(configuration.source.connection, isReadOnly: true).slots().filter { $0.slotType == "logical" }
         }
@@ -13,7 +13,7 @@ public enum SlotAdministration {
     /// - Parameter isWanted: Asked last, with what is going to be dropped; false leaves it.
     /// - Returns: Whether it was dropped.
     /// - Throws: `.slotActive` while somebody streams from it; `.stop` where there is none, or it is not ours.
-    public static func drop(
+    package static func drop(
         _ name: String, _ configuration: StreamerConfiguration, isWanted: (SlotState) -> Bool
     ) throws(StreamerError) -> Bool {
         let sql = try StreamerError.ofPostgres { () throws(PostgresError) in

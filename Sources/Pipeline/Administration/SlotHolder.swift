@@ -1,16 +1,16 @@
 import Glibc
-public import PostgresReplication
+package import PostgresReplication
 
 /// Who holds a slot, as far as PostgreSQL and this machine tell.
-public struct SlotHolder: Sendable, Equatable {
+package struct SlotHolder: Sendable, Equatable {
     /// PostgreSQL's process.
-    public var pid: Int32
+    package var pid: Int32
     /// nil: PostgreSQL does not tell.
-    public var client: BackendClient?
+    package var client: BackendClient?
     /// Its client's process, where that is on this machine.
-    public var localProcess: Int32?
+    package var localProcess: Int32?
 
-    public init(pid: Int32, client: BackendClient? = nil, localProcess: Int32? = nil) {
+    package init(pid: Int32, client: BackendClient? = nil, localProcess: Int32? = nil) {
         self.pid = pid
         self.client = client
         self.localProcess = localProcess
@@ -33,7 +33,7 @@ public struct SlotHolder: Sendable, Equatable {
 
 extension SlotHolder: CustomStringConvertible {
     /// `PostgreSQL's process 4711 (slotstream of role app from 10.0.0.7:41234, process 815 of this machine, since 2026-…)`
-    public var description: String {
+    package var description: String {
         guard let client else { return "PostgreSQL's process \(pid)" }
         let place = client.address.map { "from \($0)" + (client.port.map { ":\($0)" } ?? "") } ?? "over PostgreSQL's own Unix socket"
         let local = localProcess.map { ", process \($0) of this machine" } ?? ""

@@ -1,30 +1,31 @@
 import PostgresReplication
+import Threads
 
 /// What PostgreSQL waits for while it makes a slot: the transactions that ran when that began, prepared ones among them.
-public struct SlotWait: Sendable, Equatable {
+package struct SlotWait: Sendable, Equatable {
     /// Who holds such a transaction.
-    public enum Holder: Sendable, Equatable {
+    package enum Holder: Sendable, Equatable {
         /// Nobody any more: it was prepared, and waits to be committed or rolled back in its database.
         case prepared(gid: String, database: String, since: String)
         case process(pid: Int32, database: String, user: String)
     }
 
-    public var slot: String
+    package var slot: String
     /// The oldest first, ``holderLimit`` at most; empty where PostgreSQL did not say in time.
-    public var holders: [Holder]
+    package var holders: [Holder]
 
     /// So many are named.
-    public static let holderLimit = 10
+    package static let holderLimit = 10
 
     /// Shows whom PostgreSQL waits for, to whoever asks in psql.
-    public static let query =
+    package static let query =
         "SELECT 'process ' || pid AS holder, datname AS database, xact_start AS since FROM pg_stat_activity WHERE backend_xid IS NOT NULL UNION ALL SELECT 'prepared transaction ' || quote_literal(gid), database, prepared FROM pg_prepared_xacts ORDER BY 3"
 
     /// What happens, as a sentence without its end.
-    public static let what = "PostgreSQL makes the slot when the transactions that run now have ended"
+    package static let what = "PostgreSQL makes the slot when the transactions that run now have ended"
 
     /// One line for each holder: who it is, and the command that ends it.
-    public var lines: [String] {
+    package var lines: [String] {
         holders.map { holder in
             switch holder {
             case .prepared(let gid, let database, let since):
@@ -36,7 +37,7 @@ public struct SlotWait: Sendable, Equatable {
     }
 
     /// For `/readyz`: why the streamer is not ready.
-    public var reason: String {
+    package var reason: String {
         let first = lines.first.map { ". The oldest is \($0)" } ?? ""
         return "PostgreSQL has not made slot \(slot) yet, and waits for \(holders.count == 1 ? "a transaction" : "transactions") to end\(first)"
     }

@@ -1,10 +1,11 @@
 import JetStreamPublishing
 import PostgresReplication
 import Synchronization
+import Threads
 import WAL
 
 /// What both servers say of slot and stream, whether a streamer runs or not.
-public enum StatusReader {
+package enum StatusReader {
     /// How long both servers have for all their answers: whoever asks how things stand does not wait for a server that says nothing.
     static let answerTime = Duration.milliseconds(3500)
     /// What is said where nobody streams.
@@ -38,7 +39,7 @@ public enum StatusReader {
             self.configuration = configuration
             deadline = .now + StatusReader.answerTime
             answers = Mutex(Answers(status: StatusReader.unknown(configuration)))
-            wake = try WakeSignal()
+            wake = try StreamerError.ofSystem { () throws(SystemError) in try WakeSignal() }
         }
 
         /// Adds what came, and looks further once both have answered.
@@ -54,12 +55,14 @@ public enum StatusReader {
     }
 
     /// Asks both servers once, at the same time. One that does not answer is a reason in the status, and `failure`; what the other says is there all the same. Takes four seconds at most.
-    public static func read(_ configuration: StreamerConfiguration) -> (status: StreamerStatus, failure: StreamerError?) {
+    package static func read(_ configuration: StreamerConfiguration) -> (status: StreamerStatus, failure: StreamerError?) {
         let reading: Reading
         do throws(StreamerError) {
             reading = try Reading(configuration)
-            try OwnedThread(name: "status of PostgreSQL") { readSource(reading) }.detach()
-            try OwnedThread(name: "status of NATS") { readStream(reading) }.detach()
+            try StreamerError.ofSystem { () throws(SystemError) in
+                try OwnedThread(name: "status of PostgreSQL") { readSource(reading) }.detach()
+                try OwnedThread(name: "status of NATS") { readStream(reading) }.detach()
+            }
         } catch {
             var status = unknown(configuration)
             status.reasons.append("\(error)")
@@ -202,7 +205,7 @@ extension StreamerStatus {
     }
 
     /// What the servers say, with what the running streamer says of itself.
-    public func adding(_ running: StreamerStatus) -> StreamerStatus {
+    package func adding(_ running: StreamerStatus) -> StreamerStatus {
         var whole = running
         whole.source.confirmedLsn = source.confirmedLsn ?? running.source.confirmedLsn
         whole.source.walStatus = source.walStatus ?? running.source.walStatus
@@ -217,7 +220,7 @@ extension StreamerStatus {
     }
 
     /// Whether there is nothing to do: a streamer has the slot or stands by, and neither it nor a server tells of anything.
-    public var isHealthy: Bool {
+    package var isHealthy: Bool {
         role != .stopped && reasons.isEmpty && source.walStatus.map { !["unreserved", "lost"].contains($0) } ?? true
     }
 }

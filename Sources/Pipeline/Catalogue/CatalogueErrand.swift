@@ -1,5 +1,6 @@
 import Dispatch
 import Synchronization
+import Threads
 
 /// One question on its way to the catalogue, on a thread that may wait: the one that owns the walsender's connection goes on meanwhile.
 ///

@@ -1,6 +1,7 @@
 import Capture
 import PGOutput
 import PostgresReplication
+import Threads
 import WAL
 
 /// All that a question to the catalogue is asked with. It goes to the thread that waits for the answer, and comes back.

@@ -1,5 +1,6 @@
 import Glibc
 import PostgresReplication
+import Threads
 import WAL
 
 /// How much of what a transaction did to the catalogue PostgreSQL can show.

@@ -1,5 +1,6 @@
 import Capture
 import PostgresReplication
+import Threads
 import WAL
 
 /// Calls the casts to json that `to_json` would call. A cast is code: whose it is decides whether it is called, and over which connection.

@@ -1,3 +1,4 @@
+import Threads
 import WAL
 
 /// Notices that the publication has gone, before anything is written that it should have published. Pure: it is given what the catalogue says, and the time.

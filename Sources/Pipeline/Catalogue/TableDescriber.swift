@@ -2,6 +2,7 @@ import Capture
 import Logging
 import PGOutput
 import PostgresReplication
+import Threads
 import WAL
 
 /// What is asked about tables, over the ordinary connection, on a thread that may wait. It belongs to the thread that reads.

@@ -1,3 +1,5 @@
+import Threads
+
 /// When the published tables are looked at again. Pure: it is given the time.
 struct TableWatch {
     /// Between two looks, at least.

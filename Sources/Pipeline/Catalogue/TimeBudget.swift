@@ -1,3 +1,5 @@
+import Threads
+
 /// The time that one question to the catalogue may take, however many statements it is made of.
 struct TimeBudget {
     /// Longer than a description takes on a server that has much else to do too; who waits longer begins a new session, and goes on where this one was.

@@ -1,11 +1,11 @@
 /// Somebody's decision that a stream goes on with what it lacks, or with what came late: consumers read of it in a marker.
-public struct Acceptance: Sendable {
+package struct Acceptance: Sendable {
     /// Who takes it upon himself.
-    public var acceptedBy: String
+    package var acceptedBy: String
     /// Say only what is missing, and what would be made.
-    public var isDryRun: Bool
+    package var isDryRun: Bool
 
-    public init(acceptedBy: String, isDryRun: Bool) {
+    package init(acceptedBy: String, isDryRun: Bool) {
         self.acceptedBy = acceptedBy
         self.isDryRun = isDryRun
     }

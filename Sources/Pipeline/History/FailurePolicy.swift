@@ -1,6 +1,7 @@
 import Capture
 import JetStreamPublishing
 import PostgresReplication
+import Threads
 
 /// What is done about an error, and what the operator is told.
 enum Verdict: Equatable {

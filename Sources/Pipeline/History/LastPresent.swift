@@ -24,7 +24,7 @@ enum LastPresent: Equatable {
     /// Reads it.
     static func read(
         _ stream: String, through last: UInt64, searchCount: UInt64 = LastPresent.searchCount, identity: SourceIdentity,
-        over connection: JetStreamConnection
+        over connection: some StreamReader
     ) throws(JetStreamError) -> LastPresent {
         guard last > 0 else { return .none }
         var ours: (id: MessageID, sequence: UInt64)?

@@ -1,9 +1,9 @@
 import Capture
 
 /// Finds the entity or the operation that somebody means who writes its name otherwise: `customers`, or the table's name, for `Customers`.
-public enum NameSearch {
+package enum NameSearch {
     /// What a search came to.
-    public enum Found: Sendable, Equatable {
+    package enum Found: Sendable, Equatable {
         /// The name as it was given; or nobody can know better.
         case exactly
         /// The only one that is written alike.

@@ -12,7 +12,7 @@ enum Prevention: Equatable {
     case none
 
     /// What server and stream can do now.
-    static func of(_ connection: JetStreamConnection, _ info: StreamInfo) -> Prevention {
+    static func of(_ connection: some StreamReader, _ info: StreamInfo) -> Prevention {
         let isAlone = info.cluster?.name == nil && connection.isStandalone == true
         if info.config.allowBatched, connection.takesFastBatches { return .fastBatches(orMessageIDs: isAlone) }
         return isAlone ? .messageIDs : .none

@@ -1,3 +1,5 @@
+import Threads
+
 /// The chain of `Nats-Expected-Last-Sequence`: which sequence the next message must get, and which are in flight.
 ///
 /// A message's token is the sequence that it must get. Pure: the time is given to it.

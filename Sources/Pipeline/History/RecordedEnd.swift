@@ -11,7 +11,7 @@ struct RecordedEnd: Equatable, Sendable {
 
     /// Reads it; nil where the record knows of no message.
     static func read(
-        _ record: CheckpointRecord, _ tail: StreamTail, identity: SourceIdentity, over connection: JetStreamConnection
+        _ record: CheckpointRecord, _ tail: StreamTail, identity: SourceIdentity, over connection: some StreamReader
     ) throws(JetStreamError) -> RecordedEnd? {
         guard record.lastSequence > 0, record.lastMessageID != nil else { return nil }
         let sequence =
@@ -28,7 +28,7 @@ struct RecordedEnd: Equatable, Sendable {
 
     /// When the transaction of the newest message of ours behind what is proven was committed, and where that message is; nil where there is none, or it does not tell.
     static func newestCommit(
-        _ record: CheckpointRecord, _ tail: StreamTail, identity: SourceIdentity, over connection: JetStreamConnection
+        _ record: CheckpointRecord, _ tail: StreamTail, identity: SourceIdentity, over connection: some StreamReader
     ) throws(JetStreamError) -> StoredCommit? {
         guard tail.lastSequence > record.settled else { return nil }
         if case .event(let id, _) = tail.message, id.isOf(identity) {

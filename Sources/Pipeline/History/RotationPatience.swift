@@ -1,6 +1,7 @@
 import JetStreamPublishing
 import PostgresReplication
 import Synchronization
+import Threads
 
 /// Bears with a server that refuses what it took before in this process: a password is most likely being rotated, on the server first and in our file
 /// a while later. One that never worked is wrong, and stops.

@@ -1,10 +1,10 @@
 /// Texts that servers and users wrote, on their way into a log line, an error or `/status`.
-public enum ShownText {
+package enum ShownText {
     /// Bytes of one text: more than whoever reads it would, less than a hostile server may send.
-    public static let byteLimit = 16 * 1024
+    package static let byteLimit = 16 * 1024
 
     /// `text` on one line, or its beginning and how long it was: a line break and the white space around it become `; `, other control characters a blank.
-    public static func line(_ text: String) -> String {
+    package static func line(_ text: String) -> String {
         guard text.unicodeScalars.contains(where: isControl) else { return cut(text) }
         let lines = text.unicodeScalars.split(whereSeparator: { $0 == "\n" || $0 == "\r" }).map { line in
             String(String.UnicodeScalarView(line.map { isControl($0) ? " " : $0 }))
@@ -21,7 +21,7 @@ public enum ShownText {
     }
 
     /// `text`, or its beginning and how long it was.
-    public static func cut(_ text: String) -> String {
+    package static func cut(_ text: String) -> String {
         let byteCount = text.utf8.count
         guard byteCount > byteLimit else { return text }
         // A character that the end cuts through becomes U+FFFD.

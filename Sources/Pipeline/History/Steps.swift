@@ -1,7 +1,7 @@
 /// Instructions in the order in which they are carried out, as one text without line breaks: `1. Do this. 2. Do that.`
 ///
 /// A log's field and a JSON text hold it as it is; a terminal shows ``lines(of:)``.
-public enum Steps {
+package enum Steps {
     /// - Parameter steps: Sentences without a last full stop, each with one instruction.
     static func text(_ steps: [String]) -> String {
         steps.enumerated().map { "\($0.offset + 1). \($0.element)" }.joined(separator: ". ")
@@ -11,7 +11,7 @@ public enum Steps {
     static func text(_ preface: String, _ steps: [String]) -> String { "\(preface). \(text(steps))" }
 
     /// A line for what is before the steps, and one for each step, without their last full stops; any other text is one line.
-    public static func lines(of text: String) -> [String] {
+    package static func lines(of text: String) -> [String] {
         var lines: [[Substring]] = [[]]
         var number = 1
         for word in text.split(separator: " ") {

@@ -1,5 +1,5 @@
 /// Why a streamer stopped, or refused to start: a stable name for logs, `/status` and `--json`.
-public enum StopReason: String, Sendable, CaseIterable {
+package enum StopReason: String, Sendable, CaseIterable {
     case slotMissing = "slot_missing"
     case slotAhead = "slot_ahead"
     case slotInvalidated = "slot_invalidated"
@@ -32,7 +32,7 @@ public enum StopReason: String, Sendable, CaseIterable {
     /// The publication was not there when something that the slot holds was written.
     case publicationLost = "publication_lost"
 
-    public var exitCode: ExitStatus {
+    package var exitCode: ExitStatus {
         switch self {
         case .slotMissing, .slotAhead, .slotInvalidated, .slotUnconfirmed, .historyDiverged, .otherCluster,
             .optionsChanged, .streamMissing, .streamRecreated, .streamPurged, .streamTailLost, .bucketMissing,
@@ -50,7 +50,7 @@ public enum StopReason: String, Sendable, CaseIterable {
 }
 
 /// The exit codes of every command.
-public enum ExitStatus: Int32, Sendable {
+package enum ExitStatus: Int32, Sendable {
     case done = 0
     case findings = 1
     case usage = 64

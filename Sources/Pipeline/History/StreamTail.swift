@@ -32,7 +32,7 @@ struct StreamTail: Equatable, Sendable {
     /// Reads it.
     /// - Returns: nil if there is no such stream.
     /// - Throws: what the connection throws; `.malformedResponse` for a sequence that no stream can have reached.
-    static func read(_ stream: String, over connection: JetStreamConnection) throws(JetStreamError) -> StreamTail? {
+    static func read(_ stream: String, over connection: some StreamReader) throws(JetStreamError) -> StreamTail? {
         guard let info = try connection.streamInfo(stream) else { return nil }
         let last: StoredMessage?
         do throws(JetStreamError) {

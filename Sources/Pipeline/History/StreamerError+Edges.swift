@@ -1,5 +1,6 @@
 import JetStreamPublishing
 import PostgresReplication
+import Threads
 
 extension StreamerError {
     /// Runs what PostgreSQL's edge may refuse; its error becomes `.postgres`.
@@ -21,6 +22,17 @@ extension StreamerError {
             return try body()
         } catch {
             throw .jetStream(error)
+        }
+    }
+
+    /// Runs what the operating system may refuse; its error becomes `.system`.
+    static func ofSystem<Value: ~Copyable>(
+        _ body: () throws(SystemError) -> Value
+    ) throws(StreamerError) -> Value {
+        do throws(SystemError) {
+            return try body()
+        } catch {
+            throw .system(error.message)
         }
     }
 }

@@ -2,7 +2,7 @@ import PostgresReplication
 
 extension StreamerError {
     /// How a command that runs once ends with this error: nothing is retried.
-    public var oneShotOutcome: (reason: StopReason, remedy: String) {
+    package var oneShotOutcome: (reason: StopReason, remedy: String) {
         // `run` looks again; a command that runs once was given a name that is not there.
         if case .postgres(let error) = self, error.isUndefinedObject {
             return (.configuration, Steps.text(["Show the slots: `slotstream slot list`", "Show the publications in psql: \\dRp"]))

@@ -1,11 +1,11 @@
-public import Capture
-public import JetStreamPublishing
-public import PGOutput
-public import PostgresReplication
-public import WAL
+package import Capture
+package import JetStreamPublishing
+package import PGOutput
+package import PostgresReplication
+package import WAL
 
 /// All that can end a session or a command, from both edges and from where they meet.
-public enum StreamerError: Error, Sendable {
+package enum StreamerError: Error, Sendable {
     /// PostgreSQL's side; `slot` is where.
     case postgres(PostgresError)
     case jetStream(JetStreamError)
@@ -31,7 +31,7 @@ public enum StreamerError: Error, Sendable {
 }
 
 extension StreamerError: CustomStringConvertible {
-    public var description: String {
+    package var description: String {
         switch self {
         case .postgres(let error): ShownText.line("\(error)")
         case .jetStream(let error): ShownText.line("\(error)")

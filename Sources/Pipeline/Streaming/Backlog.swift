@@ -1,3 +1,4 @@
+import Threads
 import WAL
 
 /// What was waiting when a session began: told once when it is stored.

@@ -1,5 +1,6 @@
 import Capture
 import PostgresReplication
+import Threads
 import WAL
 
 /// Reading a range of WAL from beginning to end, for whoever has nothing else to do meanwhile.

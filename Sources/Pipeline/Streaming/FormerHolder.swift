@@ -1,3 +1,5 @@
+import Threads
+
 /// The walsender of the session before: whoever finds it holding the slot for long waits for no other streamer.
 struct FormerHolder {
     /// PostgreSQL ends a walsender that has lost its client within `wal_sender_timeout`, 3 s where it was not set otherwise.

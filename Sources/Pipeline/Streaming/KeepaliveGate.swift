@@ -1,3 +1,4 @@
+import Threads
 import WAL
 
 /// Holds a keepalive's position back until the server, asked over another connection, is known to have written that far.

@@ -1,5 +1,6 @@
 import JetStreamPublishing
 import Synchronization
+import Threads
 
 /// The NATS connection of one session, with its mailbox and what happened to it.
 final class NATSLink: Sendable {
@@ -57,7 +58,7 @@ final class NATSLink: Sendable {
     }
 
     private init(_ options: JetStreamConnectionOptions, stream: String, isWanted: () -> Bool) throws(StreamerError) {
-        let wake = try WakeSignal()
+        let wake = try StreamerError.ofSystem { () throws(SystemError) in try WakeSignal() }
         let events = ConnectionEvents()
         let mailbox = AckMailbox(
             stream: stream, controlStream: "KV_" + StreamerConfiguration.bucket, wake: { wake.signal() })

@@ -1,12 +1,13 @@
 import CoreMetrics
 import PostgresReplication
 import Synchronization
+import Threads
 import WAL
 
 /// What is told of it: the object of `/status`, and the gauges.
 extension Observations {
     /// The object of `/status`.
-    public func status() -> StreamerStatus {
+    package func status() -> StreamerStatus {
         let now = Instant.now
         asked(at: now)
         return status(at: now)
@@ -71,7 +72,7 @@ extension Observations {
     }
 
     /// Sets every gauge to what it is now; called before the metrics are rendered. NaN stands for what nobody knows.
-    public func refreshMetrics() {
+    package func refreshMetrics() {
         let now = Instant.now
         asked(at: now)
         let texts = texts.withLock { $0 }

@@ -1,13 +1,14 @@
 import Capture
-public import Metrics
+package import Metrics
 import PostgresReplication
 import Synchronization
+import Threads
 import WAL
 
 /// What is observed of a streamer while it runs: the source of `/status`, `/readyz` and the metrics.
 ///
 /// Written by the two data threads with atomics, read by the HTTP server's. Counters are swift-metrics' own.
-public final class Observations: Sendable {
+package final class Observations: Sendable {
     /// Without a turn of one of its loops for this long the streamer is not live.
     static let livenessLimit = Duration.seconds(30)
 
@@ -70,7 +71,7 @@ public final class Observations: Sendable {
     let readyMaxLagBytes: UInt64
     let meters: Meters
 
-    public init(slot: String, stream: String, readyMaxLagBytes: UInt64, metrics: any MetricsFactory) {
+    package init(slot: String, stream: String, readyMaxLagBytes: UInt64, metrics: any MetricsFactory) {
         lastSourceTurn = Atomic(Instant.now.nanoseconds)
         texts = Mutex(Texts(stream: StreamerStatus.Stream(name: stream)))
         self.slot = slot

@@ -1,6 +1,7 @@
 import Glibc
 import Logging
 import PostgresReplication
+import Threads
 import WAL
 
 /// The ordinary connection of a session, made anew whenever it is lost. It belongs to the session's thread, which lends it to whoever asks about tables.

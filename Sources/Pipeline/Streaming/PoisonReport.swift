@@ -1,5 +1,6 @@
 import Capture
 import Logging
+import Threads
 
 /// Tells of changes that were published as references or in quarantine: counts each, and logs one line in a while for all of them, for anybody can cause any number.
 struct PoisonReport {

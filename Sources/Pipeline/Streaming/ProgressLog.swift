@@ -1,24 +1,25 @@
-public import Logging
+package import Logging
 import PostgresReplication
 import Synchronization
+import Threads
 import WAL
 
 /// One line a minute: what a streamer is doing, for whoever has nothing but the log.
-public struct ProgressLog {
+package struct ProgressLog {
     /// Between two lines.
-    public static let interval = Duration.seconds(60)
+    package static let interval = Duration.seconds(60)
 
     private let observations: Observations
     private var last: (at: Instant, eventCount: UInt64)
 
     /// The first line tells of what happens from now on.
-    public init(_ observations: Observations) {
+    package init(_ observations: Observations) {
         self.observations = observations
         last = (.now, observations.eventCount.load(ordering: .relaxed))
     }
 
     /// Logs the line.
-    public mutating func report(to logger: Logger) {
+    package mutating func report(to logger: Logger) {
         let (message, metadata) = line(at: .now)
         logger.info("\(message)", metadata: metadata)
     }

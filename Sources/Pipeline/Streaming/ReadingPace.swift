@@ -1,3 +1,5 @@
+import Threads
+
 /// Reads a trickle at once, a steady load with short breaks, and a backlog in gulps: while the socket is left alone, the walsender sends, and we read, in larger pieces.
 ///
 /// Without it every row of a backlog costs both sides a system call or two, and every transaction of a steady load wakes six threads: on a machine whose cores are busy, the walsender then waits for one.

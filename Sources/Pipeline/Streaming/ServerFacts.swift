@@ -25,10 +25,7 @@ enum ServerFacts {
             throw .postgres(error)
         }
         // In this order: what a predecessor does meanwhile only makes the record later than the slot, the stream than the record, and the WAL than the stream.
-        let (record, revision) = try checkpointRecord(of: configuration.stream.name, nats)
-        let tail = try StreamerError.ofJetStream { () throws(JetStreamError) in
-            try StreamTail.read(configuration.stream.name, over: nats)
-        }
+        let stored = try readStored(configuration.stream.name, nats)
         let system: SystemIdentity
         let timelines: TimelineHistory
         do throws(PostgresError) {
@@ -41,12 +38,28 @@ enum ServerFacts {
             systemID: system.systemID, databaseOID: databaseOID, databaseName: system.database)
         var facts = Recovery.Facts(
             configuredSlot: configuration.source.slot, options: configuration.streamOptions, identity: identity,
-            timelines: timelines, serverFlushLSN: system.flushLSN, slot: slot, record: record, stream: tail,
-            streamName: configuration.stream.name)
+            timelines: timelines, serverFlushLSN: system.flushLSN, slot: slot, record: stored.record,
+            stream: stored.tail, streamName: configuration.stream.name)
+        try readEvents(&facts, nats)
+        return (facts, stored.revision)
+    }
+
+    /// What JetStream says of the record and the stream, the record first.
+    static func readStored(
+        _ stream: String, _ nats: some StreamReader
+    ) throws(StreamerError) -> (record: CheckpointRecord?, revision: UInt64, tail: StreamTail?) {
+        let (record, revision) = try checkpointRecord(of: stream, nats)
+        let tail = try StreamerError.ofJetStream { () throws(JetStreamError) in try StreamTail.read(stream, over: nats) }
+        return (record, revision, tail)
+    }
+
+    /// Adds what the stream's events tell, as far as record and tail call for it.
+    static func readEvents(_ facts: inout Recovery.Facts, _ nats: some StreamReader) throws(StreamerError) {
+        let (record, tail, identity) = (facts.record, facts.stream, facts.identity)
         if record?.isClaim ?? true, let tail, tail.messageCount > 0 {
             facts.unrecorded = try StreamerError.ofJetStream { () throws(JetStreamError) in
                 try LastPresent.read(
-                    configuration.stream.name, through: tail.lastSequence, identity: identity, over: nats)
+                    facts.streamName, through: tail.lastSequence, identity: identity, over: nats)
             }
         }
         if let record, let tail, record.streamCreated == tail.created {
@@ -61,12 +74,11 @@ enum ServerFacts {
                 throw .jetStream(error)
             }
         }
-        return (facts, revision)
     }
 
     /// Whether something of ours stands behind what is proven.
     private static func hasUnproven(
-        _ record: CheckpointRecord, _ tail: StreamTail, _ identity: SourceIdentity, _ nats: JetStreamConnection
+        _ record: CheckpointRecord, _ tail: StreamTail, _ identity: SourceIdentity, _ nats: some StreamReader
     ) throws(JetStreamError) -> Bool {
         guard tail.lastSequence > record.settled else { return false }
         var isFound = false
@@ -103,7 +115,7 @@ enum ServerFacts {
 
     /// The record and its revision; (nil, 0) where there is none, or no bucket.
     static func checkpointRecord(
-        of stream: String, _ nats: JetStreamConnection
+        of stream: String, _ nats: some StreamReader
     ) throws(StreamerError) -> (CheckpointRecord?, UInt64) {
         let entry = try StreamerError.ofJetStream { () throws(JetStreamError) in
             try nats.bucketGet(StreamerConfiguration.bucket, key: stream)

@@ -3,6 +3,7 @@ import JetStreamPublishing
 import Logging
 import PostgresReplication
 import Synchronization
+import Threads
 import WAL
 
 /// What PostgreSQL is told: what is stored and recorded, and at the end the last of it.
@@ -15,7 +16,7 @@ extension Session {
         delivery.confirmableLSN.store(confirmable.rawValue, ordering: .releasing)
         observations.storedLSN.store(confirmable.rawValue, ordering: .relaxed)
         tellCaughtUp(storedLSN: confirmable)
-        delivery.wake()
+        delivery.wakePublisher()
     }
 
     /// Whether all that can be stored is stored, recorded, and, while the server listens, confirmed.
@@ -76,7 +77,7 @@ extension Session {
     func drain() throws(StreamerError) {
         logger.notice("stopping: waiting for acks", metadata: ["retained": .stringConvertible(window.retainedCount)])
         delivery.isDraining.store(true, ordering: .releasing)
-        delivery.wake()
+        delivery.wakePublisher()
         let deadline = port.now + Self.drainTime
         while port.now < deadline {
             try turn(isReading: false)
@@ -86,7 +87,7 @@ extension Session {
                     metadata: ["confirmed_lsn": "\(schedule.confirmedLSN)"])
                 return
             }
-            if delivery.isAllStored, !delivery.link.connection.isConnected {
+            if delivery.isAllStored, !delivery.connection.isConnected() {
                 logger.notice(
                     "stopped: all received changes are stored; without NATS no more can be confirmed",
                     metadata: ["confirmed_lsn": "\(schedule.confirmedLSN)"])

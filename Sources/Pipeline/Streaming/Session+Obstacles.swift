@@ -2,6 +2,7 @@ import Capture
 import Logging
 import PostgresReplication
 import Synchronization
+import Threads
 import WAL
 
 /// What the server cannot send, and what is stored and confirmed before the session ends for it.
@@ -43,7 +44,7 @@ extension Session {
             observations.failed(reason.rawValue, "\(told)")
             if reason == .poisonEvent { observations.meters.failed(.poisonEvent) }
         }
-        if isEnd || isObstacle, reader.assembler.isHistoryProven, delivery.mending == nil {
+        if isEnd || isObstacle, reader.assembler.isHistoryProven, !isMending {
             settle(isServerListening: isServerListening)
         }
         return told
@@ -62,7 +63,7 @@ extension Session {
     func settle(isServerListening: Bool) {
         logger.notice("waiting for the acks of the earlier events", metadata: ["retained": .stringConvertible(window.retainedCount)])
         delivery.isDraining.store(true, ordering: .releasing)
-        delivery.wake()
+        delivery.wakePublisher()
         let deadline = port.now + Self.drainTime
         do throws(StreamerError) {
             while port.now < deadline {

@@ -4,6 +4,7 @@ import Logging
 import PGOutput
 import PostgresReplication
 import Synchronization
+import Threads
 import WAL
 
 /// What the reader reads: handed on, counted, and told to what confirms.
@@ -37,7 +38,7 @@ extension Session {
                 }
                 return self.hasRoom
             })
-        delivery.wake()
+        delivery.wakePublisher()
         if frameCount > 0 { hasArrived = true }
         if hasArrived { heard() }
         let rest = pace.rest(afterFrames: frameCount, transactions: Int(transactionCount), at: port.now)

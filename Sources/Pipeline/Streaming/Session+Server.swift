@@ -1,6 +1,7 @@
 import Logging
 import PostgresReplication
 import Synchronization
+import Threads
 import WAL
 
 /// How the server is doing: over the ordinary connection, and by what its walsender answers.

@@ -1,6 +1,7 @@
 import Logging
 import PGOutput
 import Synchronization
+import Threads
 import WAL
 
 /// What the log is told while a session streams, beside trouble.

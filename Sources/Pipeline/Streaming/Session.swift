@@ -4,6 +4,7 @@ import JetStreamPublishing
 import Logging
 import PostgresReplication
 import Synchronization
+import Threads
 import WAL
 
 /// One replication connection's life, from START_REPLICATION on: what a `ChangeReader` reads is handed on, and confirmed. It belongs to one thread, which never waits for NATS.
@@ -27,7 +28,9 @@ final class Session<Port: SlotPort, Server: SlotServer, Catalogue: CataloguePort
     let failpoints: Failpoints
     let logger: Logger
     let window: RetainedWindow
-    let delivery: Delivery
+    let delivery: Handover
+    /// Nothing is told of tables or confirmed of obstacles: the events are compared.
+    let isMending: Bool
 
     let port: Port
     let server: Server
@@ -78,7 +81,7 @@ final class Session<Port: SlotPort, Server: SlotServer, Catalogue: CataloguePort
 
     init(
         _ configuration: StreamerConfiguration, server: Server, reader: ChangeReader<Port, Catalogue>, window: RetainedWindow,
-        delivery: Delivery, held: HeldSlot, doubt: PublicationDoubt, obstacles: ObstacleMemory, confirmedLSN: LSN, serverEnd: LSN,
+        delivery: Handover, isMending: Bool, held: HeldSlot, doubt: PublicationDoubt, obstacles: ObstacleMemory, confirmedLSN: LSN, serverEnd: LSN,
         observations: Observations, control: StopControl, failpoints: Failpoints, logger: Logger
     ) {
         self.configuration = configuration
@@ -87,6 +90,7 @@ final class Session<Port: SlotPort, Server: SlotServer, Catalogue: CataloguePort
         self.reader = reader
         self.window = window
         self.delivery = delivery
+        self.isMending = isMending
         self.observations = observations
         self.control = control
         self.failpoints = failpoints
@@ -171,7 +175,7 @@ final class Session<Port: SlotPort, Server: SlotServer, Catalogue: CataloguePort
 
     /// libnats 3.4.1 spins with its lock held when a server falls silent in the middle of connecting; the delivery thread may be inside a call that waits for that lock.
     func requireLiveClient() throws(StreamerError) {
-        guard delivery.link.connection.isWedged else {
+        guard let place = delivery.connection.wedgedAt() else {
             wedgedSince = nil
             return
         }
@@ -180,7 +184,7 @@ final class Session<Port: SlotPort, Server: SlotServer, Catalogue: CataloguePort
         wedgedSince = since
         // After a pause of this process its probe has not had its turn yet.
         if now.duration(since: since) > Self.wedgeConfirmationTime {
-            throw .jetStream(.wedged("connecting to \(delivery.link.connection.connectedURL) does not end"))
+            throw .jetStream(.wedged("connecting to \(place) does not end"))
         }
     }
 

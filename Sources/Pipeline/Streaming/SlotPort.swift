@@ -1,4 +1,5 @@
 import PostgresReplication
+import Threads
 import WAL
 
 /// What the code that reads a slot runs on: the walsender's stream, a clock and a wait.

@@ -2,6 +2,7 @@ import Capture
 import Glibc
 import PGOutput
 import PostgresReplication
+import Threads
 import WAL
 
 /// Reads what a slot holds, over a connection of its own, without confirming anything: whether the server can send it.

@@ -1,5 +1,6 @@
 import Logging
 import PostgresReplication
+import Threads
 
 /// Looks at the slot while no session streams, over an ordinary connection of its own that it keeps: whoever stands by opens none for each look.
 ///

@@ -1,3 +1,4 @@
+import Threads
 import WAL
 
 /// When a status goes to PostgreSQL, and what it says. Pure: the time is given to it.

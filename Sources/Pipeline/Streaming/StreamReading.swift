@@ -28,9 +28,9 @@ enum StreamReading {
     }
 
     /// Where it is read, and what is told meanwhile.
-    struct Source {
+    struct Source<Reader: StreamReader> {
         var stream: String
-        var connection: JetStreamConnection
+        var connection: Reader
         /// Asked all the while; false gives it up.
         var isWanted: () -> Bool
         /// Told each message that is not ours: its sequence and subject.
@@ -42,7 +42,7 @@ enum StreamReading {
     /// Reads the stream's state and the first chunk.
     /// - Parameter mayHaveUnknown: Whether something of ours may be stored of which nothing is known yet.
     static func read(
-        behind known: KnownEnd, mayHaveUnknown: Bool, identity: SourceIdentity, timelines: TimelineHistory, _ source: Source
+        behind known: KnownEnd, mayHaveUnknown: Bool, identity: SourceIdentity, timelines: TimelineHistory, _ source: Source<some StreamReader>
     ) throws(JetStreamError) -> Outcome {
         guard let info = try source.connection.streamInfo(source.stream) else {
             return .doubtful(Doubt(what: "the stream no longer exists"), isMajorityCurrent: true)
@@ -76,7 +76,7 @@ enum StreamReading {
     /// Where that is not the stream's end after all, what is published next is refused, and everything is read.
     /// - Returns: nil where more may be there, or something that has to be thought about.
     static func readSteps(
-        behind known: KnownEnd, identity: SourceIdentity, timelines: TimelineHistory, _ source: Source
+        behind known: KnownEnd, identity: SourceIdentity, timelines: TimelineHistory, _ source: Source<some StreamReader>
     ) throws(JetStreamError) -> (comparison: StreamComparison, end: UInt64)? {
         var comparison = StreamComparison(known, identity: identity, timelines: timelines)
         for sequence in known.settledSequence + 1...known.settledSequence + stepCount {
@@ -92,7 +92,7 @@ enum StreamReading {
 
     /// The proven message must be what it was, unless it is gone.
     private static func checkProven(
-        _ known: KnownEnd, _ comparison: inout StreamComparison, _ source: Source
+        _ known: KnownEnd, _ comparison: inout StreamComparison, _ source: Source<some StreamReader>
     ) throws(JetStreamError) -> Doubt? {
         guard known.storedID != nil,
             let message = try source.connection.message(source.stream, sequence: known.storedSequence)
@@ -109,7 +109,7 @@ enum StreamReading {
     /// Reads the next chunk.
     /// - Returns: What is wrong with it; nil: nothing.
     static func readChunk(
-        _ comparison: inout StreamComparison, through end: UInt64, _ mayHaveUnknown: Bool, _ source: Source
+        _ comparison: inout StreamComparison, through end: UInt64, _ mayHaveUnknown: Bool, _ source: Source<some StreamReader>
     ) throws(JetStreamError) -> Doubt? {
         let first = comparison.readSequence + 1
         guard first <= end else { return nil }
@@ -143,7 +143,7 @@ enum StreamReading {
     }
 
     /// What stood at the stream's end is gone, and was not compared.
-    private static func gone(_ comparison: StreamComparison, _ end: UInt64, _ source: Source) -> Doubt {
+    private static func gone(_ comparison: StreamComparison, _ end: UInt64, _ source: Source<some StreamReader>) -> Doubt {
         Doubt(
             reason: .streamPurged,
             what:

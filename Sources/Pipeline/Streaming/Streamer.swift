@@ -1,21 +1,22 @@
 import Capture
 import JetStreamPublishing
-public import Logging
+package import Logging
 import Metrics
 import PostgresReplication
 import Synchronization
+package import Threads
 import WAL
 
 /// Streams a slot to its stream until told to stop: connects, recovers, streams, and begins again whenever retrying can help.
 ///
 /// `run()` blocks: give it a thread of its own.
-public final class Streamer: Sendable {
+package final class Streamer: Sendable {
     /// How a run ended.
-    public struct Outcome: Sendable {
+    package struct Outcome: Sendable {
         /// nil: stopped in order.
-        public var reason: StopReason?
-        public var message: String
-        public var status: ExitStatus
+        package var reason: StopReason?
+        package var message: String
+        package var status: ExitStatus
     }
 
     /// While another streamer holds the slot it is looked at this often.
@@ -45,7 +46,7 @@ public final class Streamer: Sendable {
     ///   - isSetupAllowed: Whether a first start may create publication, stream, bucket, slot and consumer.
     ///   - failpoints: For the fault tests.
     /// - Throws: `.system`.
-    public init(
+    package init(
         _ configuration: StreamerConfiguration, isSetupAllowed: Bool, observations: Observations,
         failpoints: Failpoints = .none, logger: Logger
     ) throws(StreamerError) {
@@ -83,19 +84,21 @@ public final class Streamer: Sendable {
     func pause(_ duration: Duration) { control.wait(duration, observations) }
 
     /// From any thread: stop reading, wait for the acks, confirm, return.
-    public func stop() { control.request() }
+    package func stop() { control.request() }
 
     /// Runs on a thread of its own; `completion` is called there with what `run()` returns.
-    public func start(_ completion: @escaping @Sendable (Outcome) -> Void) {
+    package func start(_ completion: @escaping @Sendable (Outcome) -> Void) {
         do throws(StreamerError) {
-            try OwnedThread(name: "replication") { completion(self.run()) }.detach()
+            try StreamerError.ofSystem { () throws(SystemError) in
+                try OwnedThread(name: "replication") { completion(self.run()) }
+            }.detach()
         } catch {
             completion(stopped(.unexpected, error, ""))
         }
     }
 
     /// Streams until stopped, or until something that retrying cannot mend.
-    public func run() -> Outcome {
+    package func run() -> Outcome {
         var backoff = Backoff()
         var isStandingBy = false
         var telling = TroubleTelling()
@@ -279,14 +282,19 @@ public final class Streamer: Sendable {
                 over: server, columnRules: columnRules, of: identity, timeline: joined.facts.timelines.currentTimeline)
         }
         let window = RetainedWindow(byteLimit: configuration.delivery.inFlightBytes)
-        let delivery = Delivery(
-            Delivery.Start(
+        let handover = Handover(
+            window, record: record, storedSequence: plan.known.storedSequence, connection: link.standing,
+            wakePublisher: { link.wake.signal() }, wakeSource: { [control] in control.wake.signal() })
+        let publisher = ChainedPublisher(
+            PublishingStart(
                 known: plan.known, newestCommit: plan.newestCommit, record: record, revision: revision, identity: identity, timelines: joined.facts.timelines,
                 replicaCount: joined.facts.stream?.replicaCount ?? 1, isAtomic: joined.isAtomic,
                 mending: mending),
-            configuration: configuration, window: window, link: link, observations: observations,
-            sourceWake: control.wake, failpoints: failpoints, logger: logger)
-        let thread = try OwnedThread(name: "delivery") { delivery.run() }
+            configuration: configuration, handover: handover, port: link, observations: observations,
+            failpoints: failpoints, logger: logger)
+        let thread = try StreamerError.ofSystem { () throws(SystemError) in
+            try OwnedThread(name: "delivery") { publisher.run() }
+        }
         let result: Result<Void, StreamerError>
         do {
             let session = Session(
@@ -294,15 +302,14 @@ public final class Streamer: Sendable {
                 reader: ChangeReader(
                     WalsenderPort(replication, wake: control.wake), catalogue: tables, assembler: assembler,
                     startLSN: plan.startLSN),
-                window: window, delivery: delivery, held: held, doubt: doubt, obstacles: obstacles,
+                window: window, delivery: handover, isMending: mending != nil, held: held, doubt: doubt, obstacles: obstacles,
                 confirmedLSN: record.confirmedLSN,
                 serverEnd: joined.facts.serverFlushLSN,
                 observations: observations, control: control, failpoints: failpoints, logger: logger)
             result = Result { () throws(StreamerError) in try session.run() }
             // The slot is let go here: a server that shuts down, or another streamer, does not wait for NATS.
         }
-        delivery.isStopRequested.store(true, ordering: .releasing)
-        delivery.wake()
+        handover.stopPublisher()
         // A request that waits for its answer fails now, instead of holding up the stop.
         link.connection.close()
         // A thread inside a libnats that is stuck never comes back: it is left to the end of the process.

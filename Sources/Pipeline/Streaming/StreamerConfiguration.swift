@@ -1,26 +1,26 @@
-public import Capture
-public import JetStreamPublishing
-public import PostgresReplication
+package import Capture
+package import JetStreamPublishing
+package import PostgresReplication
 
 /// All that a streamer and the commands beside it need; checked values, no files.
-public struct StreamerConfiguration: Sendable {
-    public struct Source: Sendable {
+package struct StreamerConfiguration: Sendable {
+    package struct Source: Sendable {
         /// What `tables` is where nobody has set it.
-        public static let defaultTables = ["public.tb_*"]
+        package static let defaultTables = ["public.tb_*"]
 
-        public var connection: ConnectionParameters
-        public var slot: String
-        public var publication: String
+        package var connection: ConnectionParameters
+        package var slot: String
+        package var publication: String
         /// What `setup` puts in the publication: `schema.table` with `*` and `?`; `*` alone is FOR ALL TABLES. Empty: no table, on purpose.
-        public var tables: [String]
+        package var tables: [String]
         /// Whether the slot is to follow a promotion; PostgreSQL 17 and newer.
-        public var failover: Bool
+        package var failover: Bool
         /// Asked for on the replication session; nil leaves the server's.
-        public var walSenderTimeoutMilliseconds: Int?
+        package var walSenderTimeoutMilliseconds: Int?
         /// After so long without an answer of the walsender's the connection is given up. Longer than any decoding is silent for.
-        public var silenceLimit: Duration
+        package var silenceLimit: Duration
 
-        public init(
+        package init(
             connection: ConnectionParameters, slot: String, publication: String, tables: [String], failover: Bool,
             walSenderTimeoutMilliseconds: Int?, silenceLimit: Duration = .seconds(900)
         ) {
@@ -40,31 +40,31 @@ public struct StreamerConfiguration: Sendable {
     }
 
     /// Casts to json that are users' own code.
-    public struct Casts: Sendable {
+    package struct Casts: Sendable {
         /// `schema.type`: their casts are called, whoever owns them.
-        public var types: [String]
+        package var types: [String]
         /// Whoever runs their code.
-        public var connection: ConnectionParameters?
+        package var connection: ConnectionParameters?
 
-        public init(types: [String] = [], connection: ConnectionParameters? = nil) {
+        package init(types: [String] = [], connection: ConnectionParameters? = nil) {
             self.types = types
             self.connection = connection
         }
     }
 
-    public struct Delivery: Sendable {
+    package struct Delivery: Sendable {
         /// Whether whole transactions go out as atomic batches, where nats-server and stream can.
-        public var isAtomic: Bool
+        package var isAtomic: Bool
         /// Events handed to libnats and not acknowledged, at most.
-        public var inFlightMessages: Int
+        package var inFlightMessages: Int
         /// Bytes of events that are not known to be stored, at most; one event over it is admitted alone.
-        public var inFlightBytes: Int
+        package var inFlightBytes: Int
         /// After this long without an ack the stream is read to see what is stored.
-        public var ackTimeout: Duration
+        package var ackTimeout: Duration
         /// At most one checkpoint record an interval, and one at the stop.
-        public var checkpointInterval: Duration
+        package var checkpointInterval: Duration
 
-        public init(
+        package init(
             isAtomic: Bool = false, inFlightMessages: Int, inFlightBytes: Int, ackTimeout: Duration,
             checkpointInterval: Duration
         ) {
@@ -77,13 +77,13 @@ public struct StreamerConfiguration: Sendable {
     }
 
     /// The durable pull consumer that `setup` creates for those who have none yet: deliver all, explicit acks.
-    public struct Consumer: Sendable {
-        public var name: String
-        public var ackWait: Duration
+    package struct Consumer: Sendable {
+        package var name: String
+        package var ackWait: Duration
         /// -1: no limit.
-        public var maxDeliver: Int
+        package var maxDeliver: Int
 
-        public init(name: String, ackWait: Duration, maxDeliver: Int) {
+        package init(name: String, ackWait: Duration, maxDeliver: Int) {
             self.name = name
             self.ackWait = ackWait
             self.maxDeliver = maxDeliver
@@ -91,25 +91,25 @@ public struct StreamerConfiguration: Sendable {
     }
 
     /// The key-value bucket of checkpoint records; the key is the stream's name.
-    public static let bucket = "slotstream"
+    package static let bucket = "slotstream"
 
-    public var source: Source
-    public var nats: JetStreamConnectionOptions
+    package var source: Source
+    package var nats: JetStreamConnectionOptions
     /// The stream as it is created where there is none.
-    public var stream: StreamConfiguration
+    package var stream: StreamConfiguration
     /// The durable consumer that `setup` creates; nil: none.
-    public var consumer: Consumer?
-    public var capture: CaptureConfiguration
+    package var consumer: Consumer?
+    package var capture: CaptureConfiguration
     /// The tables of `capture.excludedColumns`, `masks`, `identities` and `entities`, with what may be absent of them.
-    public var ruledTables: [RuledTable]
+    package var ruledTables: [RuledTable]
     /// The cryptography that `capture` may need, with the operator's key in it.
-    public var captureFunctions: CaptureFunctions
-    public var casts: Casts
-    public var delivery: Delivery
+    package var captureFunctions: CaptureFunctions
+    package var casts: Casts
+    package var delivery: Delivery
     /// Not ready while behind by more than this; 0: no limit.
-    public var readyMaxLagBytes: UInt64
+    package var readyMaxLagBytes: UInt64
 
-    public init(
+    package init(
         source: Source, nats: JetStreamConnectionOptions, stream: StreamConfiguration,
         consumer: Consumer?, capture: CaptureConfiguration, ruledTables: [RuledTable] = [],
         captureFunctions: CaptureFunctions, casts: Casts = Casts(), delivery: Delivery,

@@ -8,8 +8,8 @@
 ///
 /// Encoded with snake_case names. Unknown is absent, never a placeholder. LSNs are text, sizes bytes, durations seconds,
 /// times RFC 3339.
-public struct StreamerStatus: Codable, Sendable, Equatable {
-    public enum Role: String, Codable, Sendable {
+package struct StreamerStatus: Codable, Sendable, Equatable {
+    package enum Role: String, Codable, Sendable {
         /// Holds the slot, or is about to: connecting, recovering, streaming.
         case active
         /// Waits for another streamer to release the slot.
@@ -18,74 +18,74 @@ public struct StreamerStatus: Codable, Sendable, Equatable {
         case stopped
     }
 
-    public struct Source: Codable, Sendable, Equatable {
-        public var systemId: String?
-        public var timeline: UInt32?
-        public var database: String?
-        public var slot: String
-        public var plugin: String?
-        public var walStatus: String?
-        public var receivedLsn: String?
-        public var storedLsn: String?
-        public var confirmedLsn: String?
-        public var lagBytes: UInt64?
-        public var lagSeconds: Double?
-        public var retainedBytes: UInt64?
-        public var safeBytes: Int64?
+    package struct Source: Codable, Sendable, Equatable {
+        package var systemId: String?
+        package var timeline: UInt32?
+        package var database: String?
+        package var slot: String
+        package var plugin: String?
+        package var walStatus: String?
+        package var receivedLsn: String?
+        package var storedLsn: String?
+        package var confirmedLsn: String?
+        package var lagBytes: UInt64?
+        package var lagSeconds: Double?
+        package var retainedBytes: UInt64?
+        package var safeBytes: Int64?
         /// Tables whose rows are published.
-        public var publishedTables: Int?
+        package var publishedTables: Int?
         /// Those of them of which UPDATE and DELETE fail in the application, or whose partitions' do; the first hundred.
-        public var tablesWithoutIdentity: [String]?
+        package var tablesWithoutIdentity: [String]?
     }
 
-    public struct Stream: Codable, Sendable, Equatable {
-        public var name: String
-        public var leader: String?
-        public var firstSequence: UInt64?
-        public var lastSequence: UInt64?
-        public var messages: UInt64?
-        public var bytes: UInt64?
-        public var replicas: Int?
+    package struct Stream: Codable, Sendable, Equatable {
+        package var name: String
+        package var leader: String?
+        package var firstSequence: UInt64?
+        package var lastSequence: UInt64?
+        package var messages: UInt64?
+        package var bytes: UInt64?
+        package var replicas: Int?
     }
 
-    public struct InFlight: Codable, Sendable, Equatable {
+    package struct InFlight: Codable, Sendable, Equatable {
         /// Events handed to libnats and not yet acknowledged.
-        public var messages: Int
+        package var messages: Int
         /// Bytes of all retained events: accepted or not, none of them known to be stored.
-        public var bytes: Int
+        package var bytes: Int
     }
 
-    public struct Counters: Codable, Sendable, Equatable {
-        public var transactions: UInt64
-        public var events: UInt64
-        public var resynchronisations: UInt64
-        public var reconnects: UInt64
+    package struct Counters: Codable, Sendable, Equatable {
+        package var transactions: UInt64
+        package var events: UInt64
+        package var resynchronisations: UInt64
+        package var reconnects: UInt64
         /// Messages of others found in the stream; nil: a version before they were told.
-        public var strays: UInt64?
+        package var strays: UInt64?
     }
 
-    public struct LastError: Codable, Sendable, Equatable {
-        public var reason: String
-        public var at: String
-        public var message: String
+    package struct LastError: Codable, Sendable, Equatable {
+        package var reason: String
+        package var at: String
+        package var message: String
     }
 
-    public var schema = "slotstream.status/1"
-    public var role: Role
+    package var schema = "slotstream.status/1"
+    package var role: Role
     /// Each of its loops turned within the last 30 s.
-    public var live: Bool
+    package var live: Bool
     /// Connected to both servers and not behind the configured limit; a standby is ready.
-    public var ready: Bool
+    package var ready: Bool
     /// Why it is not ready or not live, one sentence each.
-    public var reasons: [String]
-    public var source: Source
-    public var stream: Stream
-    public var inFlight: InFlight?
-    public var counters: Counters?
-    public var lastError: LastError?
-    public var version: String
+    package var reasons: [String]
+    package var source: Source
+    package var stream: Stream
+    package var inFlight: InFlight?
+    package var counters: Counters?
+    package var lastError: LastError?
+    package var version: String
 
-    public init(
+    package init(
         role: Role, live: Bool, ready: Bool, reasons: [String], source: Source, stream: Stream,
         inFlight: InFlight? = nil, counters: Counters? = nil, lastError: LastError? = nil,
         version: String = Slotstream.version
@@ -103,11 +103,11 @@ public struct StreamerStatus: Codable, Sendable, Equatable {
     }
 
     /// One JSON object with sorted snake_case keys, on one line.
-    public func json() -> String { ContractJSON.text(self) }
+    package func json() -> String { ContractJSON.text(self) }
 
     /// Reads what `json()` wrote.
     /// - Throws: `DecodingError` if it is not such an object.
-    public init(json: [UInt8]) throws {
+    package init(json: [UInt8]) throws {
         let decoder = JSONDecoder()
         decoder.keyDecodingStrategy = .convertFromSnakeCase
         self = try decoder.decode(StreamerStatus.self, from: Data(json))
@@ -115,7 +115,7 @@ public struct StreamerStatus: Codable, Sendable, Equatable {
 }
 
 /// The program itself.
-public enum Slotstream {
+package enum Slotstream {
     /// The version that this source is; the newest heading of CHANGELOG.md.
-    public static let version = "0.1.0"
+    package static let version = "0.1.0"
 }

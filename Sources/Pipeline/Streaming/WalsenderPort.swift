@@ -1,5 +1,6 @@
 import Glibc
 import PostgresReplication
+import Threads
 import WAL
 
 /// A walsender's connection, the monotonic clock, and `poll`. It belongs to one thread; only the signal is anybody's.

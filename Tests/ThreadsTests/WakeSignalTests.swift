@@ -1,8 +1,7 @@
 import Glibc
 import Synchronization
 import Testing
-
-@testable import Pipeline
+import Threads
 
 @Suite struct WakeSignalTests {
     @Test func aSignalBeforeTheWaitEndsItAtOnce() throws {

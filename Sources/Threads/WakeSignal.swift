@@ -4,16 +4,16 @@ import Synchronization
 /// Wakes a thread that waits in `poll`: a pipe with at most one byte in it.
 ///
 /// What the wake-up is about must be published before `signal()`; the waiting thread calls `clear()` before it looks.
-final class WakeSignal: Sendable {
+package final class WakeSignal: Sendable {
     /// To be polled for reading.
-    let readDescriptor: Int32
+    package let readDescriptor: Int32
     private let writeDescriptor: Int32
     private let isSignalled = Atomic<Bool>(false)
 
-    /// - Throws: `.system` if the process has no descriptors left.
-    init() throws(StreamerError) {
+    /// - Throws: if the process has no descriptors left.
+    package init() throws(SystemError) {
         var descriptors: [Int32] = [-1, -1]
-        guard pipe(&descriptors) == 0 else { throw .system("cannot make a pipe: \(String(cString: strerror(errno)))") }
+        guard pipe(&descriptors) == 0 else { throw SystemError(message: "cannot make a pipe: \(String(cString: strerror(errno)))") }
         readDescriptor = descriptors[0]
         writeDescriptor = descriptors[1]
         for descriptor in descriptors {
@@ -28,13 +28,13 @@ final class WakeSignal: Sendable {
     }
 
     /// From any thread; a system call only if nobody signalled since the last `clear()`.
-    func signal() {
+    package func signal() {
         if isSignalled.exchange(true, ordering: .sequentiallyConsistent) { return }
         var byte: UInt8 = 1
         _ = write(writeDescriptor, &byte, 1)
     }
 
-    func clear() {
+    package func clear() {
         var byte: UInt8 = 0
         while read(readDescriptor, &byte, 1) > 0 {}
         // An exchange, not a store: it reads what `signal()` wrote, so that what was published before that is seen after this.
@@ -42,7 +42,7 @@ final class WakeSignal: Sendable {
     }
 
     /// Waits until this signal, or one of `descriptors` has input, or the time is over.
-    func wait(
+    package func wait(
         for descriptors: [(descriptor: Int32, isOutputDue: Bool)] = [], timeout: Duration
     ) {
         var polls = [pollfd(fd: readDescriptor, events: Int16(POLLIN), revents: 0)]
@@ -54,18 +54,5 @@ final class WakeSignal: Sendable {
         let milliseconds = max(0, min(timeout.milliseconds, 60_000))
         _ = poll(&polls, nfds_t(polls.count), Int32(milliseconds))
         clear()
-    }
-}
-
-extension Duration {
-    /// Whole milliseconds, rounded up, so that waiting for what is left of a millisecond does not spin.
-    var milliseconds: Int64 {
-        let (seconds, attoseconds) = components
-        return seconds * 1000 + (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000
-    }
-
-    var seconds: Double {
-        let (seconds, attoseconds) = components
-        return Double(seconds) + Double(attoseconds) / 1e18
     }
 }

@@ -2,8 +2,9 @@ import Capture
 import JetStreamPublishing
 import Logging
 import Synchronization
+import Threads
 
-extension Delivery {
+extension ChainedPublisher {
     /// Finds out what the stream holds behind what is proven, and begins to compare it. Returns when that is so, or when asked to stop.
     func resynchronise(_ cause: ResynchronisationCause, _ detail: String) throws(StreamerError) {
         if cause != .start {
@@ -21,19 +22,19 @@ extension Delivery {
         try settle()
         // Acks of what was sent before no longer count: only what is read in the stream does.
         epoch &+= 1
-        link.mailbox.beginEpoch(epoch)
+        port.beginEpoch(epoch)
         refusalCount = 0
         if fruitlessCount > 1 {
             try judgeRefusals()
             try stepDownIfStaged()
-            pause(backoff.delay())
+            pause(backoff.delay(random: port.random()))
         } else {
             backoff.reset()
         }
 
         if cause != .start { failpoints.reached(.resynchronising) }
         var suspicion = Suspicion<StreamReading.Doubt>()
-        while !isStopRequested.load(ordering: .acquiring) {
+        while !handover.isStopRequested.load(ordering: .acquiring) {
             guard let outcome = try readStream() else { continue }
             trouble = nil
             isReadTroubleTold = false
@@ -41,7 +42,7 @@ extension Delivery {
             switch outcome {
             case .read(let comparison, let end, let prevention):
                 let isFirstOfFlood = comparison.strayCount > 0 && !isFlood
-                if comparison.strayCount == 0 { lastFloodReport = nil } else if isFirstOfFlood { lastFloodReport = .now }
+                if comparison.strayCount == 0 { lastFloodReport = nil } else if isFirstOfFlood { lastFloodReport = port.now }
                 beginComparison(comparison, through: end)
                 self.prevention = isMessageIDDistrusted ? prevention.withoutMessageIDs : prevention
                 try settlePutAfterTrouble()
@@ -49,7 +50,7 @@ extension Delivery {
                 if isFirstOfFlood || comparison.next != nil { try requireOwnership() }
                 return
             case .doubtful(let doubt, let isMajorityCurrent):
-                if replicaCount <= 1 || suspicion.isBelievable(doubt, isMajorityCurrent: isMajorityCurrent) {
+                if replicaCount <= 1 || suspicion.isBelievable(doubt, isMajorityCurrent: isMajorityCurrent, at: port.now) {
                     throw doubt.error
                 }
                 pause(.seconds(1))
@@ -58,17 +59,17 @@ extension Delivery {
     }
 
     /// Strays come faster than each is worth a line.
-    var isFlood: Bool { lastFloodReport.map { Instant.now.duration(since: $0) < .seconds(10) } ?? false }
+    var isFlood: Bool { lastFloodReport.map { port.now.duration(since: $0) < .seconds(10) } ?? false }
 
     /// Waits until everything in flight was answered, or no answer can be expected any more: after a refusal not everything behind it is refused.
     private func settle() throws(StreamerError) {
         guard let accepted = chain.lastAcceptedAt else { return }
         let deadline = accepted + configuration.delivery.ackTimeout
-        while isUnanswered, link.connection.isConnected, Instant.now < deadline,
-            !isStopRequested.load(ordering: .acquiring)
+        while isUnanswered, port.isConnected, port.now < deadline,
+            !handover.isStopRequested.load(ordering: .acquiring)
         {
             observations.turned(.delivery)
-            link.wake.wait(timeout: .milliseconds(100))
+            port.wait(timeout: .milliseconds(100))
             takeEvents()
             try takeAcks()
             trouble = nil
@@ -88,8 +89,8 @@ extension Delivery {
         takeEvents()
         observations.turned(.delivery)
         observe()
-        guard link.connection.isConnected else {
-            link.wake.wait(timeout: .milliseconds(250))
+        guard port.isConnected else {
+            port.wait(timeout: .milliseconds(250))
             try lookForWayBack()
             return nil
         }
@@ -97,7 +98,7 @@ extension Delivery {
         strays = []
         do throws(JetStreamError) {
             // What libnats kept while it was reconnecting goes out before the end is read.
-            try link.connection.flush(timeout: min(configuration.delivery.ackTimeout, JetStreamConnection.apiTimeout))
+            try port.flush(timeout: min(configuration.delivery.ackTimeout, JetStreamConnection.apiTimeout))
             // Counted once, by the reading that stands.
             if isFlood, fruitlessCount <= 1, prevention != .none || chain.inFlightCount <= 1,
                 let (comparison, end) = try StreamReading.readSteps(
@@ -113,7 +114,7 @@ extension Delivery {
             logger.log(
                 level: isReadTroubleTold ? .debug : .info, "cannot read the stream yet", metadata: ["error": "\(error)"])
             isReadTroubleTold = true
-            pause(backoff.delay())
+            pause(backoff.delay(random: port.random()))
             return nil
         }
     }
@@ -126,7 +127,7 @@ extension Delivery {
         isIDStaged = false
         stepDownCount += 1
         do throws(JetStreamError) {
-            try link.connection.stepDownLeader(configuration.stream.name)
+            try port.stepDownLeader(configuration.stream.name)
             logger.notice("asked the stream's leader to step down", metadata: ["stream": "\(configuration.stream.name)"])
         } catch {
             // Not permitted, or no leader: the duplicate window passes too, only later.
@@ -136,11 +137,11 @@ extension Delivery {
 
     /// Waits, but not longer than until something arrives that matters.
     func pause(_ duration: Duration) {
-        let end = Instant.now + duration
-        while !isStopRequested.load(ordering: .acquiring), Instant.now < end {
+        let end = port.now + duration
+        while !handover.isStopRequested.load(ordering: .acquiring), port.now < end {
             observations.turned(.delivery)
             observe()
-            link.wake.wait(timeout: min(end.duration(since: .now), .milliseconds(250)))
+            port.wait(timeout: min(end.duration(since: port.now), .milliseconds(250)))
             takeEvents()
         }
     }

@@ -1,33 +1,31 @@
 import JetStreamPublishing
 import Logging
 import Synchronization
+import Threads
 
 /// What libnats does not find its way out of by itself: the session is ended, and a new one connects with what files say by now.
-extension Delivery {
+extension ChainedPublisher {
     /// From the loss of the connection to the first attempt beside libnats', and between two of them.
-    static let wayBackInterval = Duration.seconds(5)
+    static var wayBackInterval: Duration { .seconds(5) }
     /// After an attempt that succeeded libnats' own is waited for so long.
-    static let wayBackGrace = Duration.seconds(2)
+    static var wayBackGrace: Duration { .seconds(2) }
     /// A wall clock that is set back by less than this holds nothing up for longer.
-    static let clockStepLimit = Duration.milliseconds(500)
+    static var clockStepLimit: Duration { .milliseconds(500) }
 
     /// libnats goes on for ever with the certificates that it read when it connected, and tells nobody why it is refused: a connection of its own, made beside it, does.
     /// - Throws: What retrying cannot mend; `.notConnected` when a new connection is taken and libnats' is not.
     func lookForWayBack() throws(StreamerError) {
         guard configuration.nats.usesTLS else { return }
-        let now = Instant.now
+        let now = port.now
         let since = lastAttemptBeside ?? now
         if lastAttemptBeside == nil { lastAttemptBeside = now }
         guard now.duration(since: since) >= Self.wayBackInterval else { return }
-        defer { lastAttemptBeside = .now }
+        defer { lastAttemptBeside = port.now }
         do throws(StreamerError) {
-            try NATSLink.connected(
-                configuration.nats, stream: configuration.stream.name,
-                isWanted: {
-                    observations.turned(.delivery)
-                    return !isStopRequested.load(ordering: .acquiring)
-                }
-            ).connection.close()
+            try port.connectBeside(configuration.nats, stream: configuration.stream.name) {
+                observations.turned(.delivery)
+                return !handover.isStopRequested.load(ordering: .acquiring)
+            }
         } catch {
             // A libnats that hangs there hangs here too, and is found by its own probe.
             if case .jetStream(.wedged) = error { return }
@@ -37,14 +35,14 @@ extension Delivery {
             return
         }
         pause(Self.wayBackGrace)
-        guard !link.connection.isConnected, !isStopRequested.load(ordering: .acquiring) else { return }
+        guard !port.isConnected, !handover.isStopRequested.load(ordering: .acquiring) else { return }
         throw .jetStream(.notConnected("the old connection does not come back, a new connection works"))
     }
 
     /// libnats waits by the wall clock: a step back makes it sleep until that time has come again.
     /// - Throws: `.notConnected` after such a step.
     func requireSteadyClock() throws(StreamerError) {
-        let offset = WallClock.offset
+        let offset = port.wallClockOffset
         guard offset < clockOffset - Self.clockStepLimit else {
             clockOffset = max(clockOffset, offset)
             return

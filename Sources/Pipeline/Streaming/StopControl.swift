@@ -1,11 +1,12 @@
 import Synchronization
+import Threads
 
 /// The wish to stop in order, from any thread, and what it wakes.
 final class StopControl: Sendable {
     let wake: WakeSignal
     private let requested = Atomic<Bool>(false)
 
-    init() throws(StreamerError) { wake = try WakeSignal() }
+    init() throws(StreamerError) { wake = try StreamerError.ofSystem { () throws(SystemError) in try WakeSignal() } }
 
     var isRequested: Bool { requested.load(ordering: .acquiring) }
 

@@ -1,12 +1,13 @@
 import JetStreamPublishing
 import Logging
 import Synchronization
+import Threads
 
 /// What the connection tells: what happened to it, and what became of what was published.
-extension Delivery {
+extension ChainedPublisher {
     /// Notes what happened to the connection: most of it calls for a resynchronisation, what cannot be mended ends the thread.
     func takeEvents() {
-        for event in link.takeEvents() {
+        for event in port.takeEvents() {
             switch event {
             case .disconnected(let why):
                 setConnected(false)
@@ -20,15 +21,15 @@ extension Delivery {
                 report(.reconnected, "reconnected to \(url)")
             case .closed(let why):
                 setConnected(false)
-                failure.withLock { $0 = .jetStream(.notConnected(why)) }
-                isStopRequested.store(true, ordering: .releasing)
+                handover.failure.withLock { $0 = .jetStream(.notConnected(why)) }
+                handover.isStopRequested.store(true, ordering: .releasing)
             case .permissionViolation(let what) where Self.isHelp(what):
                 // A help where it is permitted, no condition.
                 logger.warning("NATS denies a permission", metadata: ["error": "\(what)"])
             case .permissionViolation(let what):
                 if what.contains("\"\(configuration.stream.subjectPrefix).") { observations.meters.failed(.permissionNATS) }
-                failure.withLock { $0 = .jetStream(.permission(what)) }
-                isStopRequested.store(true, ordering: .releasing)
+                handover.failure.withLock { $0 = .jetStream(.permission(what)) }
+                handover.isStopRequested.store(true, ordering: .releasing)
             case .asyncError(let what):
                 logger.warning("NATS reported an error", metadata: ["error": "\(what)"])
             }
@@ -48,7 +49,7 @@ extension Delivery {
     /// Releases what is stored; everything else is trouble, or the answer to a put.
     /// - Throws: what the record's answer demands.
     func takeAcks() throws(StreamerError) {
-        link.mailbox.drain(into: &acks)
+        port.drainAcks(into: &acks)
         if !acks.stored.isEmpty { failpoints.reached(.beforeAck) }
         for range in acks.stored {
             do throws(PublishChain.Fault) {

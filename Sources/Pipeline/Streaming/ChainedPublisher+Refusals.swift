@@ -3,7 +3,7 @@ import Logging
 import Synchronization
 
 /// What is refused again and again: retrying alone does not mend it, and the operator must know.
-extension Delivery {
+extension ChainedPublisher {
     /// Called between two attempts of which the first stored nothing.
     /// - Throws: What no attempt can mend: a stream that is none for us any more, or a message that is too large for it.
     func judgeRefusals() throws(StreamerError) {
@@ -45,7 +45,7 @@ extension Delivery {
     /// Somebody may have changed the stream: what it is refused for at the start it is refused for now.
     private func requireUsableStream() throws(StreamerError) {
         do throws(StreamerError) {
-            _ = try Setup.compareStream(configuration, link.connection)
+            _ = try Setup.compareStream(configuration, port.reader)
         } catch {
             guard case .stop(let reason, let what, _) = error else { return }
             throw .stop(

@@ -3,7 +3,7 @@ import Glibc
 /// The resident pages of our own file and of the libraries' that are only read: code, constants, and the tables by which the dynamic linker finds names.
 ///
 /// Starting touches nearly all of it once, an answer over HTTP a good part, and for each page that is touched the kernel maps sixteen: some 30 MB, of which a stream at work needs a third.
-public enum FilePages {
+package enum FilePages {
     private static let mapsByteCountLimit = 1024 * 1024
 
     /// What was loaded at the first call. Empty where /proc is not mounted.
@@ -22,7 +22,7 @@ public enum FilePages {
     }()
 
     /// Gives back what is resident: what is touched again is mapped again, from the file's cached pages. Some tens of microseconds, and as much again where they are touched.
-    public static func giveBack() {
+    package static func giveBack() {
         for range in ranges {
             // Nothing in these pages is not in the file.
             madvise(UnsafeMutableRawPointer(bitPattern: range.lowerBound), range.count, MADV_DONTNEED)
@@ -33,7 +33,7 @@ public enum FilePages {
     ///
     /// They are libraries: what is mapped for a while only could be something else's address later, and nobody does that here.
     /// - Parameter text: As in `/proc/self/smaps`. A mapping whose description is cut off is left out, and one of which nothing is resident: an emulator says so of all, and knows nothing.
-    static func fileRanges(_ text: [UInt8]) -> [Range<UInt>] {
+    package static func fileRanges(_ text: [UInt8]) -> [Range<UInt>] {
         var ranges: [Range<UInt>] = []
         var candidate: Range<UInt>?
         var isResident = false

@@ -3,9 +3,12 @@ import JetStreamPublishing
 import Logging
 import Metrics
 import Synchronization
+import Threads
 import WAL
 
 /// Publishes the retained window to the stream, chained and pipelined, and keeps the checkpoint record. It has a thread of its own: the one that owns the PostgreSQL connection never waits for NATS.
+///
+/// Whatever it asks of NATS, the clock or chance it asks `Port`.
 ///
 /// Invariants:
 /// 1. Every message carries the sequence that the one before it must have: a second writer of our kind cannot mix with us. A stray message of anybody else can take a number, and with it the place of one of ours.
@@ -14,28 +17,14 @@ import WAL
 /// 4. The record is put before its LSN is handed back for PostgreSQL, one put in flight, by compare-and-set.
 ///
 /// Sendable because everything that is not an atomic, in a mutex or constant is touched by the delivery thread only, from `run()` on.
-final class Delivery: @unchecked Sendable {
+final class ChainedPublisher<Port: StreamPort>: @unchecked Sendable {
     /// So few events at once, or fewer, are sent without waiting for more: every PING costs both sides a system call or two.
-    private static let trickleCount = 32
-
-    struct Start {
-        var known: KnownEnd
-        /// Of the newest event behind it that may be a predecessor's; nil: not known.
-        var newestCommit: StoredCommit?
-        var record: CheckpointRecord
-        var revision: UInt64
-        var identity: SourceIdentity
-        var timelines: TimelineHistory
-        var replicaCount: Int
-        /// Whether server and stream take atomic batches, and they are asked for.
-        var isAtomic = false
-        /// nil: it streams.
-        var mending: Mending?
-    }
+    private static var trickleCount: Int { 32 }
 
     let configuration: StreamerConfiguration
     let window: RetainedWindow
-    let link: NATSLink
+    let port: Port
+    let handover: Handover
     let observations: Observations
     let failpoints: Failpoints
     let logger: Logger
@@ -45,36 +34,10 @@ final class Delivery: @unchecked Sendable {
     let timelines: TimelineHistory
     /// Nothing is published but what is missing; nil: it streams.
     let mending: Mending?
-    /// Wakes the thread that reads from PostgreSQL.
-    private let sourceWake: WakeSignal
-
-    // MARK: What the source thread reads and writes
-
-    /// What may be confirmed once it is recorded.
-    let confirmableLSN: Atomic<UInt64>
-    /// Recorded: may be told to PostgreSQL.
-    let recordedLSN: Atomic<UInt64>
-    /// The last sequence of ours that is proven to be stored, set before its event is released; and the one that the record tells.
-    let storedSequence: Atomic<UInt64>
-    let recordedSequence: Atomic<UInt64>
-    /// Everything that commits before it was handed on; and the server's newest WAL, as it was last asked. What the stream holds beyond them cannot be told yet.
-    let decodedLSN = Atomic<UInt64>(0)
-    let serverLSN = Atomic<UInt64>(0)
-    /// How often it was asked, counted when the answer is there.
-    let inspectionCount = Atomic<UInt64>(0)
-    /// Why the thread ended; nil while it runs and after an orderly end.
-    let failure = Mutex<StreamerError?>(nil)
-    /// Nothing more is appended: the record follows the last ack at once.
-    let isDraining = Atomic<Bool>(false)
-    let isStopRequested = Atomic<Bool>(false)
-    /// The retained events, the newest ones, that wait for the rest of their transaction. Of them nothing was sent.
-    let heldBackCount = Atomic<UInt64>(0)
-
-    // MARK: The delivery thread's own
 
     var chain: PublishChain
     var known: KnownEnd {
-        didSet { storedSequence.store(known.storedSequence, ordering: .releasing) }
+        didSet { handover.storedSequence.store(known.storedSequence, ordering: .releasing) }
     }
     /// What was read of the stream and not compared yet; while there is something nothing is sent.
     var comparison: StreamComparison?
@@ -104,7 +67,7 @@ final class Delivery: @unchecked Sendable {
     /// Strays were the last trouble, and it was told when.
     var lastFloodReport: Instant?
     var isContradictionTold = false
-    var lastStrayLook = Instant.now
+    var lastStrayLook: Instant
     /// Counted as the window counts: the next event to be published.
     var nextIndex: UInt64 = 0
     /// Events before it have been published at least once.
@@ -123,13 +86,13 @@ final class Delivery: @unchecked Sendable {
     /// While there is no connection: when one was last tried beside libnats'.
     var lastAttemptBeside: Instant?
     /// How far the wall clock is ahead of the monotonic one.
-    var clockOffset = WallClock.offset
+    var clockOffset: Duration
     var acks = AckBatch()
     /// Whole transactions go out as atomic batches.
     var isAtomic: Bool
     var isBatchInFlight = false
     /// Of the batch that was sent last. The first is random: what a predecessor still has on its way is no part of ours.
-    var batchNumber = UInt64.random(in: 0...UInt64.max)
+    var batchNumber: UInt64
     var batchEventCount = 0
     /// Events in a batch, at most, as far as is known of the server.
     var batchEventLimit = BatchMember.countLimit
@@ -150,14 +113,14 @@ final class Delivery: @unchecked Sendable {
     var lastPutAt: Instant
 
     init(
-        _ start: Start, configuration: StreamerConfiguration, window: RetainedWindow, link: NATSLink,
-        observations: Observations, sourceWake: WakeSignal, failpoints: Failpoints = .none, logger: Logger
+        _ start: PublishingStart, configuration: StreamerConfiguration, handover: Handover, port: Port,
+        observations: Observations, failpoints: Failpoints = .none, logger: Logger
     ) {
         self.configuration = configuration
-        self.window = window
-        self.link = link
+        self.handover = handover
+        window = handover.window
+        self.port = port
         self.observations = observations
-        self.sourceWake = sourceWake
         self.failpoints = failpoints
         self.logger = logger
         isTracing = logger.logLevel <= .trace
@@ -172,45 +135,40 @@ final class Delivery: @unchecked Sendable {
         isAtomic = start.isAtomic
         inFlightLimit = configuration.delivery.inFlightMessages
         chain = PublishChain(lastSequence: start.known.settledSequence)
-        confirmableLSN = Atomic(start.record.confirmedLSN.rawValue)
-        recordedLSN = Atomic(start.record.confirmedLSN.rawValue)
-        storedSequence = Atomic(start.known.storedSequence)
-        recordedSequence = Atomic(start.record.lastSequence)
-        lastPutAt = .now
-        link.mailbox.beginEpoch(epoch)
+        batchNumber = port.random()
+        clockOffset = port.wallClockOffset
+        lastStrayLook = port.now
+        lastPutAt = port.now
+        port.beginEpoch(epoch)
     }
 
     /// The thread's function: returns when asked to stop, or with `failure` set.
     func run() {
         do throws(StreamerError) {
             report(.start, "the messages of the previous streamer are compared first")
-            while !isStopRequested.load(ordering: .acquiring) {
+            while !handover.isStopRequested.load(ordering: .acquiring) {
                 try turn()
-                link.wake.wait(timeout: waitTime())
+                port.wait(timeout: waitTime())
             }
         } catch {
-            failure.withLock { $0 = error }
+            handover.failure.withLock { $0 = error }
         }
-        sourceWake.signal()
+        handover.wakeSource()
     }
 
-    /// For any thread: something was appended, or a flag was set.
-    func wake() { link.wake.signal() }
-
-    func wakeSource() { sourceWake.signal() }
-
-    private func turn() throws(StreamerError) {
+    /// Does what is to be done now, and waits for nothing but answers to what it asks.
+    func turn() throws(StreamerError) {
         observations.turned(.delivery)
         try requireSteadyClock()
         takeEvents()
         try takeAcks()
-        if chain.isOverdue(at: .now, ackTimeout: configuration.delivery.ackTimeout) {
+        if chain.isOverdue(at: port.now, ackTimeout: configuration.delivery.ackTimeout) {
             report(.ackTimeout, "no ack for \(configuration.delivery.ackTimeout.milliseconds) ms")
         }
         while let trouble {
             self.trouble = nil
             try resynchronise(trouble.cause, trouble.detail)
-            if isStopRequested.load(ordering: .acquiring) { return }
+            if handover.isStopRequested.load(ordering: .acquiring) { return }
         }
         try publish()
         if mending == nil {
@@ -253,7 +211,7 @@ final class Delivery: @unchecked Sendable {
     func releaseWindow(through storedCount: UInt64) {
         let first = window.releasedCount.load(ordering: .relaxed)
         guard storedCount > first else { return }
-        let now = PostgresTimestamp.now
+        let now = port.wallClock
         for index in first..<storedCount {
             let header = window.header(at: index)
             // A clock may say anything: no difference of integers.
@@ -274,7 +232,7 @@ final class Delivery: @unchecked Sendable {
         }
         observations.meters.processed.increment(by: Int64(count))
         observations.eventCount.add(count, ordering: .relaxed)
-        sourceWake.signal()
+        handover.wakeSource()
     }
 
     /// Hands the tallies on. A kind is announced by the other thread just after its first event: until then its tally waits.
@@ -315,7 +273,7 @@ final class Delivery: @unchecked Sendable {
         }
         guard nextIndex > first, !isBatchInFlight, fastBatch == .none else { return }
         if nextIndex - first <= Self.trickleCount, chain.inFlightCount <= 2 * Self.trickleCount {
-            link.connection.sendBuffered()
+            port.sendBuffered()
         }
     }
 
@@ -329,7 +287,7 @@ final class Delivery: @unchecked Sendable {
     /// Sends the events up to `end` as far as the window of messages in flight is open, each chained to the one before it.
     /// - Returns: Whether all were sent.
     func publishChained(through end: UInt64) throws(StreamerError) -> Bool {
-        var now = Instant.now
+        var now = port.now
         while nextIndex < end {
             guard chain.inFlightCount < inFlightLimit else { return false }
             let token = chain.nextToken
@@ -344,7 +302,7 @@ final class Delivery: @unchecked Sendable {
             if nextIndex % 256 == 0 {
                 try takeAcks()
                 if trouble != nil { return false }
-                now = .now
+                now = port.now
             }
         }
         return true
@@ -355,12 +313,12 @@ final class Delivery: @unchecked Sendable {
         let namesPrevious = prevention.namesPrevious && chain.inFlightCount > 0
         try window.withEvent(at: nextIndex) { subject, messageID, payload throws(JetStreamError) in
             guard namesPrevious else {
-                return try link.connection.publish(
+                return try port.publish(
                     subject: subject, messageID: messageID, payload: payload, expectedLastSequence: token - 1, token: token,
-                    epoch: epoch)
+                    epoch: epoch, previousMessageID: nil)
             }
             try window.withEvent(at: nextIndex - 1) { _, previousMessageID, _ throws(JetStreamError) in
-                try link.connection.publish(
+                try port.publish(
                     subject: subject, messageID: messageID, payload: payload, expectedLastSequence: token - 1, token: token,
                     epoch: epoch, previousMessageID: previousMessageID)
             }

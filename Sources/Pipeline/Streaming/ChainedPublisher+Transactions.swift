@@ -2,9 +2,10 @@ import Capture
 import JetStreamPublishing
 import Logging
 import Synchronization
+import Threads
 
 /// Whole transactions as atomic batches: a consumer sees all of one, or nothing.
-extension Delivery {
+extension ChainedPublisher {
     /// A batch's part of what may be retained: the rest has room while it is in flight.
     static func batchByteLimit(retained byteLimit: Int) -> Int { byteLimit / 2 }
 
@@ -45,9 +46,9 @@ extension Delivery {
 
     /// What is held back is not waited for when the streamer stops: it was never sent, and is read again.
     private func setHeldBack(_ count: UInt64) {
-        guard heldBackCount.load(ordering: .relaxed) != count else { return }
-        heldBackCount.store(count, ordering: .releasing)
-        if isDraining.load(ordering: .acquiring) { wakeSource() }
+        guard handover.heldBackCount.load(ordering: .relaxed) != count else { return }
+        handover.heldBackCount.store(count, ordering: .releasing)
+        if handover.isDraining.load(ordering: .acquiring) { handover.wakeSource() }
     }
 
     private func publishBatch(through end: UInt64) throws(StreamerError) {
@@ -56,12 +57,12 @@ extension Delivery {
         batchEventCount = Int(end - nextIndex)
         let expected = chain.nextToken - 1
         let token = expected + UInt64(batchEventCount)
-        let now = Instant.now
+        let now = port.now
         for ordinal in 1...batchEventCount {
             let member = BatchMember(batch: batchNumber, ordinal: ordinal, isLast: ordinal == batchEventCount)
             do throws(JetStreamError) {
                 try window.withEvent(at: nextIndex) { subject, messageID, payload throws(JetStreamError) in
-                    try link.connection.publish(
+                    try port.publish(
                         subject: subject, messageID: messageID, payload: payload, expectedLastSequence: expected,
                         token: token, epoch: epoch, batch: member)
                 }
@@ -72,7 +73,7 @@ extension Delivery {
             published(at: now)
         }
         // Nothing comes after it until it is answered.
-        link.connection.sendBuffered()
+        port.sendBuffered()
     }
 
     /// A batch was refused for what it is: the next one is another.

@@ -3,18 +3,19 @@ import CoreMetrics
 import JetStreamPublishing
 import Logging
 import Synchronization
+import Threads
 import WAL
 
 /// What the stream holds is compared with what comes out of the window, event by event, before anything is sent.
-extension Delivery {
+extension ChainedPublisher {
     /// Between two looks for strays while nothing is to be sent.
-    static let strayLookInterval = Duration.seconds(30)
+    static var strayLookInterval: Duration { .seconds(30) }
 
     /// Takes in what was read, as the beginning of what is to be compared.
     func beginComparison(_ read: StreamComparison, through end: UInt64) {
         comparison = read
         comparisonEnd = end
-        comparisonInspection = inspectionCount.load(ordering: .acquiring)
+        comparisonInspection = handover.inspectionCount.load(ordering: .acquiring)
         comparedCount = 0
         nextIndex = window.releasedCount.load(ordering: .relaxed)
         isBatchInFlight = false
@@ -102,7 +103,7 @@ extension Delivery {
 
     /// An event is missing before `next`: which ones are known when that one is decoded.
     private func requireHole(before next: StreamComparison.Stored, _ appended: UInt64) throws(StreamerError) {
-        let decoded = LSN(decodedLSN.load(ordering: .acquiring))
+        let decoded = LSN(handover.decodedLSN.load(ordering: .acquiring))
         // Later than `appended`: what was decoded is there.
         let known = max(appended, window.appendedCount.load(ordering: .acquiring))
         var missing: [MessageID] = []
@@ -134,15 +135,15 @@ extension Delivery {
     private func requireDecodable(_ next: StreamComparison.Stored) throws(StreamerError) {
         let appended = window.appendedCount.load(ordering: .acquiring)
         // Asked twice since it was read: the first answer may be older.
-        let isInspected = inspectionCount.load(ordering: .acquiring) >= comparisonInspection + 2
-        let isBeyondWAL = isInspected && LSN(serverLSN.load(ordering: .acquiring)) <= next.position.commitLSN
-        let isPassed = LSN(decodedLSN.load(ordering: .acquiring)) > next.position.commitLSN
+        let isInspected = handover.inspectionCount.load(ordering: .acquiring) >= comparisonInspection + 2
+        let isBeyondWAL = isInspected && LSN(handover.serverLSN.load(ordering: .acquiring)) <= next.position.commitLSN
+        let isPassed = LSN(handover.decodedLSN.load(ordering: .acquiring)) > next.position.commitLSN
         // What was handed on before it was passed is compared first.
         guard isBeyondWAL || isPassed, appended == nextIndex, window.appendedCount.load(ordering: .acquiring) == appended
         else { return }
         try passOver(next)
         // Nothing wakes this thread for what is compared then.
-        wake()
+        handover.wakePublisher()
     }
 
     /// `next` has an id of ours and is no event of ours: `mend` takes it for somebody else's, a streamer stops.
@@ -174,13 +175,13 @@ extension Delivery {
 
     /// While nothing is to be sent strays are looked for now and then: told late they would be many, and once retention takes them nobody knows that they were none of ours.
     func lookForStrays() {
-        let now = Instant.now
-        guard comparison == nil, window.retainedCount == 0, link.connection.isConnected,
+        let now = port.now
+        guard comparison == nil, window.retainedCount == 0, port.isConnected,
             now.duration(since: lastStrayLook) >= Self.strayLookInterval
         else { return }
         lastStrayLook = now
         // What cannot be asked now is asked the next time.
-        guard let end = try? link.connection.streamInfo(configuration.stream.name)?.state.lastSequence,
+        guard let end = try? port.reader.streamInfo(configuration.stream.name)?.state.lastSequence,
             end > known.settledSequence
         else { return }
         report(.unexpectedSequence, "the stream goes on to sequence \(end), and no message of that part is ours")
@@ -203,12 +204,12 @@ extension Delivery {
     }
 
     /// Where and how the stream is read.
-    var readingSource: StreamReading.Source {
+    var readingSource: StreamReading.Source<Port.Reader> {
         StreamReading.Source(
-            stream: configuration.stream.name, connection: link.connection,
+            stream: configuration.stream.name, connection: port.reader,
             isWanted: { [self] in
                 observations.turned(.delivery)
-                return !isStopRequested.load(ordering: .acquiring)
+                return !handover.isStopRequested.load(ordering: .acquiring)
             },
             onStray: { [self] in told(stray: $0, $1) }, isMending: mending != nil)
     }
@@ -218,7 +219,7 @@ extension Delivery {
         if strays.count < Stray.limit { strays.append(Stray(sequence: sequence, subject: subject)) }
         observations.strayCount.add(1, ordering: .relaxed)
         observations.meters.strays.increment()
-        let now = Instant.now
+        let now = port.now
         if let last = lastStrayReport, now.duration(since: last) < .seconds(10) { return }
         lastStrayReport = now
         logger.warning(

@@ -2,47 +2,36 @@ import Capture
 import JetStreamPublishing
 import Logging
 import Synchronization
+import Threads
 import WAL
 
-extension Delivery {
+extension ChainedPublisher {
     private var key: String { configuration.stream.name }
 
     /// So long a record may be read as it was before: a woken old leader learns sooner that it is none.
-    private static let staleReadLimit = Duration.seconds(30)
+    private static var staleReadLimit: Duration { .seconds(30) }
 
     /// Whether something is known that the record does not say.
     var isRecordBehind: Bool {
-        confirmableLSN.load(ordering: .acquiring) > record.confirmedLSN.rawValue
-            || ((known.storedSequence != record.lastSequence || known.settledSequence > record.settled) && isAllStored)
-    }
-
-    /// Whether nothing is retained but the beginning of a transaction that is sent only when it is whole.
-    var isAllStored: Bool { UInt64(window.retainedCount) <= heldBackCount.load(ordering: .acquiring) }
-
-    /// For the draining thread: a put is under way or still to come. Asked only when all is stored, so that nothing changes meanwhile.
-    ///
-    /// The sequence alone is not waited for without a connection: the record can do without it, as long as the message is there.
-    var isRecordUnsettled: Bool {
-        recordedLSN.load(ordering: .acquiring) < confirmableLSN.load(ordering: .acquiring)
-            || (recordedSequence.load(ordering: .acquiring) != storedSequence.load(ordering: .acquiring)
-                && link.connection.isConnected)
+        handover.confirmableLSN.load(ordering: .acquiring) > record.confirmedLSN.rawValue
+            || ((known.storedSequence != record.lastSequence || known.settledSequence > record.settled) && handover.isAllStored)
     }
 
     /// Puts the record when it is due: at most one an interval, one in flight, and at once when nothing more will come.
     func keepCheckpoint() throws(StreamerError) {
-        let now = Instant.now
+        let now = port.now
         if let put = putInFlight {
             if now.duration(since: put.at) > configuration.delivery.ackTimeout { try readRecord() }
             return
         }
         // Nothing is confirmed of a history that has not been compared.
-        guard isRecordBehind, comparison == nil, link.connection.isConnected else { return }
+        guard isRecordBehind, comparison == nil, port.isConnected else { return }
         let isDue = now.duration(since: lastPutAt) >= configuration.delivery.checkpointInterval
-        guard isDue || (isDraining.load(ordering: .acquiring) && isAllStored) else { return }
+        guard isDue || (handover.isDraining.load(ordering: .acquiring) && handover.isAllStored) else { return }
 
         var next = record
         // Read once: what is put is what will be told to PostgreSQL.
-        next.confirmedLsn = LSN(confirmableLSN.load(ordering: .acquiring)).description
+        next.confirmedLsn = LSN(handover.confirmableLSN.load(ordering: .acquiring)).description
         next.lastId = known.storedID?.description
         next.lastSequence = known.storedSequence
         next.settledSequence = known.settledSequence
@@ -50,9 +39,7 @@ extension Delivery {
         failpoints.reached(.beforeRecord)
         let token = AckMailbox.controlBit | putCount
         do throws(JetStreamError) {
-            try link.connection.publish(
-                subject: JetStreamConnection.bucketSubject(StreamerConfiguration.bucket, key: key),
-                payload: next.json(), headers: JetStreamConnection.bucketHeaders(expectedRevision: revision), token: token)
+            try port.startPut(next.json(), key: key, expectedRevision: revision, token: token)
         } catch {
             tellPutTrouble("cannot store the checkpoint record yet", error)
             lastPutAt = now
@@ -94,20 +81,20 @@ extension Delivery {
             logger.trace(
                 "checkpoint record stored", metadata: ["confirmed_lsn": "\(record.confirmedLsn)", "last_sequence": .stringConvertible(record.lastSequence)])
         }
-        recordedSequence.store(record.lastSequence, ordering: .releasing)
-        recordedLSN.store(record.confirmedLSN.rawValue, ordering: .releasing)
-        wakeSource()
+        handover.recordedSequence.store(record.lastSequence, ordering: .releasing)
+        handover.recordedLSN.store(record.confirmedLSN.rawValue, ordering: .releasing)
+        handover.wakeSource()
     }
 
     /// Reads the record back: only an owner that changed is another writer, anything else was a put of ours whose answer was lost.
     private func readRecord(after refusal: PublishOutcome? = nil) throws(StreamerError) {
         let found: BucketEntry
         do throws(JetStreamError) {
-            found = try link.connection.bucketGet(StreamerConfiguration.bucket, key: key)
+            found = try port.reader.bucketGet(StreamerConfiguration.bucket, key: key)
         } catch {
             guard FailurePolicy.isWorthAsking(again: error) else { throw .jetStream(error) }
             tellPutTrouble("cannot read the checkpoint record yet", error)
-            putInFlight?.at = .now
+            putInFlight?.at = port.now
             return
         }
         guard case .value(let json, let revision) = found, let there = try? CheckpointRecord(json: json) else {
@@ -116,13 +103,13 @@ extension Delivery {
         }
         guard revision >= self.revision else {
             // A woken old leader's answer; or the revision that we know of was somebody else's word, and is never reached.
-            let since = staleReadSince ?? .now
+            let since = staleReadSince ?? port.now
             staleReadSince = since
-            guard Instant.now.duration(since: since) < Self.staleReadLimit else {
+            guard port.now.duration(since: since) < Self.staleReadLimit else {
                 throw .streamMoved("the checkpoint record \(key) has revision \(revision), but \(self.revision) was there")
             }
             logger.info("an old version of the checkpoint record was read: reading the record again", metadata: ["revision": .stringConvertible(revision)])
-            putInFlight?.at = .now
+            putInFlight?.at = port.now
             return
         }
         staleReadSince = nil
@@ -152,7 +139,7 @@ extension Delivery {
         same.lastId = put.lastId
         same.lastSequence = put.lastSequence
         same.settledSequence = put.settledSequence
-        let stored = LSN(confirmableLSN.load(ordering: .acquiring))
+        let stored = LSN(handover.confirmableLSN.load(ordering: .acquiring))
         return same == put && there.confirmedLSN <= max(stored, record.confirmedLSN)
     }
 

@@ -1,20 +1,10 @@
 import JetStreamPublishing
+import Threads
 
 /// Fast batches: what is sent between two moments with nothing to send. Acks are one in hundreds, and the end is acknowledged at once.
-extension Delivery {
+extension ChainedPublisher {
     /// So many messages are acknowledged sooner one by one than as a batch, which is begun before it goes on.
-    private static let chainedCount = 64
-
-    /// Where the batch is.
-    enum FastBatch: Equatable {
-        case none
-        /// The first message is sent: the others follow its answer.
-        case starting
-        /// `base`: the stream's last sequence before it; `count`: messages sent.
-        case open(base: UInt64, count: UInt64)
-        /// All is sent, and that it ends: its last answer proves all.
-        case ending
-    }
+    private static var chainedCount: Int { 64 }
 
     /// Sends the events up to `end`.
     /// - Returns: Whether all were sent.
@@ -32,7 +22,7 @@ extension Delivery {
             let base = chain.nextToken - 1
             if try publishMember(.start, base: base, ordinal: 1) {
                 fastBatch = .starting
-                link.connection.sendBuffered()
+                port.sendBuffered()
             }
             return false
         case .starting, .ending: return nextIndex == end
@@ -59,7 +49,7 @@ extension Delivery {
     ) throws(StreamerError) -> Bool {
         do throws(JetStreamError) {
             try window.withEvent(at: nextIndex) { subject, messageID, payload throws(JetStreamError) in
-                try link.connection.publish(
+                try port.publish(
                     subject: subject, messageID: messageID, payload: payload, expectedLastSequence: base + ordinal - 1,
                     epoch: epoch, fastBatch: FastBatchMember(base: base, ordinal: ordinal, step: step))
             }
@@ -67,21 +57,21 @@ extension Delivery {
             try publishFailed(error)
             return false
         }
-        published(at: .now)
+        published(at: port.now)
         return true
     }
 
     private func endFastBatch(base: UInt64, count: UInt64) throws(StreamerError) {
         do throws(JetStreamError) {
             try window.withEvent(at: nextIndex - 1) { subject, _, _ throws(JetStreamError) in
-                try link.connection.endFastBatch(base: base, ordinal: count, subject: subject, epoch: epoch)
+                try port.endFastBatch(base: base, ordinal: count, subject: subject, epoch: epoch)
             }
         } catch {
             try publishFailed(error)
             return
         }
         fastBatch = .ending
-        link.connection.sendBuffered()
+        port.sendBuffered()
     }
 
     /// The first message is stored, or on its way: the others may follow.

@@ -1,3 +1,5 @@
+import Threads
+
 /// Tells a walsender that has nothing to say from one that cannot: asks it for a reply, and measures how long it owes one. Pure: the time is given to it.
 ///
 /// An idle server says nothing for hours, and one that decodes may be silent for minutes; a frozen one, or a connection that only seems to stand,

@@ -1,3 +1,4 @@
+import Threads
 import WAL
 
 /// Since when WAL has been waiting to be read, by looks at the server: PostgreSQL tells no commit's time before it sends the row.

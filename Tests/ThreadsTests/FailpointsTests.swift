@@ -1,6 +1,5 @@
 import Testing
-
-@testable import Pipeline
+import Threads
 
 struct FailpointsTests {
     @Test(arguments: ["", "after_ack", "after_ack=", "=kill", "nowhere=kill", "after_ack=explode", "after_ack=kill:", "after_ack=kill:0", "after_ack=kill:-1", "after_ack=kill:1:1", "after_ack=kill=1"])

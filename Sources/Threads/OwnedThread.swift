@@ -1,7 +1,7 @@
 import Glibc
 
 /// A POSIX thread that runs one function and can be waited for. Blocking C calls belong here, never on the cooperative pool.
-struct OwnedThread: ~Copyable {
+package struct OwnedThread: ~Copyable {
     private final class Start {
         let body: @Sendable () -> Void
         init(_ body: @escaping @Sendable () -> Void) { self.body = body }
@@ -10,8 +10,8 @@ struct OwnedThread: ~Copyable {
     private let thread: pthread_t
 
     /// - Parameter name: For the error.
-    /// - Throws: `.system` if no thread can be made.
-    init(name: String, _ body: @escaping @Sendable () -> Void) throws(StreamerError) {
+    /// - Throws: if no thread can be made.
+    package init(name: String, _ body: @escaping @Sendable () -> Void) throws(SystemError) {
         // Retained here, released by the new thread when it begins.
         let start = Unmanaged.passRetained(Start(body))
         var thread = pthread_t()
@@ -24,18 +24,18 @@ struct OwnedThread: ~Copyable {
             }, start.toOpaque())
         guard status == 0 else {
             start.release()
-            throw .system("cannot start the thread \(name): \(String(cString: strerror(status)))")
+            throw SystemError(message: "cannot start the thread \(name): \(String(cString: strerror(status)))")
         }
         self.thread = thread
     }
 
     /// Lets it end by itself.
-    consuming func detach() {
+    package consuming func detach() {
         pthread_detach(thread)
     }
 
     /// Waits until the function has returned.
-    consuming func join() {
+    package consuming func join() {
         pthread_join(thread, nil)
     }
 }

@@ -2,7 +2,7 @@ import Glibc
 import Synchronization
 
 /// Moments at which the fault tests end, freeze or stop the process from inside: the same one again and again, which a signal from outside meets by luck.
-public enum Failpoint: String, CaseIterable, Sendable {
+package enum Failpoint: String, CaseIterable, Sendable {
     /// Recovery has read both servers.
     case recovering
     /// The record has our name in it; nothing is published yet.
@@ -38,22 +38,22 @@ public enum Failpoint: String, CaseIterable, Sendable {
 /// What is done at which failpoint: nothing, unless the fault tests say so.
 ///
 /// Not a setting: it is for whoever tests the guarantee, and whoever can set a process's environment can kill it too.
-public final class Failpoints: Sendable {
+package final class Failpoints: Sendable {
     /// What a failpoint does to its own process.
-    public enum Action: String, CaseIterable, Sendable {
+    package enum Action: String, CaseIterable, Sendable {
         case kill, stop, terminate
         /// The thread never goes on.
         case hang
     }
 
     /// Said of a text that names no failpoint.
-    public struct InvalidText: Error {
-        public var text: String
+    package struct InvalidText: Error {
+        package var text: String
     }
 
     /// The environment variable that holds their text.
-    public static let variable = "SLOTSTREAM_FAILPOINT"
-    public static let none = Failpoints(nil, .kill, pass: 1)
+    package static let variable = "SLOTSTREAM_FAILPOINT"
+    package static let none = Failpoints(nil, .kill, pass: 1)
 
     private let point: Failpoint?
     private let action: Action
@@ -69,7 +69,7 @@ public final class Failpoints: Sendable {
 
     /// - Parameter text: `<failpoint>=<action>` or `<failpoint>=<action>:<pass>`, such as `after_ack=kill:12`.
     /// - Throws: ``InvalidText``.
-    public convenience init(_ text: String) throws(InvalidText) {
+    package convenience init(_ text: String) throws(InvalidText) {
         let sides = text.split(separator: "=", omittingEmptySubsequences: false)
         guard sides.count == 2, let point = Failpoint(rawValue: String(sides[0])) else { throw InvalidText(text: text) }
         let parts = sides[1].split(separator: ":", omittingEmptySubsequences: false)
@@ -80,7 +80,7 @@ public final class Failpoints: Sendable {
     }
 
     /// To be called where the failpoint is; costs a comparison when it is not the one.
-    func reached(_ reached: Failpoint) {
+    package func reached(_ reached: Failpoint) {
         guard let point, point == reached else { return }
         guard passCount.add(1, ordering: .relaxed).newValue == pass else { return }
         switch action {

@@ -2,10 +2,11 @@ import Capture
 import JetStreamPublishing
 import Logging
 import Synchronization
+import Threads
 import WAL
 
 /// `mend`: what is missing is taken out of the window instead of stopping for it, and stored behind the stream's end when all is compared.
-extension Delivery {
+extension ChainedPublisher {
     /// The event at `index`, which the stream lacks, is kept.
     func keepMissing(at index: UInt64, in mending: Mending) throws(StreamerError) {
         window.withEvent(at: index) { subject, messageID, payload in
@@ -25,11 +26,11 @@ extension Delivery {
 
     /// All is compared: stores marker and late events, then the record; ends the thread.
     func finishMending(_ mending: Mending, _ compared: StreamComparison) throws(StreamerError) {
-        defer { isStopRequested.store(true, ordering: .releasing) }
+        defer { handover.isStopRequested.store(true, ordering: .releasing) }
         mending.deleted = compared.deleted
         guard mending.isNeeded, !mending.isDryRun else {
             mending.isDone = true
-            failure.withLock { $0 = .cancelled }
+            handover.failure.withLock { $0 = .cancelled }
             return
         }
         let watermark = known.storedID ?? record.lastMessageID ?? Self.beginning(record, identity, timelines)
@@ -52,7 +53,7 @@ extension Delivery {
             throw error.isWrongLastSequence ? .streamMoved("something was stored meanwhile") : .jetStream(error)
         }
         mending.isDone = true
-        failure.withLock { $0 = .cancelled }
+        handover.failure.withLock { $0 = .cancelled }
     }
 
     /// - Returns: The marker's sequence: that of an earlier run if there is one.
@@ -61,15 +62,15 @@ extension Delivery {
     ) throws(JetStreamError) -> UInt64 {
         let ids = mending.missing.filter { compared.lateSequence(of: $0.id.position) == nil }.map(\.id.description)
         if let sequence = compared.holeMarkerSequence,
-            let marker = try link.connection.message(configuration.stream.name, sequence: sequence),
+            let marker = try port.reader.message(configuration.stream.name, sequence: sequence),
             HoleMarker.names(ids, in: marker.payload)
         {
             mending.markerSequence = sequence
             return max(sequence, known.storedSequence)
         }
-        let id = "\(watermark).gap.\(String(UInt64.random(in: .min ... .max), radix: 36))"
+        let id = "\(watermark).gap.\(String(port.random(), radix: 36))"
         let marker = HoleMarker(
-            id: id, timestamp: PostgresTimestamp.now.description,
+            id: id, timestamp: port.wallClock.description,
             hole: HoleMarker.Hole(
                 missing: Array(ids.prefix(HoleMarker.missingLimit)), missingCount: ids.count, stray: mending.stray,
                 deleted: mending.deleted.map {
@@ -88,7 +89,7 @@ extension Delivery {
     private func store(
         _ subject: [UInt8], _ payload: [UInt8], id: String, after sequence: UInt64
     ) throws(JetStreamError) -> UInt64 {
-        comparisonEnd = try link.connection.store(
+        comparisonEnd = try port.store(
             payload, on: String(decoding: subject, as: UTF8.self),
             headers: [("Nats-Msg-Id", id), ("Nats-Expected-Last-Sequence", String(sequence))],
             in: configuration.stream.name)
@@ -102,9 +103,9 @@ extension Delivery {
         next.lastSequence = last
         next.settledSequence = max(last, comparisonEnd)
         next.owner = ""
-        _ = try link.connection.bucketPut(
-            StreamerConfiguration.bucket, key: configuration.stream.name, value: next.json(),
-            expectedRevision: revision)
+        _ = try port.put(
+            next.json(), key: configuration.stream.name, expectedRevision: revision,
+            timeout: JetStreamConnection.apiTimeout)
     }
 
     /// Where a stream begins that nothing of ours is proven of.

@@ -1,7 +1,6 @@
 import Testing
+import Threads
 import WAL
-
-@testable import Pipeline
 
 @Suite struct InstantTests {
     @Test func differencesAreNeverNegative() {

@@ -1,0 +1,80 @@
+import Synchronization
+import WAL
+
+/// What the thread that reads from PostgreSQL and the one that publishes share: the window of events, a few atomics and two wake-ups, and no lock.
+final class Handover: Sendable {
+    /// How the connection to NATS is, for the thread that does not own it: asked without waiting.
+    struct Connection: Sendable {
+        var isConnected: @Sendable () -> Bool
+        /// The server at which the client hangs for good; nil: it does not hang.
+        var wedgedAt: @Sendable () -> String?
+    }
+
+    /// The events that are not known to be stored.
+    let window: RetainedWindow
+    let connection: Connection
+    /// Wakes the publishing thread: something was appended, or a flag was set. For any thread.
+    let wakePublisher: @Sendable () -> Void
+    /// Wakes the thread that reads from PostgreSQL.
+    let wakeSource: @Sendable () -> Void
+
+    // MARK: The reading thread tells
+
+    /// What may be confirmed once it is recorded.
+    let confirmableLSN: Atomic<UInt64>
+    /// Everything that commits before it was handed on; and the server's newest WAL, as it was last asked. What the stream holds beyond them cannot be told yet.
+    let decodedLSN = Atomic<UInt64>(0)
+    let serverLSN = Atomic<UInt64>(0)
+    /// How often it was asked, counted when the answer is there.
+    let inspectionCount = Atomic<UInt64>(0)
+    /// Nothing more is appended: the record follows the last ack at once.
+    let isDraining = Atomic<Bool>(false)
+    let isStopRequested = Atomic<Bool>(false)
+
+    // MARK: The publishing thread tells
+
+    /// Recorded: may be told to PostgreSQL.
+    let recordedLSN: Atomic<UInt64>
+    /// The last sequence of ours that is proven to be stored, set before its event is released; and the one that the record tells.
+    let storedSequence: Atomic<UInt64>
+    let recordedSequence: Atomic<UInt64>
+    /// The retained events, the newest ones, that wait for the rest of their transaction. Of them nothing was sent.
+    let heldBackCount = Atomic<UInt64>(0)
+    /// Why the publishing thread ended; nil while it runs and after an orderly end.
+    let failure = Mutex<StreamerError?>(nil)
+
+    /// - Parameters:
+    ///   - record: As it is stored.
+    ///   - storedSequence: What is proven to be stored.
+    init(
+        _ window: RetainedWindow, record: CheckpointRecord, storedSequence: UInt64, connection: Connection,
+        wakePublisher: @escaping @Sendable () -> Void, wakeSource: @escaping @Sendable () -> Void
+    ) {
+        self.window = window
+        self.connection = connection
+        self.wakePublisher = wakePublisher
+        self.wakeSource = wakeSource
+        confirmableLSN = Atomic(record.confirmedLSN.rawValue)
+        recordedLSN = Atomic(record.confirmedLSN.rawValue)
+        self.storedSequence = Atomic(storedSequence)
+        recordedSequence = Atomic(record.lastSequence)
+    }
+
+    /// Whether nothing is retained but the beginning of a transaction that is sent only when it is whole.
+    var isAllStored: Bool { UInt64(window.retainedCount) <= heldBackCount.load(ordering: .acquiring) }
+
+    /// For the draining thread: a put of the record is under way or still to come. Asked only when all is stored, so that nothing changes meanwhile.
+    ///
+    /// The sequence alone is not waited for without a connection: the record can do without it, as long as the message is there.
+    var isRecordUnsettled: Bool {
+        recordedLSN.load(ordering: .acquiring) < confirmableLSN.load(ordering: .acquiring)
+            || (recordedSequence.load(ordering: .acquiring) != storedSequence.load(ordering: .acquiring)
+                && connection.isConnected())
+    }
+
+    /// Ends the publishing thread, from any thread.
+    func stopPublisher() {
+        isStopRequested.store(true, ordering: .releasing)
+        wakePublisher()
+    }
+}
