@@ -26,8 +26,6 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser.git", exact: "1.8.2"),
-        .package(url: "https://github.com/apple/swift-collections.git", exact: "1.6.0"),
-        .package(url: "https://github.com/apple/swift-crypto.git", exact: "4.5.2"),
         .package(url: "https://github.com/apple/swift-log.git", exact: "1.16.2"),
         .package(url: "https://github.com/apple/swift-metrics.git", exact: "2.13.0"),
         .package(url: "https://github.com/apple/swift-nio.git", exact: "2.101.2"),
@@ -40,6 +38,7 @@ let package = Package(
         // The system libraries, each seen by one module only.
         .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .systemLibrary(name: "CNats", pkgConfig: "libnats", providers: [.apt(["libnats-dev"])]),
+        .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
 
         // The pure core.
         .target(name: "WAL", swiftSettings: dataPlane),
@@ -79,8 +78,7 @@ let package = Package(
         .target(
             name: "Settings",
             dependencies: [
-                "Pipeline", "Capture", "PostgresReplication", "JetStreamPublishing",
-                .product(name: "Crypto", package: "swift-crypto"),
+                "Pipeline", "Capture", "PostgresReplication", "JetStreamPublishing", "CCrypto",
                 .product(name: "TOMLKit", package: "TOMLKit"),
             ],
             swiftSettings: strict),
@@ -109,8 +107,7 @@ let package = Package(
         .testTarget(
             name: "CaptureTests",
             dependencies: [
-                "Capture", "PGOutput", "WAL", "CMallocCounter", "WireMessages",
-                .product(name: "Crypto", package: "swift-crypto"),
+                "Capture", "PGOutput", "WAL", "CCrypto", "CMallocCounter", "WireMessages",
             ],
             swiftSettings: strict),
         // Nanoseconds and allocations a row, and the fuzzing of what reads values; in release, as it is shipped.
@@ -146,7 +143,8 @@ let package = Package(
         .testTarget(
             name: "CommandTests",
             dependencies: [
-                "slotstream", "Capture", "JetStreamPublishing", "PGOutput", "Pipeline", "PostgresReplication", "WAL",
+                "slotstream", "Capture", "JetStreamPublishing", "Operations", "PGOutput", "Pipeline", "PostgresReplication",
+                "Settings", "WAL",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),

@@ -12,6 +12,8 @@ public enum CaptureError: Error, Sendable, Equatable {
     case transactionShrank(stored: Position, changeCount: UInt64)
     /// A row of a relation that the caller has refused (`TableDescription.isRefused`). Nothing of the change was handed on.
     case relationRefused(RelationID, commitLSN: LSN)
+    /// A mask or an id needs a digest that could not be computed. Nothing of the change was handed on.
+    case digestUnavailable(relation: String, commitLSN: LSN)
     /// The subject template is not usable.
     case subjectTemplate(String)
 }
@@ -23,6 +25,8 @@ enum EncodingFailure: Error {
     case compositeChanged
     /// The database has to be asked about values first (`ValueContext.casts`).
     case castsNeeded
+    /// One of `CaptureFunctions` failed.
+    case digestUnavailable
 }
 
 extension CaptureError: CustomStringConvertible {
@@ -40,6 +44,8 @@ extension CaptureError: CustomStringConvertible {
             "the stream holds \(stored), the server's transaction has only \(changeCount) changes"
         case .relationRefused(let id, let commitLSN):
             "a row of relation \(id) must not be published (in the transaction that commits at \(commitLSN))"
+        case .digestUnavailable(let relation, let commitLSN):
+            "libcrypto computes no digest for an event of \(relation) (in the transaction that commits at \(commitLSN))"
         case .subjectTemplate(let why): why
         }
     }

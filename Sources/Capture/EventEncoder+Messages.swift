@@ -22,11 +22,11 @@ extension EventEncoder {
         switch format {
         case .slotstream, .cloudevents:
             // `head` is what the body itself has.
-            writeOpening(envelope: plan.envelope, head: Array("\"".utf8))
+            try writeOpening(envelope: plan.envelope, head: Array("\"".utf8))
             payload.append(message.members)
             if message.timestamp == nil { payload.append(timestamp.bytes) }
         case .fraiseql:
-            writeOpening(envelope: plan.envelope, head: plan.head)
+            try writeOpening(envelope: plan.envelope, head: plan.head)
             try writeFraiseQLIdentity()
             payload.append(",\"data\":")
             payload.append(message.entity ?? Array("null".utf8))

@@ -36,7 +36,7 @@ extension EventEncoder {
         _ reason: PoisonReason, _ row: RowView?, of relation: RelationPlan, operation: String, plan: QuarantinePlan,
         ordinal: UInt64
     ) throws(EncodingFailure) {
-        beginQuarantined(reason, plan: plan, ordinal: ordinal, sentByteCount: row?.byteCount ?? 0)
+        try beginQuarantined(reason, plan: plan, ordinal: ordinal, sentByteCount: row?.byteCount ?? 0)
         payload.append(",\"entity_type\":")
         payload.append(JSONText.string(relation.entity))
         payload.append(",\"operation\":")
@@ -56,7 +56,7 @@ extension EventEncoder {
         _ reason: PoisonReason, _ body: UnsafeRawBufferPointer, prefix: String, database: String, plan: QuarantinePlan,
         ordinal: UInt64
     ) throws(EncodingFailure) {
-        beginQuarantined(reason, plan: plan, ordinal: ordinal, sentByteCount: body.count)
+        try beginQuarantined(reason, plan: plan, ordinal: ordinal, sentByteCount: body.count)
         payload.append(",\"message\":{\"prefix\":")
         payload.append(JSONText.string(prefix))
         let tail = EventText.tail(format, database: database, schema: nil, table: nil)
@@ -71,12 +71,12 @@ extension EventEncoder {
 
     private mutating func beginQuarantined(
         _ reason: PoisonReason, plan: QuarantinePlan, ordinal: UInt64, sentByteCount: Int
-    ) {
+    ) throws(EncodingFailure) {
         begin(ordinal: ordinal, sentByteCount: sentByteCount)
         subject.removeAll()
         subject.append(plan.subject)
         entityID.removeAll()
-        writeOpening(envelope: plan.envelope, head: plan.head)
+        try writeOpening(envelope: plan.envelope, head: plan.head)
         if format == .fraiseql {
             payload.append(",\"entity_id\":")
             payload.append(UUIDText.zero)

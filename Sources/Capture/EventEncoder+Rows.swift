@@ -45,7 +45,7 @@ extension EventEncoder {
         begin(ordinal: ordinal, sentByteCount: 0)
         entityID.removeAll()
         try writeSubject(operation.subject, plan: plan, row: nil)
-        writeOpening(envelope: operation.envelope, head: operation.head)
+        try writeOpening(envelope: operation.envelope, head: operation.head)
         if format == .fraiseql {
             payload.append(",\"entity_id\":")
             payload.append(UUIDText.zero)
@@ -121,11 +121,12 @@ extension EventEncoder {
         } catch {
             // One that is too large is left out and told; one that cannot be written is only absent.
             if identity == .required { throw error }
-            if identity == .optional, case .poison(.payloadTooLarge) = error { throw error }
+            guard case .poison(let reason) = error else { throw error }
+            if identity == .optional, case .payloadTooLarge = reason { throw error }
             entityID.removeAll()
         }
         if identity == .leftOut { entityID.removeAll() }
-        writeOpening(envelope: operation.envelope, head: operation.head)
+        try writeOpening(envelope: operation.envelope, head: operation.head)
     }
 
     /// `entity_id`, where it is known.
@@ -166,19 +167,21 @@ extension EventEncoder {
             for index in plan.segments.indices {
                 switch plan.segments[index] {
                 case .bytes(let bytes): subject.append(bytes)
-                case .column(let index): appendToken(of: index, of: relation, row: row)
+                case .column(let index): try appendToken(of: index, of: relation, row: row)
                 }
             }
         }
         try checkSubject()
     }
 
-    private mutating func appendToken(of index: Int?, of plan: RelationPlan, row: RowView?) {
+    private mutating func appendToken(
+        of index: Int?, of plan: RelationPlan, row: RowView?
+    ) throws(EncodingFailure) {
         guard let index, let value = row?.value(of: index, in: plan) else { return subject.append("%unknown") }
         switch value {
         case .absent: subject.append("%unknown")
         case .null: subject.append("%null")
-        case .text(let text): subject.appendToken(shown(text, at: index, of: plan))
+        case .text(let text): subject.appendToken(try shown(text, at: index, of: plan))
         }
     }
 
@@ -189,7 +192,7 @@ extension EventEncoder {
         guard !indices.isEmpty else { return }
         if indices.count == 1 {
             guard case .text(let text) = row.value(of: indices[0], in: plan) else { return }
-            guard entityID.appendJSONString(shown(text, at: indices[0], of: plan)) else {
+            guard entityID.appendJSONString(try shown(text, at: indices[0], of: plan)) else {
                 throw .poison(.notUTF8(column: plan.columnNames[indices[0]]))
             }
             guard !entityID.isOverflowing else { throw tooLarge }
@@ -199,7 +202,7 @@ extension EventEncoder {
         for place in indices.indices {
             guard case .text(let text) = row.value(of: indices[place], in: plan) else { return }
             if place > 0 { scratch.append(UInt8(ascii: ",")) }
-            let part = shown(text, at: indices[place], of: plan)
+            let part = try shown(text, at: indices[place], of: plan)
             guard scratch.reserve(part.count) else { throw tooLarge }
             for byte in part {
                 switch byte {
@@ -218,7 +221,7 @@ extension EventEncoder {
     /// The text that goes out for a column's value: the value's own, or what masks it. Valid until the next call.
     private mutating func shown(
         _ text: UnsafeRawBufferPointer, at index: Int, of plan: RelationPlan
-    ) -> UnsafeRawBufferPointer {
+    ) throws(EncodingFailure) -> UnsafeRawBufferPointer {
         switch plan.columns[index].treatment {
         case .plain: return text
         // Nobody asks for one; should somebody, it says nothing.
@@ -228,12 +231,13 @@ extension EventEncoder {
             mask.append(plan.fixedTexts[place])
         case .hmac:
             mask.removeAll()
-            withUnsafeTemporaryAllocation(byteCount: 32, alignment: 8) { digest in
-                // Settings refuse a mask without a key; without a function nothing of the value goes out.
-                guard let hmac = functions.hmacSHA256 else { return }
-                hmac(text, digest)
+            let isMasked = withUnsafeTemporaryAllocation(byteCount: 32, alignment: 8) { digest in
+                // Settings refuse a mask without a key.
+                guard let hmac = functions.hmacSHA256, hmac(text, digest) else { return false }
                 for byte in digest { mask.append(hexadecimal: byte) }
+                return true
             }
+            guard isMasked else { throw .digestUnavailable }
         }
         return mask.bytes
     }
@@ -291,7 +295,7 @@ extension EventEncoder {
         of text: UnsafeRawBufferPointer, at index: Int, of plan: RelationPlan
     ) throws(EncodingFailure) {
         // A fixed text is a Swift string and a digest is hexadecimal: both are UTF-8.
-        guard payload.appendJSONString(shown(text, at: index, of: plan)) else {
+        guard payload.appendJSONString(try shown(text, at: index, of: plan)) else {
             throw failure(.notUTF8, at: index, of: plan)
         }
     }

@@ -130,7 +130,7 @@ struct EventEncoder: ~Copyable {
     }
 
     /// Writes `{"id":"…` and what follows it, a CloudEvent's envelope before that. `entityID` is known.
-    mutating func writeOpening(envelope: [UInt8], head: [UInt8]) {
+    mutating func writeOpening(envelope: [UInt8], head: [UInt8]) throws(EncodingFailure) {
         switch format {
         case .slotstream: payload.append("{\"id\":\"")
         case .cloudevents:
@@ -147,7 +147,9 @@ struct EventEncoder: ~Copyable {
             payload.append(",\"datacontenttype\":\"application/json\",\"data\":{\"id\":\"")
         case .fraiseql:
             payload.append("{\"id\":\"")
-            UUIDText.appendVersion5(of: messageID.bytes, to: &payload, sha1: functions.sha1)
+            guard UUIDText.appendVersion5(of: messageID.bytes, to: &payload, sha1: functions.sha1) else {
+                throw .digestUnavailable
+            }
             payload.append(head)
             return
         }

@@ -1,6 +1,8 @@
 /// Checks that bytes are one JSON object (RFC 8259) and finds its members.
 ///
-/// The bodies of logical messages are the only JSON that is read here: everything else is written.
+/// The bodies of logical messages are the only JSON that is read here: everything else is written. What is accepted goes into an event as it
+/// stands, so this is strict and says where a text is wrong; JetStreamPublishing's `JSONScanner` picks numbers out of acks, once a message, and passes
+/// over what it does not need. Neither could do the other's work, nor does either module see the other.
 struct JSONObjectScanner {
     /// A member of the outermost object: its key decoded, both texts as ranges of the input.
     struct Member {

@@ -330,7 +330,7 @@ public struct TransactionAssembler: ~Copyable {
         case .castsNeeded: .casts(encoder.context.casts.requests)
         case .compositeChanged: .types(of: plan.id, plan.typeOIDs)
         case .poison(.malformedValue) where plan.hasComposites && !hasFreshTypes: .types(of: plan.id, plan.typeOIDs)
-        case .poison: nil
+        case .poison, .digestUnavailable: nil
         }
     }
 
@@ -370,8 +370,11 @@ public struct TransactionAssembler: ~Copyable {
 
     /// The error of a change that was not encoded.
     func error(_ failure: EncodingFailure, at position: Position, relation: String) -> CaptureError {
-        guard case .poison(let reason) = failure else { preconditionFailure("whoever needs an answer asks for it") }
-        return .poison(reason, at: position, relation: relation)
+        switch failure {
+        case .poison(let reason): .poison(reason, at: position, relation: relation)
+        case .digestUnavailable: .digestUnavailable(relation: relation, commitLSN: position.commitLSN)
+        case .compositeChanged, .castsNeeded: preconditionFailure("whoever needs an answer asks for it")
+        }
     }
 
     private mutating func truncated(

@@ -24,21 +24,23 @@ enum UUIDText {
     }
 
     /// Appends the UUID of version 5 (RFC 9562) of a name in the namespace of OIDs.
+    /// - Returns: Whether its digest could be had; if not, nothing is appended.
     static func appendVersion5(
         of name: UnsafeRawBufferPointer, to buffer: inout OutputBuffer,
-        sha1: (UnsafeRawBufferPointer, UnsafeMutableRawBufferPointer) -> Void
-    ) {
-        withUnsafeTemporaryAllocation(byteCount: oidNamespace.count + name.count, alignment: 1) { input in
+        sha1: CaptureFunctions.Digest
+    ) -> Bool {
+        return withUnsafeTemporaryAllocation(byteCount: oidNamespace.count + name.count, alignment: 1) { input in
             input.copyBytes(from: oidNamespace)
             UnsafeMutableRawBufferPointer(rebasing: input[oidNamespace.count...]).copyMemory(from: name)
-            withUnsafeTemporaryAllocation(byteCount: 20, alignment: 8) { digest in
-                sha1(UnsafeRawBufferPointer(input), digest)
+            return withUnsafeTemporaryAllocation(byteCount: 20, alignment: 8) { digest in
+                guard sha1(UnsafeRawBufferPointer(input), digest) else { return false }
                 digest[6] = digest[6] & 0x0F | 0x50
                 digest[8] = digest[8] & 0x3F | 0x80
                 for index in 0..<16 {
                     if index == 4 || index == 6 || index == 8 || index == 10 { buffer.append(UInt8(ascii: "-")) }
                     buffer.append(hexadecimal: digest[index])
                 }
+                return true
             }
         }
     }

@@ -150,7 +150,6 @@ extension JetStreamConnection {
             // Base64; left out when empty.
             var hdrs: Data?
             var data: Data?
-            var time: String
         }
         var message: Message
     }
@@ -163,13 +162,10 @@ extension JetStreamConnection {
             let (response, _): (MessageResponse, [UInt8]) = try call(
                 subject, try Self.encode(request, operation: subject), timeout: timeout)
             let message = response.message
-            guard let time = RFC3339.unixNanoseconds(message.time) else {
-                throw JetStreamError.malformedResponse(operation: subject)
-            }
             return StoredMessage(
                 subject: message.subject, sequence: message.seq,
                 headers: message.hdrs.map { StoredMessage.headers(block: [UInt8]($0)) } ?? [],
-                payload: message.data.map { [UInt8]($0) } ?? [], unixNanoseconds: time)
+                payload: message.data.map { [UInt8]($0) } ?? [])
         } catch {
             if error.errCode == JetStreamErrorCode.messageNotFound { return nil }
             throw error

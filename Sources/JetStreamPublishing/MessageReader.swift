@@ -150,7 +150,7 @@ public final class MessageReader {
         self.pull = pull
         return StoredMessage(
             subject: String(decoding: message.subject, as: UTF8.self), sequence: delivery.streamSequence,
-            headers: message.headers, payload: Array(message.body), unixNanoseconds: delivery.unixNanoseconds)
+            headers: message.headers, payload: Array(message.body))
     }
 }
 

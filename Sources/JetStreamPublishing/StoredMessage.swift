@@ -22,16 +22,13 @@ public struct StoredMessage: Sendable, Hashable {
     public var headers: [Header]
     /// The body, as published.
     public var payload: [UInt8]
-    /// When the server stored it, in nanoseconds since 1970.
-    public var unixNanoseconds: Int64
 
     /// A message with these parts.
-    public init(subject: String, sequence: UInt64, headers: [Header], payload: [UInt8], unixNanoseconds: Int64) {
+    public init(subject: String, sequence: UInt64, headers: [Header], payload: [UInt8]) {
         self.subject = subject
         self.sequence = sequence
         self.headers = headers
         self.payload = payload
-        self.unixNanoseconds = unixNanoseconds
     }
 
     /// The first value of the header `name`, which is compared as it stands; nil if there is none.

@@ -67,12 +67,6 @@ extension PostgresError {
     /// 42704: no such slot, publication or role.
     public var isUndefinedObject: Bool { sqlState == "42704" }
 
-    /// 42710: the slot or publication exists already.
-    public var isDuplicateObject: Bool { sqlState == "42710" }
-
-    /// 55000: the slot was invalidated, `wal_level` is too low, or the server is in recovery.
-    public var isObjectNotInPrerequisiteState: Bool { sqlState == "55000" }
-
     /// 57P01 to 57P03: the server is stopping, has crashed, or is starting up. `pg_terminate_backend` is 57P01 too.
     public var isShuttingDown: Bool {
         switch sqlState {

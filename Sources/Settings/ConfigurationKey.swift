@@ -9,6 +9,10 @@ struct ConfigurationKey: Sendable {
 
     /// The tables and the key, joined by dots.
     let path: String
+    /// What the key is for, in plain sentences: `slotstream config --explain` and the page on configuration show them.
+    let meaning: String
+    /// Completes "must be …".
+    let allowed: String
     /// The variables that set it, the strongest first; none for a table whose keys the user chooses.
     let variables: [String]
     /// A variable that is asked when nothing else sets the key.
@@ -28,9 +32,13 @@ struct ConfigurationKey: Sendable {
     ///   - hasFraiseQLName: Whether `FRAISEQL_NATS_` and the last part of `path` in capitals sets it too.
     init<Value>(
         _ path: String, _ member: any WritableKeyPath<Configuration, Value> & Sendable, _ shape: Shape<Value>,
-        only: Value? = nil, hasFraiseQLName: Bool = false, fallbackVariable: String? = nil, secrecy: Secrecy = .open
+        only: Value? = nil, hasFraiseQLName: Bool = false, fallbackVariable: String? = nil, secrecy: Secrecy = .open,
+        means meaning: String
     ) {
         self.path = path
+        self.meaning = meaning
+        let allowed = only.map { shape.show($0).toml } ?? shape.allowed
+        self.allowed = allowed
         self.fallbackVariable = fallbackVariable
         self.secrecy = secrecy
         variables =
@@ -41,11 +49,10 @@ struct ConfigurationKey: Sendable {
                 if shape.isList, let values = raw.bracketed {
                     return .bracketedList(shown: Self.shown(raw, secrecy), instead: values.joined(separator: ","))
                 }
-                let allowed = only.map { shape.show($0).toml } ?? shape.allowed
                 return .badValue(shown: Self.shown(raw, secrecy), allowed: allowed)
             }
             if let only, value != only {
-                return .notInThisVersion(shown: Self.shown(raw, secrecy), allowed: shape.show(only).toml)
+                return .notInThisVersion(shown: Self.shown(raw, secrecy), allowed: allowed)
             }
             configuration[keyPath: member] = value
             return nil
@@ -58,10 +65,12 @@ struct ConfigurationKey: Sendable {
     ///
     /// - Parameter problem: What any other value means; given that value, and the one that is allowed, as they are shown.
     private init(
-        _ path: String, isAlways value: ShownValue, raw: RawValue,
+        _ path: String, isAlways value: ShownValue, raw: RawValue, means meaning: String,
         problem: @escaping @Sendable (_ shown: String, _ allowed: String) -> Complaint.Problem
     ) {
         self.path = path
+        self.meaning = meaning
+        allowed = value.toml
         fallbackVariable = nil
         secrecy = .open
         variables = [Self.variable(path)]
@@ -74,8 +83,10 @@ struct ConfigurationKey: Sendable {
     }
 
     /// A key of which the only choice is `choice`.
-    static func fixed(_ path: String, _ choice: String) -> ConfigurationKey {
-        ConfigurationKey(path, isAlways: .string(choice), raw: .string(choice)) { .badValue(shown: $0, allowed: $1) }
+    static func fixed(_ path: String, _ choice: String, means meaning: String) -> ConfigurationKey {
+        ConfigurationKey(path, isAlways: .string(choice), raw: .string(choice), means: meaning) {
+            .badValue(shown: $0, allowed: $1)
+        }
     }
 
     /// What every variable of ours begins with.

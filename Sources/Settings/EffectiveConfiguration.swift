@@ -12,10 +12,15 @@ package struct EffectiveConfiguration: Sendable, Equatable {
     package let openSecrets: [OpenSecret]
 
     /// One line for each key, `key = value   # origin`: a file that gives the same values, were it not for the secrets, which are `***`.
-    package var toml: String {
-        ConfigurationKey.all.map { key in
-            "\(key.path) = \(key.show(values).toml)   # \(origins[key.path] ?? .defaultValue)\n"
-        }.joined()
+    package var toml: String { ConfigurationKey.all.map(line).joined() }
+
+    /// As ``toml``, with what each key means and what is allowed in comments above its line.
+    package var explainedTOML: String {
+        ConfigurationKey.all.map { key in "# \(key.meaning)\n# Allowed: \(key.allowed)\n\(line(key))" }.joined(separator: "\n")
+    }
+
+    private func line(_ key: ConfigurationKey) -> String {
+        "\(key.path) = \(key.show(values).toml)   # \(origins[key.path] ?? .defaultValue)\n"
     }
 
     /// `{"schema":"slotstream.config/1","values":[{"key":…,"value":…,"origin":…}]}` on one line. Sizes in bytes, durations in seconds, secrets as `***`.

@@ -1,6 +1,6 @@
 import Glibc
 
-/// The monotonic clock, in nanoseconds: for deadlines and liveness. No other module reads a clock.
+/// The monotonic clock, in nanoseconds, so that it fits an atomic: for deadlines and liveness. The edges, which see nothing of this, have ContinuousClock.
 package struct Instant: Comparable, Sendable {
     package var nanoseconds: UInt64
 

@@ -32,7 +32,6 @@ struct RunCommand: AsyncParsableCommand {
         let registry = PrometheusRegistry.slotstream()
         let effective = try load(registry)
         let values = effective.values
-        FilePages.giveBack()
         let logger = StderrLogHandler.makeLogger(values.log, counting: registry)
         Failure.goes(to: logger)
         logger.notice(

@@ -17,8 +17,7 @@ struct SlotstreamCommand: AsyncParsableCommand {
             Configuration: --config FILE, else slotstream.toml, else fraiseql-observer.toml in the working directory, \
             else defaults. SLOTSTREAM_… variables and --set win over the file.
 
-            Exit codes: 0 done, 1 findings, 64 usage, 65 poison event, 69 server unreachable, 70 unexpected, 73 lost history, \
-            75 slot active elsewhere, 76 another writer, 77 not permitted, 78 configuration.
+            Exit codes: \(ExitStatus.allCases.map { "\($0.rawValue) \($0.name)" }.joined(separator: ", ")).
             """,
         version: Slotstream.version,
         subcommands: [

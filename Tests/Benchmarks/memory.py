@@ -1,4 +1,4 @@
-"""What the streamer's peak memory does as time goes by, and while nats-server answers nothing under load.
+"""What the streamer's peak anonymous memory does as time goes by, and while nats-server answers nothing under load.
 
     cd Tests/Benchmarks
     SLOTSTREAM_BINARY=… SLOTSTREAM_TOOLS=… $SLOTSTREAM_TOOLS/bin/python memory.py [--pair 18 2.15.1] [--scale 0.01]
@@ -102,7 +102,7 @@ def measure(pair: Pair, scale: float, tell: Callable[[str], None]) -> list[dict]
 
 def table(results: list[dict]) -> str:
     """The figures as text."""
-    lines = ["Peak memory (VmHWM) of one process as time goes by"]
+    lines = ["Peak anonymous memory of one process as time goes by"]
     lines += [f"  {result['postgres']} × {result['nats']}  {result['peak_memory'] / 2**20:6.1f} MB  {result['what']}" for result in results]
     return "\n".join(lines)
 

@@ -27,7 +27,7 @@ import Testing
         ]
         var digest = [UInt8](repeating: 0, count: 20)
         (namespace + Array(name.utf8)).withUnsafeBytes { input in
-            digest.withUnsafeMutableBytes { CaptureFunctions.cryptographic.sha1(input, $0) }
+            digest.withUnsafeMutableBytes { #expect(CaptureFunctions.cryptographic.sha1(input, $0)) }
         }
         digest[6] = digest[6] & 15 | 0x50
         digest[8] = digest[8] & 63 | 0x80

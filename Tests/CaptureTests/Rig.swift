@@ -18,10 +18,10 @@ struct Rig: ~Copyable {
     init(
         _ configuration: CaptureConfiguration = CaptureConfiguration(), catalogue: Catalogue = Catalogue(),
         timelines: TimelineHistory = TimelineHistory(currentTimeline: 1), payloadLimit: Int = 1_048_576,
-        watermark: Position? = nil, proof: HistoryProof? = nil
+        watermark: Position? = nil, proof: HistoryProof? = nil, functions: CaptureFunctions = .cryptographic
     ) throws {
         assembler = try TransactionAssembler(
-            configuration: configuration, functions: .cryptographic, identity: Self.identity, timelines: timelines,
+            configuration: configuration, functions: functions, identity: Self.identity, timelines: timelines,
             payloadLimit: payloadLimit,
             watermark: watermark, proof: proof)
         self.catalogue = catalogue
@@ -87,10 +87,11 @@ struct Outcome {
     init(
         of messages: [[UInt8]], _ configuration: CaptureConfiguration = CaptureConfiguration(),
         catalogue: Catalogue = Catalogue(), payloadLimit: Int = 1_048_576, watermark: Position? = nil,
-        proof: HistoryProof? = nil
+        proof: HistoryProof? = nil, functions: CaptureFunctions = .cryptographic
     ) throws {
         var rig = try Rig(
-            configuration, catalogue: catalogue, payloadLimit: payloadLimit, watermark: watermark, proof: proof)
+            configuration, catalogue: catalogue, payloadLimit: payloadLimit, watermark: watermark, proof: proof,
+            functions: functions)
         do {
             try rig.receive(messages)
         } catch let error as CaptureError {

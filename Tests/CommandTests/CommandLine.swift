@@ -13,7 +13,7 @@ struct CommandLine {
         var words = Self.words(line)
         while let first = words.first, first.contains("="), first != "slotstream" { words.removeFirst() }
         guard words.first == "slotstream" else { return nil }
-        let shells = words.firstIndex { ["|", "||", "&&", "&", ">", "#"].contains($0) } ?? words.endIndex
+        let shells = words.firstIndex { ["|", "||", "&&", "&", ">", "2>", "#"].contains($0) } ?? words.endIndex
         arguments = Array(words[1..<shells])
     }
 

@@ -41,7 +41,7 @@ import WAL
 
     private static let postgres: [PostgresError] =
         [
-            "28P01", "28000", "42501", "3D000", "53300", "55000", "55006", "55P03", "42704", "57P01", "57P03", "40001", "XX000",
+            "28P01", "28000", "42501", "3D000", "53300", "25006", "55000", "55006", "55P03", "42704", "57P01", "57P03", "40001", "XX000",
             "42601", "08P01",
         ].flatMap { sqlState in
             [
@@ -52,8 +52,12 @@ import WAL
         } + [
             .connectionFailed(message: "Connection refused\n\tIs the server running on that host?", sqlState: nil),
             .connectionFailed(message: "SSL error: certificate verify failed", sqlState: nil), .connectionLost(message: "closed"),
+            .connectionStringInvalid(message: "missing \"=\""), .passwordMissing(message: "fe_sendauth: no password supplied"),
             .walRemoved(message: "requested WAL segment 0 has already been removed", command: "START_REPLICATION"),
             .protocolViolation(message: "cannot read the answer"), .timedOut(command: "SELECT 1"),
+            .server(
+                sqlState: "53400", severity: "ERROR", message: "all replication slots are in use", detail: nil, hint: nil,
+                command: "CREATE_REPLICATION_SLOT s"),
         ]
 
     private static let jetStream: [JetStreamError] =
@@ -82,6 +86,7 @@ import WAL
             .historyDiverged(.message(LSN(1)), found: .nothing(upTo: LSN(2))),
             .transactionShrank(stored: Position(commitLSN: LSN(1), ordinal: 2), changeCount: 1),
             .protocolViolation("a Begin inside a transaction", commitLSN: LSN(1)), .subjectTemplate("the subject template is empty"),
+            .digestUnavailable(relation: "public.tb_order", commitLSN: LSN(1)),
         ]
 
     @Test(arguments: errors.indices)
@@ -104,7 +109,7 @@ import WAL
 
     @Test func ofARefusal() {
         for errCode in 10_000...10_300 {
-            guard case .waiting(let hint) = RefusalCause.of(errCode) else { continue }
+            guard case .waiting(_, let hint) = RefusalCause.of(errCode) else { continue }
             #expect(PlainLanguage.faults(inRemedy: hint) == [], "\(errCode)")
         }
     }

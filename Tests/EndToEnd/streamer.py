@@ -178,8 +178,9 @@ class Streamer:
         return re.search(rf"^{name}:\s+(\S+)", text, re.MULTILINE)[1]
 
     def peak_memory(self) -> int:
-        """The largest resident memory so far (VmHWM), in bytes."""
-        return int(self._proc("VmHWM")) * 1024
+        """The largest anonymous memory so far, in bytes: what a container's limit kills for. Pages of files, which the kernel takes back
+        where it needs them, are what they are now: there are hardly more at any other time."""
+        return (int(self._proc("VmHWM")) - int(self._proc("RssFile"))) * 1024
 
     def cpu_seconds(self) -> float:
         """User and system time so far."""

@@ -1,6 +1,7 @@
 """`deploy/demo` as a stranger runs it: five events are shown, and nothing is left behind, also when it is interrupted."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -42,6 +43,20 @@ _ELSEWHERE = {"FRAISEQL_NATS_URL": "nats://127.0.0.1:1", "SLOTSTREAM_SOURCE_URL"
               "PGHOSTADDR": "127.0.0.1", "PGPORT": "1", "DATABASE_URL": "postgres://127.0.0.1:1/x"}
 
 
+def _shape(line: str) -> str:
+    """A line less what differs from run to run: numbers, ids, folders."""
+    return re.sub(r"(?:0x)?[0-9a-fA-F]*[0-9][0-9a-fA-F-]*", "9", re.sub(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", "9", line))
+
+
+def _require_excerpt_of(said: str) -> None:
+    """The README shows lines of the demo, cut at 100 characters: each is there, in that order."""
+    readme = (CHECKOUT / "README.md").read_text().split("deploy/demo |")[1]
+    lines = iter(_shape(line) for line in said.splitlines())
+    for shown in re.search(r"```\n(.*?)```", readme, re.DOTALL).group(1).splitlines():
+        assert len(shown) <= 100
+        assert any(line.startswith(_shape(shown).rstrip("9")) for line in lines), shown
+
+
 def test_the_demo_shows_five_events_and_leaves_nothing_behind(place):
     said = subprocess.run([_DEMO], env=unconfiguring_environment() | _ELSEWHERE | {"TMPDIR": str(place)}, capture_output=True, text=True, timeout=600)
     assert said.returncode == 0, said.stderr[-2000:]
@@ -49,6 +64,7 @@ def test_the_demo_shows_five_events_and_leaves_nothing_behind(place):
     assert events == [[str(sequence), f"fraiseql.mutation.{subject}"] for sequence, subject in enumerate(
         ("Order.INSERT", "Order.INSERT", "Order.UPDATE", "Order.DELETE", "Invoice.SENT"), 1)], said.stdout
     assert "active, ready" in said.stdout
+    _require_excerpt_of(said.stdout)
     _require_nothing_left(place)
 
 

@@ -1,4 +1,4 @@
-"""What README says about the edges: it is so, on the servers that it names, and the way round that it gives works."""
+"""What the page on events (deploy/docs/events.md, "At the edges") says: it is so, on the servers that it names, and the way round that it gives works."""
 
 import json
 

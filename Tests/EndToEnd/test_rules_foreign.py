@@ -230,7 +230,7 @@ def test_a_first_start_of_run_takes_a_stream_that_begins_later(new_pair, tenants
 
 def test_the_page_on_moving_over_finds_the_triggers(one_pair, tenants):
     tenant = tenants(one_pair, setup=False)
-    page = (CHECKOUT / "Sources" / "Pipeline" / "Pipeline.docc" / "MovingFromFraiseQL.md").read_text()
+    page = (CHECKOUT / "deploy" / "docs" / "fraiseql.md").read_text()
     query = re.search(r"```sql\n(SELECT t\.tgrelid.*?);\n```", page, re.DOTALL).group(1)
     for name, body in (("announces", "PERFORM pg_logical_emit_message(true, 'fraiseql_events', '{}')"),
                        ("notifies", "PERFORM pg_notify('fraiseql_events', NEW.n::text)"), ("counts", "NEW.note := 'x'")):

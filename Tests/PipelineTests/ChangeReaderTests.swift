@@ -81,7 +81,7 @@ import WAL
             over: connection, columnRules: try ColumnRules([], publication: "p", sql: sql), of: identity, timeline: system.timeline)
         let assembler = try TransactionAssembler(
             configuration: CaptureConfiguration(exclusions: ["public.tb_hidden"]),
-            functions: CaptureFunctions(hmacSHA256: nil) { _, _ in }, identity: identity,
+            functions: CaptureFunctions(hmacSHA256: nil) { _, _ in true }, identity: identity,
             timelines: TimelineHistory(currentTimeline: system.timeline), payloadLimit: 1_048_576, watermark: nil, proof: nil)
         return ChangeReader(
             WalsenderPort(replication, wake: wake), catalogue: tables, assembler: assembler, startLSN: start)

@@ -42,7 +42,7 @@ final class DeliveryRig: @unchecked Sendable {
                 name: "S", subjectPrefix: "p", duplicateWindow: duplicateWindow, allowAtomic: isAtomic,
                 allowBatched: isBatched), consumer: nil,
             capture: CaptureConfiguration(),
-            captureFunctions: CaptureFunctions(hmacSHA256: nil) { _, _ in },
+            captureFunctions: CaptureFunctions(hmacSHA256: nil) { _, _ in false },
             delivery: StreamerConfiguration.Delivery(
                 isAtomic: isAtomic, inFlightMessages: inFlightMessages, inFlightBytes: byteLimit, ackTimeout: ackTimeout,
                 checkpointInterval: checkpointInterval), readyMaxLagBytes: 0)

@@ -53,18 +53,6 @@ import WAL
         }
     }
 
-    @Test func anAnswerIsCleanedUpAfterOnceAndNotAtOnce() {
-        let observations = connected()
-        #expect(!observations.hasAnswered(at: .now + .seconds(9)))
-        let before = Instant.now
-        _ = observations.status()
-        #expect(!observations.hasAnswered(at: before + .milliseconds(200)))
-        #expect(observations.hasAnswered(at: .now + .seconds(9)))
-        #expect(!observations.hasAnswered(at: .now + .seconds(9)))
-        observations.refreshMetrics()
-        #expect(observations.hasAnswered(at: .now + .seconds(9)))
-    }
-
     @Test func aStandbyIsReadyAndAStoppedOneIsNot() {
         let observations = observations()
         observations.texts.withLock { $0.role = .standby }

@@ -20,7 +20,7 @@ struct RefusalCauseTests {
         JetStreamErrorCode.storeFailed, JetStreamErrorCode.accountResourcesExceeded,
         JetStreamErrorCode.insufficientResources, JetStreamErrorCode.streamSealed, 19_999,
     ]) func whatNobodyMendsByTryingIsTold(_ errCode: Int) {
-        guard case .waiting(let hint) = RefusalCause.of(errCode) else {
+        guard case .waiting(_, let hint) = RefusalCause.of(errCode) else {
             Issue.record("\(errCode)")
             return
         }

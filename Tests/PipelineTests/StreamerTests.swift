@@ -41,7 +41,7 @@ import WAL
                 stream: StreamConfiguration(
                     name: "S", subjectPrefix: "fraiseql.mutation", duplicateWindow: .seconds(1)),
                 consumer: nil, capture: CaptureConfiguration(),
-                captureFunctions: CaptureFunctions(hmacSHA256: nil) { _, _ in },
+                captureFunctions: CaptureFunctions(hmacSHA256: nil) { _, _ in false },
                 delivery: StreamerConfiguration.Delivery(
                     inFlightMessages: 128, inFlightBytes: byteLimit, ackTimeout: .seconds(2),
                     checkpointInterval: .milliseconds(50)), readyMaxLagBytes: 0)

@@ -47,7 +47,7 @@ import Testing
         (10_109, .refused), (10_071, nil), (10_070, nil), (10_164, nil), (0, nil),
     ])
     func aRefusalIsTheEventsFailureUnlessItIsTheChains(_ errCode: Int, _ failure: EventFailure?) {
-        #expect(EventFailure.of(errCode) == failure)
+        #expect(RefusalCause.of(errCode).failure == failure)
     }
 
     @Test func postgresIsAskedAsBeforeWhereItIsNotTheTrouble() {

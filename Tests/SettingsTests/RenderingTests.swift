@@ -88,6 +88,15 @@ import Testing
                 """)
     }
 
+    @Test func explainsEachKeyInAFileThatLoadsAgain() throws {
+        let loaded = try loading.load()
+        let explained = loaded.explainedTOML
+        for line in loaded.toml.split(separator: "\n") { #expect(explained.contains("\n\(line)\n")) }
+        #expect(explained.contains("# The replication slot.\n# Allowed: a slot name: 1 to 63 of a-z 0-9 _\nsource.slot = "))
+        let again = try Loading(explained.replacing("***@", with: "")).load()
+        #expect(again.values.events == loaded.values.events && again.values.delivery == loaded.values.delivery)
+    }
+
     @Test func isJSONForPrograms() throws {
         let loaded = try loading.load()
         let document = try JSONDecoder().decode(Document.self, from: Data(loaded.json.utf8))

@@ -1,5 +1,3 @@
-import JetStreamPublishing
-
 /// Why an event could not be published as it is: the label of `fraiseql_observer_events_failed_total`, counted when that happens.
 enum EventFailure: String, CaseIterable, Sendable {
     /// It is none that can be published, whatever stands in its place.
@@ -12,19 +10,4 @@ enum EventFailure: String, CaseIterable, Sendable {
     case permissionNATS = "permission_nats"
     /// JetStream does not take it, for another reason.
     case refused
-
-    /// What a refusal with JetStream's own code comes to; nil: it is the chain's business, and no failure of the event.
-    static func of(_ errCode: Int) -> EventFailure? {
-        switch RefusalCause.of(errCode) {
-        case .passing: nil
-        case .tooLarge: .messageTooLarge
-        case .waiting:
-            switch errCode {
-            case JetStreamErrorCode.storeFailed, JetStreamErrorCode.accountResourcesExceeded,
-                JetStreamErrorCode.insufficientResources:
-                .storageFull
-            default: .refused
-            }
-        }
-    }
 }

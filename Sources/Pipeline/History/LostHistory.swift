@@ -54,6 +54,36 @@ enum LostHistory {
         return Steps.text(preface(of: reason), stepsIfForged + particularSteps(for: reason) + beginAnew)
     }
 
+    /// Of a slot that was made with `two_phase`.
+    static func remedyForTwoPhase(isFirstStart: Bool) -> String {
+        Steps.text([
+            "Drop the slot: `slotstream slot drop`",
+            isFirstStart
+                ? "Create the slot without two_phase: `slotstream setup`"
+                : "Create the slot without two_phase, behind the gap: `slotstream slot advance --accept-gap --by NAME`",
+            start,
+        ])
+    }
+
+    /// Of settings that select other events than those of which the stream's end is not known yet.
+    static let remedyForChangedOptions = Steps.text([
+        "Set the old values of source.publication, events.exclude and events.message_prefixes again",
+        start,
+        "Wait until lag is 0 bytes: `slotstream status`",
+        "Stop the streamer",
+        "Set the new values, and start the streamer again",
+    ])
+
+    /// Of messages of another writer in a stream without an event of ours.
+    static let remedyForForeignMessages = Steps.text([
+        "Stop the other writer. FraiseQL writes while fraiseql.toml has `backend = \"nats\"` under [observers]: change that line to `backend = \"postgresql\"` and restart FraiseQL",
+        "Begin behind these messages, which stay in the stream: `slotstream setup --after-foreign`",
+        "Or set another transport.nats.stream_name and another transport.nats.subject_prefix, and create a new stream: `slotstream setup`",
+    ])
+
+    /// Of a record that another streamer has taken over.
+    static let remedyForOtherWriter = "Stop one of the two streamers. Nothing is lost, and nothing is stored twice"
+
     private static func preface(of reason: StopReason) -> String {
         switch reason {
         case .historyDiverged:

@@ -54,13 +54,7 @@ extension Recovery {
             .foreignMessage,
             what:
                 "stream \(facts.streamName) holds \(messages(stream)) of another writer\(newest), and no event of Slotstream",
-            remedy:
-                Steps.text([
-                    "Stop the other writer. FraiseQL writes while fraiseql.toml has `backend = \"nats\"` under [observers]: change that line to `backend = \"postgresql\"` and restart FraiseQL",
-                    "Begin behind these messages, which stay in the stream: `slotstream setup --after-foreign`",
-                    "Or set another transport.nats.stream_name and another transport.nats.subject_prefix, and create a new stream: `slotstream setup`",
-                ]),
-            isConfirmedByTime: false)
+            remedy: LostHistory.remedyForForeignMessages, isConfirmedByTime: false)
     }
 
     private static func emptied(_ stream: StreamTail, _ facts: Facts) -> Outcome {

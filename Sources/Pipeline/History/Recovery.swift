@@ -133,15 +133,7 @@ enum Recovery {
                 .slotTwoPhase,
                 what:
                     "slot \(slot.name) was created with two_phase: such a slot sends rows at PREPARE, before the transaction commits",
-                remedy: Steps.text(
-                    [
-                        "Drop the slot: `slotstream slot drop`",
-                        isFirstStart(facts)
-                            ? "Create the slot without two_phase: `slotstream setup`"
-                            : "Create the slot without two_phase, behind the gap: `slotstream slot advance --accept-gap --by NAME`",
-                        "Start the streamer: `slotstream run`",
-                    ]),
-                isConfirmedByTime: false)
+                remedy: LostHistory.remedyForTwoPhase(isFirstStart: isFirstStart(facts)), isConfirmedByTime: false)
         }
         return nil
     }
@@ -295,14 +287,7 @@ enum Recovery {
             .optionsChanged,
             what:
                 "the settings that select the events changed from \"\(record.options)\" to \"\(facts.options.text)\" while \(state)",
-            remedy: Steps.text([
-                "Set the old values of source.publication, events.exclude and events.message_prefixes again",
-                "Start the streamer: `slotstream run`",
-                "Wait until lag is 0 bytes: `slotstream status`",
-                "Stop the streamer",
-                "Set the new values, and start the streamer again",
-            ]),
-            isConfirmedByTime: false)
+            remedy: LostHistory.remedyForChangedOptions, isConfirmedByTime: false)
     }
 
     /// The refusal of a message that another writer stored.

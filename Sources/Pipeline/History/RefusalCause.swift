@@ -7,7 +7,16 @@ enum RefusalCause: Equatable {
     /// The message itself, whose size the stream does not take: a poison event.
     case tooLarge
     /// Until somebody makes room, or changes the stream, each attempt ends alike.
-    case waiting(hint: String)
+    case waiting(EventFailure, hint: String)
+
+    /// What it is to the event; nil: it is the chain's business, and no failure of the event.
+    var failure: EventFailure? {
+        switch self {
+        case .passing: nil
+        case .tooLarge: .messageTooLarge
+        case .waiting(let failure, _): failure
+        }
+    }
 
     /// What `errCode` stands for; 0: only a status came.
     static func of(_ errCode: Int) -> RefusalCause {
@@ -22,14 +31,15 @@ enum RefusalCause: Equatable {
         case JetStreamErrorCode.messageTooLarge: .tooLarge
         case JetStreamErrorCode.storeFailed:
             .waiting(
+                .storageFull,
                 hint:
                     "Raise max_bytes, max_msgs or max_msgs_per_subject of the stream, or set discard = old: the stream is full")
         case JetStreamErrorCode.accountResourcesExceeded:
-            .waiting(hint: "Raise the JetStream storage limit of the account")
+            .waiting(.storageFull, hint: "Raise the JetStream storage limit of the account")
         case JetStreamErrorCode.insufficientResources:
-            .waiting(hint: "Raise max_file_store of nats-server, or make room on the disk")
-        case JetStreamErrorCode.streamSealed: .waiting(hint: "Begin a new stream: a sealed stream takes no messages")
-        default: .waiting(hint: "Check nats-server's log, and compare the stream with the configuration")
+            .waiting(.storageFull, hint: "Raise max_file_store of nats-server, or make room on the disk")
+        case JetStreamErrorCode.streamSealed: .waiting(.refused, hint: "Begin a new stream: a sealed stream takes no messages")
+        default: .waiting(.refused, hint: "Check nats-server's log, and compare the stream with the configuration")
         }
     }
 }

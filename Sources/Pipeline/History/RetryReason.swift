@@ -78,7 +78,7 @@ enum RetryReason: String, Sendable {
         case .permission: .permissionNATS
         case .payloadTooLarge: .messageTooLarge
         case .api(_, let errCode, _, _):
-            switch EventFailure.of(errCode) {
+            switch RefusalCause.of(errCode).failure {
             case .messageTooLarge: .messageTooLarge
             case .storageFull: .storageFull
             default: .jetStreamError

@@ -50,7 +50,7 @@ package enum StopReason: String, Sendable, CaseIterable {
 }
 
 /// The exit codes of every command.
-package enum ExitStatus: Int32, Sendable {
+package enum ExitStatus: Int32, Sendable, CaseIterable {
     case done = 0
     case findings = 1
     case usage = 64

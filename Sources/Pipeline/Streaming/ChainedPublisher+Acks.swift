@@ -79,7 +79,7 @@ extension ChainedPublisher {
         }
         switch outcome {
         case .refused(let token, let errCode, let code, let lastSequence):
-            if let failure = EventFailure.of(errCode) { observations.meters.failed(failure) }
+            if let failure = RefusalCause.of(errCode).failure { observations.meters.failed(failure) }
             isIDStaged = isIDStaged || errCode == JetStreamErrorCode.duplicateInProcess
             isMessageIDRefused = isMessageIDRefused || errCode == JetStreamErrorCode.wrongLastMessageID
             learnFromRefusal(errCode: errCode)

@@ -117,7 +117,7 @@ extension ChainedPublisher {
             throw .stop(
                 .otherWriter,
                 what: "another streamer (owner \(there.owner)) has taken over stream \(key) and slot \(there.slot) at \(there.confirmedLsn)",
-                remedy: "Stop one of the two streamers. Nothing is lost, and nothing is stored twice")
+                remedy: LostHistory.remedyForOtherWriter)
         }
         // Only its owner was asked for.
         guard let put = putInFlight else { return }

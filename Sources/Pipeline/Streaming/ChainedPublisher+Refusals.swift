@@ -15,19 +15,19 @@ extension ChainedPublisher {
             // Encoded anew with the limit that the stream has now, it is told by its position, or goes out as a reference.
             throw .jetStream(
                 .api(code: 400, errCode: refusal.errCode, description: refusal.text, operation: configuration.stream.name))
-        case .waiting(let hint): tell(refusal, hint)
+        case .waiting(let failure, let hint): tell(refusal, failure, hint)
         }
     }
 
     /// Said once, and again when JetStream says something else.
-    private func tell(_ refusal: AckBatch.Refusal, _ hint: String) {
+    private func tell(_ refusal: AckBatch.Refusal, _ failure: EventFailure, _ hint: String) {
         let what = "JetStream refuses the events: \(refusal.text) (\(refusal.errCode))"
         let isNew = observations.texts.withLock { texts in
             defer { texts.refusal = what }
             return texts.refusal != what
         }
         guard isNew else { return }
-        observations.failed((EventFailure.of(refusal.errCode) ?? .refused).rawValue, what)
+        observations.failed(failure.rawValue, what)
         logger.warning(
             "JetStream refuses the events, and the streamer tries again: nothing is lost",
             metadata: [

@@ -8,9 +8,7 @@ import WAL
 extension Observations {
     /// The object of `/status`.
     package func status() -> StreamerStatus {
-        let now = Instant.now
-        asked(at: now)
-        return status(at: now)
+        status(at: .now)
     }
 
     /// As `status()`, with liveness judged at `now`.
@@ -74,7 +72,6 @@ extension Observations {
     /// Sets every gauge to what it is now; called before the metrics are rendered. NaN stands for what nobody knows.
     package func refreshMetrics() {
         let now = Instant.now
-        asked(at: now)
         let texts = texts.withLock { $0 }
         meters.lagBytes.record(lagByteCount(texts).map { Double($0) } ?? .nan)
         meters.lagSeconds.record(lagSeconds(at: now) ?? .nan)

@@ -64,8 +64,6 @@ package final class Observations: Sendable {
     private let lastSourceTurn: Atomic<UInt64>
     /// 0: it does not run.
     private let lastDeliveryTurn = Atomic<UInt64>(0)
-    /// When somebody last asked over HTTP, and nobody has cleaned up after it; 0: nothing is to be cleaned up.
-    private let lastAsked = Atomic<UInt64>(0)
     let texts: Mutex<Texts>
     let slot: String
     let readyMaxLagBytes: UInt64
@@ -99,16 +97,6 @@ package final class Observations: Sendable {
             case .delivery: lastDeliveryTurn.load(ordering: .relaxed)
             }
         return last == 0 ? nil : now.duration(since: Instant(nanoseconds: last))
-    }
-
-    /// Somebody asks over HTTP.
-    func asked(at now: Instant) { lastAsked.store(now.nanoseconds, ordering: .relaxed) }
-
-    /// Whether the last answer over HTTP was given a while ago; true once an answer.
-    func hasAnswered(at now: Instant) -> Bool {
-        let asked = lastAsked.load(ordering: .relaxed)
-        guard asked > 0, now.duration(since: Instant(nanoseconds: asked)) > .milliseconds(200) else { return false }
-        return lastAsked.compareExchange(expected: asked, desired: 0, ordering: .relaxed).exchanged
     }
 
     func failed(_ reason: String, _ message: String) {

@@ -11,12 +11,7 @@ extension Session {
         // While the catalogue is asked the slot is not looked at: that is made up for.
         guard server.isLost || server.isAskable else { return }
         lastInspectionAt = port.now
-        // Before, so that what it needs does not come on top of what has gathered since the last; the first time, all of the start's.
-        port.tidy()
-        defer {
-            hasHeard = false
-            port.tidy()
-        }
+        defer { hasHeard = false }
         guard !server.isLost else { return observations.lostSight(isConnected: hasHeard) }
         let slot: SlotState
         do throws(PostgresError) {

@@ -152,7 +152,6 @@ final class Session<Port: SlotPort, Server: SlotServer, Catalogue: CataloguePort
         }
         if isRestored || now.duration(since: lastInspectionAt) >= SlotLook.interval { try inspect() }
         lookAtTables(at: now)
-        if observations.hasAnswered(at: now) { port.tidy() }
         guard !isListening else {
             standstill = nil
             return

@@ -38,7 +38,4 @@ protocol SlotPort: AnyObject {
 
     /// Leaves the socket alone for this long, whatever arrives.
     func rest(_ duration: Duration)
-
-    /// Gives back the memory that only lies about, at a time when little else is done.
-    func tidy()
 }

@@ -48,6 +48,4 @@ final class WalsenderPort: SlotPort {
     }
 
     func rest(_ duration: Duration) { usleep(UInt32(duration / .microseconds(1))) }
-
-    func tidy() { FilePages.giveBack() }
 }

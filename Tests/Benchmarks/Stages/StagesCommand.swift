@@ -117,7 +117,7 @@ struct StagesCommand: ParsableCommand {
         var decoder = PGOutputDecoder()
         var assembler = try TransactionAssembler(
             configuration: CaptureConfiguration(exclusions: exclusions),
-            functions: CaptureFunctions(hmacSHA256: nil) { _, _ in },
+            functions: CaptureFunctions(hmacSHA256: nil) { _, _ in false },
             identity: SourceIdentity(systemID: 7_439_120_938_471_029_384, databaseOID: 5, databaseName: "shop"),
             timelines: TimelineHistory(currentTimeline: 1), payloadLimit: 1_048_576, watermark: nil, proof: nil)
         func receive(_ message: [UInt8]) throws {
