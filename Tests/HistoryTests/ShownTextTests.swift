@@ -1,5 +1,4 @@
 import History
-import Pipeline
 import Testing
 
 @Suite struct ShownTextTests {

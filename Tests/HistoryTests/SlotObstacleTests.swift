@@ -1,7 +1,6 @@
 import History
 import PostgresReplication
 import Testing
-import Threads
 import WAL
 
 /// What ends a stream of changes for good, and what passes.
