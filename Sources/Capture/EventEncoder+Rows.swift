@@ -10,6 +10,7 @@ extension EventEncoder {
     ) throws(EncodingFailure) {
         try beginRow(operation, of: plan, ordinal: ordinal, row: row)
         try layout.writeRow(operation, of: plan, row, to: &self)
+        guard !context.casts.hasRequests else { throw .castsNeeded }
         try finish(tail: plan.tail, ordinal: ordinal, kindIndex: operation.kindIndex)
     }
 
@@ -239,7 +240,7 @@ extension EventEncoder {
         case .malformed: .poison(.malformedValue(column: plan.columnNames[index], type: plan.typeNames[index]))
         case .tooLarge: tooLarge
         case .compositeChanged: .compositeChanged
-        case .databaseUnavailable: .databaseUnavailable
+        case .castsNeeded: .castsNeeded
         }
     }
 

@@ -1,4 +1,5 @@
 import PGOutput
+import SeededRandom
 import Testing
 import WAL
 import WireMessages

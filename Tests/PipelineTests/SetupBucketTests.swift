@@ -1,4 +1,5 @@
 import FoundationEssentials
+import History
 import JetStreamPublishing
 import Testing
 

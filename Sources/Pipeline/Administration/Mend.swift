@@ -1,4 +1,5 @@
 import Capture
+package import History
 package import Logging
 package import Threads
 import WAL
@@ -41,7 +42,7 @@ package enum Mend {
             mending.begin()
             do throws(StreamerError) {
                 var former = FormerHolder()
-                try streamer.runSession(streamer.slotWatch(), &former)
+                try streamer.runSession(streamer.slotWatch(), streamer.tableDescriber(), &former)
             } catch {
                 if mending.isDone { break }
                 switch error {

@@ -1,3 +1,4 @@
+import History
 import JetStreamPublishing
 
 extension Setup {
@@ -9,7 +10,7 @@ extension Setup {
         _ configuration: StreamerConfiguration, _ nats: JetStreamConnection
     ) throws(StreamerError) -> [Finding] {
         do throws(JetStreamError) {
-            let bucket = JetStreamConnection.bucketStream(StreamerConfiguration.bucket)
+            let bucket = JetStreamConnection.bucketStream(CheckpointRecord.bucket)
             guard let found = try nats.streamInfo(bucket) else { return [] }
             // The stream that is there may have other replicas than the configuration says.
             let stream = try nats.streamInfo(configuration.stream.name)
@@ -23,7 +24,7 @@ extension Setup {
 
     /// `bucketFindings` for a bucket's stream as the server tells it. How many revisions it keeps does not matter: only the last is read.
     static func bucketFindings(_ found: StreamInfo.Config, streamReplicas: Int) -> [Finding] {
-        let bucket = StreamerConfiguration.bucket
+        let bucket = CheckpointRecord.bucket
         var findings: [Finding] = []
         if found.storage != "file" {
             findings.append(

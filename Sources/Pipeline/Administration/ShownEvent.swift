@@ -1,4 +1,5 @@
 import Capture
+import History
 
 /// A stored message as one line of text, whatever bytes it holds: nobody who can write to a table or to the stream can make a line of his own, or move the cursor.
 package enum ShownEvent {

@@ -1,3 +1,4 @@
+import History
 import PostgresReplication
 
 /// What a publication publishes at one moment, table by table.

@@ -1,3 +1,4 @@
+import History
 import Logging
 import PGOutput
 import Synchronization
@@ -24,8 +25,8 @@ extension Session {
         logger.trace(
             "transaction received",
             metadata: [
-                "transaction": "\(progress.transaction.map { "\($0.id)" } ?? "unknown")", "commit_lsn": "\(commit.commitLSN)",
-                "changes": .stringConvertible(progress.changeCount),
+                "transaction": "\(reader.progress.transaction.map { "\($0.id)" } ?? "unknown")", "commit_lsn": "\(commit.commitLSN)",
+                "changes": .stringConvertible(reader.progress.changeCount),
             ])
     }
 }

@@ -1,0 +1,7 @@
+package import History
+package import Logging
+
+extension Finding {
+    /// Fields of a log line whose message says what was found.
+    package var fields: Logger.Metadata { ["finding": "\(id.rawValue)", "remedy": "\(fix)"] }
+}
