@@ -3,7 +3,7 @@ import Glibc
 import JetStreamPublishing
 import PostgresReplication
 import Synchronization
-import Threads
+package import Threads
 import WAL
 
 /// Makes what a first start needs, in an order that can be repeated after any interruption: publication, stream, bucket, a claim in it, slot, first record, consumer.
@@ -19,14 +19,18 @@ package enum Setup {
         package var isDryRun: Bool
         /// Publish tables of which UPDATE and DELETE then fail in the application.
         package var allowsNoIdentity: Bool
+        /// For the fault tests.
+        package var failpoints: Failpoints
 
         package init(
-            adoptsSlot: Bool = false, startsAfterForeign: Bool = false, isDryRun: Bool = false, allowsNoIdentity: Bool = false
+            adoptsSlot: Bool = false, startsAfterForeign: Bool = false, isDryRun: Bool = false, allowsNoIdentity: Bool = false,
+            failpoints: Failpoints = .none
         ) {
             self.adoptsSlot = adoptsSlot
             self.startsAfterForeign = startsAfterForeign
             self.isDryRun = isDryRun
             self.allowsNoIdentity = allowsNoIdentity
+            self.failpoints = failpoints
         }
     }
 
@@ -198,6 +202,7 @@ package enum Setup {
                 // The one thing that our ordinary sessions write.
                 try sql.execute("BEGIN READ WRITE; \(statement); COMMIT")
                 made.publication(by: statement)
+                options.failpoints.reached(.afterPublication)
             }
         } catch {
             throw .postgres(error)
@@ -218,6 +223,7 @@ package enum Setup {
         do throws(JetStreamError) {
             if !found, !options.isDryRun {
                 made.streamCreated = try nats.createStream(wantedStream(configuration, nats)).created
+                options.failpoints.reached(.afterStream)
             }
             let entry = try nats.bucketGet(StreamerConfiguration.bucket, key: configuration.stream.name)
             if case .bucketMissing = entry {
@@ -225,6 +231,7 @@ package enum Setup {
                 if !options.isDryRun {
                     try nats.createBucket(StreamerConfiguration.bucket, replicas: configuration.stream.replicas)
                     made.hasBucket = true
+                    options.failpoints.reached(.afterBucket)
                 }
             }
         } catch {
@@ -248,6 +255,7 @@ package enum Setup {
             _ = try nats.createConsumer(
                 configuration.stream.name, name: consumer.name, filter: configuration.stream.subject,
                 ackWait: consumer.ackWait, maxDeliver: consumer.maxDeliver)
+            options.failpoints.reached(.afterConsumer)
             return Outcome(created: step)
         } catch {
             throw .jetStream(error)
