@@ -100,14 +100,14 @@ let package = Package(
             name: "PGOutputTests", dependencies: ["PGOutput", "WAL"], resources: [.copy("Vectors")],
             swiftSettings: strict),
         .target(name: "CMallocCounter", path: "Tests/CMallocCounter"),
-        // Where tests' own servers listen.
-        .target(name: "LoopbackPorts", path: "Tests/LoopbackPorts", swiftSettings: strict),
+        // PostgreSQL and nats-server as the suites start their own.
+        .target(name: "PrivateServers", path: "Tests/PrivateServers", swiftSettings: strict),
         // Messages of pgoutput written by hand.
         .target(name: "WireMessages", path: "Tests/WireMessages", swiftSettings: strict),
         .testTarget(
             name: "CaptureTests",
             dependencies: [
-                "Capture", "PGOutput", "WAL", "CCrypto", "CMallocCounter", "WireMessages",
+                "Capture", "PGOutput", "WAL", "CCrypto", "CMallocCounter", "PrivateServers", "WireMessages",
             ],
             swiftSettings: strict),
         // Nanoseconds and allocations a row, and the fuzzing of what reads values; in release, as it is shipped.
@@ -119,13 +119,13 @@ let package = Package(
             ],
             path: "Tests/Benchmarks/Stages", swiftSettings: strict),
         .testTarget(
-            name: "PostgresReplicationTests", dependencies: ["PostgresReplication", "WAL", "LoopbackPorts"], swiftSettings: strict),
-        .testTarget(name: "JetStreamPublishingTests", dependencies: ["JetStreamPublishing", "LoopbackPorts"], swiftSettings: strict),
+            name: "PostgresReplicationTests", dependencies: ["PostgresReplication", "WAL", "PrivateServers"], swiftSettings: strict),
+        .testTarget(name: "JetStreamPublishingTests", dependencies: ["JetStreamPublishing", "PrivateServers"], swiftSettings: strict),
         .testTarget(name: "ThreadsTests", dependencies: ["Threads", "WAL"], swiftSettings: strict),
         .testTarget(
             name: "PipelineTests",
             dependencies: [
-                "Pipeline", "Capture", "JetStreamPublishing", "PGOutput", "PostgresReplication", "Threads", "WAL", "LoopbackPorts",
+                "Pipeline", "Capture", "JetStreamPublishing", "PGOutput", "PostgresReplication", "Threads", "WAL", "PrivateServers",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "Logging", package: "swift-log"),
             ],

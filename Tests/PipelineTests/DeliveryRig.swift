@@ -2,6 +2,7 @@ import Capture
 import JetStreamPublishing
 import Logging
 import PostgresReplication
+import PrivateServers
 import Synchronization
 import Testing
 import Threads

@@ -2,6 +2,7 @@ import Capture
 import Foundation
 import JetStreamPublishing
 import PostgresReplication
+import PrivateServers
 import Synchronization
 import Testing
 import Threads
@@ -13,7 +14,7 @@ import WAL
 @Suite(.serialized, .timeLimit(.minutes(3))) struct DeliveryTests {
     private let server: NatsServer
 
-    init() throws { server = try NatsServer() }
+    init() throws { server = try NatsServer(.oldest) }
 
     @Test func everythingAppendedIsStoredOnceInOrder() throws {
         let rig = try DeliveryRig(server)

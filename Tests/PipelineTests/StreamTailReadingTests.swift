@@ -1,5 +1,6 @@
 import Capture
 import JetStreamPublishing
+import PrivateServers
 import Testing
 import WAL
 
@@ -11,7 +12,7 @@ import WAL
     private let link: NATSLink
 
     init() throws {
-        server = try NatsServer()
+        server = try NatsServer(.oldest)
         link = try server.connect()
     }
 
