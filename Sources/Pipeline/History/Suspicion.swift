@@ -3,7 +3,7 @@ import Threads
 /// What a woken old leader could feign is believed only when it was read unchanged for a while, with a majority of the replicas current: `STREAM.MSG.GET` is not linearizable.
 struct Suspicion<Evidence: Equatable> {
     /// How long it is read again, where the stream has replicas.
-    static var time: Duration { .seconds(15) }
+    static var time: Duration { LongTime.suspicion.duration }
 
     private var last: (evidence: Evidence, since: Instant)?
 
