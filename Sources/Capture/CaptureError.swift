@@ -10,9 +10,7 @@ public enum CaptureError: Error, Sendable, Equatable {
     case historyDiverged(HistoryProof, found: HistoryProof.Evidence)
     /// The transaction that the stream ends with has fewer changes than were stored of it.
     case transactionShrank(stored: Position, changeCount: UInt64)
-    /// What the catalogue says of a type was needed for a change of `relation` and could not be had. Nothing of the change was handed on; the assembler is of no use any more.
-    case catalogueUnavailable(relation: String, commitLSN: LSN)
-    /// A row of a relation that the caller has refused (`TransactionAssembler.refusedRelations`). Nothing of the change was handed on.
+    /// A row of a relation that the caller has refused (`TableDescription.isRefused`). Nothing of the change was handed on.
     case relationRefused(RelationID, commitLSN: LSN)
     /// A mask or an id needs a digest that could not be computed. Nothing of the change was handed on.
     case digestUnavailable(relation: String, commitLSN: LSN)
@@ -25,7 +23,8 @@ enum EncodingFailure: Error {
     case poison(PoisonReason)
     /// A composite's text has another number of fields than its type is known to have.
     case compositeChanged
-    case databaseUnavailable
+    /// The database has to be asked about values first (`ValueContext.casts`).
+    case castsNeeded
     /// One of `CaptureFunctions` failed.
     case digestUnavailable
 }
@@ -43,8 +42,6 @@ extension CaptureError: CustomStringConvertible {
         case .historyDiverged(let proof, let found): "\(proof), but \(found)"
         case .transactionShrank(let stored, let changeCount):
             "the stream holds \(stored), the server's transaction has only \(changeCount) changes"
-        case .catalogueUnavailable(let relation, let commitLSN):
-            "the catalogue could not be asked about a type of \(relation) (in the transaction that commits at \(commitLSN))"
         case .relationRefused(let id, let commitLSN):
             "a row of relation \(id) must not be published (in the transaction that commits at \(commitLSN))"
         case .digestUnavailable(let relation, let commitLSN):

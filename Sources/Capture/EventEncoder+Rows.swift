@@ -33,6 +33,7 @@ extension EventEncoder {
             }
             if operation.rowOperation != .delete { writeUnchanged(of: plan, row: row) }
         }
+        guard !context.casts.hasRequests else { throw .castsNeeded }
         try finish(tail: plan.tail, ordinal: ordinal, kindIndex: operation.kindIndex)
     }
 
@@ -305,7 +306,7 @@ extension EventEncoder {
         case .malformed: .poison(.malformedValue(column: plan.columnNames[index], type: plan.typeNames[index]))
         case .tooLarge: tooLarge
         case .compositeChanged: .compositeChanged
-        case .databaseUnavailable: .databaseUnavailable
+        case .castsNeeded: .castsNeeded
         }
     }
 

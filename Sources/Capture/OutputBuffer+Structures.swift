@@ -1,7 +1,7 @@
 /// What writing a structured value may need besides its text, and what it leaves behind.
 struct ValueContext {
-    /// Asked for casts. Weak: it owns, in the end, what this is part of.
-    weak var authority: (any CatalogueAuthority)?
+    /// The casts of the row that is being written.
+    var casts = CastMemory()
     /// A composite's text has another number of fields than the type is known to have: its text goes out, and is counted. Otherwise that is a fault, and the catalogue is asked first.
     var writesChangedCompositesAsText = false
     /// Values whose text went out because their type is not known (any more).
@@ -229,8 +229,10 @@ extension OutputBuffer {
         // What the cast makes of it may be shorter, and has to be asked for; how much is asked has a limit too.
         guard text.count / Self.castTextFactor <= room else { return .tooLarge }
         guard UTF8Validation.isValid(text) else { return .notUTF8 }
-        let answer = context.authority?.json(of: String(decoding: text, as: UTF8.self), castFrom: typeOID) ?? .unknown
-        switch answer {
+        guard !context.casts.isFull else { return .castsNeeded }
+        switch context.casts.answer(to: CastRequest(typeOID: typeOID, text: String(decoding: text, as: UTF8.self))) {
+        // Nothing stands for it: what is too large without it is too large.
+        case nil: return nil
         case .json(let json): append(Array(json.utf8))
         case .unknown:
             context.unknownTypeValueCount += 1
@@ -238,7 +240,6 @@ extension OutputBuffer {
         case .failed:
             context.uncastValueCount += 1
             return appendJSONString(text) ? nil : .notUTF8
-        case .unavailable: return .databaseUnavailable
         }
         return nil
     }

@@ -7,8 +7,8 @@ extension OutputBuffer {
         case tooLarge
         /// A composite's text has another number of fields than its type is known to have.
         case compositeChanged
-        /// The database had to be asked and could not be.
-        case databaseUnavailable
+        /// The question about casts is as long as one may be.
+        case castsNeeded
     }
 
     /// Appends the JSON of a scalar that PostgreSQL sent as text; nil when all is well.

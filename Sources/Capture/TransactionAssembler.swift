@@ -11,6 +11,8 @@ public struct TransactionAssembler: ~Copyable {
         case transactionBegan
         /// All events of the transaction have been handed on; `endLSN` is what confirms it.
         case transactionEnded(endLSN: LSN)
+        /// The message was not taken: `question` has to be answered, then the same message to be given again.
+        case asks
     }
 
     /// More entities than this share the kind `other`: label sets stay bounded.
@@ -49,16 +51,12 @@ public struct TransactionAssembler: ~Copyable {
     /// nil once it has come.
     private var proof: HistoryProof?
 
-    /// The types of columns, as far as they were needed; filled by the caller before a Relation is received.
-    public var types = TypeCatalogue()
-    /// Facts by relation, filled by the caller before a Relation is received for which `needsFacts` says so.
-    ///
-    /// Receiving it takes them out again: a relation that is described anew may have others.
-    public var tableFacts: [RelationID: TableFacts] = [:]
-    /// Relations none of whose rows may be handed on, filled by the caller before a Relation is received.
-    ///
-    /// Receiving it takes it out again, and a row of it that is not stored yet throws `.relationRefused`. A relation can be described that no row follows.
-    public var refusedRelations: Set<RelationID> = []
+    /// What has to be answered before the message that was given last can be taken; nil: it was taken, or the answer is there.
+    public private(set) var question: CatalogueQuestion?
+    /// The answer that the next Relation takes with it: one that is described anew may have other facts.
+    private var description: TableDescription?
+    /// The types of the row that was given last were looked up for it.
+    private var hasFreshTypes = false
     /// What events are counted by, in the order of `EventHeader.kindIndex`. It only grows.
     public private(set) var eventKinds: [EventKind] = []
     private var kindIndices: [EventKind: Int32] = [:]
@@ -104,12 +102,6 @@ public struct TransactionAssembler: ~Copyable {
         entities = Set(eventKinds.map(\.entity))
     }
 
-    /// Asked what only the database knows of rare types; without one their text goes out, and is counted. Not retained.
-    public var authority: (any CatalogueAuthority)? {
-        get { encoder.context.authority }
-        set { encoder.context.authority = newValue }
-    }
-
     /// Values so far whose text went out because nobody knows their type (any more).
     public var unknownTypeValueCount: UInt64 { encoder.context.unknownTypeValueCount }
 
@@ -141,16 +133,13 @@ public struct TransactionAssembler: ~Copyable {
         lastEndLSN = lsn
     }
 
-    /// Whether the catalogue has to be asked for this table's facts before it is received.
-    public func needsFacts(_ relation: Relation) -> Bool {
-        tableFacts[relation.id] == nil && RelationPlan.needsFacts(relation, configuration: configuration)
-    }
-
     /// Takes the next message. Events that became complete by it go to `sink`, in order.
     ///
     /// - Parameters:
     ///   - bytes: The message that `decoder` made `message` of; valid during the call.
     ///   - sendTime: When the server sent it; the time of a non-transactional message.
+    /// - Returns: `.asks` for every Relation, and for a row with values that only the database can tell. Of the row nothing has been handed on then, and
+    ///   nothing is left.
     /// - Throws: `CaptureError`; nothing of the change that failed has been handed on.
     public mutating func receive(
         _ message: PGOutputMessage, of decoder: borrowing PGOutputDecoder, bytes: RawSpan, sendTime: PostgresTimestamp,
@@ -158,18 +147,20 @@ public struct TransactionAssembler: ~Copyable {
     ) throws(CaptureError) -> Action {
         switch message {
         case .insert(let insert):
-            try row(.insert, insert.relationID, .none, decoder, bytes, &sink)
-            return .none
+            return try row(.insert, insert.relationID, .none, decoder, bytes, &sink)
         case .update(let update):
-            try row(.update, update.relationID, update.old, decoder, bytes, &sink)
-            return .none
+            return try row(.update, update.relationID, update.old, decoder, bytes, &sink)
         case .delete(let delete):
-            try row(.delete, delete.relationID, delete.old, decoder, bytes, &sink)
-            return .none
+            return try row(.delete, delete.relationID, delete.old, decoder, bytes, &sink)
         case .begin(let begin): return try began(begin)
         case .commit(let commit): return try ended(commit, &sink)
         case .relation(let relation):
-            replacePlan(for: relation)
+            guard let description else {
+                question = questionAbout(relation)
+                return .asks
+            }
+            self.description = nil
+            replacePlan(for: relation, description)
             return .none
         case .truncate(let truncate):
             try truncated(truncate, bytes, &sink)
@@ -258,11 +249,11 @@ public struct TransactionAssembler: ~Copyable {
     private mutating func row(
         _ operation: RowOperation, _ id: RelationID, _ oldTuple: OldTuple, _ decoder: borrowing PGOutputDecoder,
         _ bytes: RawSpan, _ sink: inout some EventSink & ~Copyable
-    ) throws(CaptureError) {
+    ) throws(CaptureError) -> Action {
         let plan = try plan(for: id)
-        guard let position = try nextPosition() else { return }
+        guard let position = try nextPosition() else { return .none }
         let operationPlan = self.operation(operation, of: plan)
-        guard !operationPlan.isExcluded else { return }
+        guard !operationPlan.isExcluded else { return .none }
         guard !plan.isRefused else { throw .relationRefused(id, commitLSN: position.commitLSN) }
         let newCount = decoder.newColumns.count
         let oldCount = decoder.oldColumns.count
@@ -277,7 +268,7 @@ public struct TransactionAssembler: ~Copyable {
             throw violation("a row of \(plan.qualifiedName) with binary values, which were not asked for")
         }
         encoder.close(isLast: false, into: &sink)
-        let failure: EncodingFailure? = bytes.withUnsafeBytes { message in
+        let result = bytes.withUnsafeBytes { message in
             decoder.newColumns.withUnsafeBufferPointer { new in
                 decoder.oldColumns.withUnsafeBufferPointer { old in
                     let row = RowView(
@@ -287,44 +278,82 @@ public struct TransactionAssembler: ~Copyable {
                 }
             }
         }
-        if let failure { throw error(failure, at: position, relation: plan.qualifiedName) }
+        switch result {
+        case .opened: break
+        case .asks:
+            // It is counted when it is given again.
+            current?.ordinal -= 1
+            return .asks
+        case .failed(let failure): throw error(failure, at: position, relation: plan.qualifiedName)
+        }
+        encoder.context.casts.removeAll()
+        hasFreshTypes = false
+        return .none
     }
 
-    /// Encodes by the policy for poison; the failure if even that is not possible.
+    /// What became of a row.
+    private enum RowResult {
+        case opened
+        case asks
+        case failed(EncodingFailure)
+    }
+
+    /// Encodes by the policy for poison.
     private mutating func open(
         _ operation: RelationPlan.Operation, of plan: RelationPlan, position: Position, row: RowView
-    ) -> EncodingFailure? {
+    ) -> RowResult {
         let ordinal = position.ordinal
-        var failure = attempt { (encoder) throws(EncodingFailure) in
+        let unknownTypeValueCount = encoder.context.unknownTypeValueCount
+        let uncastValueCount = encoder.context.uncastValueCount
+        encoder.context.writesChangedCompositesAsText = hasFreshTypes
+        let failure = attempt { (encoder) throws(EncodingFailure) in
             try encoder.openRow(operation, of: plan, ordinal: ordinal, row: row)
         }
-        if failure.map({ Self.isWorthAsking(about: $0, plan) }) ?? false {
-            // The type has changed since the catalogue was asked, or, behind a backlog, since the row was written.
-            guard let authority, authority.refresh(&types, of: currentTransactionID, for: plan.id, plan.typeOIDs)
-            else {
-                return .databaseUnavailable
-            }
-            plan.refreshForms(types)
-            types.forgetAll()
-            encoder.context.writesChangedCompositesAsText = true
-            failure = attempt { (encoder) throws(EncodingFailure) in
-                try encoder.openRow(operation, of: plan, ordinal: ordinal, row: row)
-            }
-            encoder.context.writesChangedCompositesAsText = false
+        guard let failure else { return .opened }
+        let question = question(after: failure, plan)
+        encoder.context.casts.dropRequests()
+        if let question {
+            self.question = question
+            // They are counted when they are written.
+            encoder.context.unknownTypeValueCount = unknownTypeValueCount
+            encoder.context.uncastValueCount = uncastValueCount
+            return .asks
         }
-        if case .poison(let reason) = failure {
-            return openPoison(reason, operation, of: plan, position: position, row: row)
-        }
-        return failure
+        guard case .poison(let reason) = failure else { return .failed(failure) }
+        return openPoison(reason, operation, of: plan, position: position, row: row).map { .failed($0) } ?? .opened
     }
 
-    /// Whether a type of the row's may have changed: a composite has another number of fields, or a text is not of the type that one had.
-    private static func isWorthAsking(about failure: EncodingFailure, _ plan: RelationPlan) -> Bool {
+    /// What has to be known before the row can be written. A type of the row's may have changed since the catalogue was asked, or, behind a backlog, since the
+    /// row was written: a composite has another number of fields, or a text is not of the type that one had. That is asked once a row.
+    private mutating func question(after failure: EncodingFailure, _ plan: RelationPlan) -> CatalogueQuestion? {
         switch failure {
-        case .compositeChanged: true
-        case .poison(.malformedValue): plan.hasComposites
-        case .poison, .databaseUnavailable, .digestUnavailable: false
+        case .castsNeeded: .casts(encoder.context.casts.requests)
+        case .compositeChanged: .types(of: plan.id, plan.typeOIDs)
+        case .poison(.malformedValue) where plan.hasComposites && !hasFreshTypes: .types(of: plan.id, plan.typeOIDs)
+        case .poison, .digestUnavailable: nil
         }
+    }
+
+    // MARK: - Answers
+
+    /// Answers `question`; then the message that asked is given again.
+    public mutating func answer(_ answer: CatalogueAnswer) {
+        switch (question, answer) {
+        case (.description, .description(let description)): self.description = description
+        case (.types(of: let id, _), .types(let types)):
+            plans[id]?.refreshForms(types)
+            hasFreshTypes = true
+        case (.casts(let requests), .casts(let answers)):
+            precondition(answers.count == requests.count, "each cast has an answer")
+            encoder.context.casts.answered(requests, answers)
+        case (.description, _), (.types, _), (.casts, _), (nil, _):
+            preconditionFailure("the answer is to the question that was asked")
+        }
+        question = nil
+    }
+
+    private func questionAbout(_ relation: Relation) -> CatalogueQuestion {
+        .description(of: relation, needsFacts: RelationPlan.needsFacts(relation, configuration: configuration))
     }
 
     @inline(__always)
@@ -343,9 +372,8 @@ public struct TransactionAssembler: ~Copyable {
     func error(_ failure: EncodingFailure, at position: Position, relation: String) -> CaptureError {
         switch failure {
         case .poison(let reason): .poison(reason, at: position, relation: relation)
-        case .compositeChanged, .databaseUnavailable:
-            .catalogueUnavailable(relation: relation, commitLSN: position.commitLSN)
         case .digestUnavailable: .digestUnavailable(relation: relation, commitLSN: position.commitLSN)
+        case .compositeChanged, .castsNeeded: preconditionFailure("whoever needs an answer asks for it")
         }
     }
 
@@ -372,21 +400,24 @@ public struct TransactionAssembler: ~Copyable {
 
     // MARK: - Relations
 
-    private mutating func replacePlan(for relation: Relation) {
+    private mutating func replacePlan(for relation: Relation, _ description: TableDescription) {
         let plan = RelationPlan(
-            relation, configuration: configuration, database: identity.databaseName, types: types,
-            facts: tableFacts.removeValue(forKey: relation.id) ?? TableFacts(),
-            isRefused: refusedRelations.remove(relation.id) != nil)
+            relation, configuration: configuration, database: identity.databaseName, types: description.types,
+            facts: description.facts, isRefused: description.isRefused)
         plans.insert(plan)
         lastPlan = plan
-        types.forgetAll()
     }
 
-    /// How pgoutput described a relation, if it is known.
-    public func description(of id: RelationID) -> Relation? { plans[id]?.relation }
+    /// What to ask about a relation of which not all was known when it was described; nil: it has no plan any more.
+    public func questionAgain(about id: RelationID) -> CatalogueQuestion? {
+        plans[id].map { questionAbout($0.relation) }
+    }
 
-    /// Makes a relation's plan anew, from what the caller has filled in meanwhile.
-    public mutating func describeAgain(_ relation: Relation) { replacePlan(for: relation) }
+    /// Makes a relation's plan anew, from what was answered meanwhile.
+    public mutating func describeAgain(_ id: RelationID, _ description: TableDescription) {
+        guard let relation = plans[id]?.relation else { return }
+        replacePlan(for: relation, description)
+    }
 
     /// Relations of which the caller should find out whether they still exist; none while there are few.
     public var relationsDueForReview: [RelationID] { plans.dueForReview }

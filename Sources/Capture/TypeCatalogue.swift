@@ -95,12 +95,6 @@ public struct TypeCatalogue: Sendable {
         }
     }
 
-    /// Forgets all: what is known of a type is of no use once the plans that need it are made.
-    mutating func forgetAll() {
-        rows = [:]
-        unknown = []
-    }
-
     /// The names of those that have a cast to json which is not called.
     public var withheldCasts: [String] { rows.values.filter { $0.jsonCast == .withheld }.map(\.name).sorted() }
 

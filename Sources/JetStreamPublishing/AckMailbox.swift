@@ -111,7 +111,7 @@ public final class AckMailbox: Sendable {
     }
 
     /// Files an outcome that needed no reading: no responders, or a status without a body.
-    func post(_ reply: AckReply, _ outcome: PublishOutcome) {
+    package func post(_ reply: AckReply, _ outcome: PublishOutcome) {
         let isFirst = state.withLock { state in
             if reply.isControl {
                 if state.controlOutcomeCount < Self.controlOutcomeLimit {
@@ -162,7 +162,7 @@ public final class AckMailbox: Sendable {
     }
 
     /// Files the tokens from `first` to `last` as stored.
-    func postStored(_ epoch: UInt32, first: UInt64, last: UInt64) {
+    package func postStored(_ epoch: UInt32, first: UInt64, last: UInt64) {
         if extendRange(epoch, first: first, last: last) { return }
         let isFirst = state.withLock { state in
             if epoch == state.epoch {

@@ -2,17 +2,17 @@
 ///
 /// Shape: 24 lower-case hexadecimal digits, 8 of the epoch and 16 of the token. Fixed width, so that neither writing nor
 /// reading it needs a division or an allocation.
-struct AckReply: Hashable, Sendable {
+package struct AckReply: Hashable, Sendable {
     /// The width of the subject token, in bytes.
     static let byteCount = 24
 
     /// The chain that it was published in; acks of another are stale.
-    let epoch: UInt32
+    package let epoch: UInt32
     /// What the caller chose: the sequence that the message must get, or a control token.
-    let token: UInt64
+    package let token: UInt64
 
     /// The answer to one publish.
-    init(epoch: UInt32, token: UInt64) {
+    package init(epoch: UInt32, token: UInt64) {
         self.epoch = epoch
         self.token = token
     }

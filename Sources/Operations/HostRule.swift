@@ -38,6 +38,6 @@ struct HostRule {
 
     private static func isAddress(_ name: String) -> Bool {
         var bytes: (UInt64, UInt64) = (0, 0)
-        return inet_pton(AF_INET, name, &bytes) == 1 || inet_pton(AF_INET6, name, &bytes) == 1
+        return unsafe inet_pton(AF_INET, name, &bytes) == 1 || inet_pton(AF_INET6, name, &bytes) == 1
     }
 }

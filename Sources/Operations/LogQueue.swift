@@ -86,15 +86,15 @@ package final class LogQueue: Sendable {
     private func write(_ line: String) {
         var line = line
         let isWritten = line.withUTF8 { bytes in
-            var rest = bytes[...]
-            while let start = UnsafeBufferPointer(rebasing: rest).baseAddress, !rest.isEmpty {
-                let count = Glibc.write(descriptor, start, rest.count)
+            var rest = unsafe bytes[...]
+            while let start = unsafe UnsafeBufferPointer(rebasing: rest).baseAddress, unsafe !rest.isEmpty {
+                let count = unsafe Glibc.write(descriptor, start, rest.count)
                 if count > 0 {
-                    rest = rest.dropFirst(count)
+                    unsafe rest = rest.dropFirst(count)
                 } else if errno == EAGAIN {
                     // Whoever opened it lets nobody wait in write().
                     var entry = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
-                    poll(&entry, 1, -1)
+                    unsafe poll(&entry, 1, -1)
                 } else if errno != EINTR {
                     // No reader, a full disk: the next line may fare better.
                     return false

@@ -1,4 +1,5 @@
-import Hummingbird
+import HTTPTypes
+import HummingbirdCore
 import NIOCore
 import Pipeline
 
@@ -9,16 +10,7 @@ import Pipeline
 #endif
 
 /// One request in, one response out: which path and method give what.
-struct OperationsResponder: HTTPResponder {
-    /// What a request brings besides itself: the connection, so that it can be cut off.
-    struct Context: InitializableFromSource {
-        let channel: any Channel
-
-        init(source: ApplicationRequestContextSource) {
-            channel = source.channel
-        }
-    }
-
+struct OperationsResponder: Sendable {
     /// The body of `/livez` and `/readyz`; what is nil is left out.
     private struct Verdict: Encodable {
         var live: Bool?
@@ -31,13 +23,17 @@ struct OperationsResponder: HTTPResponder {
     let refreshMetrics: @Sendable () -> Void
     let registry: PrometheusRegistry
     let hosts: HostRule
-    /// Told of the connection of each request whose head has come.
-    var onRequest: @Sendable (any Channel) -> Void = { _ in }
 
-    /// Never throws: what is not served is answered 404, 405, 413 or 421.
-    func respond(to request: Request, context: Context) async -> Response {
-        onRequest(context.channel)
-        if bodyIsTooLarge(request.headers) { return cutOff(context.channel) }
+    /// What is not served is answered 404, 405, 413 or 421.
+    /// - Parameter channel: The connection, so that it can be cut off.
+    func respond(to request: Request, on channel: any Channel) -> Response {
+        var response = answer(request, on: channel)
+        response.headers[.date] = HTTPDate.now
+        return response
+    }
+
+    private func answer(_ request: Request, on channel: any Channel) -> Response {
+        if bodyIsTooLarge(request.headers) { return cutOff(channel) }
         guard hosts.allows(request.head.authority) else {
             return text(.misdirectedRequest, "use an address, localhost, or the name in http.listen\n", for: request)
         }

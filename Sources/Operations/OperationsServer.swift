@@ -1,4 +1,4 @@
-import Hummingbird
+import HummingbirdCore
 package import Logging
 import NIOCore
 import NIOPosix
@@ -60,7 +60,7 @@ package struct OperationsServer: Service {
         let hasListened = Mutex(false)
         var failure: OperationsError?
         do {
-            try await application(Self.group) { hasListened.withLock { $0 = true } }.run()
+            try await service { hasListened.withLock { $0 = true } }.run()
         } catch {
             let reason = ServerAddress.reason(error)
             if Task.isCancelled {
@@ -74,32 +74,40 @@ package struct OperationsServer: Service {
         if let failure { throw failure }
     }
 
-    private func application(
-        _ group: MultiThreadedEventLoopGroup, listening: @escaping @Sendable () -> Void
-    ) -> Application<OperationsResponder> {
+    /// An answer that could not be sent whole.
+    private struct AnswerCutOff: Error {}
+
+    /// Hummingbird's server, in a group of its own, which tells a server that ends by itself from one that was told to.
+    private func service(listening: @escaping @Sendable () -> Void) throws -> ServiceGroup {
         var quiet = logger
         quiet.logLevel = max(logger.logLevel, .notice)
         let table = ConnectionTable(exchangeTime: exchangeTime)
-        var responder = responder
-        responder.onRequest = { table.progressed($0) }
-        return Application(
-            responder: responder,
-            server: .http1(
-                configuration: .init(
-                    additionalChannelHandlers: [ConnectionTableHandler(table)],
-                    httpDecoderConfiguration: .init(
-                        maxHeaderFieldSize: Self.headerByteLimit, maxHeaderListSize: Self.headerByteLimit,
-                        maxHeaderFieldCount: 100))),
-            configuration: .init(
-                address: .hostname(address.host, port: address.port)),
+        let server = try HTTPServerBuilder.http1(
+            configuration: HTTP1Channel.Configuration(
+                additionalChannelHandlers: [ConnectionTableHandler(table)],
+                httpDecoderConfiguration: HTTP1Channel.Configuration.DecoderConfiguration(
+                    maxHeaderFieldSize: Self.headerByteLimit, maxHeaderListSize: Self.headerByteLimit,
+                    maxHeaderFieldCount: 100))
+        ).buildServer(
+            configuration: ServerConfiguration(address: .hostname(address.host, port: address.port)),
+            eventLoopGroup: Self.group, logger: quiet,
+            responder: { [responder] request, writer, channel in
+                table.progressed(channel)
+                let response = responder.respond(to: request, on: channel)
+                do {
+                    try await writer.write(response: response.head, body: response.body)
+                } catch {
+                    // Never the error itself: Hummingbird answers a parser's, and an answer has begun.
+                    throw AnswerCutOff()
+                }
+            },
             onServerRunning: { [address, logger, onListening] channel in
                 listening()
                 let host = channel.localAddress?.ipAddress ?? address.host
                 let port = channel.localAddress?.port ?? address.port
                 logger.info("HTTP listens", metadata: ["address": "\(ServerAddress((host, port)))"])
                 onListening(host, port)
-            },
-            eventLoopGroupProvider: .shared(group),
-            logger: quiet)
+            })
+        return ServiceGroup(configuration: ServiceGroupConfiguration(services: [server], logger: quiet))
     }
 }

@@ -81,6 +81,6 @@ public struct Truncate: Hashable, Sendable {
     public func relationID(at index: Int, in message: RawSpan) -> RelationID {
         precondition((0..<relationCount).contains(index), "no such relation in this TRUNCATE")
         let start = relationIDs.start + index * MemoryLayout<UInt32>.size
-        return RelationID(UInt32(bigEndian: message.unsafeLoadUnaligned(fromByteOffset: start, as: UInt32.self)))
+        return unsafe RelationID(UInt32(bigEndian: message.unsafeLoadUnaligned(fromByteOffset: start, as: UInt32.self)))
     }
 }

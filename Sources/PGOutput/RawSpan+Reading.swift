@@ -14,9 +14,9 @@ extension RawSpan {
     }
 
     /// Loads an integer that `require` has found to be there.
-    @inline(__always)
+    @unsafe @inline(__always)
     func unsafeLoad<Value: FixedWidthInteger & BitwiseCopyable>(_ type: Value.Type, at offset: Int) -> Value {
-        Value(bigEndian: unsafeLoadUnaligned(fromUncheckedByteOffset: offset, as: type))
+        unsafe Value(bigEndian: unsafeLoadUnaligned(fromUncheckedByteOffset: offset, as: type))
     }
 
     /// One big-endian integer. Throws `truncated`.
@@ -25,7 +25,7 @@ extension RawSpan {
         _ type: Value.Type, _ offset: inout Int
     ) throws(PGOutputError) -> Value {
         try require(MemoryLayout<Value>.size, at: offset)
-        let value = unsafeLoad(type, at: offset)
+        let value = unsafe unsafeLoad(type, at: offset)
         offset += MemoryLayout<Value>.size
         return value
     }
@@ -86,7 +86,7 @@ extension RawSpan {
     func string(_ offset: inout Int) throws(PGOutputError) -> ByteRange {
         let start = offset
         var end = start
-        while end < byteCount, unsafeLoad(UInt8.self, at: end) != 0 { end += 1 }
+        while end < byteCount, unsafe unsafeLoad(UInt8.self, at: end) != 0 { end += 1 }
         guard end < byteCount else { throw .unterminatedString(offset: start) }
         offset = end + 1
         return ByteRange(start: start, count: end - start)
@@ -95,7 +95,7 @@ extension RawSpan {
     /// A NUL-terminated name. Throws `unterminatedString`, `invalidUTF8`.
     func name(_ offset: inout Int) throws(PGOutputError) -> String {
         let range = try string(&offset)
-        let name = extracting(range.start..<range.end).withUnsafeBytes { String(validating: $0, as: UTF8.self) }
+        let name = unsafe extracting(range.start..<range.end).withUnsafeBytes { unsafe String(validating: $0, as: UTF8.self) }
         guard let name else { throw .invalidUTF8(offset: range.start) }
         return name
     }

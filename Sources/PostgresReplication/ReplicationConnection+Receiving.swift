@@ -8,13 +8,15 @@ public enum FrameContinuation: Sendable {
     case proceed
     /// Take no other frame from libpq now.
     case stop
+    /// The frame was not taken: stop, and give it again, before all others.
+    case keep
 }
 
 /// Why `receiveFrames` returned.
 public enum ReceiveOutcome: Sendable, Equatable {
     /// All that had arrived is delivered: wait for the socket to become readable.
     case drained
-    /// A handler stopped, or the turn was long enough. More may lie in libpq, of which the socket says nothing: call again
+    /// A handler stopped, or gave its frame back, or the turn was long enough. More may lie in libpq, of which the socket says nothing: call again
     /// without waiting for the socket, as soon as there is room.
     case stopped
     /// The server ended the stream in order, with this command tag: it is shutting down. Close the connection.
@@ -64,7 +66,10 @@ extension ReplicationConnection {
             case .turnOver: return .stopped
             case .ended(let commandTag): return .ended(commandTag: commandTag)
             case .message(let bytes):
-                defer { Self.free(bytes) }
+                var isKept = false
+                defer {
+                    if !isKept { Self.free(bytes) }
+                }
                 let frame: ReplicationFrame
                 do throws(PostgresError) {
                     frame = try ReplicationFrame(bytes)
@@ -84,7 +89,14 @@ extension ReplicationConnection {
                 } catch {
                     throw .handler(error)
                 }
-                if continuation == .stop { return .stopped }
+                switch continuation {
+                case .proceed: break
+                case .stop: return .stopped
+                case .keep:
+                    isKept = true
+                    keep(bytes)
+                    return .stopped
+                }
             }
         }
     }
@@ -113,6 +125,10 @@ extension ReplicationConnection {
 
     @usableFromInline
     func nextArrival(_ turn: inout ReceiveTurn) throws(PostgresError) -> Arrival {
+        if let kept = stream.keptMessage {
+            stream.keptMessage = nil
+            return .message(kept)
+        }
         while true {
             switch stream.phase {
             case .streaming: break
@@ -150,6 +166,10 @@ extension ReplicationConnection {
             }
         }
     }
+
+    /// Keeps a message for the next call; `StreamState` frees it if there is none.
+    @usableFromInline
+    func keep(_ bytes: UnsafeRawBufferPointer) { stream.keptMessage = bytes }
 
     @usableFromInline
     static func free(_ bytes: UnsafeRawBufferPointer) {

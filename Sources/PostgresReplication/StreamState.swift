@@ -1,3 +1,4 @@
+import CLibPQ
 import WAL
 
 /// What a walsender session remembers of its stream.
@@ -21,6 +22,12 @@ final class StreamState {
     var waitingStatus: StandbyStatus?
     /// Why reading failed. Thrown once what had arrived before is delivered.
     var inputFailure: String?
+    /// A message of libpq's that a handler gave back: the next to be delivered.
+    var keptMessage: UnsafeRawBufferPointer?
+
+    deinit {
+        if let keptMessage { PQfreemem(UnsafeMutableRawPointer(mutating: keptMessage.baseAddress)) }
+    }
 }
 
 /// What a streamer tells the server about its progress.

@@ -13,18 +13,18 @@ package struct OwnedThread: ~Copyable {
     /// - Throws: if no thread can be made.
     package init(name: String, _ body: @escaping @Sendable () -> Void) throws(SystemError) {
         // Retained here, released by the new thread when it begins.
-        let start = Unmanaged.passRetained(Start(body))
+        let start = unsafe Unmanaged.passRetained(Start(body))
         var thread = pthread_t()
-        let status = pthread_create(
+        let status = unsafe pthread_create(
             &thread, nil,
             { argument in
-                guard let argument else { return nil }
-                Unmanaged<Start>.fromOpaque(argument).takeRetainedValue().body()
+                guard let argument = unsafe argument else { return nil }
+                unsafe Unmanaged<Start>.fromOpaque(argument).takeRetainedValue().body()
                 return nil
             }, start.toOpaque())
         guard status == 0 else {
-            start.release()
-            throw SystemError(message: "cannot start the thread \(name): \(String(cString: strerror(status)))")
+            unsafe start.release()
+            throw SystemError(message: "cannot start the thread \(name): \(unsafe String(cString: strerror(status)))")
         }
         self.thread = thread
     }

@@ -13,7 +13,7 @@ package final class WakeSignal: Sendable {
     /// - Throws: if the process has no descriptors left.
     package init() throws(SystemError) {
         var descriptors: [Int32] = [-1, -1]
-        guard pipe(&descriptors) == 0 else { throw SystemError(message: "cannot make a pipe: \(String(cString: strerror(errno)))") }
+        guard unsafe pipe(&descriptors) == 0 else { throw SystemError(message: "cannot make a pipe: \(unsafe String(cString: strerror(errno)))") }
         readDescriptor = descriptors[0]
         writeDescriptor = descriptors[1]
         for descriptor in descriptors {
@@ -31,12 +31,12 @@ package final class WakeSignal: Sendable {
     package func signal() {
         if isSignalled.exchange(true, ordering: .sequentiallyConsistent) { return }
         var byte: UInt8 = 1
-        _ = write(writeDescriptor, &byte, 1)
+        _ = unsafe write(writeDescriptor, &byte, 1)
     }
 
     package func clear() {
         var byte: UInt8 = 0
-        while read(readDescriptor, &byte, 1) > 0 {}
+        while unsafe read(readDescriptor, &byte, 1) > 0 {}
         // An exchange, not a store: it reads what `signal()` wrote, so that what was published before that is seen after this.
         _ = isSignalled.exchange(false, ordering: .sequentiallyConsistent)
     }
@@ -52,7 +52,7 @@ package final class WakeSignal: Sendable {
                     fd: entry.descriptor, events: Int16(POLLIN) | (entry.isOutputDue ? Int16(POLLOUT) : 0), revents: 0))
         }
         let milliseconds = max(0, min(timeout.milliseconds, 60_000))
-        _ = poll(&polls, nfds_t(polls.count), Int32(milliseconds))
+        _ = unsafe poll(&polls, nfds_t(polls.count), Int32(milliseconds))
         clear()
     }
 }

@@ -78,6 +78,9 @@ import WireMessages
         func feed(_ message: [UInt8]) throws {
             let bytes = message.span.bytes
             let decoded = try decoder.decode(bytes)
+            let action = try assembler.receive(decoded, of: decoder, bytes: bytes, sendTime: PostgresTimestamp(0), into: &sink)
+            guard action == .asks else { return }
+            assembler.answer(.description(TableDescription()))
             _ = try assembler.receive(decoded, of: decoder, bytes: bytes, sendTime: PostgresTimestamp(0), into: &sink)
         }
         for relation in SampleRows.relations { try feed(relation) }

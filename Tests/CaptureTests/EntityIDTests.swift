@@ -89,7 +89,13 @@ import WireMessages
 
     @Test func asksForFactsAnewWithEachRelation() throws {
         var rig = try Rig(catalogue: Catalogue(tables: [.init(16_400): TableFacts(primaryKey: ["a"])]))
-        try rig.receive(WireMessage.relation(identity: "f", columns: Self.withoutID))
-        #expect(rig.assembler.tableFacts.isEmpty)
+        for count in 1...2 {
+            try rig.receive(WireMessage.relation(identity: "f", columns: Self.withoutID))
+            guard case .description(of: _, needsFacts: true) = rig.asked.last?.question else {
+                Issue.record("facts were not asked for")
+                return
+            }
+            #expect(rig.asked.count == count)
+        }
     }
 }

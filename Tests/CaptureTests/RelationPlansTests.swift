@@ -25,8 +25,8 @@ import WireMessages
         try Self.described(20_002...20_002, in: &rig)
         try rig.receive([WireMessage.begin(6000), WireMessage.insert(into: 20_002, [.text("2")]), WireMessage.commit(6000)])
         #expect(rig.events.count == 2)
-        #expect(rig.assembler.description(of: RelationID(20_001)) == nil)
-        #expect(rig.assembler.description(of: RelationID(20_002)) != nil)
+        #expect(rig.assembler.questionAgain(about: RelationID(20_001)) == nil)
+        #expect(rig.assembler.questionAgain(about: RelationID(20_002)) != nil)
         #expect(rig.assembler.plans.count == 31)
     }
 

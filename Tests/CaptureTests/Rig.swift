@@ -11,7 +11,9 @@ struct Rig: ~Copyable {
     private var decoder = PGOutputDecoder()
     var assembler: TransactionAssembler
     /// What the catalogue answers when it is asked.
-    private let authority: StubAuthority
+    var catalogue: Catalogue
+    /// What was asked so far, and how many events had been handed on then.
+    private(set) var asked: [(question: CatalogueQuestion, eventCount: Int)] = []
 
     init(
         _ configuration: CaptureConfiguration = CaptureConfiguration(), catalogue: Catalogue = Catalogue(),
@@ -22,8 +24,7 @@ struct Rig: ~Copyable {
             configuration: configuration, functions: functions, identity: Self.identity, timelines: timelines,
             payloadLimit: payloadLimit,
             watermark: watermark, proof: proof)
-        authority = StubAuthority(catalogue)
-        assembler.authority = authority
+        self.catalogue = catalogue
     }
 
     var events: [RecordedEvent] { sink.events }
@@ -31,46 +32,19 @@ struct Rig: ~Copyable {
     mutating func receive(_ message: [UInt8], sendTime: PostgresTimestamp = PostgresTimestamp(0)) throws {
         let bytes = message.span.bytes
         let decoded = try decoder.decode(bytes)
-        if case .relation(let relation) = decoded { describe(relation) }
-        actions.append(
-            try assembler.receive(decoded, of: decoder, bytes: bytes, sendTime: sendTime, into: &sink))
+        while true {
+            let action = try assembler.receive(decoded, of: decoder, bytes: bytes, sendTime: sendTime, into: &sink)
+            guard action == .asks, let question = assembler.question else {
+                actions.append(action)
+                return
+            }
+            asked.append((question, sink.events.count))
+            assembler.answer(catalogue.answer(to: question))
+        }
     }
-
-    /// The database has been altered.
-    func moveCatalogue(to catalogue: Catalogue) { authority.catalogue = catalogue }
 
     mutating func receive(_ messages: [[UInt8]]) throws {
         for message in messages { try receive(message) }
-    }
-
-    /// As `Pipeline` does before it hands on a Relation.
-    private mutating func describe(_ relation: Relation) {
-        _ = authority.refresh(&assembler.types, of: .none, for: relation.id, relation.columns.map(\.typeOID))
-        if assembler.needsFacts(relation) {
-            assembler.tableFacts[relation.id] = authority.catalogue.tables[relation.id] ?? TableFacts()
-        }
-    }
-}
-
-/// Answers what a database would be asked, from what it was given beforehand.
-final class StubAuthority: CatalogueAuthority {
-    var catalogue: Catalogue
-
-    init(_ catalogue: Catalogue) { self.catalogue = catalogue }
-
-    func json(of text: String, castFrom typeOID: UInt32) -> CastAnswer { catalogue.casts[text] ?? .unknown }
-
-    func refresh(
-        _ types: inout TypeCatalogue, of transactionID: TransactionID, for relationID: RelationID, _ typeOIDs: [UInt32]
-    ) -> Bool {
-        types.forget(typeOIDs)
-        while true {
-            let missing = types.missing(typeOIDs)
-            if missing.isEmpty { return catalogue.isReachable }
-            for oid in missing {
-                if let row = catalogue.types[oid] { types.insert(row) } else { types.insertUnknown(oid) }
-            }
-        }
     }
 }
 
@@ -80,7 +54,28 @@ struct Catalogue {
     var tables: [RelationID: TableFacts] = [:]
     /// By the value's text.
     var casts: [String: CastAnswer] = [:]
-    var isReachable = true
+
+    func answer(to question: CatalogueQuestion) -> CatalogueAnswer {
+        switch question {
+        case .description(of: let relation, _):
+            .description(
+                TableDescription(
+                    types: known(of: relation.columns.map(\.typeOID)), facts: tables[relation.id] ?? TableFacts()))
+        case .types(_, let typeOIDs): .types(known(of: typeOIDs))
+        case .casts(let requests): .casts(requests.map { casts[$0.text] ?? .unknown })
+        }
+    }
+
+    private func known(of typeOIDs: [UInt32]) -> TypeCatalogue {
+        var known = TypeCatalogue()
+        while true {
+            let missing = known.missing(typeOIDs)
+            if missing.isEmpty { return known }
+            for oid in missing {
+                if let row = types[oid] { known.insert(row) } else { known.insertUnknown(oid) }
+            }
+        }
+    }
 }
 
 /// What a configuration makes of messages: the events, and the error that ended it.

@@ -83,13 +83,14 @@ import Testing
         for text in [" ", "1 ", " 1", "1  2"] { #expect(Self.written(text, .vector(of: .number)) == nil) }
     }
 
-    @Test func castsAreTheAuthoritysAndWithoutOneTheTextGoesOut() {
+    @Test func castsAreAskedForAndWhatHasNoneGoesOutAsText() {
         var buffer = OutputBuffer()
-        let authority = StubAuthority(
-            Catalogue(casts: ["x": .json(#"{"v" : 1}"#), "bad": .failed, "away": .unavailable]))
+        let answers: [String: CastAnswer] = ["x": .json(#"{"v" : 1}"#), "gone": .unknown, "bad": .failed]
         func cast(_ text: String) -> (OutputBuffer.ValueFault?, String, UInt64) {
             var context = ValueContext()
-            context.authority = authority
+            let request = CastRequest(typeOID: 20_000, text: text)
+            if let answer = answers[text] { context.casts.answered([request], [answer]) }
+            defer { #expect(context.casts.requests == (answers[text] == nil ? [request] : [])) }
             buffer.removeAll()
             let fault = Array(text.utf8).withUnsafeBytes {
                 buffer.appendValue($0, as: .cast(typeOID: 20_000), &context)
@@ -99,7 +100,7 @@ import Testing
         #expect(cast("x") == (nil, #"{"v" : 1}"#, 0))
         #expect(cast("gone") == (nil, #""gone""#, 1))
         #expect(cast("bad") == (nil, #""bad""#, 0))
-        #expect(cast("away").0 == .databaseUnavailable)
+        #expect(cast("not asked yet") == (nil, "", 0))
     }
 
     @Test(arguments: [

@@ -174,7 +174,7 @@ import Testing
         var rig = try Rig(catalogue: behind)
         let last = captured.messages.dropLast(2)
         try rig.receive(Array(last))
-        rig.moveCatalogue(to: captured.catalogue)
+        rig.catalogue = captured.catalogue
         try rig.receive(Array(captured.messages.suffix(2)))
         #expect(
             try rig.events.map { try $0.value("entity") } == [#"{"id":1,"p":{"a":1,"b":"x"}}"#, captured.rows.first])
@@ -191,21 +191,6 @@ import Testing
         try rig.receive(captured.messages)
         #expect(try rig.events.first?.value("entity") == #"{"id":1,"p":"(1,x)","ps":"{\"(2,y)\"}"}"#)
         #expect(rig.assembler.unknownTypeValueCount == 2)
-    }
-
-    @Test func aCatalogueThatCannotBeAskedStopsTheChange() throws {
-        let captured = try CapturedChanges(
-            setup: "CREATE TYPE pair AS (a int, b text); CREATE TABLE c (id int PRIMARY KEY, p pair);",
-            changes: "INSERT INTO c VALUES (1, '(1,x)');")
-        var unreachable = captured.catalogue
-        unreachable.isReachable = false
-        for (oid, row) in unreachable.types where row.name == "pair" { unreachable.types[oid]?.attributes.removeLast() }
-        let outcome = try Outcome(of: captured.messages, catalogue: unreachable)
-        guard case .catalogueUnavailable(relation: "public.c", _) = outcome.error else {
-            Issue.record("it ended with \(String(describing: outcome.error))")
-            return
-        }
-        #expect(outcome.events.isEmpty)
     }
 
     @Test func columnNamesAreEscapedAsPostgreSQLEscapesThem() throws {

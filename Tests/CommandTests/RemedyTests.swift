@@ -86,7 +86,6 @@ import WAL
             .historyDiverged(.message(LSN(1)), found: .nothing(upTo: LSN(2))),
             .transactionShrank(stored: Position(commitLSN: LSN(1), ordinal: 2), changeCount: 1),
             .protocolViolation("a Begin inside a transaction", commitLSN: LSN(1)), .subjectTemplate("the subject template is empty"),
-            .catalogueUnavailable(relation: "public.tb_order", commitLSN: LSN(1)),
             .digestUnavailable(relation: "public.tb_order", commitLSN: LSN(1)),
         ]
 

@@ -160,7 +160,6 @@ import WAL
         let position = Position(commitLSN: LSN(1), ordinal: 1)
         #expect(Self.kind(.poison(.notUTF8(column: "c"), at: position, relation: "r")) == .stop(.poisonEvent))
         #expect(Self.kind(.poison(.entityIDNotUUID, at: position, relation: "r")) == .stop(.poisonEvent))
-        #expect(Self.kind(.catalogueUnavailable(relation: "r", commitLSN: LSN(1))) == .retry)
         #expect(Self.kind(.digestUnavailable(relation: "r", commitLSN: LSN(1))) == .stop(.unexpected))
         #expect(
             Self.kind(.historyDiverged(.message(LSN(1)), found: .nothing(upTo: LSN(2))))

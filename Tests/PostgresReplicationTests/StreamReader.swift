@@ -62,6 +62,18 @@ struct StreamReader: ~Copyable {
             })
     }
 
+    /// One turn that gives the first message back; whether one came, and its tag.
+    mutating func giveBack() throws(ReceiveError<Failure>) -> Character? {
+        var tag: Character?
+        _ = try connection.receiveFrames(
+            onXLogData: { _, _, _, payload throws(Failure) in
+                tag = Character(Unicode.Scalar(payload.unsafeLoad(fromByteOffset: 0, as: UInt8.self)))
+                return .keep
+            },
+            onKeepalive: { _, _, _ throws(Failure) in .proceed })
+        return tag
+    }
+
     /// Waits up to 50 ms for the socket, then one turn.
     mutating func waitAndReceive() throws(ReceiveError<Failure>) -> ReceiveOutcome {
         var descriptor = pollfd(fd: connection.socket, events: Int16(POLLIN), revents: 0)

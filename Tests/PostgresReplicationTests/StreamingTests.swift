@@ -61,6 +61,24 @@ import WAL
         #expect(byteCount == 1 + 4 + 1 + 2 + 2 * (1 + 4 + 1))
     }
 
+    @Test func aMessageThatIsGivenBackComesAgainBeforeAllOthers() throws {
+        var reader = try stream()
+        try insert(1...3)
+        try eventually("the first message arrives") { try reader.giveBack() != nil }
+        for _ in 0..<3 { #expect(try reader.giveBack() == "B") }
+        // A status in between takes nothing from it.
+        try reader.connection.sendStandbyStatus(written: LSN(1), flushed: .invalid, applied: .invalid)
+        try eventually("the commit arrives") {
+            _ = try reader.receive(limit: 1)
+            if reader.tags == "B" { #expect(try reader.giveBack() ?? "R" == "R") }
+            return reader.tags.hasSuffix("C")
+        }
+        #expect(reader.tags == "BRIIIC")
+        // One that nobody takes any more is freed with the connection.
+        try insert(4...4)
+        try eventually("another message arrives") { try reader.giveBack() != nil }
+    }
+
     @Test(arguments: sslModes) func aHandlerThatStopsIsGivenTheNextFrameLaterWithoutTheSocket(sslMode: String) throws {
         var reader = try stream(sslMode)
         try insert(1...5)

@@ -208,7 +208,7 @@ package enum GapAcceptance {
         try requireOneHistory(facts, found)
         let plan = GapPlan(facts, slotLSN: slotLSN, lastPresent: found.id)
         gap.take(plan)
-        let sequence = try publish(plan, gap, after: tail, acceptance, configuration, nats)
+        let sequence = try publish(plan, gap, after: tail, acceptance, facts.identity, configuration, servers.link)
         failpoints.reached(.afterGapMarker)
         let record = CheckpointRecord(
             systemID: facts.identity.systemID, timeline: facts.timelines.currentTimeline,
@@ -228,24 +228,23 @@ package enum GapAcceptance {
     /// Stores the marker behind the stream's end.
     /// - Returns: Its sequence.
     private static func publish(
-        _ plan: GapPlan, _ gap: Gap, after tail: StreamTail, _ acceptance: Acceptance,
-        _ configuration: StreamerConfiguration, _ nats: JetStreamConnection
+        _ plan: GapPlan, _ gap: Gap, after tail: StreamTail, _ acceptance: Acceptance, _ identity: SourceIdentity,
+        _ configuration: StreamerConfiguration, _ port: some StreamPort
     ) throws(StreamerError) -> UInt64 {
-        let markerID = "\(plan.position).gap.\(String(UInt64.random(in: .min ... .max), radix: 36))"
+        let markerID = "\(plan.position).gap.\(String(port.random(), radix: 36))"
         let marker = GapMarker(
-            id: markerID, timestamp: PostgresTimestamp.now.description,
+            id: markerID, timestamp: port.wallClock.description,
             gap: GapMarker.Gap(
                 fromLsn: gap.fromLSN.description, toLsn: gap.toLSN.description, reason: gap.reason.rawValue,
                 acceptedBy: acceptance.acceptedBy))
-        do throws(JetStreamError) {
-            return try nats.store(
-                marker.json(), on: gap.subject,
-                headers: [("Nats-Msg-Id", markerID), ("Nats-Expected-Last-Sequence", String(tail.lastSequence))],
-                in: configuration.stream.name)
+        var append = ChainedAppend(
+            port, stream: configuration.stream.name, created: tail.created, identity: identity, behind: tail.lastSequence)
+        do throws(StreamerError) {
+            let event = AppendedEvent(subject: Array(gap.subject.utf8), messageID: markerID, payload: marker.json())
+            return try append.append([event]).last ?? append.end
         } catch {
-            guard error.isWrongLastSequence else { throw .jetStream(error) }
-            throw .checkpointConflict(
-                "something was stored in stream \(configuration.stream.name) meanwhile")
+            guard case .streamMoved(let what) = error else { throw error }
+            throw .checkpointConflict(what)
         }
     }
 }

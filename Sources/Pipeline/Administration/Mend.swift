@@ -41,7 +41,7 @@ package enum Mend {
             mending.begin()
             do throws(StreamerError) {
                 var former = FormerHolder()
-                try streamer.runSession(streamer.slotWatch(), &former)
+                try streamer.runSession(streamer.slotWatch(), streamer.tableDescriber(), &former)
             } catch {
                 if mending.isDone { break }
                 switch error {

@@ -5,7 +5,7 @@ import PostgresReplication
 struct ServerConnections: ~Copyable {
     let replication: ReplicationConnection
     let sql: SQLConnection
-    let nats: JetStreamConnection
+    let link: NATSLink
 
     /// Connects, waiting for it.
     /// - Parameter onNotice: Called with what PostgreSQL says beside its answers.
@@ -17,11 +17,12 @@ struct ServerConnections: ~Copyable {
         let sql = try StreamerError.ofPostgres { () throws(PostgresError) in
             try SQLConnection(parameters, isReadOnly: true, onNotice: onNotice)
         }
-        let link = try NATSLink.connected(configuration.nats, stream: configuration.stream.name)
+        link = try NATSLink.connected(configuration.nats, stream: configuration.stream.name)
         self.replication = replication
         self.sql = sql
-        nats = link.connection
     }
+
+    var nats: JetStreamConnection { link.connection }
 
     deinit { nats.close() }
 }

@@ -23,11 +23,11 @@ struct CatalogueView {
     /// Looks once, without waiting.
     /// - Throws: what the connection throws.
     static func of(
-        _ transactionID: TransactionID, over connection: borrowing SQLConnection
+        _ transactionID: TransactionID, within budget: TimeBudget, over connection: borrowing SQLConnection
     ) throws(PostgresError) -> CatalogueView {
         // One that is neither shown nor holds a lock has ended between the two questions, and is shown now.
-        while try !Self.isShown(transactionID, over: connection) {
-            if let hidden = try Self.locked(by: transactionID, over: connection) {
+        while try !Self.isShown(transactionID, within: budget, over: connection) {
+            if let hidden = try Self.locked(by: transactionID, within: budget, over: connection) {
                 return CatalogueView(isWhole: false, hidden: hidden)
             }
             usleep(1000)
@@ -38,19 +38,19 @@ struct CatalogueView {
     /// Waits until the transaction is shown, for `patience` at most.
     /// - Returns: Whether it is.
     static func becomesWhole(
-        for transactionID: TransactionID, within patience: Duration, over connection: borrowing SQLConnection
+        for transactionID: TransactionID, patience: Duration, within budget: TimeBudget, over connection: borrowing SQLConnection
     ) throws(PostgresError) -> Bool {
         let deadline = Instant.now + patience
         while Instant.now < deadline {
             usleep(2000)
-            if try isShown(transactionID, over: connection) { return true }
+            if try isShown(transactionID, within: budget, over: connection) { return true }
         }
         return false
     }
 
     /// Whether a new snapshot has the transaction.
     static func isShown(
-        _ transactionID: TransactionID, over connection: borrowing SQLConnection
+        _ transactionID: TransactionID, within budget: TimeBudget, over connection: borrowing SQLConnection
     ) throws(PostgresError) -> Bool {
         guard transactionID != .none else { return true }
         // The 32 bits of an xid are those of the nearest to the snapshot's end, before it or after it.
@@ -62,13 +62,13 @@ struct CatalogueView {
                   FROM (SELECT snapshot, pg_catalog.pg_snapshot_xmax(snapshot)::pg_catalog.text::pg_catalog.int8 AS xmax
                         FROM pg_catalog.pg_current_snapshot() AS snapshot) AS s) AS m
             """
-        let rows = try connection.query(sql, [String(transactionID.rawValue)], timeout: CatalogueReader.timeout)
+        let rows = try connection.query(sql, [String(transactionID.rawValue)], timeout: budget.next)
         return rows.first?.first == "t"
     }
 
     /// What the transaction has locked as those lock who change it; nil: it holds nothing any more.
     private static func locked(
-        by transactionID: TransactionID, over connection: borrowing SQLConnection
+        by transactionID: TransactionID, within budget: TimeBudget, over connection: borrowing SQLConnection
     ) throws(PostgresError) -> Set<UInt32>? {
         // By virtual transaction: a prepared one has no process.
         let rows = try connection.query(
@@ -81,7 +81,7 @@ struct CatalogueView {
                 AND (l.locktype = 'transactionid' OR l.locktype = 'relation'
                     AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
                     AND l.mode IN ('ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'))
-            """, [String(transactionID.rawValue)], timeout: CatalogueReader.timeout)
+            """, [String(transactionID.rawValue)], timeout: budget.next)
         if rows.isEmpty { return nil }
         return Set(rows.compactMap { $0.first.flatMap { $0 }.flatMap { UInt32($0) } })
     }

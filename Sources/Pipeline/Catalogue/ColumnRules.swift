@@ -9,7 +9,7 @@ import WAL
 /// marked with `?` may be absent. Names are compared by their bytes, as PostgreSQL does.
 ///
 /// The rules of `[events.identity]` and `[events.entities]` hide nothing: at the start it is told where they name what is not there.
-struct ColumnRules {
+struct ColumnRules: Sendable {
     private typealias Name = [UInt8]
 
     /// One of the tables that have a name.
@@ -57,7 +57,8 @@ struct ColumnRules {
             var known = Known()
             do throws(PostgresError) {
                 if let first = found.first {
-                    known = try Self.known(of: first.relationID, publication: publication, sql: sql)
+                    known = try Self.known(
+                        of: first.relationID, publication: publication, timeout: { CatalogueReader.timeout }, sql: sql)
                 }
             } catch {
                 throw .postgres(error)
@@ -115,20 +116,15 @@ struct ColumnRules {
     /// - Parameter view: What is shown of the transaction that is being read.
     /// - Throws: what the connection throws.
     func refusal(
-        of relation: Relation, in view: CatalogueView, sql: borrowing SQLConnection
-    ) throws(StreamerError) -> StreamerError? {
+        of relation: Relation, in view: CatalogueView, within budget: TimeBudget, sql: borrowing SQLConnection
+    ) throws(PostgresError) -> StreamerError? {
         guard !tables.isEmpty else { return nil }
         let name = relation.qualifiedName
         let rule = tables[Array(name.utf8)]?.rule
         let described = Set(relation.columns.map { Array($0.name.utf8) })
         var absent = rule?.columns.filter { !$0.mayBeAbsent && !described.contains(Array($0.name.utf8)) } ?? []
         if rule != nil, absent.isEmpty { return nil }
-        let known: Known
-        do throws(PostgresError) {
-            known = try Self.known(of: relation.id, publication: publication, sql: sql)
-        } catch {
-            throw .postgres(error)
-        }
+        let known = try Self.known(of: relation.id, publication: publication, timeout: { budget.next }, sql: sql)
         guard rule != nil else {
             let isRuled = tables.values.contains { $0.relationID == relation.id }
             let relative = known.relatives.first { tables[Array($0.utf8)] != nil }
@@ -207,7 +203,7 @@ struct ColumnRules {
     }
 
     private static func known(
-        of relationID: RelationID, publication: String, sql: borrowing SQLConnection
+        of relationID: RelationID, publication: String, timeout: () -> Duration, sql: borrowing SQLConnection
     ) throws(PostgresError) -> Known {
         let oid = String(relationID.rawValue)
         var known = Known()
@@ -215,7 +211,7 @@ struct ColumnRules {
             """
             SELECT a.attname, a.attgenerated <> '' FROM pg_catalog.pg_attribute a
             WHERE a.attrelid = $1::pg_catalog.oid AND a.attnum > 0 AND NOT a.attisdropped
-            """, [oid], timeout: CatalogueReader.timeout)
+            """, [oid], timeout: timeout())
         for column in columns {
             guard column.count == 2, let name = column[0] else { continue }
             known.columns.insert(Array(name.utf8))
@@ -235,7 +231,7 @@ struct ColumnRules {
                 EXISTS (SELECT FROM published t WHERE t.oid = c.oid)
             FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
             WHERE c.oid IN (SELECT oid FROM candidate)
-            """, [oid, publication], timeout: CatalogueReader.timeout)
+            """, [oid, publication], timeout: timeout())
         for relative in relatives {
             guard relative.count == 3, let name = relative[0] else { continue }
             known.relatives.append(name)

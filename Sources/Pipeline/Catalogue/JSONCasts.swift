@@ -8,7 +8,7 @@ import WAL
 /// By default only what no ordinary user can have written or can exchange is called: type and function are a superuser's, or the
 /// function is written in C, as extensions have it; then only a superuser can make or replace the cast (it takes the owner of the type,
 /// or of json). Others are called where the operator names the type, over a second connection, whose role can do nothing to replication.
-struct JSONCasts: ~Copyable {
+struct JSONCasts: ~Copyable, Sendable {
     /// SQL: a cast, of a type `t` by a function `f` in a language `l`, that no ordinary user has a hand in. Ranges are made of other types, which may be domains with checks of their own.
     static let isTrusted = """
         t.typtype IN ('b', 'e') AND EXISTS (SELECT FROM pg_catalog.pg_roles o WHERE o.oid = t.typowner AND o.rolsuper)
@@ -32,12 +32,12 @@ struct JSONCasts: ~Copyable {
 
     private let configuration: StreamerConfiguration.Casts
     /// Told once a type, of what is not called or has failed.
-    private let tell: (String) -> Void
+    private let tell: @Sendable (String) -> Void
     private var connection: SQLConnection?
     private var pausedUntil: [UInt32: Instant] = [:]
     private var told: Set<String> = []
 
-    init(_ configuration: StreamerConfiguration.Casts, tell: @escaping (String) -> Void) {
+    init(_ configuration: StreamerConfiguration.Casts, tell: @escaping @Sendable (String) -> Void) {
         self.configuration = configuration
         self.tell = tell
     }

@@ -200,7 +200,6 @@ enum FailurePolicy {
         case .protocolViolation: .stop(.unexpected, remedy: "Nothing was skipped. Report this error")
         // The session knows why, and says that instead.
         case .relationRefused: .stop(.configuration, remedy: "Correct [events.columns]")
-        case .catalogueUnavailable: .retry(hint: "The streamer asks PostgreSQL's catalogue again")
         case .digestUnavailable:
             .stop(.unexpected, remedy: "Check the OpenSSL library (libcrypto), and the memory limit of the process")
         case .subjectTemplate: .stop(.configuration, remedy: "Correct events.subject")

@@ -17,7 +17,6 @@ enum RetryReason: String, Sendable {
     /// PostgreSQL is about to remove WAL that the slot needs.
     case walHeldUp = "wal_held_up"
     case postgresError = "postgres_error"
-    case catalogueUnavailable = "catalogue_unavailable"
     /// Nobody answers for the stream: no leader, or no JetStream.
     case noResponders = "no_responders"
     case storageFull = "storage_full"
@@ -38,7 +37,6 @@ enum RetryReason: String, Sendable {
         switch error {
         case .postgres(let error): of(error).rawValue
         case .jetStream(let error): of(error).rawValue
-        case .capture(.catalogueUnavailable(_, _)): RetryReason.catalogueUnavailable.rawValue
         case .stop(let reason, _, _): reason.rawValue
         case .serverShuttingDown: RetryReason.serverUnavailable.rawValue
         case .walHeldUp: RetryReason.walHeldUp.rawValue

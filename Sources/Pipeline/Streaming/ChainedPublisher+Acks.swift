@@ -23,7 +23,7 @@ extension ChainedPublisher {
                 setConnected(false)
                 handover.failure.withLock { $0 = .jetStream(.notConnected(why)) }
                 handover.isStopRequested.store(true, ordering: .releasing)
-            case .permissionViolation(let what) where Self.isHelp(what):
+            case .permissionViolation(let what) where event.isOfHelp:
                 // A help where it is permitted, no condition.
                 logger.warning("NATS denies a permission", metadata: ["error": "\(what)"])
             case .permissionViolation(let what):
@@ -34,11 +34,6 @@ extension ChainedPublisher {
                 logger.warning("NATS reported an error", metadata: ["error": "\(what)"])
             }
         }
-    }
-
-    /// Whether what is not permitted is to ask a leader to step down, for the account's limits, how the bucket was made, which streams there are, or a consumer that reads headers: without it one message after the other is asked for.
-    private static func isHelp(_ violation: String) -> Bool {
-        ["LEADER.STEPDOWN", "$JS.API.INFO", "STREAM.INFO.KV_", "$JS.API.STREAM.NAMES", "$JS.API.CONSUMER."].contains { violation.contains($0) }
     }
 
     /// For `/readyz`: while resynchronising there is no connection to speak of.
@@ -61,46 +56,42 @@ extension ChainedPublisher {
         if !acks.stored.isEmpty { failpoints.reached(.afterAck) }
         for outcome in acks.outcomes {
             if outcome.isControl {
-                try settlePut(outcome)
+                try checkpointer.answered(outcome)
             } else {
-                reportOutcome(outcome)
+                answered(outcome)
             }
         }
-        if let refusal = acks.refusal { lastRefusal = refusal }
-        refusalCount += acks.droppedCount
+        refusals.drained(acks.refusal, droppedCount: acks.droppedCount)
         if acks.droppedCount > 0 { report(.refused, "\(acks.droppedCount) more answers that are no acks") }
     }
 
-    private func reportOutcome(_ outcome: PublishOutcome) {
+    private func answered(_ outcome: PublishOutcome) {
+        refusals.answered(outcome)
         switch outcome {
-        case .fastBatchStarted(let base, _): return fastBatchStarted(base: base)
-        case .fastBatchEnded: return fastBatchEnded()
-        default: refusalCount += 1
-        }
-        switch outcome {
+        case .fastBatchStarted(let base, _):
+            // Only its first message is sent.
+            if base &+ 2 == chain.nextToken { machine.fastBatchStarted(base: base) }
+        case .fastBatchEnded: machine.fastBatchEnded()
         case .refused(let token, let errCode, let code, let lastSequence):
             if let failure = RefusalCause.of(errCode).failure { observations.meters.failed(failure) }
-            isIDStaged = isIDStaged || errCode == JetStreamErrorCode.duplicateInProcess
-            isMessageIDRefused = isMessageIDRefused || errCode == JetStreamErrorCode.wrongLastMessageID
             learnFromRefusal(errCode: errCode)
             if errCode == JetStreamErrorCode.wrongLastSequence, let lastSequence { tellContradiction(lastSequence) }
             let seen = lastSequence.map { ", the stream is at \($0)" } ?? ""
             report(.refused, "JetStream refused sequence \(token) with \(errCode) (\(code))\(seen)")
         case .duplicate(let token, let sequence):
-            isIDStaged = isIDStaged || sequence != token
             report(.duplicate, "JetStream answered duplicate, sequence \(sequence), to sequence \(token)")
         case .otherSequence(let token, let sequence):
             report(.unexpectedSequence, "stored at sequence \(sequence), not at \(token)")
         case .otherStream(let token): report(.unexpectedSequence, "another stream answered to sequence \(token)")
         case .noResponders(let token): report(.noResponders, "nobody took sequence \(token)")
         case .malformed(let token): report(.malformedAck, "the ack of sequence \(token) cannot be read")
-        case .controlStored, .fastBatchStarted, .fastBatchEnded: break
+        case .controlStored: break
         }
     }
 
     /// nats-server 2.9 after a purge to a sequence beyond the end: its store says one last sequence, and what takes messages another, until it is restarted.
     private func tellContradiction(_ lastSequence: UInt64) {
-        guard lastSequence < known.settledSequence, fruitlessCount > 1, !isContradictionTold else { return }
+        guard lastSequence < known.settledSequence, machine.isFruitless, !isContradictionTold else { return }
         isContradictionTold = true
         logger.warning(
             "nats-server contradicts itself: restart nats-server",

@@ -8,9 +8,6 @@ import WAL
 
 /// What the stream holds is compared with what comes out of the window, event by event, before anything is sent.
 extension ChainedPublisher {
-    /// Between two looks for strays while nothing is to be sent.
-    static var strayLookInterval: Duration { .seconds(30) }
-
     /// Takes in what was read, as the beginning of what is to be compared.
     func beginComparison(_ read: StreamComparison, through end: UInt64) {
         comparison = read
@@ -18,34 +15,25 @@ extension ChainedPublisher {
         comparisonInspection = handover.inspectionCount.load(ordering: .acquiring)
         comparedCount = 0
         nextIndex = window.releasedCount.load(ordering: .relaxed)
-        isBatchInFlight = false
-        fastBatch = .none
-        // Refused for the id though nobody else wrote: JetStream does not know it (after a restart with the last message older than its window).
-        if isMessageIDRefused, read.strayCount == 0 { isMessageIDDistrusted = true }
-        isMessageIDRefused = false
-        guard read.strayCount > 0 else { return }
-        // Each stray costs what is in flight: the fewer, the sooner it is over. And what it refused was no fault of ours or of JetStream's: no time is lost.
-        inFlightLimit = max(1, inFlightLimit / 2)
-        fruitlessCount = 0
+        refusals.wasRead(hasStrays: read.strayCount > 0)
+        // Each stray costs what is in flight: the fewer, the sooner it is over.
+        if read.strayCount > 0 { inFlightLimit = max(1, inFlightLimit / 2) }
     }
 
-    /// Compares the events up to `appended` with what was read.
-    /// - Returns: Whether all is compared, so that what follows may be sent.
-    func compareStored(_ appended: UInt64) throws(StreamerError) -> Bool {
-        while comparison != nil {
+    /// Compares what was appended with what was read, and reads on; where all is compared, goes on to what follows.
+    func compare() throws(StreamerError) {
+        let appended = window.appendedCount.load(ordering: .acquiring)
+        while true {
             try compareRead(appended)
-            guard let comparison, comparison.next == nil else { return false }
+            guard comparison.next == nil else { break }
             guard comparison.readSequence < comparisonEnd else {
-                if let mending {
-                    try finishMending(mending, comparison)
-                    return false
-                }
-                endComparison()
-                return true
+                if mending == nil { endComparison() }
+                return try act(machine.wasCompared(isMending: mending != nil))
             }
-            guard try readOn() else { return false }
+            guard try readOn() else { return }
         }
-        return true
+        // The answer to a put may be overdue.
+        if mending == nil { try checkpointer.keep(known, isCompared: false) }
     }
 
     /// Compares as far as there is something on both sides.
@@ -53,15 +41,15 @@ extension ChainedPublisher {
         let first = nextIndex
         var stored = (sequence: known.storedSequence, id: known.storedID)
         var missingBefore: StreamComparison.Stored?
-        compare: while nextIndex < appended, comparison?.next != nil {
+        compare: while nextIndex < appended, comparison.next != nil {
             let header = window.header(at: nextIndex)
-            switch comparison?.decoded(header.position, header.transactionID) {
+            switch comparison.decoded(header.position, header.transactionID) {
             case .stored(let sequence)?:
                 if let newestCommit, newestCommit.sequence == sequence, newestCommit.timestamp != header.commitTimestamp {
                     throw StreamHole.otherTime(sequence, header, stream: configuration.stream.name)
                 }
                 stored = (sequence, id(of: header))
-                mending?.foundLater(strays.last(before: sequence))
+                mending?.foundLater(strays.found.last(before: sequence))
             case .retired(let sequence)?: stored = (sequence, id(of: header))
             case .missing(let next)?:
                 if let mending {
@@ -85,11 +73,11 @@ extension ChainedPublisher {
             // What `mend` takes out of the window is let go of, and not stored.
             known.storedID = stored.id
             publishedCount = max(publishedCount, nextIndex)
-            fruitlessCount = 0
+            machine.stored()
         }
         if let missingBefore {
             try requireHole(before: missingBefore, appended)
-        } else if let next = comparison?.next {
+        } else if let next = comparison.next {
             try requireDecodable(next)
         }
     }
@@ -128,7 +116,7 @@ extension ChainedPublisher {
     private func hole(_ missing: [MessageID], isWhole: Bool, before next: StreamComparison.Stored) -> StreamerError {
         StreamHole.error(
             missing: missing, isWhole: isWhole, before: next, stream: configuration.stream.name,
-            stray: strays.last(before: next.sequence))
+            stray: strays.found.last(before: next.sequence))
     }
 
     /// `next` can still be decoded: the server has WAL there, and has not decoded it without it.
@@ -150,13 +138,13 @@ extension ChainedPublisher {
     private func passOver(_ next: StreamComparison.Stored) throws(StreamerError) {
         guard let mending else { throw StreamHole.undecoded(next, stream: configuration.stream.name) }
         mending.undecoded.append(next)
-        comparison?.passOverNext()
+        comparison.passOverNext()
     }
 
     /// Reads the next chunk of what the stream holds.
     /// - Returns: Whether it could be read; if not, it is trouble.
     private func readOn() throws(StreamerError) -> Bool {
-        guard var reading = comparison else { return true }
+        var reading = comparison
         do throws(JetStreamError) {
             let doubt = try StreamReading.readChunk(
                 &reading, through: comparisonEnd, isFirstComparison || publishedCount > nextIndex, readingSource)
@@ -176,10 +164,8 @@ extension ChainedPublisher {
     /// While nothing is to be sent strays are looked for now and then: told late they would be many, and once retention takes them nobody knows that they were none of ours.
     func lookForStrays() {
         let now = port.now
-        guard comparison == nil, window.retainedCount == 0, port.isConnected,
-            now.duration(since: lastStrayLook) >= Self.strayLookInterval
-        else { return }
-        lastStrayLook = now
+        guard window.retainedCount == 0, port.isConnected, strays.isLookDue(at: now) else { return }
+        strays.looked(at: now)
         // What cannot be asked now is asked the next time.
         guard let end = try? port.reader.streamInfo(configuration.stream.name)?.state.lastSequence,
             end > known.settledSequence
@@ -189,14 +175,15 @@ extension ChainedPublisher {
 
     private func endComparison() {
         let isFirst = isFirstComparison
-        comparison = nil
+        // Nothing of it is needed any more, and its memory is.
+        comparison = StreamComparison(known, identity: identity, timelines: timelines)
         isFirstComparison = false
         known.settledSequence = comparisonEnd
         chain = PublishChain(lastSequence: comparisonEnd)
         // Refused again and again it is not connected until something is stored.
-        setConnected(fruitlessCount <= 1 || window.retainedCount == 0)
+        setConnected(!machine.isFruitless || window.retainedCount == 0)
         logger.log(
-            level: isFlood || fruitlessCount > 1 ? .debug : isFirst && comparedCount == 0 ? .info : .notice, isFirst ? "compared" : "resynchronised",
+            level: isFlood || machine.isFruitless ? .debug : isFirst && comparedCount == 0 ? .info : .notice, isFirst ? "compared" : "resynchronised",
             metadata: [
                 "last_sequence": .stringConvertible(comparisonEnd), "stored_meanwhile": .stringConvertible(comparedCount),
                 "to_send": .stringConvertible(window.retainedCount),
@@ -216,12 +203,9 @@ extension ChainedPublisher {
 
     /// Strays are told and counted; a flood of them is told once in a while.
     private func told(stray sequence: UInt64, _ subject: String) {
-        if strays.count < Stray.limit { strays.append(Stray(sequence: sequence, subject: subject)) }
         observations.strayCount.add(1, ordering: .relaxed)
         observations.meters.strays.increment()
-        let now = port.now
-        if let last = lastStrayReport, now.duration(since: last) < .seconds(10) { return }
-        lastStrayReport = now
+        guard strays.found(Stray(sequence: sequence, subject: subject), at: port.now) else { return }
         logger.warning(
             "another writer publishes to the stream: nothing is lost, but the streamer is slower",
             metadata: [

@@ -9,8 +9,8 @@ extension ChainedPublisher {
     /// Sends the events up to `end`.
     /// - Returns: Whether all were sent.
     func publishFast(through end: UInt64) throws(StreamerError) -> Bool {
-        switch fastBatch {
-        case .none:
+        switch machine.flight {
+        case .chained, .atomicBatch:
             guard nextIndex < end else { return true }
             let count = Int(end - nextIndex)
             if prevention.namesPrevious, chain.inFlightCount + count <= Self.chainedCount {
@@ -19,24 +19,23 @@ extension ChainedPublisher {
             guard chain.inFlightCount == 0 else { return false }
             // One alone needs none: nothing is behind it that a stray could let through.
             if count == 1 { return try publishChained(through: end) }
-            let base = chain.nextToken - 1
-            if try publishMember(.start, base: base, ordinal: 1) {
-                fastBatch = .starting
+            if try publishMember(.start, base: chain.nextToken - 1, ordinal: 1) {
+                machine.sent(.fastBatchStarting)
                 port.sendBuffered()
             }
             return false
-        case .starting, .ending: return nextIndex == end
-        case .open(let base, var count):
+        case .fastBatchStarting, .fastBatchEnding: return nextIndex == end
+        case .fastBatch(let base, var count):
             while nextIndex < end, chain.inFlightCount < inFlightLimit {
                 guard try publishMember(.append, base: base, ordinal: count + 1) else { return false }
                 count += 1
                 if count % 256 == 0 {
-                    fastBatch = .open(base: base, count: count)
+                    machine.sent(.fastBatch(base: base, count: count))
                     try takeAcks()
-                    if trouble != nil { return false }
+                    guard machine.flight == .fastBatch(base: base, count: count), machine.isPublishing else { return false }
                 }
             }
-            fastBatch = .open(base: base, count: count)
+            machine.sent(.fastBatch(base: base, count: count))
             // Acks come in runs: where less may be in flight than two of them, none would come.
             guard nextIndex == end || inFlightLimit < 2 * Int(FastBatchMember.ackInterval) else { return false }
             try endFastBatch(base: base, count: count)
@@ -70,17 +69,7 @@ extension ChainedPublisher {
             try publishFailed(error)
             return
         }
-        fastBatch = .ending
+        machine.sent(.fastBatchEnding)
         port.sendBuffered()
     }
-
-    /// The first message is stored, or on its way: the others may follow.
-    func fastBatchStarted(base: UInt64) {
-        // Only its first message is sent.
-        guard fastBatch == .starting, base &+ 2 == chain.nextToken else { return }
-        fastBatch = .open(base: base, count: 1)
-    }
-
-    /// All of it is proven.
-    func fastBatchEnded() { fastBatch = .none }
 }

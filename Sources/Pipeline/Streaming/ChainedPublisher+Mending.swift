@@ -25,50 +25,64 @@ extension ChainedPublisher {
     }
 
     /// All is compared: stores marker and late events, then the record; ends the thread.
-    func finishMending(_ mending: Mending, _ compared: StreamComparison) throws(StreamerError) {
+    func mend() throws(StreamerError) {
+        guard let mending else { return }
         defer { handover.isStopRequested.store(true, ordering: .releasing) }
-        mending.deleted = compared.deleted
-        guard mending.isNeeded, !mending.isDryRun else {
-            mending.isDone = true
-            handover.failure.withLock { $0 = .cancelled }
-            return
-        }
-        let watermark = known.storedID ?? record.lastMessageID ?? Self.beginning(record, identity, timelines)
-        do throws(JetStreamError) {
-            var last = try storeMarker(mending, compared, watermark)
-            for event in mending.missing {
-                if let stored = compared.lateSequence(of: event.id.position) {
-                    last = max(last, stored)
-                } else {
-                    failpoints.reached(.beforeLate)
-                    last = try store(
-                        event.subject, HoleMarker.lateBody(event.payload, original: event.id),
-                        id: "\(watermark).late.\(event.id)", after: comparisonEnd)
-                }
-            }
-            failpoints.reached(.afterLate)
-            try putMended(watermark, last)
-        } catch {
-            // Somebody wrote meanwhile: everything is read again, and what was stored already is found.
-            throw error.isWrongLastSequence ? .streamMoved("something was stored meanwhile") : .jetStream(error)
-        }
+        mending.deleted = comparison.deleted
+        if mending.isNeeded, !mending.isDryRun { try storeMissing(mending) }
         mending.isDone = true
         handover.failure.withLock { $0 = .cancelled }
+        try act(machine.mended())
     }
 
-    /// - Returns: The marker's sequence: that of an earlier run if there is one.
-    private func storeMarker(
-        _ mending: Mending, _ compared: StreamComparison, _ watermark: MessageID
-    ) throws(JetStreamError) -> UInt64 {
-        let ids = mending.missing.filter { compared.lateSequence(of: $0.id.position) == nil }.map(\.id.description)
-        if let sequence = compared.holeMarkerSequence,
-            let marker = try port.reader.message(configuration.stream.name, sequence: sequence),
-            HoleMarker.names(ids, in: marker.payload)
-        {
+    /// What an earlier run has stored is not stored again.
+    private func storeMissing(_ mending: Mending) throws(StreamerError) {
+        let watermark = known.storedID ?? checkpointer.record.lastMessageID ?? Self.beginning(checkpointer.record, identity, timelines)
+        let late = mending.missing.filter { comparison.lateSequence(of: $0.id.position) == nil }
+        var last = mending.missing.compactMap { comparison.lateSequence(of: $0.id.position) }.max() ?? 0
+        var append = ChainedAppend(
+            port, stream: configuration.stream.name, created: known.created, identity: identity, behind: comparisonEnd,
+            epoch: epoch)
+        if let sequence = try storedMarker(of: late) {
             mending.markerSequence = sequence
-            return max(sequence, known.storedSequence)
+            last = max(last, sequence, known.storedSequence)
+        } else {
+            let sequence = try store([marker(of: late, mending, watermark)], &append)
+            mending.markerSequence = sequence
+            last = max(last, sequence)
+            failpoints.reached(.afterMarker)
         }
+        for event in late {
+            failpoints.reached(.beforeLate)
+            let body = HoleMarker.lateBody(event.payload, original: event.id)
+            last = try store(
+                [AppendedEvent(subject: event.subject, messageID: "\(watermark).late.\(event.id)", payload: body)], &append)
+        }
+        failpoints.reached(.afterLate)
+        try StreamerError.ofJetStream { () throws(JetStreamError) in try putMended(watermark, last, settled: append.end) }
+    }
+
+    /// - Returns: The last one's sequence.
+    private func store(_ events: [AppendedEvent], _ append: inout ChainedAppend<Port>) throws(StreamerError) -> UInt64 {
+        try append.append(events) { [self] in
+            observations.turned(.delivery)
+            return !handover.isStopRequested.load(ordering: .acquiring)
+        }.last ?? append.end
+    }
+
+    /// The sequence of an earlier run's marker that names all of these.
+    private func storedMarker(of late: [Mending.Missing]) throws(StreamerError) -> UInt64? {
+        guard let sequence = comparison.holeMarkerSequence else { return nil }
+        let found = try StreamerError.ofJetStream { () throws(JetStreamError) in
+            try port.reader.message(configuration.stream.name, sequence: sequence)
+        }
+        guard let found, HoleMarker.names(late.map(\.id.description), in: found.payload) else { return nil }
+        return sequence
+    }
+
+    private func marker(of late: [Mending.Missing], _ mending: Mending, _ watermark: MessageID) -> AppendedEvent {
         let id = "\(watermark).gap.\(String(port.random(), radix: 36))"
+        let ids = late.map(\.id.description)
         let marker = HoleMarker(
             id: id, timestamp: port.wallClock.description,
             hole: HoleMarker.Hole(
@@ -79,32 +93,18 @@ extension ChainedPublisher {
                 forged: mending.undecoded.isEmpty ? nil : mending.undecoded.prefix(HoleMarker.missingLimit).map(\.sequence),
                 acceptedBy: mending.acceptedBy))
         let subject = "\(configuration.capture.subjectPrefix)._slotstream.\(HoleMarker.token)"
-        let sequence = try store(Array(subject.utf8), marker.json(), id: id, after: comparisonEnd)
-        mending.markerSequence = sequence
-        failpoints.reached(.afterMarker)
-        return sequence
-    }
-
-    /// Stores one message behind the stream's end, and waits for it.
-    private func store(
-        _ subject: [UInt8], _ payload: [UInt8], id: String, after sequence: UInt64
-    ) throws(JetStreamError) -> UInt64 {
-        comparisonEnd = try port.store(
-            payload, on: String(decoding: subject, as: UTF8.self),
-            headers: [("Nats-Msg-Id", id), ("Nats-Expected-Last-Sequence", String(sequence))],
-            in: configuration.stream.name)
-        return comparisonEnd
+        return AppendedEvent(subject: Array(subject.utf8), messageID: id, payload: marker.json())
     }
 
     /// The record as it is once nothing is missing any more.
-    private func putMended(_ watermark: MessageID, _ last: UInt64) throws(JetStreamError) {
-        var next = record
+    private func putMended(_ watermark: MessageID, _ last: UInt64, settled: UInt64) throws(JetStreamError) {
+        var next = checkpointer.record
         next.lastId = watermark.description
         next.lastSequence = last
-        next.settledSequence = max(last, comparisonEnd)
+        next.settledSequence = max(last, settled)
         next.owner = ""
         _ = try port.put(
-            next.json(), key: configuration.stream.name, expectedRevision: revision,
+            next.json(), key: configuration.stream.name, expectedRevision: checkpointer.revision,
             timeout: JetStreamConnection.apiTimeout)
     }
 

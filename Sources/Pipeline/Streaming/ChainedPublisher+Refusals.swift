@@ -8,7 +8,7 @@ extension ChainedPublisher {
     /// - Throws: What no attempt can mend: a stream that is none for us any more, or a message that is too large for it.
     func judgeRefusals() throws(StreamerError) {
         try requireUsableStream()
-        guard let refusal = lastRefusal else { return }
+        guard let refusal = refusals.last else { return }
         switch RefusalCause.of(refusal.errCode) {
         case .passing: break
         case .tooLarge:
@@ -37,8 +37,7 @@ extension ChainedPublisher {
     }
 
     /// Something was stored: what was refused before no longer counts.
-    func forgetRefusals() {
-        lastRefusal = nil
+    func forgetRefusal() {
         observations.texts.withLock { $0.refusal = nil }
     }
 

@@ -11,7 +11,7 @@ extension ChainedPublisher {
 
     /// Sends what may be sent of the events up to `appended`.
     func publishTransactions(_ appended: UInt64) throws(StreamerError) {
-        while nextIndex < appended, trouble == nil {
+        while nextIndex < appended, machine.isPublishing {
             let plan = TransactionPlan.next(
                 nextIndex..<appended, isInside: isInsideTransaction, inFlight: inFlight,
                 limits: TransactionPlan.Limits(
@@ -23,7 +23,7 @@ extension ChainedPublisher {
             switch plan {
             case .wait, .hold: return
             case .chained(let end):
-                isBatchInFlight = false
+                if machine.flight == .atomicBatch { machine.sent(.chained) }
                 guard try publishEach(through: end) else { return }
             case .batch(let end): try publishBatch(through: end)
             }
@@ -32,7 +32,7 @@ extension ChainedPublisher {
 
     private var inFlight: TransactionPlan.InFlight {
         if chain.inFlightCount == 0 { return .nothing }
-        return isBatchInFlight ? .batch : .chained
+        return machine.flight == .atomicBatch ? .batch : .chained
     }
 
     /// Whether something of the next event's transaction was sent, now or before a resynchronisation or restart.
@@ -53,7 +53,7 @@ extension ChainedPublisher {
 
     private func publishBatch(through end: UInt64) throws(StreamerError) {
         batchNumber &+= 1
-        isBatchInFlight = true
+        machine.sent(.atomicBatch)
         batchEventCount = Int(end - nextIndex)
         let expected = chain.nextToken - 1
         let token = expected + UInt64(batchEventCount)
@@ -79,7 +79,7 @@ extension ChainedPublisher {
     /// A batch was refused for what it is: the next one is another.
     func learnFromRefusal(errCode: Int) {
         switch errCode {
-        case JetStreamErrorCode.batchTooLarge where isBatchInFlight && batchEventLimit > 1:
+        case JetStreamErrorCode.batchTooLarge where machine.flight == .atomicBatch && batchEventLimit > 1:
             batchEventLimit = max(1, min(batchEventCount, batchEventLimit) / 2)
             logger.notice(
                 "nats-server takes only smaller batches", metadata: ["events": .stringConvertible(batchEventLimit)])
@@ -89,8 +89,6 @@ extension ChainedPublisher {
             logger.warning(
                 "the stream no longer takes atomic batches: transactions go out as chained messages",
                 metadata: ["stream": "\(configuration.stream.name)"])
-        // As if staged: where it is, a new leader forgets it.
-        case JetStreamErrorCode.batchDuplicate: isIDStaged = true
         default: break
         }
     }

@@ -50,4 +50,15 @@ extension ChainedPublisher {
         throw .jetStream(
             .notConnected("the wall clock was set back by \((clockOffset - offset).milliseconds) ms"))
     }
+
+    /// Waits for libnats, but not longer than until something arrives that matters.
+    private func pause(_ duration: Duration) {
+        let end = port.now + duration
+        while !handover.isStopRequested.load(ordering: .acquiring), port.now < end {
+            observations.turned(.delivery)
+            observe()
+            port.wait(timeout: min(end.duration(since: port.now), .milliseconds(250)))
+            takeEvents()
+        }
+    }
 }

@@ -1,14 +1,14 @@
 import Capture
+import CoreMetrics
 import JetStreamPublishing
 import Logging
-import Metrics
 import Synchronization
 import Threads
 import WAL
 
-/// Publishes the retained window to the stream, chained and pipelined, and keeps the checkpoint record. It has a thread of its own: the one that owns the PostgreSQL connection never waits for NATS.
+/// Publishes the retained window to the stream, chained and pipelined. It has a thread of its own: the one that owns the PostgreSQL connection never waits for NATS.
 ///
-/// Whatever it asks of NATS, the clock or chance it asks `Port`.
+/// What it does next is `PublishingMachine`'s to say, what the record says the `Checkpointer`'s. Whatever it asks of NATS, the clock or chance it asks `Port`.
 ///
 /// Invariants:
 /// 1. Every message carries the sequence that the one before it must have: a second writer of our kind cannot mix with us. A stray message of anybody else can take a number, and with it the place of one of ours.
@@ -35,52 +35,37 @@ final class ChainedPublisher<Port: StreamPort>: @unchecked Sendable {
     /// Nothing is published but what is missing; nil: it streams.
     let mending: Mending?
 
+    /// What is done next.
+    var machine = PublishingMachine()
+    let checkpointer: Checkpointer<Port>
     var chain: PublishChain
     var known: KnownEnd {
         didSet { handover.storedSequence.store(known.storedSequence, ordering: .releasing) }
     }
-    /// What was read of the stream and not compared yet; while there is something nothing is sent.
-    var comparison: StreamComparison?
+    /// What was read of the stream, as far as it is not compared yet.
+    var comparison: StreamComparison
     /// The comparison under way is the first: what a predecessor published is not known.
     var isFirstComparison = true
     /// Where the comparison ends: the stream's last sequence when it was read.
     var comparisonEnd: UInt64 = 0
-    /// Answers to what was published in this epoch, other than that it is stored.
-    var refusalCount = 0
-    /// The fast batch that is under way.
-    var fastBatch = FastBatch.none
-    /// How holes are kept from being made, as far as server and stream can.
-    var prevention = Prevention.none
-    /// A message was refused for the id that it expected before it; and without anybody's fault, so that it is expected no more.
-    var isMessageIDRefused = false
-    var isMessageIDDistrusted = false
-    /// Messages in flight at most: halved by strays, so that each costs less.
-    var inFlightLimit: Int
-    /// Of the newest event that a predecessor published: the transaction that is decoded for it must be that one.
-    let newestCommit: StoredCommit?
     /// Looks at the slot when the comparison began, and events that were compared since.
     var comparisonInspection: UInt64 = 0
     var comparedCount: UInt64 = 0
-    /// Messages that are not ours in what was read last, the first ones; and when one was told last: a flood is not told one by one.
-    var strays: [Stray] = []
-    var lastStrayReport: Instant?
-    /// Strays were the last trouble, and it was told when.
-    var lastFloodReport: Instant?
-    var isContradictionTold = false
-    var lastStrayLook: Instant
+    /// Of the newest event that a predecessor published: the transaction that is decoded for it must be that one.
+    let newestCommit: StoredCommit?
+    /// How holes are kept from being made, as far as server and stream can.
+    var prevention = Prevention.none
+    var refusals = RefusalMemory()
+    /// What was read of the stream again and again before it is believed.
+    var suspicion = Suspicion<StreamReading.Doubt>()
+    var strays = StrayMemory()
+    /// Messages in flight at most: halved by strays, so that each costs less.
+    var inFlightLimit: Int
     /// Counted as the window counts: the next event to be published.
     var nextIndex: UInt64 = 0
     /// Events before it have been published at least once.
     var publishedCount: UInt64 = 0
-    var trouble: (cause: ResynchronisationCause, detail: String)?
     var epoch: UInt32 = 1
-    /// Resynchronisations since something was last stored.
-    var fruitlessCount = 0
-    /// The last refusal that was not for the message before.
-    var lastRefusal: AckBatch.Refusal?
-    var isIDStaged = false
-    /// Since something was last stored.
-    var stepDownCount = 0
     var backoff = Backoff()
     var replicaCount: Int
     /// While there is no connection: when one was last tried beside libnats'.
@@ -90,27 +75,15 @@ final class ChainedPublisher<Port: StreamPort>: @unchecked Sendable {
     var acks = AckBatch()
     /// Whole transactions go out as atomic batches.
     var isAtomic: Bool
-    var isBatchInFlight = false
     /// Of the batch that was sent last. The first is random: what a predecessor still has on its way is no part of ours.
     var batchNumber: UInt64
     var batchEventCount = 0
     /// Events in a batch, at most, as far as is known of the server.
     var batchEventLimit = BatchMember.countLimit
-    private var counters: [Counter] = []
-    private var tallies: [Int64] = []
-
-    var record: CheckpointRecord
-    var revision: UInt64
-    var putInFlight: (token: UInt64, record: CheckpointRecord, at: Instant)?
-    var putCount: UInt64 = 0
-    /// Why the record is not taken, as it was told last; nil: it is.
-    var putRefusal: String?
-    /// Since when the record is read as it was before.
-    var staleReadSince: Instant?
-    var isPutTroubleTold = false
+    var isContradictionTold = false
     /// Since the stream was last read.
     var isReadTroubleTold = false
-    var lastPutAt: Instant
+    var tally = EventTally()
 
     init(
         _ start: PublishingStart, configuration: StreamerConfiguration, handover: Handover, port: Port,
@@ -129,23 +102,24 @@ final class ChainedPublisher<Port: StreamPort>: @unchecked Sendable {
         mending = start.mending
         newestCommit = start.newestCommit
         known = start.known
-        record = start.record
-        revision = start.revision
+        comparison = StreamComparison(start.known, identity: start.identity, timelines: start.timelines)
         replicaCount = start.replicaCount
         isAtomic = start.isAtomic
         inFlightLimit = configuration.delivery.inFlightMessages
         chain = PublishChain(lastSequence: start.known.settledSequence)
         batchNumber = port.random()
         clockOffset = port.wallClockOffset
-        lastStrayLook = port.now
-        lastPutAt = port.now
+        strays.looked(at: port.now)
+        checkpointer = Checkpointer(
+            start.record, revision: start.revision, configuration: configuration, handover: handover, port: port,
+            observations: observations, failpoints: failpoints, logger: logger)
         port.beginEpoch(epoch)
     }
 
-    /// The thread's function: returns when asked to stop, or with `failure` set.
+    /// The thread's function: returns when asked to stop, or with a failure handed over.
     func run() {
         do throws(StreamerError) {
-            report(.start, "the messages of the previous streamer are compared first")
+            tellSettling(.start, "the messages of the previous streamer are compared first")
             while !handover.isStopRequested.load(ordering: .acquiring) {
                 try turn()
                 port.wait(timeout: waitTime())
@@ -162,119 +136,78 @@ final class ChainedPublisher<Port: StreamPort>: @unchecked Sendable {
         try requireSteadyClock()
         takeEvents()
         try takeAcks()
-        if chain.isOverdue(at: port.now, ackTimeout: configuration.delivery.ackTimeout) {
-            report(.ackTimeout, "no ack for \(configuration.delivery.ackTimeout.milliseconds) ms")
-        }
-        while let trouble {
-            self.trouble = nil
-            try resynchronise(trouble.cause, trouble.detail)
-            if handover.isStopRequested.load(ordering: .acquiring) { return }
-        }
-        try publish()
-        if mending == nil {
-            try keepCheckpoint()
-            lookForStrays()
+        switch machine.state {
+        case .settling(_, let cause): try settle(cause)
+        case .resting(let end, _): if port.now >= end { try act(machine.rested()) }
+        case .reading(let cause): try readStream(cause)
+        case .comparing: try compare()
+        case .publishing: try publish()
+        case .mending: try mend()
+        case .ended: break
         }
         observe()
     }
 
-    private func waitTime() -> Duration {
-        if trouble != nil { return .zero }
-        // The next thing that is due by time: a record, or an ack that does not come.
-        return putInFlight != nil || chain.inFlightCount > 0 || isRecordBehind ? .milliseconds(50) : .milliseconds(500)
+    /// Does what the machine says, as far as it is not left to the next turn.
+    func act(_ action: PublishingMachine.Action) throws(StreamerError) {
+        switch action {
+        case .compare: try compare()
+        case .publish: try publish()
+        case .mend: try mend()
+        case .none, .settle, .rest, .read, .end: break
+        }
     }
 
-    /// Remembers the first thing that went wrong since the last resynchronisation.
+    /// How long nothing is to be done unless something comes.
+    func waitTime() -> Duration {
+        switch machine.state {
+        case .settling: return isUnanswered ? .milliseconds(100) : .zero
+        case .resting(let end, _): return min(end.duration(since: port.now), .milliseconds(250))
+        case .reading: return port.isConnected ? .zero : .milliseconds(250)
+        case .comparing, .publishing:
+            // The next thing that is due by time: a record, or an ack that does not come.
+            let isSomethingDue = chain.inFlightCount > 0 || checkpointer.isDue(known)
+            return isSomethingDue ? .milliseconds(50) : .milliseconds(500)
+        case .mending, .ended: return .zero
+        }
+    }
+
+    /// Something went wrong after which it is not known what is stored.
     func report(_ cause: ResynchronisationCause, _ detail: String) {
-        if trouble == nil { trouble = (cause, detail) }
-    }
-
-    // MARK: - What is stored
-
-    /// The oldest `count` events in flight are stored.
-    func release(count: Int) {
-        guard count > 0 else { return }
-        let first = window.releasedCount.load(ordering: .relaxed)
-        known.storedSequence = chain.firstInFlightToken - 1
-        known.settledSequence = known.storedSequence
-        releaseWindow(through: first + UInt64(count))
-        // What strays took of the messages in flight comes back slowly.
-        inFlightLimit = min(configuration.delivery.inFlightMessages, inFlightLimit + max(1, count / 8))
-        if fruitlessCount > 1 { setConnected(true) }
-        if lastRefusal != nil { forgetRefusals() }
-        fruitlessCount = 0
-        isIDStaged = false
-        stepDownCount = 0
-    }
-
-    /// Lets go of what is stored, and counts it.
-    func releaseWindow(through storedCount: UInt64) {
-        let first = window.releasedCount.load(ordering: .relaxed)
-        guard storedCount > first else { return }
-        let now = port.wallClock
-        for index in first..<storedCount {
-            let header = window.header(at: index)
-            // A clock may say anything: no difference of integers.
-            observations.meters.duration.record(
-                max(0, Double(now.rawValue) - Double(header.commitTimestamp.rawValue)) / 1_000_000)
-            let kind = Int(header.kindIndex)
-            while tallies.count <= kind { tallies.append(0) }
-            tallies[kind] += 1
+        switch machine.troubled(cause) {
+        case .settle: tellSettling(cause, detail)
+        case .none, .rest, .read, .compare, .publish, .mend, .end: break
         }
-        window.withEvent(at: storedCount - 1) { _, messageID, _ in
-            known.storedID = MessageID(messageID.withUnsafeBufferPointer { String(decoding: $0, as: UTF8.self) })
-        }
-        window.release(through: storedCount)
-        countEvents()
-        let count = storedCount - first
-        if isTracing {
-            logger.trace("events stored", metadata: ["count": .stringConvertible(count), "last_sequence": .stringConvertible(known.storedSequence)])
-        }
-        observations.meters.processed.increment(by: Int64(count))
-        observations.eventCount.add(count, ordering: .relaxed)
-        handover.wakeSource()
-    }
-
-    /// Hands the tallies on. A kind is announced by the other thread just after its first event: until then its tally waits.
-    private func countEvents() {
-        if counters.count < tallies.count {
-            let kinds = observations.texts.withLock { $0.eventKinds }
-            while counters.count < kinds.count { counters.append(observations.meters.events(of: kinds[counters.count])) }
-        }
-        for kind in 0..<min(counters.count, tallies.count) where tallies[kind] > 0 {
-            counters[kind].increment(by: tallies[kind])
-            tallies[kind] = 0
-        }
-    }
-
-    /// Tells how much waits to be stored, and since when.
-    func observe() {
-        observations.inFlightCount.store(chain.inFlightCount, ordering: .relaxed)
-        observations.lastSequence.store(known.settledSequence, ordering: .relaxed)
-        let first = window.releasedCount.load(ordering: .relaxed)
-        let isEmpty = window.appendedCount.load(ordering: .acquiring) == first
-        observations.oldestCommit.store(
-            isEmpty ? 0 : window.header(at: first).commitTimestamp.unixMicroseconds, ordering: .relaxed)
     }
 
     // MARK: - Publishing
 
-    private func publish() throws(StreamerError) {
+    /// Sends what may be sent; then keeps the record.
+    func publish() throws(StreamerError) {
+        if chain.isOverdue(at: port.now, ackTimeout: configuration.delivery.ackTimeout) {
+            return report(.ackTimeout, "no ack for \(configuration.delivery.ackTimeout.milliseconds) ms")
+        }
         let appended = window.appendedCount.load(ordering: .acquiring)
-        guard try compareStored(appended), nextIndex < appended, trouble == nil else { return }
         let first = nextIndex
-        if isAtomic {
-            try publishTransactions(appended)
-        } else {
-            _ = try publishEach(through: appended)
+        if nextIndex < appended {
+            if isAtomic {
+                try publishTransactions(appended)
+            } else {
+                _ = try publishEach(through: appended)
+            }
         }
-        if isTracing, nextIndex > first {
-            logger.trace("events sent", metadata: ["count": .stringConvertible(nextIndex - first), "in_flight": .stringConvertible(chain.inFlightCount)])
+        if nextIndex > first { tellSent(nextIndex - first) }
+        guard machine.isPublishing else { return }
+        try checkpointer.keep(known, isCompared: true)
+        lookForStrays()
+    }
+
+    private func tellSent(_ count: UInt64) {
+        if isTracing {
+            logger.trace("events sent", metadata: ["count": .stringConvertible(count), "in_flight": .stringConvertible(chain.inFlightCount)])
         }
-        guard nextIndex > first, !isBatchInFlight, fastBatch == .none else { return }
-        if nextIndex - first <= Self.trickleCount, chain.inFlightCount <= 2 * Self.trickleCount {
-            port.sendBuffered()
-        }
+        guard machine.flight == .chained else { return }
+        if count <= Self.trickleCount, chain.inFlightCount <= 2 * Self.trickleCount { port.sendBuffered() }
     }
 
     /// Sends the events up to `end`, each by itself.
@@ -287,6 +220,7 @@ final class ChainedPublisher<Port: StreamPort>: @unchecked Sendable {
     /// Sends the events up to `end` as far as the window of messages in flight is open, each chained to the one before it.
     /// - Returns: Whether all were sent.
     func publishChained(through end: UInt64) throws(StreamerError) -> Bool {
+        machine.sent(.chained)
         var now = port.now
         while nextIndex < end {
             guard chain.inFlightCount < inFlightLimit else { return false }
@@ -301,7 +235,7 @@ final class ChainedPublisher<Port: StreamPort>: @unchecked Sendable {
             // Acks are taken while there is much to send, so that the window of messages in flight stays open.
             if nextIndex % 256 == 0 {
                 try takeAcks()
-                if trouble != nil { return false }
+                guard machine.isPublishing else { return false }
                 now = port.now
             }
         }

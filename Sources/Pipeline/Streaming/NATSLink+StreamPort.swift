@@ -40,12 +40,6 @@ extension NATSLink: StreamPort {
 
     func flush(timeout: Duration) throws(JetStreamError) { try connection.flush(timeout: timeout) }
 
-    func store(
-        _ payload: [UInt8], on subject: String, headers: [(String, String)], in stream: String
-    ) throws(JetStreamError) -> UInt64 {
-        try connection.store(payload, on: subject, headers: headers, in: stream)
-    }
-
     func beginEpoch(_ epoch: UInt32) { mailbox.beginEpoch(epoch) }
 
     func drainAcks(into batch: inout AckBatch) { mailbox.drain(into: &batch) }

@@ -12,17 +12,17 @@ extension Session {
         guard doubt.isRaised else { return }
         guard let state = server.publicationState() else { throw server.questionError.map { .postgres($0) } ?? .cancelled }
         guard state.isOlderThanSlot else {
-            throw SlotObstacle(.publicationMissing, progress).stop(configuration.source)
+            throw SlotObstacle(.publicationMissing, reader.progress).stop(configuration.source)
         }
         doubt.dismiss()
     }
 
     /// Stops where the publication has gone, once all is decoded that was written while it was there.
     func watchPublication(at now: Instant) throws(StreamerError) {
-        if publicationWatch.isDue(at: now) { publicationWatch.looked(server.isLost ? nil : server.publicationState(), at: now) }
-        guard publicationWatch.isOver(decodedUpTo: progress.endLSN) else { return }
+        if publicationWatch.isDue(at: now), server.isLost || server.isAskable { publicationWatch.looked(server.isLost ? nil : server.publicationState(), at: now) }
+        guard publicationWatch.isOver(decodedUpTo: reader.progress.endLSN) else { return }
         throw Setup.missingPublication(
-            configuration.source, state: "everything that commits before \(progress.endLSN) was sent")
+            configuration.source, state: "everything that commits before \(reader.progress.endLSN) was sent")
     }
 
     /// What is told of an error that ended the reading. Where it comes again however often it is tried, all that came whole before it is stored and confirmed first.
@@ -44,7 +44,7 @@ extension Session {
             observations.failed(reason.rawValue, "\(told)")
             if reason == .poisonEvent { observations.meters.failed(.poisonEvent) }
         }
-        if isEnd || isObstacle, assembler.isHistoryProven, !isMending {
+        if isEnd || isObstacle, reader.assembler.isHistoryProven, !isMending {
             settle(isServerListening: isServerListening)
         }
         return told
@@ -54,9 +54,9 @@ extension Session {
         guard case .server = error else { return nil }
         guard !error.isUndefinedObject else {
             guard let state = server.publicationState() else { return nil }
-            return SlotObstacle(error, progress, isPublicationSure: state.isOlderThanSlot)
+            return SlotObstacle(error, reader.progress, isPublicationSure: state.isOlderThanSlot)
         }
-        return SlotObstacle(error, progress, isPublicationSure: true)
+        return SlotObstacle(error, reader.progress, isPublicationSure: true)
     }
 
     /// Reads nothing more, and has what came whole stored, recorded and confirmed.

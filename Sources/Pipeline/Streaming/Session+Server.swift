@@ -8,6 +8,8 @@ import WAL
 extension Session {
     /// Reads how PostgreSQL sees the slot. What cannot be read now is not known; a server from which nothing has come meanwhile either is not connected to.
     func inspect() throws(StreamerError) {
+        // While the catalogue is asked the slot is not looked at: that is made up for.
+        guard server.isLost || server.isAskable else { return }
         lastInspectionAt = port.now
         defer { hasHeard = false }
         guard !server.isLost else { return observations.lostSight(isConnected: hasHeard) }
@@ -48,9 +50,9 @@ extension Session {
 
     /// Asks how far the server has written, on which a keepalive's position waits.
     func askServerEnd(at now: Instant) throws(StreamerError) {
-        lastServerEndAt = now
         // When it can be had again is `inspect`'s to find out.
-        guard !server.isLost else { return }
+        guard server.isAskable else { return }
+        lastServerEndAt = now
         let end: LSN
         do throws(PostgresError) {
             end = try server.writtenLSN()

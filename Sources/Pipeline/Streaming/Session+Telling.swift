@@ -24,8 +24,8 @@ extension Session {
         logger.trace(
             "transaction received",
             metadata: [
-                "transaction": "\(progress.transaction.map { "\($0.id)" } ?? "unknown")", "commit_lsn": "\(commit.commitLSN)",
-                "changes": .stringConvertible(progress.changeCount),
+                "transaction": "\(reader.progress.transaction.map { "\($0.id)" } ?? "unknown")", "commit_lsn": "\(commit.commitLSN)",
+                "changes": .stringConvertible(reader.progress.changeCount),
             ])
     }
 }

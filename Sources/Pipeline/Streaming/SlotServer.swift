@@ -1,25 +1,21 @@
-import Capture
-import PGOutput
 import PostgresReplication
 import WAL
 
 /// What is asked of the server that has the slot, beside the stream: over an ordinary connection, or of a model.
-protocol SlotServer: CatalogueAuthority {
-    /// It cannot be asked now: the connection is lost.
+protocol SlotServer: AnyObject {
+    /// It cannot be asked: the connection is lost.
     var isLost: Bool { get }
+    /// It can be asked now: the connection is neither lost nor lent to somebody who asks about tables.
+    var isAskable: Bool { get }
     /// The connection is being made anew.
     var isConnecting: Bool { get }
-    /// For a wait that the end of the connection is to end; nil: it is lost.
+    /// For a wait that the end of the connection is to end; nil: there is none here.
     var socket: Int32? { get }
     /// Called ten times a second while an answer is waited for.
     var whileWaiting: () -> Void { get set }
     /// Why the last question that has no answer has none.
     var questionError: PostgresError? { get }
 
-    /// Whether something that may take a while was asked since the last call.
-    func takeHasAsked() -> Bool
-    /// Opens what casts need: what is wrong with it is told at the start.
-    func prepare() throws(PostgresError)
     /// Notices the end of the connection, without waiting.
     func look()
     /// The connection is lost.
@@ -34,22 +30,10 @@ protocol SlotServer: CatalogueAuthority {
     func writtenLSN() throws(PostgresError) -> LSN
     /// What the catalogue says of the publication; nil, with `questionError` set: it could not be asked.
     func publicationState() -> PublicationState?
-    /// What is published, where `isChanged` says so of the mark that the catalogue has now; nil: nothing is new, or could not be asked.
+    /// What is published, where `isChanged` says so of the mark that the catalogue has now; nil: nothing is new, or it could not be asked.
     func publicationContents(
         ifChanged isChanged: (_ mark: String?) -> Bool
     ) -> (mark: String?, contents: PublicationContents)?
     /// Moves the slot, which nobody holds any more; nil, with `questionError` set, if that fails.
     func advanceSlot(to lsn: LSN) -> LSN?
-
-    /// Fills `assembler` before `relation` is received by it.
-    /// - Returns: Why no row of it may be written, if none may.
-    func describe(
-        _ relation: Relation, of transactionID: TransactionID, for assembler: inout TransactionAssembler
-    ) throws(StreamerError) -> StreamerError?
-    /// Whether relations are described of which not all was shown.
-    var hasProvisional: Bool { get }
-    /// Those of them of which all is shown by now; the caller describes them again.
-    func shownByNow() throws(StreamerError) -> [(RelationID, TransactionID)]
-    /// Those of `relations` that are dropped, and where the WAL ended after that was found.
-    func gone(among relations: [RelationID]) throws(StreamerError) -> (relations: Set<RelationID>, asOf: LSN)
 }

@@ -38,12 +38,6 @@ protocol StreamPort {
     /// The same, and waits until the server has seen it.
     func flush(timeout: Duration) throws(JetStreamError)
 
-    /// Publishes one message and waits until it is stored.
-    /// - Returns: Its sequence.
-    func store(
-        _ payload: [UInt8], on subject: String, headers: [(String, String)], in stream: String
-    ) throws(JetStreamError) -> UInt64
-
     // MARK: What comes back
 
     /// Acks of another epoch no longer count.

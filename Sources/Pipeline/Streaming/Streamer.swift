@@ -104,10 +104,11 @@ package final class Streamer: Sendable {
         var telling = TroubleTelling()
         var former = FormerHolder()
         let watch = slotWatch()
+        let tables = tableDescriber()
         while !control.isRequested {
             let began = Instant.now
             do throws(StreamerError) {
-                try runSession(watch, &former)
+                try runSession(watch, tables, &former)
                 break
             } catch {
                 let verdict = patientVerdict(on: error)
@@ -179,6 +180,11 @@ package final class Streamer: Sendable {
         SlotWatch(configuration.source, observations: observations, onNotice: Self.noticeHandler(logger))
     }
 
+    /// For `run()` and for `mend`: asks about tables, throughout all sessions.
+    func tableDescriber() -> TableDescriber {
+        TableDescriber(configuration.casts, wake: control.wake, logger: logger)
+    }
+
     /// The policy's verdict; but for a while what was taken before and is refused now is tried again.
     private func patientVerdict(on error: StreamerError) -> Verdict {
         let verdict = FailurePolicy.verdict(on: error)
@@ -189,7 +195,9 @@ package final class Streamer: Sendable {
     // MARK: - One session
 
     /// Connects, recovers and streams, until asked to stop or until something ends it.
-    func runSession(_ watch: SlotWatch, _ former: inout FormerHolder) throws(StreamerError) {
+    func runSession(
+        _ watch: SlotWatch, _ tables: TableDescriber, _ former: inout FormerHolder
+    ) throws(StreamerError) {
         let source = configuration.source
         let logNotice = Self.noticeHandler(logger)
         // Held by another streamer: looked at over one connection only, without a walsender of our own.
@@ -268,6 +276,11 @@ package final class Streamer: Sendable {
             texts.isNATSConnected = link.connection.isConnected
         }
 
+        let server = OrdinaryConnection(sql, source, logger: logger)
+        try StreamerError.ofPostgres { () throws(PostgresError) in
+            try tables.begin(
+                over: server, columnRules: columnRules, of: identity, timeline: joined.facts.timelines.currentTimeline)
+        }
         let window = RetainedWindow(byteLimit: configuration.delivery.inFlightBytes)
         let handover = Handover(
             window, record: record, storedSequence: plan.known.storedSequence, connection: link.standing,
@@ -285,11 +298,11 @@ package final class Streamer: Sendable {
         let result: Result<Void, StreamerError>
         do {
             let session = Session(
-                configuration, port: WalsenderPort(replication, wake: control.wake),
-                server: OrdinaryConnection(
-                    sql, source, casts: configuration.casts, columnRules: columnRules, logger: logger),
-                assembler: assembler, window: window,
-                delivery: handover, isMending: mending != nil, held: held, doubt: doubt, obstacles: obstacles, startLSN: plan.startLSN,
+                configuration, server: server,
+                reader: ChangeReader(
+                    WalsenderPort(replication, wake: control.wake), catalogue: tables, assembler: assembler,
+                    startLSN: plan.startLSN),
+                window: window, delivery: handover, isMending: mending != nil, held: held, doubt: doubt, obstacles: obstacles,
                 confirmedLSN: record.confirmedLSN,
                 serverEnd: joined.facts.serverFlushLSN,
                 observations: observations, control: control, failpoints: failpoints, logger: logger)

@@ -21,6 +21,8 @@ struct Feed: ~Copyable {
     }
 
     var sink = Sink()
+    /// What the catalogue would say of the relations' types.
+    var types = TypeCatalogue()
     private var decoder = PGOutputDecoder()
     var assembler: TransactionAssembler
 
@@ -34,6 +36,13 @@ struct Feed: ~Copyable {
     mutating func receive(_ message: [UInt8]) throws {
         let bytes = message.span.bytes
         let decoded = try decoder.decode(bytes)
-        _ = try assembler.receive(decoded, of: decoder, bytes: bytes, sendTime: PostgresTimestamp(0), into: &sink)
+        while try assembler.receive(decoded, of: decoder, bytes: bytes, sendTime: PostgresTimestamp(0), into: &sink) == .asks {
+            switch assembler.question {
+            case .description: assembler.answer(.description(TableDescription(types: types)))
+            case .types: assembler.answer(.types(types))
+            case .casts(let requests): assembler.answer(.casts(requests.map { _ in .unknown }))
+            case nil: return
+            }
+        }
     }
 }

@@ -5,27 +5,76 @@ import Synchronization
 import Threads
 import WAL
 
-extension ChainedPublisher {
-    private var key: String { configuration.stream.name }
+/// Keeps the checkpoint record: one put in flight, by compare-and-set, and before its LSN is handed back for PostgreSQL.
+///
+/// The publishing thread's own.
+final class Checkpointer<Port: StreamPort> {
+    private enum State {
+        case idle
+        /// Put under `token`, and not answered yet; `at`: when it was put, or looked for last.
+        case putting(CheckpointRecord, token: UInt64, at: Instant)
+    }
 
     /// So long a record may be read as it was before: a woken old leader learns sooner that it is none.
     private static var staleReadLimit: Duration { .seconds(30) }
 
+    private let configuration: StreamerConfiguration
+    private let port: Port
+    private let handover: Handover
+    private let observations: Observations
+    private let failpoints: Failpoints
+    private let logger: Logger
+
+    /// As it is stored.
+    private(set) var record: CheckpointRecord
+    private(set) var revision: UInt64
+    private var state = State.idle
+    private var putCount: UInt64 = 0
+    private var lastPutAt: Instant
+    /// Why the record is not taken, as it was told last; nil: it is.
+    private var putRefusal: String?
+    /// Since when the record is read as it was before.
+    private var staleReadSince: Instant?
+    private var isPutTroubleTold = false
+
+    init(
+        _ record: CheckpointRecord, revision: UInt64, configuration: StreamerConfiguration, handover: Handover, port: Port,
+        observations: Observations, failpoints: Failpoints, logger: Logger
+    ) {
+        self.record = record
+        self.revision = revision
+        self.configuration = configuration
+        self.handover = handover
+        self.port = port
+        self.observations = observations
+        self.failpoints = failpoints
+        self.logger = logger
+        lastPutAt = port.now
+    }
+
+    private var key: String { configuration.stream.name }
+
+    /// Whether a put is under way, or will be once it is due.
+    func isDue(_ known: KnownEnd) -> Bool {
+        if case .putting = state { return true }
+        return isBehind(known)
+    }
+
     /// Whether something is known that the record does not say.
-    var isRecordBehind: Bool {
+    private func isBehind(_ known: KnownEnd) -> Bool {
         handover.confirmableLSN.load(ordering: .acquiring) > record.confirmedLSN.rawValue
             || ((known.storedSequence != record.lastSequence || known.settledSequence > record.settled) && handover.isAllStored)
     }
 
     /// Puts the record when it is due: at most one an interval, one in flight, and at once when nothing more will come.
-    func keepCheckpoint() throws(StreamerError) {
+    /// - Parameter isCompared: Nothing is confirmed of a history that has not been compared.
+    func keep(_ known: KnownEnd, isCompared: Bool) throws(StreamerError) {
         let now = port.now
-        if let put = putInFlight {
-            if now.duration(since: put.at) > configuration.delivery.ackTimeout { try readRecord() }
+        if case .putting(_, _, let at) = state {
+            if now.duration(since: at) > configuration.delivery.ackTimeout { try readRecord() }
             return
         }
-        // Nothing is confirmed of a history that has not been compared.
-        guard isRecordBehind, comparison == nil, port.isConnected else { return }
+        guard isBehind(known), isCompared, port.isConnected else { return }
         let isDue = now.duration(since: lastPutAt) >= configuration.delivery.checkpointInterval
         guard isDue || (handover.isDraining.load(ordering: .acquiring) && handover.isAllStored) else { return }
 
@@ -38,24 +87,22 @@ extension ChainedPublisher {
         putCount += 1
         failpoints.reached(.beforeRecord)
         let token = AckMailbox.controlBit | putCount
+        lastPutAt = now
         do throws(JetStreamError) {
             try port.startPut(next.json(), key: key, expectedRevision: revision, token: token)
         } catch {
-            tellPutTrouble("cannot store the checkpoint record yet", error)
-            lastPutAt = now
-            return
+            return tellPutTrouble("cannot store the checkpoint record yet", error)
         }
-        putInFlight = (token, next, now)
-        lastPutAt = now
+        state = .putting(next, token: token, at: now)
     }
 
     /// Takes the answer to a put.
-    func settlePut(_ outcome: PublishOutcome) throws(StreamerError) {
-        guard let put = putInFlight, put.token == outcome.token else { return }
+    func answered(_ outcome: PublishOutcome) throws(StreamerError) {
+        guard case .putting(let put, outcome.token, _) = state else { return }
         switch outcome {
         case .controlStored(_, let sequence):
             putRefusal = nil
-            recorded(put.record, revision: sequence)
+            recorded(put, revision: sequence)
         // Nobody listens where the bucket has no leader now, and where it was deleted: reading tells the two apart.
         case .refused, .duplicate, .otherSequence, .otherStream, .malformed, .noResponders: try readRecord(after: outcome)
         // No put is one of a batch.
@@ -64,8 +111,8 @@ extension ChainedPublisher {
     }
 
     /// The answer to a put may have been lost with the connection: what is there tells.
-    func settlePutAfterTrouble() throws(StreamerError) {
-        if putInFlight != nil { try readRecord() }
+    func settleAfterTrouble() throws(StreamerError) {
+        if case .putting = state { try readRecord() }
     }
 
     /// The stream is ours as long as the record says so.
@@ -74,16 +121,20 @@ extension ChainedPublisher {
     private func recorded(_ record: CheckpointRecord, revision: UInt64) {
         self.record = record
         self.revision = revision
-        putInFlight = nil
+        state = .idle
         failpoints.reached(.afterRecord)
         isPutTroubleTold = false
-        if isTracing {
-            logger.trace(
-                "checkpoint record stored", metadata: ["confirmed_lsn": "\(record.confirmedLsn)", "last_sequence": .stringConvertible(record.lastSequence)])
-        }
+        logger.trace(
+            "checkpoint record stored", metadata: ["confirmed_lsn": "\(record.confirmedLsn)", "last_sequence": .stringConvertible(record.lastSequence)])
         handover.recordedSequence.store(record.lastSequence, ordering: .releasing)
         handover.recordedLSN.store(record.confirmedLSN.rawValue, ordering: .releasing)
         handover.wakeSource()
+    }
+
+    /// The answer may still come, and the record is read again if it does not.
+    private func lookLater() {
+        guard case .putting(let put, let token, _) = state else { return }
+        state = .putting(put, token: token, at: port.now)
     }
 
     /// Reads the record back: only an owner that changed is another writer, anything else was a put of ours whose answer was lost.
@@ -94,7 +145,7 @@ extension ChainedPublisher {
         } catch {
             guard FailurePolicy.isWorthAsking(again: error) else { throw .jetStream(error) }
             tellPutTrouble("cannot read the checkpoint record yet", error)
-            putInFlight?.at = port.now
+            lookLater()
             return
         }
         guard case .value(let json, let revision) = found, let there = try? CheckpointRecord(json: json) else {
@@ -109,7 +160,7 @@ extension ChainedPublisher {
                 throw .streamMoved("the checkpoint record \(key) has revision \(revision), but \(self.revision) was there")
             }
             logger.info("an old version of the checkpoint record was read: reading the record again", metadata: ["revision": .stringConvertible(revision)])
-            putInFlight?.at = port.now
+            lookLater()
             return
         }
         staleReadSince = nil
@@ -120,8 +171,8 @@ extension ChainedPublisher {
                 remedy: LostHistory.remedyForOtherWriter)
         }
         // Only its owner was asked for.
-        guard let put = putInFlight else { return }
-        guard isOurWord(there, put.record) else {
+        guard case .putting(let put, _, _) = state else { return }
+        guard isOurWord(there, put) else {
             throw .streamMoved("the checkpoint record \(key) has this streamer's name, but this streamer did not store that record")
         }
         if revision == self.revision, let refusal {

@@ -1,0 +1,57 @@
+import Capture
+import PostgresReplication
+import Threads
+import WAL
+
+/// Reading a range of WAL from beginning to end, for whoever has nothing else to do meanwhile.
+extension ChangeReader {
+    /// Between two signs of life, without which the server would end the session.
+    private static var statusInterval: Duration { .seconds(1) }
+
+    /// Reads all that commits before `end`, and waits for it. Nothing is confirmed: the slot, or its copy, stays where it is.
+    ///
+    /// - Parameters:
+    ///   - server: Asked how far the server has written, on which a keepalive's position waits.
+    ///   - sink: Takes the events.
+    ///   - isWanted: Asked at least once a second.
+    /// - Returns: Whether all was read; false: it was no longer wanted.
+    func read(
+        before end: LSN, over server: some SlotServer, into sink: inout some EventSink & ~Copyable,
+        isWanted: () -> Bool = { true }
+    ) throws(StreamerError) -> Bool {
+        var schedule = StandbyStatusSchedule(startLSN: progress.endLSN, interval: Self.statusInterval)
+        var gate = KeepaliveGate(serverEnd: .invalid)
+        while isWanted() {
+            let (outcome, _) = try read(until: end, into: &sink) { (step) throws(StreamerError) in
+                switch step {
+                case .message(_, _, let walEnd): schedule.received(walEnd)
+                case .keepalive(let walEnd, let isReplyRequested):
+                    schedule.keepalive(walEnd)
+                    if isReplyRequested { schedule.replyRequested() }
+                    if let position = gate.received(walEnd, at: port.now) { try decoded(upTo: position) }
+                }
+                return true
+            }
+            if outcome == .reachedEnd { return true }
+            var writtenLSN = LSN.invalid
+            do throws(PostgresError) {
+                try tell(&schedule)
+                if gate.isHolding, server.isAskable { writtenLSN = try server.writtenLSN() }
+            } catch {
+                throw .postgres(error)
+            }
+            if let position = gate.serverWrote(upTo: writtenLSN) { try decoded(upTo: position) }
+            if outcome == .stopped { continue }
+            port.wait(isListening: outcome == .drained, orFor: nil, timeout: schedule.timeUntilDue(at: port.now))
+        }
+        return false
+    }
+
+    /// Sends the status that is due, and asks for a keepalive in return: an idle server says nothing by itself.
+    private func tell(_ schedule: inout StandbyStatusSchedule) throws(PostgresError) {
+        if port.hasUnsentOutput { try port.flush() }
+        guard !port.hasUnsentOutput, let status = schedule.due(at: port.now, recordedLSN: .invalid) else { return }
+        try port.sendStandbyStatus(
+            written: status.writtenLSN, flushed: .invalid, applied: .invalid, replyRequested: true)
+    }
+}
