@@ -14,6 +14,6 @@ extension LongTime {
                     "\(variable)=\(error.text) is not one or more of \(allCases.map(\.rawValue).joined(separator: " ")), each followed by = and milliseconds, with commas between them"
             )
         }
-        logger.warning("this process keeps other times than it promises", metadata: ["times": "\(text)"])
+        logger.warning("this process keeps other times than a release promises", metadata: ["times": "\(text)"])
     }
 }
