@@ -31,8 +31,8 @@ package enum LongTime: String, CaseIterable, Sendable {
     }
 
     private static let set: [LongTime: Duration] = {
-        guard let text = getenv(variable) else { return [:] }
-        return (try? parse(String(cString: text))) ?? [:]
+        guard let text = unsafe getenv(variable) else { return [:] }
+        return (try? parse(unsafe String(cString: text))) ?? [:]
     }()
 
     /// - Parameter text: `<name>=<milliseconds>`, several with commas between them, such as `drain=2000,liveness=3000`.
