@@ -8,8 +8,6 @@ package enum LongTime: String, CaseIterable, Sendable {
     case drain
     /// Without a turn of one of its loops for so long the streamer is not live.
     case liveness
-    /// For how long what a woken old leader could feign is read again before it is believed.
-    case suspicion
 
     /// Said of a text that sets no times.
     package struct InvalidText: Error {
@@ -26,7 +24,6 @@ package enum LongTime: String, CaseIterable, Sendable {
         switch self {
         case .drain: .seconds(75)
         case .liveness: .seconds(30)
-        case .suspicion: .seconds(15)
         }
     }
 

@@ -3,11 +3,11 @@ import Threads
 
 struct LongTimeTests {
     @Test func withoutTheVariableTheyAreAsPromised() {
-        #expect(LongTime.allCases.map(\.duration) == [.seconds(75), .seconds(30), .seconds(15)])
+        #expect(LongTime.allCases.map(\.duration) == [.seconds(75), .seconds(30)])
     }
 
     @Test func aTextSetsSome() throws {
-        #expect(try LongTime.parse("drain=2000,suspicion=1") == [.drain: .seconds(2), .suspicion: .milliseconds(1)])
+        #expect(try LongTime.parse("drain=2000,liveness=1") == [.drain: .seconds(2), .liveness: .milliseconds(1)])
     }
 
     @Test(arguments: ["", "drain", "drain=", "drain=2s", "drain=0", "drain=-1", "nothing=1", "drain=1,", "drain=1=1", "drain=1 liveness=1"])
