@@ -373,7 +373,7 @@ public struct TransactionAssembler: ~Copyable {
         switch failure {
         case .poison(let reason): .poison(reason, at: position, relation: relation)
         case .digestUnavailable: .digestUnavailable(relation: relation, commitLSN: position.commitLSN)
-        case .compositeChanged, .castsNeeded: preconditionFailure("whoever needs an answer asks for it")
+        case .compositeChanged, .castsNeeded: preconditionFailure("the caller asks the catalogue before the failure is told")
         }
     }
 
