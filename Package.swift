@@ -57,11 +57,16 @@ let package = Package(
         // Threads, clocks, and what the fault tests do to them.
         .target(name: "Threads", dependencies: ["WAL"], swiftSettings: dataPlane + memorySafe),
 
+        // The rules of what was stored: what is known of it, where to go on, when to stop. Pure; of the edges it knows values only.
+        .target(
+            name: "History", dependencies: ["WAL", "PGOutput", "Capture", "PostgresReplication", "JetStreamPublishing"],
+            swiftSettings: dataPlane),
+
         // Where they meet.
         .target(
             name: "Pipeline",
             dependencies: [
-                "WAL", "PGOutput", "Capture", "PostgresReplication", "JetStreamPublishing", "Threads",
+                "WAL", "PGOutput", "Capture", "PostgresReplication", "JetStreamPublishing", "Threads", "History",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Metrics", package: "swift-metrics"),
             ],
@@ -71,7 +76,7 @@ let package = Package(
         .target(
             name: "Operations",
             dependencies: [
-                "Pipeline",
+                "History", "Pipeline",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 // Its server without its framework, which brings file systems and tracing.
                 .product(name: "HummingbirdCore", package: "hummingbird"),
@@ -92,7 +97,7 @@ let package = Package(
         .executableTarget(
             name: "slotstream",
             dependencies: [
-                "JetStreamPublishing", "Operations", "Pipeline", "PostgresReplication", "Settings", "Threads", "WAL",
+                "History", "JetStreamPublishing", "Operations", "Pipeline", "PostgresReplication", "Settings", "Threads", "WAL",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -104,35 +109,48 @@ let package = Package(
         // Tests. What needs the whole program and both servers is in Tests/EndToEnd (Python, nats-py as the consumer).
         .testTarget(name: "WALTests", dependencies: ["WAL"], swiftSettings: strict),
         .testTarget(
-            name: "PGOutputTests", dependencies: ["PGOutput", "WAL"], resources: [.copy("Vectors")],
+            name: "PGOutputTests", dependencies: ["PGOutput", "WAL", "SeededRandom"], resources: [.copy("Vectors")],
             swiftSettings: strict),
         .target(name: "CMallocCounter", path: "Tests/CMallocCounter"),
         // Where tests' own servers listen.
         .target(name: "LoopbackPorts", path: "Tests/LoopbackPorts", swiftSettings: strict),
+        // Random numbers that a seed repeats.
+        .target(name: "SeededRandom", path: "Tests/SeededRandom", swiftSettings: strict),
+        // What both servers say, made up.
+        .target(
+            name: "HistoryFacts", dependencies: ["History", "Capture", "PostgresReplication", "WAL"], path: "Tests/HistoryFacts",
+            swiftSettings: strict),
         // Messages of pgoutput written by hand.
         .target(name: "WireMessages", path: "Tests/WireMessages", swiftSettings: strict),
         .testTarget(
             name: "CaptureTests",
             dependencies: [
-                "Capture", "PGOutput", "WAL", "CCrypto", "CMallocCounter", "WireMessages",
+                "Capture", "PGOutput", "WAL", "CCrypto", "CMallocCounter", "SeededRandom", "WireMessages",
             ],
             swiftSettings: strict),
         // Nanoseconds and allocations a row, and the fuzzing of what reads values; in release, as it is shipped.
         .executableTarget(
             name: "stage-benchmark",
             dependencies: [
-                "Capture", "JetStreamPublishing", "PGOutput", "WAL", "CMallocCounter", "WireMessages",
+                "Capture", "JetStreamPublishing", "PGOutput", "WAL", "CMallocCounter", "SeededRandom", "WireMessages",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             path: "Tests/Benchmarks/Stages", swiftSettings: strict),
         .testTarget(
             name: "PostgresReplicationTests", dependencies: ["PostgresReplication", "WAL", "LoopbackPorts"], swiftSettings: strict),
         .testTarget(name: "JetStreamPublishingTests", dependencies: ["JetStreamPublishing", "LoopbackPorts"], swiftSettings: strict),
+        .testTarget(
+            name: "HistoryTests",
+            dependencies: [
+                "History", "Capture", "JetStreamPublishing", "PGOutput", "PostgresReplication", "WAL", "HistoryFacts", "SeededRandom",
+            ],
+            swiftSettings: strict),
         .testTarget(name: "ThreadsTests", dependencies: ["Threads", "WAL"], swiftSettings: strict),
         .testTarget(
             name: "PipelineTests",
             dependencies: [
-                "Pipeline", "Capture", "JetStreamPublishing", "PGOutput", "PostgresReplication", "Threads", "WAL", "LoopbackPorts",
+                "Pipeline", "Capture", "History", "JetStreamPublishing", "PGOutput", "PostgresReplication", "Threads", "WAL",
+                "HistoryFacts", "LoopbackPorts", "SeededRandom",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -140,7 +158,7 @@ let package = Package(
         .testTarget(
             name: "OperationsTests",
             dependencies: [
-                "Operations", "Pipeline",
+                "Operations", "History", "Pipeline",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -150,7 +168,7 @@ let package = Package(
         .testTarget(
             name: "CommandTests",
             dependencies: [
-                "slotstream", "Capture", "JetStreamPublishing", "Operations", "PGOutput", "Pipeline", "PostgresReplication",
+                "slotstream", "Capture", "History", "JetStreamPublishing", "Operations", "PGOutput", "Pipeline", "PostgresReplication",
                 "Settings", "WAL",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],

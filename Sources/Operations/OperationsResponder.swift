@@ -1,4 +1,5 @@
 import HTTPTypes
+import History
 import HummingbirdCore
 import NIOCore
 import Pipeline

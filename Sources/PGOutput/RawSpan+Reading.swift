@@ -1,3 +1,4 @@
+
 internal import WAL
 
 /// Reads a message's fields: each function reads one at `offset` and moves `offset` behind it.

@@ -86,6 +86,17 @@ extension PostgresError {
     }
 }
 
+extension PostgresError {
+    /// No server answered.
+    package var isUnreachable: Bool {
+        switch self {
+        case .connectionFailed(_, nil), .connectionLost: true
+        case .connectionFailed, .connectionStringInvalid, .passwordMissing, .server, .walRemoved, .protocolViolation, .timedOut:
+            false
+        }
+    }
+}
+
 extension PostgresError: CustomStringConvertible {
     public var description: String {
         switch self {

@@ -1,5 +1,6 @@
 import Glibc
 import Synchronization
+import WAL
 
 /// Wakes a thread that waits in `poll`: a pipe with at most one byte in it.
 ///

@@ -1,4 +1,5 @@
 import ArgumentParser
+import History
 import Operations
 import Pipeline
 import Settings

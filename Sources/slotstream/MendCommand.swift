@@ -1,4 +1,5 @@
 import ArgumentParser
+import History
 import Logging
 import Operations
 import Pipeline

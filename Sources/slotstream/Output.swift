@@ -1,4 +1,5 @@
 import Glibc
+import History
 import Operations
 import Pipeline
 import Synchronization

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import History
 import Pipeline
 import Settings
 

@@ -1,3 +1,4 @@
+import History
 import Pipeline
 import PostgresReplication
 import WAL

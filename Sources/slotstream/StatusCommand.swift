@@ -1,6 +1,7 @@
 import ArgumentParser
 import Dispatch
 import Glibc
+import History
 import Operations
 import Pipeline
 import Settings

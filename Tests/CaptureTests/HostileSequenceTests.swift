@@ -1,5 +1,6 @@
 import Foundation
 import PGOutput
+import SeededRandom
 import Testing
 import WAL
 import WireMessages

@@ -1,5 +1,6 @@
 import Capture
 import Foundation
+import History
 import JetStreamPublishing
 import PostgresReplication
 import WAL

@@ -1,3 +1,5 @@
+import History
+
 /// Finds string literals in Swift's text, and whether they stand in a remedy.
 enum SourceScan {
     /// In what a literal is a remedy: an argument of that label, or anything in these parentheses.

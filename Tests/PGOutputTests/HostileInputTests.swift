@@ -1,4 +1,5 @@
 import PGOutput
+import SeededRandom
 import Testing
 
 /// Truncated, altered and invented bytes: typed errors, and what does decode lies inside the message.

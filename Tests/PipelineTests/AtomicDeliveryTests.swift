@@ -1,5 +1,7 @@
 import Capture
 import Foundation
+import History
+import HistoryFacts
 import JetStreamPublishing
 import Synchronization
 import Testing

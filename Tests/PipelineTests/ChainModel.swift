@@ -1,5 +1,7 @@
 import Capture
+import History
 import JetStreamPublishing
+import SeededRandom
 import Threads
 import WAL
 

@@ -1,4 +1,6 @@
 import Capture
+import History
+import HistoryFacts
 import JetStreamPublishing
 import Logging
 import PostgresReplication
@@ -48,11 +50,11 @@ final class DeliveryRig: @unchecked Sendable {
                 checkpointInterval: checkpointInterval), readyMaxLagBytes: 0)
         link = try server.connect()
         let created = try link.connection.createStream(configuration.stream).created
-        try link.connection.createBucket(StreamerConfiguration.bucket, replicas: 1)
+        try link.connection.createBucket(CheckpointRecord.bucket, replicas: 1)
         var record = RecoveryFacts.record(confirmed: LSN(1), lastID: nil, lastSequence: 0)
         record.streamCreated = created
         let revision = try link.connection.bucketPut(
-            StreamerConfiguration.bucket, key: "S", value: record.json(), expectedRevision: nil)
+            CheckpointRecord.bucket, key: "S", value: record.json(), expectedRevision: nil)
         window = RetainedWindow(byteLimit: byteLimit)
         observations = Observations(slot: "s", stream: "S", readyMaxLagBytes: 0, metrics: RecordingMetrics())
         wake = try WakeSignal()
@@ -154,7 +156,7 @@ final class DeliveryRig: @unchecked Sendable {
     func storedRecord() throws -> CheckpointRecord {
         let other = try server.connect()
         defer { other.connection.close() }
-        guard case .value(let json, _) = try other.connection.bucketGet(StreamerConfiguration.bucket, key: "S") else {
+        guard case .value(let json, _) = try other.connection.bucketGet(CheckpointRecord.bucket, key: "S") else {
             throw TestFailure("there is no record")
         }
         return try CheckpointRecord(json: json)

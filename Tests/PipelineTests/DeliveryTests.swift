@@ -1,5 +1,6 @@
 import Capture
 import Foundation
+import History
 import JetStreamPublishing
 import PostgresReplication
 import Synchronization
@@ -249,7 +250,7 @@ import WAL
         var record = try rig.storedRecord()
         record.owner = "another"
         _ = try rig.link.connection.bucketPut(
-            StreamerConfiguration.bucket, key: "S", value: record.json(), expectedRevision: nil)
+            CheckpointRecord.bucket, key: "S", value: record.json(), expectedRevision: nil)
         rig.handover.confirmableLSN.store(0x2000, ordering: .releasing)
         try rig.start()
         try eventually("it ended") { rig.failure != nil }

@@ -1,4 +1,5 @@
 import Foundation
+import History
 import JetStreamPublishing
 import Synchronization
 import Testing

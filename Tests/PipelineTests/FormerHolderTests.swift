@@ -1,5 +1,7 @@
+import History
 import Testing
 import Threads
+import WAL
 
 @testable import Pipeline
 

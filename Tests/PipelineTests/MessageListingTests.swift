@@ -1,4 +1,5 @@
 import Foundation
+import History
 import Testing
 
 @testable import Pipeline

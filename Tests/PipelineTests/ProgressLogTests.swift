@@ -1,3 +1,4 @@
+import History
 import JetStreamPublishing
 import Logging
 import PostgresReplication

@@ -1,5 +1,7 @@
+import SeededRandom
 import Testing
 import Threads
+import WAL
 
 @testable import Pipeline
 

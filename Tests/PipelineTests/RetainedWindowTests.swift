@@ -1,4 +1,5 @@
 import Capture
+import SeededRandom
 import Synchronization
 import Testing
 import Threads

@@ -1,5 +1,6 @@
 import Testing
 import Threads
+import WAL
 
 @testable import Pipeline
 

@@ -1,4 +1,6 @@
 import Capture
+import History
+import HistoryFacts
 import JetStreamPublishing
 import Testing
 import WAL

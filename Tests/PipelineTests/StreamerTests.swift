@@ -1,5 +1,6 @@
 import Capture
 import Foundation
+import History
 import JetStreamPublishing
 import Logging
 import PostgresReplication
@@ -89,7 +90,7 @@ import WAL
     private func recordedLSN() throws -> LSN? {
         let link = try nats.connect()
         defer { link.connection.close() }
-        guard case .value(let json, _) = try link.connection.bucketGet(StreamerConfiguration.bucket, key: "S") else {
+        guard case .value(let json, _) = try link.connection.bucketGet(CheckpointRecord.bucket, key: "S") else {
             return nil
         }
         return try CheckpointRecord(json: json).confirmedLSN

@@ -2,6 +2,7 @@ import Glibc
 import Synchronization
 import Testing
 import Threads
+import WAL
 
 @Suite struct WakeSignalTests {
     @Test func aSignalBeforeTheWaitEndsItAtOnce() throws {

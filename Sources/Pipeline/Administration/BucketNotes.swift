@@ -1,3 +1,4 @@
+import History
 import JetStreamPublishing
 
 extension Setup {
@@ -9,7 +10,7 @@ extension Setup {
         _ configuration: StreamerConfiguration, _ nats: JetStreamConnection
     ) throws(StreamerError) -> [String] {
         do throws(JetStreamError) {
-            let bucket = JetStreamConnection.bucketStream(StreamerConfiguration.bucket)
+            let bucket = JetStreamConnection.bucketStream(CheckpointRecord.bucket)
             guard let found = try nats.streamInfo(bucket) else { return [] }
             // The stream that is there may have other replicas than the configuration says.
             let stream = try nats.streamInfo(configuration.stream.name)
@@ -40,7 +41,7 @@ extension Setup {
             )
         }
         return risks.map {
-            "bucket \(StreamerConfiguration.bucket) stays unchanged: \($0); without the record the streamer stops (\(StopReason.bucketMissing.rawValue))"
+            "bucket \(CheckpointRecord.bucket) stays unchanged: \($0); without the record the streamer stops (\(StopReason.bucketMissing.rawValue))"
         }
     }
 }

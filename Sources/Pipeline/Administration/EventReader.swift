@@ -1,4 +1,5 @@
 import Capture
+package import History
 import JetStreamPublishing
 import Threads
 package import WAL

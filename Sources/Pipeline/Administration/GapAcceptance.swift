@@ -1,5 +1,6 @@
 import Capture
 import Glibc
+package import History
 import JetStreamPublishing
 import PostgresReplication
 import Threads
@@ -107,7 +108,7 @@ package enum GapAcceptance {
             return (
                 facts,
                 Refusal(
-                    reason: obstacle.reason, what: obstacle.what(configuration.source), remedy: obstacle.remedy,
+                    reason: obstacle.reason, what: obstacle.what(slot: configuration.source.slot, publication: configuration.source.publication), remedy: obstacle.remedy,
                     obstacle: obstacle)
             )
         case .firstStart:

@@ -1,4 +1,5 @@
 import Capture
+package import History
 package import Logging
 package import Threads
 import WAL

@@ -1,3 +1,4 @@
+package import History
 import PGOutput
 import PostgresReplication
 import WAL

@@ -1,3 +1,4 @@
+import History
 import JetStreamPublishing
 import PostgresReplication
 
@@ -20,12 +21,8 @@ extension Setup {
             what: limit == 0
                 ? "PostgreSQL allows no replication slot: max_replication_slots is 0"
                 : "PostgreSQL has no replication slot left: all \(limit) are in use (max_replication_slots), \(idleCount) of them by nobody at the moment",
-            remedy: (limit == 0 ? "" : dropsOneSlot + ". Or ") + raisesSlotLimit(above: limit))
+            remedy: (limit == 0 ? "" : FailurePolicy.dropsOneSlot + ". Or ") + raisesSlotLimit(above: limit))
     }
-
-    /// The remedy where all slots are taken.
-    static let dropsOneSlot =
-        "Drop a slot that nobody needs any more: SELECT slot_name, slot_type, active FROM pg_replication_slots shows them, SELECT pg_drop_replication_slot('NAME') drops one"
 
     /// The remedy where there are to be more slots.
     static func raisesSlotLimit(above limit: Int) -> String {
@@ -48,9 +45,6 @@ extension Setup {
         throw .stop(
             .configuration,
             what: "stream \(stream.name) cannot be made: stream \(names.joined(separator: ", ")) captures subjects of \(stream.subject) already",
-            remedy: "\(choosesOtherSubjects). Or, if nobody needs that stream: nats stream rm \(first)")
+            remedy: "\(FailurePolicy.choosesOtherSubjects). Or, if nobody needs that stream: nats stream rm \(first)")
     }
-
-    /// The remedy where another stream has our subjects.
-    static let choosesOtherSubjects = "Set transport.nats.subject_prefix to subjects that no stream captures"
 }

@@ -1,5 +1,6 @@
 import Capture
 import Glibc
+import History
 import JetStreamPublishing
 import PostgresReplication
 import Threads

@@ -1,5 +1,6 @@
 import Capture
 import Glibc
+package import History
 import JetStreamPublishing
 import PostgresReplication
 import Synchronization
@@ -185,7 +186,7 @@ package enum Setup {
             let obstacle = try SlotPassage.obstacle(
                 configuration, plan, lastSequence: facts.stream?.lastSequence ?? 0, sql: sql)
         else { return }
-        throw obstacle.stop(configuration.source)
+        throw obstacle.stop(slot: configuration.source.slot, publication: configuration.source.publication)
     }
 
     // MARK: - Steps
@@ -219,11 +220,11 @@ package enum Setup {
             if !found, !options.isDryRun {
                 made.streamCreated = try nats.createStream(wantedStream(configuration, nats)).created
             }
-            let entry = try nats.bucketGet(StreamerConfiguration.bucket, key: configuration.stream.name)
+            let entry = try nats.bucketGet(CheckpointRecord.bucket, key: configuration.stream.name)
             if case .bucketMissing = entry {
-                outcome.created.append("key-value bucket \(StreamerConfiguration.bucket)")
+                outcome.created.append("key-value bucket \(CheckpointRecord.bucket)")
                 if !options.isDryRun {
-                    try nats.createBucket(StreamerConfiguration.bucket, replicas: configuration.stream.replicas)
+                    try nats.createBucket(CheckpointRecord.bucket, replicas: configuration.stream.replicas)
                     made.hasBucket = true
                 }
             }
@@ -273,7 +274,7 @@ package enum Setup {
     ) throws(StreamerError) -> UInt64 {
         do throws(JetStreamError) {
             return try nats.bucketPut(
-                StreamerConfiguration.bucket, key: record.stream, value: record.json(), expectedRevision: revision)
+                CheckpointRecord.bucket, key: record.stream, value: record.json(), expectedRevision: revision)
         } catch {
             if error.isWrongLastSequence {
                 throw .checkpointConflict("another setup is under way for stream \(record.stream)")

@@ -1,3 +1,4 @@
+import History
 import JetStreamPublishing
 import PostgresReplication
 
@@ -67,7 +68,7 @@ enum SetupQuestions {
         _ configuration: StreamerConfiguration, makesStream: Bool, _ nats: JetStreamConnection
     ) throws(StreamerError) {
         let stream = configuration.stream
-        let bucket = StreamerConfiguration.bucket
+        let bucket = CheckpointRecord.bucket
         var missing: [String] = []
         func ask(
             _ subject: String, of pattern: String? = nil, _ payload: [UInt8] = noRequest, headers: [(String, String)] = []

@@ -1,3 +1,4 @@
+import History
 import JetStreamPublishing
 import PostgresReplication
 
@@ -89,7 +90,7 @@ package struct SetupUndoing {
 
     /// As a key-value client deletes a key, unless it was put again meanwhile.
     private func takeBack(_ key: String, _ revision: UInt64, _ nats: JetStreamConnection) throws(JetStreamError) {
-        try nats.bucketDelete(StreamerConfiguration.bucket, key: key, expectedRevision: revision)
+        try nats.bucketDelete(CheckpointRecord.bucket, key: key, expectedRevision: revision)
     }
 
     /// Only the stream that was made, and only while nobody has stored anything in it.
@@ -112,11 +113,11 @@ package struct SetupUndoing {
         }
         if hasBucket {
             report.left.append(
-                "key-value bucket \(StreamerConfiguration.bucket), which the setup of other streams uses too: `nats kv del \(StreamerConfiguration.bucket)` deletes the bucket")
+                "key-value bucket \(CheckpointRecord.bucket), which the setup of other streams uses too: `nats kv del \(CheckpointRecord.bucket)` deletes the bucket")
         }
         if revision != nil {
             report.left.append(
-                "the checkpoint record: `nats kv del \(StreamerConfiguration.bucket) \(configuration.stream.name)` deletes the record")
+                "the checkpoint record: `nats kv del \(CheckpointRecord.bucket) \(configuration.stream.name)` deletes the record")
         }
         for statement in publicationStatements.reversed() {
             let inverse = Self.inverse(of: statement, publication: configuration.source.publication)

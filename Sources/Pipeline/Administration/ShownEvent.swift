@@ -1,3 +1,5 @@
+import History
+
 /// A stored message as one line of text, whatever bytes it holds: nobody who can write to a table or to the stream can make a line of his own, or move the cursor.
 package enum ShownEvent {
     /// The body as JSON on one line.

@@ -1,3 +1,4 @@
+package import History
 package import PostgresReplication
 
 /// `slot list` and `slot drop`. A slot is created by `Setup`, with its record.

@@ -1,5 +1,6 @@
 import PostgresReplication
 import Threads
+import WAL
 
 /// What PostgreSQL waits for while it makes a slot: the transactions that ran when that began, prepared ones among them.
 package struct SlotWait: Sendable, Equatable {

@@ -1,3 +1,4 @@
+package import History
 import JetStreamPublishing
 import PostgresReplication
 import Synchronization

@@ -1,4 +1,5 @@
 import Dispatch
+import History
 import Synchronization
 import Threads
 

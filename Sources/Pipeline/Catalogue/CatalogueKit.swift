@@ -1,4 +1,5 @@
 import Capture
+import History
 import PGOutput
 import PostgresReplication
 import Threads

@@ -1,3 +1,4 @@
+import History
 import PGOutput
 import PostgresReplication
 import WAL

@@ -1,3 +1,4 @@
+import History
 import PostgresReplication
 
 /// What makes the publication publish what `source.tables` names, and what is wrong with that: read from the catalogue, before anything is made.

@@ -1,3 +1,4 @@
+import History
 import Logging
 import PostgresReplication
 import Synchronization

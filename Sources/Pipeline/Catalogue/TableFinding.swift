@@ -1,3 +1,4 @@
+import History
 import PostgresReplication
 
 /// What is wrong with the tables that are published, or were to be: an id of `slotstream check`'s, what is the matter, and what to do.

@@ -1,4 +1,5 @@
 import Capture
+import History
 import WAL
 
 /// What the catalogue is asked on the way to a message, which cannot be taken without the answer.

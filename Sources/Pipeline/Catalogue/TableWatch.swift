@@ -1,4 +1,5 @@
 import Threads
+import WAL
 
 /// When the published tables are looked at again. Pure: it is given the time.
 struct TableWatch {

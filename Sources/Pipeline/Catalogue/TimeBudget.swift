@@ -1,4 +1,5 @@
 import Threads
+import WAL
 
 /// The time that one question to the catalogue may take, however many statements it is made of.
 struct TimeBudget {

@@ -1,6 +1,8 @@
 import Capture
+import History
 import JetStreamPublishing
 import Threads
+import WAL
 
 /// An event that a command stores, with all that is needed to store it.
 struct AppendedEvent {

@@ -1,4 +1,5 @@
 import Capture
+import History
 import JetStreamPublishing
 import Logging
 import Synchronization

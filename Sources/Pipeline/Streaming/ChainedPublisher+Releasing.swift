@@ -1,5 +1,6 @@
 import Capture
 import CoreMetrics
+import History
 import Logging
 import Synchronization
 import WAL

@@ -1,8 +1,10 @@
 import Capture
+import History
 import JetStreamPublishing
 import Logging
 import Synchronization
 import Threads
+import WAL
 
 extension ChainedPublisher {
     /// Tells why nothing is sent, and how far the stream is known.

@@ -1,8 +1,10 @@
 import Capture
+import History
 import JetStreamPublishing
 import Logging
 import Synchronization
 import Threads
+import WAL
 
 /// Whole transactions as atomic batches: a consumer sees all of one, or nothing.
 extension ChainedPublisher {

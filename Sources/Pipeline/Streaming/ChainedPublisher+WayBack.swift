@@ -1,7 +1,9 @@
+import History
 import JetStreamPublishing
 import Logging
 import Synchronization
 import Threads
+import WAL
 
 /// What libnats does not find its way out of by itself: the session is ended, and a new one connects with what files say by now.
 extension ChainedPublisher {

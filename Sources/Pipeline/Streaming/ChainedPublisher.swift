@@ -1,5 +1,6 @@
 import Capture
 import CoreMetrics
+import History
 import JetStreamPublishing
 import Logging
 import Synchronization

@@ -1,4 +1,5 @@
 import Capture
+import History
 import JetStreamPublishing
 import Logging
 import Synchronization
@@ -141,7 +142,7 @@ final class Checkpointer<Port: StreamPort> {
     private func readRecord(after refusal: PublishOutcome? = nil) throws(StreamerError) {
         let found: BucketEntry
         do throws(JetStreamError) {
-            found = try port.reader.bucketGet(StreamerConfiguration.bucket, key: key)
+            found = try port.reader.bucketGet(CheckpointRecord.bucket, key: key)
         } catch {
             guard FailurePolicy.isWorthAsking(again: error) else { throw .jetStream(error) }
             tellPutTrouble("cannot read the checkpoint record yet", error)
@@ -150,7 +151,7 @@ final class Checkpointer<Port: StreamPort> {
         }
         guard case .value(let json, let revision) = found, let there = try? CheckpointRecord(json: json) else {
             // Recovery tells whether it is gone, or a woken old leader answered.
-            throw .streamMoved("the checkpoint record \(key) is not in the bucket \(StreamerConfiguration.bucket) any more")
+            throw .streamMoved("the checkpoint record \(key) is not in the bucket \(CheckpointRecord.bucket) any more")
         }
         guard revision >= self.revision else {
             // A woken old leader's answer; or the revision that we know of was somebody else's word, and is never reached.
@@ -215,7 +216,7 @@ final class Checkpointer<Port: StreamPort> {
         logger.warning(
             "the checkpoint record cannot be stored: PostgreSQL is told of no further changes meanwhile",
             metadata: [
-                "error": "\(why)", "bucket": "\(StreamerConfiguration.bucket)", "key": "\(key)",
+                "error": "\(why)", "bucket": "\(CheckpointRecord.bucket)", "key": "\(key)",
                 "hint": "Raise the limits of the bucket or of the account",
             ])
     }

@@ -1,4 +1,6 @@
+import History
 import Threads
+import WAL
 
 /// The walsender of the session before: whoever finds it holding the slot for long waits for no other streamer.
 struct FormerHolder {

@@ -1,4 +1,5 @@
 import Capture
+import History
 
 /// What a mending delivery finds and stores. Touched by the delivery thread while it runs, read when that has ended.
 ///

@@ -1,4 +1,5 @@
 import Capture
+import History
 import Metrics
 
 /// Why the stream's end was read again.

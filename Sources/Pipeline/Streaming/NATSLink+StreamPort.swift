@@ -1,3 +1,4 @@
+import History
 import JetStreamPublishing
 import Threads
 import WAL
@@ -58,7 +59,7 @@ extension NATSLink: StreamPort {
         _ value: [UInt8], key: String, expectedRevision: UInt64, token: UInt64
     ) throws(JetStreamError) {
         try connection.publish(
-            subject: JetStreamConnection.bucketSubject(StreamerConfiguration.bucket, key: key), payload: value,
+            subject: JetStreamConnection.bucketSubject(CheckpointRecord.bucket, key: key), payload: value,
             headers: JetStreamConnection.bucketHeaders(expectedRevision: expectedRevision), token: token)
     }
 
@@ -66,7 +67,7 @@ extension NATSLink: StreamPort {
         _ value: [UInt8], key: String, expectedRevision: UInt64, timeout: Duration
     ) throws(JetStreamError) -> UInt64 {
         try connection.bucketPut(
-            StreamerConfiguration.bucket, key: key, value: value, expectedRevision: expectedRevision, timeout: timeout)
+            CheckpointRecord.bucket, key: key, value: value, expectedRevision: expectedRevision, timeout: timeout)
     }
 
     var now: Instant { .now }

@@ -1,3 +1,4 @@
+import History
 import JetStreamPublishing
 import Synchronization
 import Threads
@@ -61,7 +62,7 @@ final class NATSLink: Sendable {
         let wake = try StreamerError.ofSystem { () throws(SystemError) in try WakeSignal() }
         let events = ConnectionEvents()
         let mailbox = AckMailbox(
-            stream: stream, controlStream: "KV_" + StreamerConfiguration.bucket, wake: { wake.signal() })
+            stream: stream, controlStream: "KV_" + CheckpointRecord.bucket, wake: { wake.signal() })
         self.wake = wake
         self.events = events
         self.mailbox = mailbox

@@ -1,4 +1,5 @@
 import Capture
+import History
 package import Metrics
 import PostgresReplication
 import Synchronization

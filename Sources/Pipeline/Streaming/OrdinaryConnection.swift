@@ -1,4 +1,5 @@
 import Glibc
+import History
 import Logging
 import PostgresReplication
 import Threads

@@ -1,6 +1,8 @@
 import Capture
+import History
 import Logging
 import Threads
+import WAL
 
 /// Tells of changes that were published as references or in quarantine: counts each, and logs one line in a while for all of them, for anybody can cause any number.
 struct PoisonReport {

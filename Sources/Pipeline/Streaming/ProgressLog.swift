@@ -1,3 +1,4 @@
+import History
 package import Logging
 import PostgresReplication
 import Synchronization

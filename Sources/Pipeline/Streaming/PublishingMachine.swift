@@ -1,4 +1,5 @@
 import Threads
+import WAL
 
 /// What a publisher does next: one state, and what each thing that happens makes of it. A value without effects: told what happened, it answers what is to be done.
 ///

@@ -1,4 +1,5 @@
 import Capture
+import History
 import WAL
 
 /// What is known when publishing begins.

@@ -1,4 +1,5 @@
 import Threads
+import WAL
 
 /// Reads a trickle at once, a steady load with short breaks, and a backlog in gulps: while the socket is left alone, the walsender sends, and we read, in larger pieces.
 ///

@@ -1,6 +1,8 @@
 import Capture
+import History
 import JetStreamPublishing
 import PostgresReplication
+import Threads
 import WAL
 
 /// Gathers what both servers say, for recovery, setup and status.
@@ -107,7 +109,7 @@ enum ServerFacts {
                 facts.hasReplicas(configured: configuration.stream.replicas),
                 !suspicion.isBelievable(
                     Recovery.Doubt(outcome: outcome, stream: facts.stream),
-                    isMajorityCurrent: facts.stream?.isMajorityCurrent != false)
+                    isMajorityCurrent: facts.stream?.isMajorityCurrent != false, at: .now)
             else { return (facts, revision, outcome) }
             try pause(facts, what)
         }
@@ -118,7 +120,7 @@ enum ServerFacts {
         of stream: String, _ nats: some StreamReader
     ) throws(StreamerError) -> (CheckpointRecord?, UInt64) {
         let entry = try StreamerError.ofJetStream { () throws(JetStreamError) in
-            try nats.bucketGet(StreamerConfiguration.bucket, key: stream)
+            try nats.bucketGet(CheckpointRecord.bucket, key: stream)
         }
         switch entry {
         case .bucketMissing, .keyMissing: return (nil, 0)
@@ -127,7 +129,7 @@ enum ServerFacts {
             guard let record = try? CheckpointRecord(json: json), record.schema == CheckpointRecord.currentSchema else {
                 throw .stop(
                     .configuration,
-                    what: "the checkpoint record \(stream) in the bucket \(StreamerConfiguration.bucket) cannot be read: another version of Slotstream wrote the record",
+                    what: "the checkpoint record \(stream) in the bucket \(CheckpointRecord.bucket) cannot be read: another version of Slotstream wrote the record",
                     remedy: "Use the version of Slotstream that wrote the record, or set another transport.nats.stream_name")
             }
             return (record, revision)

@@ -1,4 +1,5 @@
 import Capture
+import History
 import Logging
 import PostgresReplication
 import Synchronization
@@ -12,7 +13,8 @@ extension Session {
         guard doubt.isRaised else { return }
         guard let state = server.publicationState() else { throw server.questionError.map { .postgres($0) } ?? .cancelled }
         guard state.isOlderThanSlot else {
-            throw SlotObstacle(.publicationMissing, reader.progress).stop(configuration.source)
+            throw SlotObstacle(.publicationMissing, reader.progress).stop(
+                slot: configuration.source.slot, publication: configuration.source.publication)
         }
         doubt.dismiss()
     }
@@ -34,7 +36,7 @@ extension Session {
             isServerListening = false
             if let obstacle = obstacle(refusal) {
                 isObstacle = true
-                if obstacles.isBelieved(obstacle) { told = obstacle.stop(configuration.source) }
+                if obstacles.isBelieved(obstacle) { told = obstacle.stop(slot: configuration.source.slot, publication: configuration.source.publication) }
             }
         }
         var isEnd = false

@@ -1,3 +1,4 @@
+import History
 import Logging
 import PostgresReplication
 import Synchronization
@@ -121,17 +122,6 @@ extension Session {
             if error.isShuttingDown { shuttingDownSince = now }
             if !isListening && (error.isShuttingDown || error.isUnreachable) { throw .serverShuttingDown }
             return false
-        }
-    }
-}
-
-extension PostgresError {
-    /// No server answered.
-    var isUnreachable: Bool {
-        switch self {
-        case .connectionFailed(_, nil), .connectionLost: true
-        case .connectionFailed, .connectionStringInvalid, .passwordMissing, .server, .walRemoved, .protocolViolation, .timedOut:
-            false
         }
     }
 }

@@ -1,5 +1,6 @@
 import PostgresReplication
 import Threads
+import WAL
 
 /// Which tables are published: other sessions change that while this one streams.
 extension Session {

@@ -1,3 +1,4 @@
+import History
 import Logging
 import PGOutput
 import Synchronization

@@ -1,4 +1,6 @@
+import History
 import Threads
+import WAL
 
 /// Tells a walsender that has nothing to say from one that cannot: asks it for a reply, and measures how long it owes one. Pure: the time is given to it.
 ///

@@ -1,3 +1,6 @@
+import Capture
+import History
+import PGOutput
 import PostgresReplication
 import WAL
 

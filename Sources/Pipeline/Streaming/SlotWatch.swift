@@ -1,6 +1,8 @@
+import History
 import Logging
 import PostgresReplication
 import Threads
+import WAL
 
 /// Looks at the slot while no session streams, over an ordinary connection of its own that it keeps: whoever stands by opens none for each look.
 ///

@@ -1,5 +1,7 @@
+import History
 import Synchronization
 import Threads
+import WAL
 
 /// The wish to stop in order, from any thread, and what it wakes.
 final class StopControl: Sendable {

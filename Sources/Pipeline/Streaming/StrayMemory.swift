@@ -1,4 +1,6 @@
+import History
 import Threads
+import WAL
 
 /// Messages that are not ours in what was read last, and when they were told of: a flood is not told one by one. A value: the time is given to it.
 struct StrayMemory {

@@ -1,4 +1,5 @@
 import Capture
+package import History
 import JetStreamPublishing
 package import Logging
 import Metrics
@@ -484,7 +485,7 @@ package final class Streamer: Sendable {
         record.settledSequence = known.settledSequence
         do throws(JetStreamError) {
             let revision = try connection.bucketPut(
-                StreamerConfiguration.bucket, key: configuration.stream.name, value: record.json(),
+                CheckpointRecord.bucket, key: configuration.stream.name, value: record.json(),
                 expectedRevision: joined.revision, timeout: Self.ownershipTimeout)
             return (record, revision)
         } catch {

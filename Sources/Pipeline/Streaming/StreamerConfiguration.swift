@@ -1,4 +1,5 @@
 package import Capture
+import History
 package import JetStreamPublishing
 package import PostgresReplication
 
@@ -90,9 +91,6 @@ package struct StreamerConfiguration: Sendable {
         }
     }
 
-    /// The key-value bucket of checkpoint records; the key is the stream's name.
-    package static let bucket = "slotstream"
-
     package var source: Source
     package var nats: JetStreamConnectionOptions
     /// The stream as it is created where there is none.
@@ -125,5 +123,16 @@ package struct StreamerConfiguration: Sendable {
         self.casts = casts
         self.delivery = delivery
         self.readyMaxLagBytes = readyMaxLagBytes
+    }
+}
+
+extension StreamerConfiguration {
+    /// The configured ones.
+    var streamOptions: StreamOptions {
+        StreamOptions(
+            replication: "publications=\(source.publication) messages=true origin=any streaming=off",
+            filters:
+                "\(capture.exclusions.sorted().joined(separator: ",")) message_prefixes=\(capture.messagePrefixes.sorted().joined(separator: ","))"
+        )
     }
 }

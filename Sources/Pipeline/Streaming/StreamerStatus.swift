@@ -1,3 +1,5 @@
+import History
+
 #if canImport(FoundationEssentials)
     import FoundationEssentials
 #else

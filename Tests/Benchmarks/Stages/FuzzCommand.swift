@@ -1,6 +1,7 @@
 import ArgumentParser
 import Capture
 import Foundation
+import SeededRandom
 import WireMessages
 
 /// Damaged texts of arrays, composites, ranges and their like: each becomes an event or an error, and nothing traps.
@@ -66,7 +67,7 @@ struct FuzzCommand: ParsableCommand {
         Array(#"{}[]()",;:\=> tfNUL019.eE+-T"#.utf8) + [0, 1, 0x1F, 0x7F, 0x80, 0xC3, 0xA9, 0xF0, 0xFF]
 
     func run() throws {
-        var random = SplitMix64(state: seed)
+        var random = SplitMix64(seed: seed)
         var feed = try Self.feed()
         var accepted = 0
         var refused = 0
@@ -137,18 +138,5 @@ struct FuzzCommand: ParsableCommand {
             default: text.insert(contentsOf: other, at: index)
             }
         }
-    }
-}
-
-/// A seeded source of random numbers.
-private struct SplitMix64 {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
     }
 }
