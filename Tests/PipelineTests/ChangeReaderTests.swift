@@ -1,4 +1,5 @@
 import Capture
+import History
 import Logging
 import PostgresReplication
 import Testing
