@@ -240,9 +240,10 @@ def test_a_purge_beyond_the_end_loses_nothing(oldest_pair, tenants, is_frozen):
     tenant = tenants(oldest_pair, overrides=QUICK)
     streaming(tenant)
     with away(tenant, is_frozen):
-        tenant.commit_each(4, 6)
+        # A frozen one could send them when it wakes, before it hears of the restart: they would be unknown too.
+        if not is_frozen:
+            tenant.commit_each(4, 6)
         tenant.administrator.api(f"STREAM.PURGE.{tenant.name}", seq=100)
-        # While it stands still: what it sent before the restart, and heard nothing of, would be unknown too.
         tenant.nats.kill()
         tenant.nats.start()
     if not is_frozen:
@@ -250,7 +251,7 @@ def test_a_purge_beyond_the_end_loses_nothing(oldest_pair, tenants, is_frozen):
         stopped(tenant.streamer, 73, "stream_purged")
         tenant.streamer.command("slot", "advance", "--accept-gap", "--by", "an operator")
         tenant.streamer.start()
-    tenant.commit_each(7, 9)
+    tenant.commit_each(4 if is_frozen else 7, 9)
     require_purged(tenant, 9)
     assert tenant.streamer.terminate() == 0
     tenant.wait_free()

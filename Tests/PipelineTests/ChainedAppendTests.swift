@@ -1,5 +1,6 @@
 import Capture
 import History
+import HistoryFacts
 import JetStreamPublishing
 import Testing
 import WAL

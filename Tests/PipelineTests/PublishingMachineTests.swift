@@ -2,6 +2,7 @@ import Testing
 import Threads
 
 @testable import Pipeline
+import WAL
 
 /// Every state × everything that happens.
 @Suite struct PublishingMachineTests {
