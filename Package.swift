@@ -60,7 +60,7 @@ let package = Package(
         // The rules of what was stored: what is known of it, where to go on, when to stop. Pure; of the edges it knows values only.
         .target(
             name: "History", dependencies: ["WAL", "PGOutput", "Capture", "PostgresReplication", "JetStreamPublishing"],
-            swiftSettings: dataPlane),
+            swiftSettings: dataPlane + memorySafe),
 
         // Where they meet.
         .target(
@@ -112,8 +112,8 @@ let package = Package(
             name: "PGOutputTests", dependencies: ["PGOutput", "WAL", "SeededRandom"], resources: [.copy("Vectors")],
             swiftSettings: strict),
         .target(name: "CMallocCounter", path: "Tests/CMallocCounter"),
-        // Where tests' own servers listen.
-        .target(name: "LoopbackPorts", path: "Tests/LoopbackPorts", swiftSettings: strict),
+        // PostgreSQL and nats-server as the suites start their own.
+        .target(name: "PrivateServers", path: "Tests/PrivateServers", swiftSettings: strict),
         // Random numbers that a seed repeats.
         .target(name: "SeededRandom", path: "Tests/SeededRandom", swiftSettings: strict),
         // What both servers say, made up.
@@ -125,7 +125,7 @@ let package = Package(
         .testTarget(
             name: "CaptureTests",
             dependencies: [
-                "Capture", "PGOutput", "WAL", "CCrypto", "CMallocCounter", "SeededRandom", "WireMessages",
+                "Capture", "PGOutput", "WAL", "CCrypto", "CMallocCounter", "PrivateServers", "SeededRandom", "WireMessages",
             ],
             swiftSettings: strict),
         // Nanoseconds and allocations a row, and the fuzzing of what reads values; in release, as it is shipped.
@@ -137,8 +137,8 @@ let package = Package(
             ],
             path: "Tests/Benchmarks/Stages", swiftSettings: strict),
         .testTarget(
-            name: "PostgresReplicationTests", dependencies: ["PostgresReplication", "WAL", "LoopbackPorts"], swiftSettings: strict),
-        .testTarget(name: "JetStreamPublishingTests", dependencies: ["JetStreamPublishing", "LoopbackPorts"], swiftSettings: strict),
+            name: "PostgresReplicationTests", dependencies: ["PostgresReplication", "WAL", "PrivateServers"], swiftSettings: strict),
+        .testTarget(name: "JetStreamPublishingTests", dependencies: ["JetStreamPublishing", "PrivateServers"], swiftSettings: strict),
         .testTarget(
             name: "HistoryTests",
             dependencies: [
@@ -150,7 +150,7 @@ let package = Package(
             name: "PipelineTests",
             dependencies: [
                 "Pipeline", "Capture", "History", "JetStreamPublishing", "PGOutput", "PostgresReplication", "Threads", "WAL",
-                "HistoryFacts", "LoopbackPorts", "SeededRandom",
+                "HistoryFacts", "PrivateServers", "SeededRandom",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "Logging", package: "swift-log"),
             ],

@@ -27,6 +27,28 @@ package enum Failpoint: String, CaseIterable, Sendable {
     case resynchronised
     /// A row was received.
     case reading
+    /// Setup has changed the publication; nothing else is made yet.
+    case afterPublication = "after_publication"
+    /// Setup has made the stream.
+    case afterStream = "after_stream"
+    /// Setup has made the bucket.
+    case afterBucket = "after_bucket"
+    /// Setup's claim is in the bucket, the slot is not made yet.
+    case afterClaim = "after_claim"
+    /// The slot is made.
+    case afterSlot = "after_slot"
+    /// The first record is in the claim's place.
+    case afterFirstRecord = "after_first_record"
+    /// Setup has made the consumer: nothing is missing.
+    case afterConsumer = "after_consumer"
+    /// `slot advance` has dropped the slot that it replaces.
+    case afterSlotDrop = "after_slot_drop"
+    /// `slot advance` has moved the slot behind what cannot be sent; no marker is stored yet.
+    case afterPassage = "after_passage"
+    /// `slot advance` has stored its marker, and not the record.
+    case afterGapMarker = "after_gap_marker"
+    /// `slot advance` has put the record.
+    case afterGapRecord = "after_gap_record"
     /// `mend` has stored its marker.
     case afterMarker = "after_marker"
     /// `mend` is about to store a late event.

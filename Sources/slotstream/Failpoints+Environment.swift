@@ -3,12 +3,21 @@ import Pipeline
 import Threads
 
 extension Failpoints {
-    /// What the fault tests ask for.
+    /// What the fault tests ask for, told in a log.
     static func fromEnvironment(_ logger: Logger) throws -> Failpoints {
+        try fromEnvironment { logger.warning("this process will fail on purpose", metadata: ["failpoint": "\($0)"]) }
+    }
+
+    /// What the fault tests ask for, of a command without a log.
+    static func fromEnvironment() throws -> Failpoints {
+        try fromEnvironment { Output.error("this process will fail on purpose: \($0)\n") }
+    }
+
+    private static func fromEnvironment(_ tell: (String) -> Void) throws -> Failpoints {
         guard let text = ConfigurationOptions.environment[variable] else { return .none }
         do throws(InvalidText) {
             let failpoints = try Failpoints(text)
-            logger.warning("this process will fail on purpose", metadata: ["failpoint": "\(text)"])
+            tell(text)
             return failpoints
         } catch {
             throw InputError(

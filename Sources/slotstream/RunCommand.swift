@@ -50,6 +50,7 @@ struct RunCommand: AsyncParsableCommand {
         let observations = Observations(
             slot: streamerConfiguration.source.slot, stream: streamerConfiguration.stream.name,
             readyMaxLagBytes: streamerConfiguration.readyMaxLagBytes, metrics: registry)
+        try LongTime.tell(logger)
         let streamer = try Streamer(
             streamerConfiguration, isSetupAllowed: !isSetupRefused, observations: observations,
             failpoints: try .fromEnvironment(logger), logger: logger)

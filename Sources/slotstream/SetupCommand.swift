@@ -49,7 +49,8 @@ struct SetupCommand: AsyncParsableCommand {
         let outcome = try Setup.run(
             configuration,
             options: Setup.Options(
-                adoptsSlot: adoptsSlot, startsAfterForeign: startsAfterForeign, isDryRun: isDryRun, allowsNoIdentity: allowsNoIdentity),
+                adoptsSlot: adoptsSlot, startsAfterForeign: startsAfterForeign, isDryRun: isDryRun, allowsNoIdentity: allowsNoIdentity,
+                failpoints: try .fromEnvironment()),
             onDoubt: Output.doubt, onSlotWait: Output.slotWait, onFailure: Output.failure)
         outcome.show(isDryRun: isDryRun)
     }

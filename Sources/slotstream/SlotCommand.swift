@@ -47,8 +47,8 @@ struct SlotCommand: AsyncParsableCommand {
 
         func run() async throws {
             try Setup.run(
-                try options.load().values.streamer, options: Setup.Options(), onDoubt: Output.doubt, onSlotWait: Output.slotWait,
-                onFailure: Output.failure
+                try options.load().values.streamer, options: Setup.Options(failpoints: try .fromEnvironment()),
+                onDoubt: Output.doubt, onSlotWait: Output.slotWait, onFailure: Output.failure
             ).show()
         }
     }
@@ -107,7 +107,7 @@ struct SlotCommand: AsyncParsableCommand {
             let configuration = try options.load().values.streamer
             let gap = try GapAcceptance.run(
                 configuration, acceptance: Acceptance(acceptedBy: acceptedBy, isDryRun: !isAccepted),
-                onDoubt: Output.doubt, onSlotWait: Output.slotWait)
+                failpoints: try .fromEnvironment(), onDoubt: Output.doubt, onSlotWait: Output.slotWait)
             if isJSON {
                 Output.data(GapListing(gap).json())
             } else {

@@ -1,4 +1,5 @@
 import PGOutput
+import PrivateServers
 import WAL
 
 @testable import Capture
@@ -18,7 +19,7 @@ struct CapturedChanges {
     init(
         setup: String, changes: String, publication: String = "FOR ALL TABLES", encoding: String = "UTF8"
     ) throws {
-        let server = try PrivatePostgres.shared.get()
+        let server = try PostgresServer.shared.get()
         let database = "d\(UInt64.random(in: 0 ... .max))"
         _ = try server.run(
             "CREATE DATABASE \(database) TEMPLATE template0 ENCODING '\(encoding)';", database: "postgres")
@@ -54,7 +55,7 @@ struct CapturedChanges {
             SELECT pg_drop_replication_slot('\(database)');
             """, database: database, encoding: encoding)
         let sections = lines.split(separator: Self.separator, omittingEmptySubsequences: false)
-        guard sections.count == 4 else { throw PrivatePostgres.Failure(description: "unexpected output: \(lines)") }
+        guard sections.count == 4 else { throw TestFailure("unexpected output: \(lines)") }
         output = Array(sections[0])
         messages = sections[1].map(Self.bytes)
         catalogue = Self.catalogue(types: sections[2], primaryKeys: sections[3])

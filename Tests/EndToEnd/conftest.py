@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import tempfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from deployment import Deployment, Pair
+from servers.tools import children, memory_folder
 
 # What is tested without --all: the oldest servers supported, and the newest. Tests with `pair` run on both (of the rules each on
 # one of the two), tests with `one_pair` on the newest. With --all, `pair` is every pair and `one_pair` both. Tests with
@@ -43,6 +45,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--minutes", type=float, default=0.5, help="how long test_faults.py hurts each pair, at least")
     parser.addoption("--trials", type=int, default=None, help="how many trials test_strays.py makes, shared by every pair")
     parser.addoption("--seed", type=int, default=None, help="of everything random in the tests")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Whoever names a folder gets it there.
+    if "TMPDIR" not in os.environ:
+        tempfile.tempdir = memory_folder()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -103,6 +111,14 @@ def pytest_runtest_makereport(item: pytest.Item, call):
     if call.when == "call" or outcome.failed:
         item.stash[_failed] = outcome.failed
     return outcome
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_left():
+    """Fails the last test of a process that leaves servers or streamers running, whatever its single tests said."""
+    yield
+    left = [Path(f"/proc/{child}/cmdline").read_text().replace("\0", " ") for child in children(os.getpid())]
+    assert not left, f"still running: {left}"
 
 
 @pytest.fixture

@@ -22,6 +22,9 @@ from streamer import Streamer
 from workload import Workload
 
 
+_CONFIRMED = "SELECT (confirmed_flush_lsn - '0/0')::bigint FROM pg_replication_slots WHERE slot_name = 'fraiseql_events'"
+
+
 @dataclass(frozen=True)
 class Pair:
     """A version of each server, such as 15 × 2.9.10 (`2.15.1-R3`: three servers, three replicas)."""
@@ -92,13 +95,13 @@ class Deployment:
 
     def confirmed(self) -> int:
         """The slot's confirmed position."""
-        return self.postgres.value("SELECT (confirmed_flush_lsn - '0/0')::bigint FROM pg_replication_slots "
-                                   "WHERE slot_name = 'fraiseql_events'")
+        return self.postgres.value(_CONFIRMED)
 
     def wait_slot_free(self, seconds: float = 30) -> None:
         """Waits until no connection holds the slot any more: what its last one said has been heard."""
         query = "SELECT NOT active FROM pg_replication_slots WHERE slot_name = 'fraiseql_events'"
-        wait_until(lambda: self.postgres.value(query), seconds, "the slot is free")
+        with self.postgres.asking() as ask:
+            wait_until(lambda: ask(query), seconds, "the slot is free")
 
     def last_stored(self) -> tuple[int, int]:
         """The position (commit LSN, ordinal) of the stream's last message."""
@@ -122,9 +125,10 @@ class Deployment:
                 keep_alive()
             assert not self.streamer.process or self.streamer.running, (
                 f"the streamer ended with {self.streamer.process.returncode}: {self.streamer.last_words()}")
-            return self.confirmed() >= target
+            return ask(_CONFIRMED) >= target
 
-        wait_until(caught_up, seconds, f"confirmed_flush_lsn reaches {target:X}; {self.streamer.log}", 0.05)
+        with self.postgres.asking() as ask:
+            wait_until(caught_up, seconds, f"confirmed_flush_lsn reaches {target:X}; {self.streamer.log}", 0.05)
         return target
 
     def compare(self, keep_events: bool = True, strays: list[Stray] | None = None) -> Comparison:

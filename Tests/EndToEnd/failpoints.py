@@ -35,6 +35,15 @@ def start(streamer: Streamer, point: str, action: str, number: int = 1) -> None:
         del streamer.environment[_VARIABLE]
 
 
+def kill_command(streamer: Streamer, point: str, *arguments: str) -> None:
+    """Runs another command, which must end itself at this failpoint."""
+    streamer.environment[_VARIABLE] = f"{point}=kill"
+    try:
+        streamer.command(*arguments, expect=-signal.SIGKILL)
+    finally:
+        del streamer.environment[_VARIABLE]
+
+
 def reached(streamer: Streamer, action: str) -> bool:
     """Whether it has come to that: dead, frozen, or told to stop."""
     if action == "stop":

@@ -78,6 +78,10 @@ class Streamer:
             return subprocess.Popen([*self.prefix, str(self.binary), *arguments, "--config", str(self.config)], cwd=self.folder,
                                     env=self.environment, stdout=subprocess.DEVNULL, stderr=errors), said
 
+    def keep_other_times(self, **milliseconds: int) -> None:
+        """From the next start on: these of the program's long times (`LongTime`) are so many milliseconds."""
+        self.environment["SLOTSTREAM_LONG_TIMES"] = ",".join(f"{name}={time}" for name, time in milliseconds.items())
+
     def setup(self) -> None:
         """`slotstream setup`: publication, stream, bucket, slot, record, consumer."""
         self.command("setup")

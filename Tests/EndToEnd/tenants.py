@@ -15,9 +15,12 @@ from administrator import Administrator
 from deployment import Pair
 from proxy import Proxy
 from servers.nats import Nats
-from servers.postgres import Postgres, as_foreigner
+from servers.postgres import Postgres, as_foreigner, asking
 from servers.tools import wait_until
 from streamer import Streamer
+
+_CONFIRMED = "SELECT (confirmed_flush_lsn - '0/0')::bigint FROM pg_replication_slots WHERE slot_name = %s"
+_HOLDER = "SELECT active_pid FROM pg_replication_slots WHERE slot_name = %s"
 
 TABLE = "CREATE TABLE tb_item (n BIGINT PRIMARY KEY, note TEXT)"
 
@@ -150,8 +153,7 @@ class Tenant:
 
     def confirmed(self) -> int:
         """The slot's confirmed position."""
-        return self.value("SELECT (confirmed_flush_lsn - '0/0')::bigint FROM pg_replication_slots WHERE slot_name = %s",
-                          (self.name,))
+        return self.value(_CONFIRMED, (self.name,))
 
     def watch_ids(self) -> None:
         """Makes a slot that nobody streams from, for `coming_ids`."""
@@ -172,7 +174,7 @@ class Tenant:
 
     def holder(self) -> int | None:
         """The process of PostgreSQL that holds the slot; None if nobody does."""
-        return self.value("SELECT active_pid FROM pg_replication_slots WHERE slot_name = %s", (self.name,))
+        return self.value(_HOLDER, (self.name,))
 
     def wait_slot_waits(self) -> None:
         """Until PostgreSQL, which is making the slot, waits for a transaction that runs.
@@ -180,11 +182,13 @@ class Tenant:
         From here on it does not look whether its client is there; before, it gives the slot up with it."""
         waits = ("SELECT wait_event_type = 'Lock' FROM pg_replication_slots JOIN pg_stat_activity ON pid = active_pid "
                  "WHERE slot_name = %s")
-        wait_until(lambda: self.value(waits, (self.name,)), 20, "the slot waits for a transaction")
+        with asking(self.connect) as ask:
+            wait_until(lambda: ask(waits, (self.name,)), 20, "the slot waits for a transaction")
 
     def wait_free(self, seconds: float = 30) -> None:
         """Until nobody holds the slot."""
-        wait_until(lambda: self.holder() is None, seconds, "the slot is free")
+        with asking(self.connect) as ask:
+            wait_until(lambda: ask(_HOLDER, (self.name,)) is None, seconds, "the slot is free")
 
     def terminate_holder(self) -> None:
         """Ends the walsender that holds the slot; when it is gone, its streamer may have the slot again already."""
@@ -217,7 +221,8 @@ class Tenant:
     def wait_confirmed(self, seconds: float = 30) -> int:
         """Until PostgreSQL has been told of everything in its WAL; returns that position."""
         target = self.lsn("pg_current_wal_flush_lsn()")
-        wait_until(lambda: self._alive() and self.confirmed() >= target, seconds, f"{target:X} is confirmed", 0.05)
+        with asking(self.connect) as ask:
+            wait_until(lambda: self._alive() and ask(_CONFIRMED, (self.name,)) >= target, seconds, f"{target:X} is confirmed")
         return target
 
     def _alive(self) -> bool:

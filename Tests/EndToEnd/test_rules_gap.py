@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+import losing
 from administrator import BUCKET
 from oracles.changes import lsn_number
 from remedies import follow
@@ -13,69 +14,21 @@ from tenants import (SLOT_WAIT, TABLE, UNRECORDED, killed_unrecorded, record_ent
 from test_rules_lost_tail import restored
 
 
-def _slot_ahead(tenant) -> None:
-    tenant.commit(4)
-    tenant.run(f"SELECT pg_replication_slot_advance('{tenant.name}', pg_current_wal_flush_lsn())")
-
-
-def _slot_missing(tenant) -> None:
-    tenant.run(f"SELECT pg_drop_replication_slot('{tenant.name}')")
-    tenant.commit(4)
-
-
-def _slot_made_anew(tenant) -> None:
-    _slot_missing(tenant)
-    tenant.run(f"SELECT pg_create_logical_replication_slot('{tenant.name}', 'pgoutput')")
-
-
-def _slot_invalidated(tenant) -> None:
-    tenant.commit(4)
-    tenant.run("ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'")
-    tenant.run("SELECT pg_reload_conf()")
-    try:
-        tenant.run("CREATE TABLE filler AS SELECT repeat('x', 1000) FROM generate_series(1, 40000)")
-        tenant.run("SELECT pg_switch_wal()")
-        lost = "SELECT wal_status = 'lost' FROM pg_replication_slots WHERE slot_name = %s"
-        wait_until(lambda: tenant.run("CHECKPOINT") is None and tenant.value(lost, (tenant.name,)), 30, "the slot is lost", 0.2)
-    finally:
-        tenant.run("ALTER SYSTEM RESET max_slot_wal_keep_size")
-        tenant.run("SELECT pg_reload_conf()")
-
-
 def _rows(tenant) -> list[int]:
     """The rows in the stream, markers left out."""
     return [event.json["entity"]["n"] for event in tenant.events() if event.json["operation"] != "GAP"]
 
 
-def _bucket_missing(tenant) -> None:
-    tenant.administrator.delete_record(tenant.name)
-
-
-def _stream_missing(tenant) -> None:
-    tenant.administrator.delete(tenant.name)
-
-
-def _stream_recreated(tenant) -> None:
-    config = tenant.administrator.config(tenant.name)
-    tenant.administrator.delete(tenant.name)
-    tenant.administrator.add(**config)
-
-
-def _all_of_jetstream_wiped(tenant) -> None:
-    tenant.administrator.delete(tenant.name)
-    tenant.administrator.delete_record(tenant.name)
-
-
 # What is done, the reason that the streamer stops with, whether row 4 is in the gap, whether rows 1 to 3 are still in the stream.
 CASES = {
-    "the slot was advanced": (_slot_ahead, "slot_ahead", True, True),
-    "the slot was dropped": (_slot_missing, "slot_missing", True, True),
-    "the slot was made anew by hand": (_slot_made_anew, "slot_ahead", True, True),
-    "the slot was invalidated": (_slot_invalidated, "slot_invalidated", True, True),
-    "the record is gone": (_bucket_missing, "bucket_missing", False, True),
-    "the stream is gone": (_stream_missing, "stream_missing", False, False),
-    "the stream was made anew": (_stream_recreated, "stream_recreated", False, False),
-    "JetStream was wiped": (_all_of_jetstream_wiped, "bucket_missing", False, False),
+    "the slot was advanced": (losing.slot_ahead, "slot_ahead", True, True),
+    "the slot was dropped": (losing.slot_missing, "slot_missing", True, True),
+    "the slot was made anew by hand": (losing.slot_made_anew, "slot_ahead", True, True),
+    "the slot was invalidated": (losing.slot_invalidated, "slot_invalidated", True, True),
+    "the record is gone": (losing.record_missing, "bucket_missing", False, True),
+    "the stream is gone": (losing.stream_missing, "stream_missing", False, False),
+    "the stream was made anew": (losing.stream_recreated, "stream_recreated", False, False),
+    "JetStream was wiped": (losing.all_of_jetstream_wiped, "bucket_missing", False, False),
 }
 
 
@@ -163,23 +116,6 @@ def test_a_last_message_that_was_deleted_and_is_later_than_the_record_is_a_gap(p
     assert _rows(tenant) == [1, 2, 3, 4]
 
 
-def test_an_interrupted_acceptance_stops_until_it_is_run_again(pair, tenants):
-    """The marker is stored, the record was not written."""
-    tenant = tenants(pair)
-    streamed(tenant)
-    _slot_ahead(tenant)
-    record = tenant.administrator.record(tenant.name)
-    tenant.streamer.command("slot", "advance", "--accept-gap")
-    tenant.administrator.put_record(tenant.name, record)
-    tenant.streamer.start(wait=False)
-    stopped(tenant.streamer, 73, "slot_ahead")
-    tenant.streamer.command("slot", "advance", "--accept-gap")
-    tenant.streamer.start()
-    tenant.commit(5)
-    tenant.wait_stored(6)
-    assert [event.json["operation"] for event in tenant.events()] == ["INSERT"] * 3 + ["GAP", "GAP", "INSERT"]
-
-
 def test_nothing_is_accepted_while_a_streamer_runs_or_where_nothing_is_lost(pair, tenants):
     # It puts no record meanwhile: it would find it gone, and stop.
     tenant = tenants(pair, overrides=UNRECORDED)
@@ -195,7 +131,7 @@ def test_nothing_is_accepted_while_a_streamer_runs_or_where_nothing_is_lost(pair
 def test_an_acceptance_waits_for_the_slot_and_says_so(pair, tenants):
     tenant = tenants(pair)
     streamed(tenant)
-    _slot_missing(tenant)
+    losing.slot_missing(tenant)
     with tenant.connect() as connection:
         connection.execute("BEGIN")
         connection.execute("INSERT INTO tb_item VALUES (5)")
@@ -289,7 +225,7 @@ def test_a_marker_inside_a_transaction_is_followed_by_its_rest(pair, tenants):
 def test_the_publication_must_be_there_before_the_slot_is_made_anew(pair, tenants):
     tenant = tenants(pair)
     streamed(tenant)
-    _slot_missing(tenant)
+    losing.slot_missing(tenant)
     tenant.run(f"DROP PUBLICATION {tenant.name}")
     assert "publication" in refused(tenant.streamer, 78, "configuration", "slot", "advance", "--accept-gap")
     assert tenant.value("SELECT count(*) FROM pg_replication_slots WHERE slot_name = %s", (tenant.name,)) == 0
@@ -300,7 +236,7 @@ def test_no_marker_is_stored_in_the_stream_of_another_server_slot_or_writer(pair
     """Whatever is missing besides: the slot's absence must not hide whose stream it is."""
     tenant = tenants(pair)
     streamed(tenant)
-    _slot_missing(tenant)
+    losing.slot_missing(tenant)
     other = deploy(pair)
     elsewhere = tenant.another(conninfo=other.postgres.conninfo)
     refused(elsewhere, 73, "other_cluster", "slot", "advance", "--accept-gap")
@@ -356,7 +292,7 @@ def test_a_stream_that_is_deleted_after_an_accepted_gap_is_missing_from_its_begi
     tenant = tenants(pair)
     streamed(tenant)
     genesis = tenant.administrator.record(tenant.name)["genesis"]["lsn"]
-    _slot_ahead(tenant)
+    losing.slot_ahead(tenant)
     first = json.loads(tenant.streamer.command("slot", "advance", "--accept-gap", "--json").stdout)
     assert lsn_number(genesis) < lsn_number(first["from_lsn"])
     # Twice: behind the second gap the beginning is still known.

@@ -82,6 +82,19 @@ def _limited(tenant, **limits: str):
     return tenant.another(conninfo=tenant.conninfo.replace("user=postgres", f"user={role}"))
 
 
+def test_a_role_whose_queries_are_all_compiled_streams(tenants):
+    """PostgreSQL 15 as Debian has it can compile; it takes as long as the question's limit may be short."""
+    tenant = tenants(Pair("15", "2.9.10"), setup=False)
+    streamer = _limited(tenant, jit="on", jit_above_cost="0", jit_inline_above_cost="0", jit_optimize_above_cost="0")
+    streamer.start()
+    streamer.wait_streaming()
+    tenant.commit(1)
+    tenant.wait_stored(1)
+    tenant.wait_confirmed()
+    tenant.require_exact(1)
+    assert streamer.terminate() == 0
+
+
 def test_a_transaction_that_takes_longer_than_transaction_timeout_arrives(tenants):
     tenant = tenants(EIGHTEEN, overrides={"delivery": {"in_flight_bytes": "1MiB"}})
     streamer = _limited(tenant, transaction_timeout="300ms", statement_timeout="5s", idle_session_timeout="5s",

@@ -191,6 +191,7 @@ def test_a_setup_that_still_waits_in_the_server_is_waited_for(pair, tenants):
 def test_a_first_start_that_waits_for_a_transaction_is_live_and_stops_when_it_is_told_to(pair, tenants):
     """PostgreSQL makes a slot when the transactions that run have ended; longer than the loop may stand still."""
     tenant = tenants(pair, setup=False)
+    tenant.streamer.keep_other_times(liveness=6000)
     with tenant.connect() as connection:
         connection.execute("BEGIN")
         connection.execute("INSERT INTO tb_item VALUES (1)")
@@ -198,7 +199,7 @@ def test_a_first_start_that_waits_for_a_transaction_is_live_and_stops_when_it_is
         tenant.wait_slot_waits()
         wait_until(lambda: SLOT_WAIT in tenant.streamer.log.read_text(), 20, "it says what it waits for")
         began = time.monotonic()
-        while time.monotonic() < began + 32:
+        while time.monotonic() < began + 8:
             status = tenant.streamer.status()
             assert status["live"], status["reasons"]
             time.sleep(1)

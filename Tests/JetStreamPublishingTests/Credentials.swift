@@ -1,4 +1,5 @@
 import Foundation
+import PrivateServers
 
 @testable import JetStreamPublishing
 
@@ -20,11 +21,11 @@ struct KeyPair {
     init(_ kind: Kind, in folder: URL) throws {
         self.kind = kind
         pem = folder.appendingPathComponent("\(UUID().uuidString).pem")
-        try shell("/usr/bin/openssl", ["genpkey", "-algorithm", "ed25519", "-out", pem.path])
+        _ = try output(of: "/usr/bin/openssl", ["genpkey", "-algorithm", "ed25519", "-out", pem.path])
         // Both encodings end in the 32 bytes themselves.
-        seed = [UInt8](try run("/usr/bin/openssl", ["pkey", "-in", pem.path, "-outform", "DER"]).suffix(32))
+        seed = [UInt8](try output(of: "/usr/bin/openssl", ["pkey", "-in", pem.path, "-outform", "DER"]).suffix(32))
         publicKey = [UInt8](
-            try run("/usr/bin/openssl", ["pkey", "-in", pem.path, "-pubout", "-outform", "DER"]).suffix(32))
+            try output(of: "/usr/bin/openssl", ["pkey", "-in", pem.path, "-pubout", "-outform", "DER"]).suffix(32))
     }
 
     var publicText: String { NKey.text([kind.rawValue << 3] + publicKey) }
@@ -44,8 +45,7 @@ struct KeyPair {
         let text = header + "." + Self.base64(try JSONSerialization.data(withJSONObject: body))
         let file = pem.appendingPathExtension("in")
         try Data(text.utf8).write(to: file)
-        let signature = try run(
-            "/usr/bin/openssl", ["pkeyutl", "-sign", "-inkey", pem.path, "-rawin", "-in", file.path])
+        let signature = try output(of: "/usr/bin/openssl", ["pkeyutl", "-sign", "-inkey", pem.path, "-rawin", "-in", file.path])
         return text + "." + Self.base64(signature)
     }
 
@@ -71,7 +71,7 @@ struct Certificates {
     func path(_ name: String) -> String { folder.appendingPathComponent(name).path }
 
     private func authority(_ name: String) throws {
-        try shell(
+        _ = try output(of: 
             "/usr/bin/openssl",
             [
                 "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
@@ -80,14 +80,14 @@ struct Certificates {
     }
 
     private func certificate(_ name: String, _ `extension`: String) throws {
-        try shell(
+        _ = try output(of: 
             "/usr/bin/openssl",
             [
                 "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=\(name)",
                 "-keyout", path("\(name).key"), "-out", path("\(name).csr"),
             ])
         try `extension`.write(toFile: path("\(name).ext"), atomically: true, encoding: .utf8)
-        try shell(
+        _ = try output(of: 
             "/usr/bin/openssl",
             [
                 "x509", "-req", "-days", "2", "-in", path("\(name).csr"), "-CA", path("ca.pem"), "-CAkey",

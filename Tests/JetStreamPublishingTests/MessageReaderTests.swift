@@ -1,4 +1,5 @@
 import Foundation
+import PrivateServers
 import Testing
 
 @testable import JetStreamPublishing

@@ -1,4 +1,4 @@
-import LoopbackPorts
+import PrivateServers
 import Testing
 
 @testable import JetStreamPublishing

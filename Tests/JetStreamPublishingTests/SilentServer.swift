@@ -1,5 +1,5 @@
 import Foundation
-import LoopbackPorts
+import PrivateServers
 import Synchronization
 
 /// Greets like a NATS server, answers the PINGs of the first connections, and says nothing more on later ones.

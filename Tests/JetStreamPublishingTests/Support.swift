@@ -1,54 +1,8 @@
 import Foundation
+import PrivateServers
 import Testing
 
 @testable import JetStreamPublishing
-
-/// Something the tests' own machinery could not do.
-struct TestFailure: Error, CustomStringConvertible {
-    let description: String
-    init(_ description: String) { self.description = description }
-}
-
-/// Waits until `condition` holds, for `timeout` at most.
-func eventually(
-    _ what: String, timeout: Duration = .seconds(20), _ condition: () throws -> Bool
-) throws {
-    let deadline = ContinuousClock.now + timeout
-    while try !condition() {
-        guard ContinuousClock.now < deadline else { throw TestFailure("not in time: \(what)") }
-        usleep(2_000)
-    }
-}
-
-/// A new folder that nobody else uses.
-func temporaryFolder(_ name: String) throws -> URL {
-    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("\(name)-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    return folder
-}
-
-/// Runs a program and returns what it wrote to stdout.
-@discardableResult
-func shell(_ path: String, _ arguments: [String], input: Data? = nil) throws -> String {
-    String(decoding: try run(path, arguments), as: UTF8.self)
-}
-
-/// Runs a program and returns the bytes that it wrote to stdout.
-func run(_ path: String, _ arguments: [String]) throws -> Data {
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: path)
-    process.arguments = arguments
-    let output = Pipe()
-    process.standardOutput = output
-    process.standardError = FileHandle.nullDevice
-    try process.run()
-    let data = output.fileHandleForReading.readDataToEndOfFile()
-    process.waitUntilExit()
-    guard process.terminationStatus == 0 else {
-        throw TestFailure("\(path) \(arguments) ended with \(process.terminationStatus)")
-    }
-    return data
-}
 
 /// A TCP socket on the loopback; -1 where the call failed.
 private func loopback(_ port: UInt16, _ call: (Int32, UnsafePointer<sockaddr>, socklen_t) -> Int32) -> Int32 {

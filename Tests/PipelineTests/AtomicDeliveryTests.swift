@@ -3,6 +3,7 @@ import Foundation
 import History
 import HistoryFacts
 import JetStreamPublishing
+import PrivateServers
 import Synchronization
 import Testing
 import WAL
@@ -13,7 +14,7 @@ import WAL
 @Suite(.serialized, .timeLimit(.minutes(3))) struct AtomicDeliveryTests {
     private let server: NatsServer
 
-    init() throws { server = try NatsServer(isNewest: true) }
+    init() throws { server = try NatsServer(.newest) }
 
     /// A stored event, and which batch it came in.
     private struct Stored: Equatable {
@@ -159,7 +160,7 @@ import WAL
     /// Batches that were begun and never ended hold a place each, until the server gives them up.
     @Test func aBatchThatFindsNoPlaceIsSentUntilItDoes() throws {
         let narrow = try NatsServer(
-            isNewest: true, limits: "limits { batch { max_inflight_per_stream: 1, timeout: \"10s\" } }")
+            .newest, limits: "limits { batch { max_inflight_per_stream: 1, timeout: \"10s\" } }")
         let rig = try DeliveryRig(narrow, isAtomic: true)
         let other = try narrow.connect()
         defer { other.connection.close() }
@@ -188,7 +189,7 @@ import WAL
     }
 
     @Test func aServerThatTakesSmallerBatchesGetsSmallerOnes() throws {
-        let small = try NatsServer(isNewest: true, limits: "limits { batch { max_msgs: 10 } }")
+        let small = try NatsServer(.newest, limits: "limits { batch { max_msgs: 10 } }")
         let rig = try DeliveryRig(small, isAtomic: true)
         for transaction in 1...30 as ClosedRange<UInt64> { try append(transaction, of: 5, to: rig) }
         try append(31, of: 20, to: rig)

@@ -2,6 +2,7 @@ import Capture
 import History
 import HistoryFacts
 import JetStreamPublishing
+import PrivateServers
 import Testing
 import WAL
 
@@ -14,7 +15,7 @@ import WAL
     private let created: String
 
     init() throws {
-        server = try NatsServer()
+        server = try NatsServer(.oldest)
         link = try server.connect()
         created = try link.connection.createStream(
             StreamConfiguration(name: "S", subjectPrefix: "p", duplicateWindow: .seconds(60))).created

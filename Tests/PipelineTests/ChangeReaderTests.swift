@@ -2,6 +2,7 @@ import Capture
 import History
 import Logging
 import PostgresReplication
+import PrivateServers
 import Testing
 import Threads
 import WAL

@@ -4,6 +4,7 @@ import HistoryFacts
 import JetStreamPublishing
 import Logging
 import PostgresReplication
+import PrivateServers
 import Synchronization
 import Testing
 import Threads

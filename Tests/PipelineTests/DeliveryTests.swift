@@ -3,6 +3,7 @@ import Foundation
 import History
 import JetStreamPublishing
 import PostgresReplication
+import PrivateServers
 import Synchronization
 import Testing
 import Threads
@@ -14,7 +15,7 @@ import WAL
 @Suite(.serialized, .timeLimit(.minutes(3))) struct DeliveryTests {
     private let server: NatsServer
 
-    init() throws { server = try NatsServer() }
+    init() throws { server = try NatsServer(.oldest) }
 
     @Test func everythingAppendedIsStoredOnceInOrder() throws {
         let rig = try DeliveryRig(server)

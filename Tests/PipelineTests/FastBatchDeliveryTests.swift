@@ -1,6 +1,7 @@
 import Foundation
 import History
 import JetStreamPublishing
+import PrivateServers
 import Synchronization
 import Testing
 import Threads
@@ -11,7 +12,7 @@ import Threads
 @Suite(.serialized, .timeLimit(.minutes(3))) struct FastBatchDeliveryTests {
     private let server: NatsServer
 
-    init() throws { server = try NatsServer(isNewest: true) }
+    init() throws { server = try NatsServer(.newest) }
 
     /// As many in flight as there may be, fewer than two acks apart, and one at a time.
     @Test(arguments: [4_096, 300, 7, 1]) func everythingAppendedIsStoredOnceInOrder(inFlightMessages: Int) throws {

@@ -1,5 +1,6 @@
 import History
 import PostgresReplication
+import PrivateServers
 import Testing
 
 @testable import Pipeline

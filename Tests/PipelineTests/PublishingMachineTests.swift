@@ -1,3 +1,4 @@
+import PrivateServers
 import Testing
 import Threads
 

@@ -2,6 +2,7 @@ import Capture
 import History
 import HistoryFacts
 import JetStreamPublishing
+import PrivateServers
 import Testing
 import WAL
 
@@ -13,7 +14,7 @@ import WAL
     private let link: NATSLink
 
     init() throws {
-        server = try NatsServer()
+        server = try NatsServer(.oldest)
         link = try server.connect()
     }
 

@@ -4,6 +4,7 @@ import History
 import JetStreamPublishing
 import Logging
 import PostgresReplication
+import PrivateServers
 import Synchronization
 import Testing
 import Threads
@@ -18,7 +19,7 @@ import WAL
 
     init() throws {
         postgres = try PostgresServer()
-        nats = try NatsServer()
+        nats = try NatsServer(.oldest)
         let sql = try postgres.sql()
         try sql.execute("CREATE TABLE tb_item (pk int PRIMARY KEY, note text)")
         for number in 1...40 { try sql.execute("CREATE TABLE tb_part_\(number) (pk int PRIMARY KEY)") }

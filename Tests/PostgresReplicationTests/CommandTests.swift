@@ -1,5 +1,6 @@
 import Foundation
 import PostgresReplication
+import PrivateServers
 import Synchronization
 import Testing
 import WAL

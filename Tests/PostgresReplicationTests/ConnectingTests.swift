@@ -1,5 +1,5 @@
 import Foundation
-import LoopbackPorts
+import PrivateServers
 import Testing
 
 @testable import PostgresReplication

@@ -15,21 +15,6 @@ func failure(
     return nil
 }
 
-/// Calls `condition` until it holds; records an issue if it does not within `limit`.
-func eventually(
-    _ what: String, within limit: Duration = .seconds(20), sourceLocation: SourceLocation = #_sourceLocation,
-    _ condition: () throws -> Bool
-) rethrows {
-    let deadline = ContinuousClock.now.advanced(by: limit)
-    while try !condition() {
-        guard ContinuousClock.now < deadline else {
-            Issue.record("did not come about in \(limit): \(what)", sourceLocation: sourceLocation)
-            return
-        }
-        usleep(5000)
-    }
-}
-
 /// A name that no other test uses.
 func uniqueName(_ prefix: String) -> String {
     prefix + "_" + UUID().uuidString.filter(\.isHexDigit).lowercased().prefix(12)

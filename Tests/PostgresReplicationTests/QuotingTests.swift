@@ -1,4 +1,5 @@
 import PostgresReplication
+import PrivateServers
 import Testing
 import WAL
 

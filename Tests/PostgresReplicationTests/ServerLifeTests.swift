@@ -1,5 +1,6 @@
 import Foundation
 import PostgresReplication
+import PrivateServers
 import Testing
 import WAL
 
@@ -7,7 +8,7 @@ import WAL
 @Suite struct ServerLifeTests {
     /// pitfalls 4, 48d: nothing confirmed, everything received. With an old flush position the server would wait for ever.
     @Test func aFastShutdownIsNotHeldUpByAStreamerThatConfirmsNothing() throws {
-        let server = try PostgresServer(.primary)
+        let server = try PostgresServer()
         let sql = try server.sql()
         try sql.execute("CREATE TABLE t (id int); CREATE PUBLICATION p FOR TABLE t")
         var connection = try server.walsender(walSenderTimeoutMilliseconds: 3000)
@@ -39,12 +40,12 @@ import WAL
         #expect(ContinuousClock.now - start < .seconds(30))
         let said = sql.waitForShutdownNotice(timeout: .seconds(10))
         #expect(said)
-        eventually("the server stops") { server.isStopped }
+        try eventually("the server stops") { server.isStopped }
     }
 
     /// The ordinary session hears of it although nothing reads the stream, as under back-pressure.
     @Test func anIdleSessionHearsOfAFastShutdown() throws {
-        let server = try PostgresServer(.primary)
+        let server = try PostgresServer()
         let sql = try server.sql()
         let start = ContinuousClock.now
         let early = sql.waitForShutdownNotice(timeout: .milliseconds(50))
@@ -53,7 +54,7 @@ import WAL
         let said = sql.waitForShutdownNotice(timeout: .seconds(20))
         #expect(said)
         #expect(ContinuousClock.now - start < .seconds(30))
-        eventually("the server stops") { server.isStopped }
+        try eventually("the server stops") { server.isStopped }
         let error = failure { () throws(PostgresError) in _ = try server.sql() }
         guard case .connectionFailed? = error else {
             Issue.record("\(String(describing: error))")
@@ -62,7 +63,7 @@ import WAL
     }
 
     @Test func aStandbyIsPassedOverForThePrimaryAndAPromotionBeginsATimeline() throws {
-        let standby = try PostgresServer(.standby)
+        let standby = try PostgresServer.standby()
         let primary = try PostgresServer.shared.get()
         let sql = try standby.sql()
         let wasInRecovery = try sql.isInRecovery()
@@ -94,7 +95,7 @@ import WAL
 
     @Test func aServerThatStartsUpOrIsFullSaysSo() throws {
         let server = try PostgresServer(
-            .primary, settings: ["max_connections = 2", "superuser_reserved_connections = 0", "max_wal_senders = 1"])
+            settings: ["max_connections = 2", "superuser_reserved_connections = 0", "max_wal_senders = 1"])
         /// A session that has just ended counts until its process has.
         func connected() throws -> SQLConnection {
             let deadline = ContinuousClock.now.advanced(by: .seconds(20))

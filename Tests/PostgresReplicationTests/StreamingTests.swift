@@ -1,5 +1,6 @@
 import Foundation
 import PostgresReplication
+import PrivateServers
 import Testing
 import WAL
 
@@ -106,7 +107,7 @@ import WAL
     @Test func aHandlersErrorPassesThroughAndTheStreamGoesOn() throws {
         var reader = try stream()
         try insert(1...1)
-        eventually("the error comes through") {
+        try eventually("the error comes through") {
             do throws(ReceiveError<StreamReader.Failure>) {
                 _ = try reader.receive(failAt: 2)
                 return false
@@ -129,7 +130,7 @@ import WAL
         // Around the sizes of TLS records and of libpq's reads, then far beyond both.
         try insert(1...1200, body: "repeat('x', i * 41)")
         try insert(2001...2003, body: "repeat('y', 20000000)")
-        try eventually("all rows arrive", within: .seconds(60)) {
+        try eventually("all rows arrive") {
             let outcome = try reader.waitAndReceive()
             #expect(outcome == .drained || outcome == .stopped)
             return reader.tags.filter { $0 == "C" }.count == 2
@@ -148,7 +149,7 @@ import WAL
         var reader = try stream(tls, walSenderTimeoutMilliseconds: 0)
         for (index, size) in stride(from: 7000, through: 33000, by: 1300).enumerated() {
             try insert(index...index, body: "repeat('x', \(size))")
-            try eventually("row \(index) of \(size) bytes", within: .seconds(5)) {
+            try eventually("row \(index) of \(size) bytes") {
                 _ = try reader.waitAndReceive()
                 return reader.tags.filter { $0 == "C" }.count == index + 1
             }
@@ -213,7 +214,7 @@ import WAL
     @Test(arguments: sslModes) func aStreamerThatIsSilentTooLongIsToldWhatThatMayHaveBeen(sslMode: String) throws {
         var reader = try stream(sslMode, walSenderTimeoutMilliseconds: 6000)
         var caught: ReceiveError<StreamReader.Failure>?
-        eventually("the server drops us") {
+        try eventually("the server drops us") {
             do throws(ReceiveError<StreamReader.Failure>) {
                 _ = try reader.waitAndReceive()
                 return false
@@ -252,7 +253,7 @@ import WAL
             try sql.query("SELECT 1 FROM pg_stat_activity WHERE pid = $1::int", [pid]).isEmpty
         }
         var caught: ReceiveError<StreamReader.Failure>?
-        eventually("the error comes") {
+        try eventually("the error comes") {
             do throws(ReceiveError<StreamReader.Failure>) {
                 _ = try reader.receive(limit: 7)
                 return false
@@ -276,7 +277,7 @@ import WAL
             try sql.query("SELECT 1 FROM pg_stat_activity WHERE pid = $1::int", [pid]).isEmpty
         }
         var caught: PostgresError?
-        eventually("sending fails") {
+        try eventually("sending fails") {
             do throws(PostgresError) {
                 try reader.connection.sendStandbyStatus(written: .invalid, flushed: .invalid, applied: .invalid)
                 return false

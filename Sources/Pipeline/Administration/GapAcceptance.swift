@@ -3,7 +3,7 @@ import Glibc
 package import History
 import JetStreamPublishing
 import PostgresReplication
-import Threads
+package import Threads
 package import WAL
 
 /// The deliberate way on over lost history: stores a gap marker, so that consumers know of it too, and puts the record there.
@@ -32,13 +32,14 @@ package enum GapAcceptance {
 
     /// Connects to both servers and does it.
     /// - Parameters:
+    ///   - failpoints: For the fault tests.
     ///   - onDoubt: Told what is to be read again before it is believed.
     ///   - onSlotWait: Told what PostgreSQL waits for when it has not made the slot after a second, and again whenever that changes.
     /// - Returns: nil: nothing is lost, and nothing was done.
     /// - Throws: `.slotActive` while a streamer runs; what cannot be accepted with its own reason and remedy.
     package static func run(
-        _ configuration: StreamerConfiguration, acceptance: Acceptance, onDoubt: (String) -> Void,
-        onSlotWait: (SlotWait) -> Void
+        _ configuration: StreamerConfiguration, acceptance: Acceptance, failpoints: Failpoints = .none,
+        onDoubt: (String) -> Void, onSlotWait: (SlotWait) -> Void
     ) throws(StreamerError) -> Gap? {
         let servers = try ServerConnections(configuration)
         let nats = servers.nats
@@ -51,7 +52,8 @@ package enum GapAcceptance {
         try Setup.requireAccount(nats)
         _ = try Setup.compareStream(configuration, nats)
 
-        let made = try setUp(configuration, acceptance, facts, servers, onSlotWait: onSlotWait)
+        let setup = Setup.Options(isDryRun: acceptance.isDryRun, failpoints: failpoints)
+        let made = try setUp(configuration, setup, facts, servers, onSlotWait: onSlotWait)
         var end: LSN?
         if let obstacle = refusal.obstacle {
             end = try SlotPassage.end(of: obstacle, configuration, sql: servers.sql)
@@ -66,8 +68,11 @@ package enum GapAcceptance {
             return gap
         }
         // Before the marker: behind one that stood there already, the slot would not be believed.
-        if let end { try SlotPassage.pass(end, configuration.source, sql: servers.sql) }
-        gap.sequence = try accept(configuration, acceptance, &gap, servers)
+        if let end {
+            try SlotPassage.pass(end, configuration.source, sql: servers.sql)
+            failpoints.reached(.afterPassage)
+        }
+        gap.sequence = try accept(configuration, acceptance, &gap, servers, failpoints)
         return gap
     }
 
@@ -161,7 +166,7 @@ package enum GapAcceptance {
 
     /// Makes slot, stream, bucket and consumer where they are missing; a slot that cannot be streamed from is replaced.
     private static func setUp(
-        _ configuration: StreamerConfiguration, _ acceptance: Acceptance, _ facts: Recovery.Facts,
+        _ configuration: StreamerConfiguration, _ options: Setup.Options, _ facts: Recovery.Facts,
         _ servers: borrowing ServerConnections, onSlotWait: (SlotWait) -> Void
     ) throws(StreamerError) -> Setup.Outcome {
         let source = configuration.source
@@ -170,27 +175,28 @@ package enum GapAcceptance {
             outcome.created.append("slot \(source.slot)\(facts.slot == nil ? "" : ", in place of the old slot")")
             try Setup.requireLogicalWAL(servers.sql)
             if facts.slot == nil { try Setup.requireSlotRoom(servers.sql) }
-            if !acceptance.isDryRun {
+            if !options.isDryRun {
                 if facts.slot != nil {
                     try StreamerError.ofPostgres { () throws(PostgresError) in try servers.sql.dropSlot(source.slot) }
+                    options.failpoints.reached(.afterSlotDrop)
                 }
                 _ = try Setup.makeSlot(source, over: servers.replication, sql: servers.sql, onSlotWait: onSlotWait)
+                options.failpoints.reached(.afterSlot)
             }
         }
-        let setup = Setup.Options(isDryRun: acceptance.isDryRun)
         // Nothing is undone: run again, it goes on with what is there.
         var made = SetupUndoing()
         outcome =
             outcome
-            + (try Setup.setUpStream(configuration, setup, found: facts.stream != nil, nats: servers.nats, &made))
-        return outcome + (try Setup.setUpConsumer(configuration, setup, nats: servers.nats))
+            + (try Setup.setUpStream(configuration, options, found: facts.stream != nil, nats: servers.nats, &made))
+        return outcome + (try Setup.setUpConsumer(configuration, options, nats: servers.nats))
     }
 
     /// Reads both servers once, chains the marker behind the end that was read and puts the record by compare-and-set on the one that was read.
     /// - Returns: The marker's sequence.
     private static func accept(
         _ configuration: StreamerConfiguration, _ acceptance: Acceptance, _ gap: inout Gap,
-        _ servers: borrowing ServerConnections
+        _ servers: borrowing ServerConnections, _ failpoints: Failpoints
     ) throws(StreamerError) -> UInt64 {
         let nats = servers.nats
         let (facts, revision) = try gather(configuration, servers)
@@ -204,6 +210,7 @@ package enum GapAcceptance {
         let plan = GapPlan(facts, slotLSN: slotLSN, lastPresent: found.id)
         gap.take(plan)
         let sequence = try publish(plan, gap, after: tail, acceptance, facts.identity, configuration, servers.link)
+        failpoints.reached(.afterGapMarker)
         let record = CheckpointRecord(
             systemID: facts.identity.systemID, timeline: facts.timelines.currentTimeline,
             slot: configuration.source.slot, owner: "", confirmedLSN: slotLSN, lastID: plan.position,
@@ -215,6 +222,7 @@ package enum GapAcceptance {
                 kind: CheckpointRecord.gapKind, lsn: plan.toLSN.description, at: PostgresTimestamp.now.description,
                 firstLsn: plan.firstLSN.description))
         _ = try Setup.put(record, expecting: revision, nats)
+        failpoints.reached(.afterGapRecord)
         return sequence
     }
 

@@ -56,6 +56,7 @@ extension Setup {
         if !isAdopting {
             claimed = try put(record, expecting: revision, nats)
             made.revision = claimed
+            options.failpoints.reached(.afterClaim)
         }
 
         let start: LSN
@@ -66,12 +67,14 @@ extension Setup {
             start = try makeSlot(
                 configuration.source, over: replication, sql: sql, isWanted: isWanted, onSlotWait: onSlotWait)
             made.slot = name
+            options.failpoints.reached(.afterSlot)
         }
         record.confirmedLsn = start.description
         record.genesis.kind = isAdopting ? "adopted" : "created"
         record.genesis.lsn = start.description
         record.genesis.at = PostgresTimestamp.now.description
         made.revision = try put(record, expecting: claimed, nats)
+        options.failpoints.reached(.afterFirstRecord)
         outcome.notes.append(PublicationSetup.unpublishedRows(configuration.source, over: sql, before: start))
         return outcome
     }

@@ -4,7 +4,7 @@ package import History
 import JetStreamPublishing
 import PostgresReplication
 import Synchronization
-import Threads
+package import Threads
 import WAL
 
 /// Makes what a first start needs, in an order that can be repeated after any interruption: publication, stream, bucket, a claim in it, slot, first record, consumer.
@@ -20,14 +20,18 @@ package enum Setup {
         package var isDryRun: Bool
         /// Publish tables of which UPDATE and DELETE then fail in the application.
         package var allowsNoIdentity: Bool
+        /// For the fault tests.
+        package var failpoints: Failpoints
 
         package init(
-            adoptsSlot: Bool = false, startsAfterForeign: Bool = false, isDryRun: Bool = false, allowsNoIdentity: Bool = false
+            adoptsSlot: Bool = false, startsAfterForeign: Bool = false, isDryRun: Bool = false, allowsNoIdentity: Bool = false,
+            failpoints: Failpoints = .none
         ) {
             self.adoptsSlot = adoptsSlot
             self.startsAfterForeign = startsAfterForeign
             self.isDryRun = isDryRun
             self.allowsNoIdentity = allowsNoIdentity
+            self.failpoints = failpoints
         }
     }
 
@@ -199,6 +203,7 @@ package enum Setup {
                 // The one thing that our ordinary sessions write.
                 try sql.execute("BEGIN READ WRITE; \(statement); COMMIT")
                 made.publication(by: statement)
+                options.failpoints.reached(.afterPublication)
             }
         } catch {
             throw .postgres(error)
@@ -219,6 +224,7 @@ package enum Setup {
         do throws(JetStreamError) {
             if !found, !options.isDryRun {
                 made.streamCreated = try nats.createStream(wantedStream(configuration, nats)).created
+                options.failpoints.reached(.afterStream)
             }
             let entry = try nats.bucketGet(CheckpointRecord.bucket, key: configuration.stream.name)
             if case .bucketMissing = entry {
@@ -226,6 +232,7 @@ package enum Setup {
                 if !options.isDryRun {
                     try nats.createBucket(CheckpointRecord.bucket, replicas: configuration.stream.replicas)
                     made.hasBucket = true
+                    options.failpoints.reached(.afterBucket)
                 }
             }
         } catch {
@@ -249,6 +256,7 @@ package enum Setup {
             _ = try nats.createConsumer(
                 configuration.stream.name, name: consumer.name, filter: configuration.stream.subject,
                 ackWait: consumer.ackWait, maxDeliver: consumer.maxDeliver)
+            options.failpoints.reached(.afterConsumer)
             return Outcome(created: step)
         } catch {
             throw .jetStream(error)

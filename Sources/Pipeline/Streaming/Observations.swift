@@ -11,7 +11,7 @@ import WAL
 /// Written by the two data threads with atomics, read by the HTTP server's. Counters are swift-metrics' own.
 package final class Observations: Sendable {
     /// Without a turn of one of its loops for this long the streamer is not live.
-    static let livenessLimit = Duration.seconds(30)
+    static let livenessLimit = LongTime.liveness.duration
 
     /// What has to turn as long as it runs; each is a thread's.
     enum Loop: String, CaseIterable {

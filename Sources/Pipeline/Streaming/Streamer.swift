@@ -404,7 +404,8 @@ package final class Streamer: Sendable {
                 hasSetUp = true
                 defer { observations.texts.withLock { $0.slotWait = nil } }
                 let outcome = try Setup.perform(
-                    configuration, options: Setup.Options(), replication: replication, sql: sql, nats: link.connection,
+                    configuration, options: Setup.Options(failpoints: failpoints), replication: replication, sql: sql,
+                    nats: link.connection,
                     isWanted: {
                         // The slot is made when the transactions that run now have ended.
                         self.observations.turned(.source)

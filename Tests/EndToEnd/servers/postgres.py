@@ -5,13 +5,14 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
 
-from .tools import dying_with_us, free_port, postgres_bin, wait_until
+from .template import copy_cluster
+from .tools import children, dying_with_us, free_port, postgres_bin, wait_until
 
 # fsync is off: the tests kill processes, not machines, and what the kernel holds survives that. synchronous_commit stays
 # on, so that a commit that a client was told of is in the WAL.
@@ -77,7 +78,8 @@ FOREIGN_ROLE = {
     "default_text_search_config": "pg_catalog.german",
     "timezone_abbreviations": "India",
     "jit": "on",
-    "jit_above_cost": "0",
+    # Not 0: where PostgreSQL compiles, each of the streamer's questions would cost the tests more than all else they do (test_rules_server has 0).
+    "jit_above_cost": "99999",
     "row_security": "off",
     "check_function_bodies": "off",
     "session_replication_role": "replica",
@@ -94,6 +96,29 @@ FOREIGN_ROLE = {
     "enable_indexscan": "off",
     "join_collapse_limit": "1",
 } | FOREIGN_DEFAULTS
+
+
+@contextmanager
+def asking(connect: Callable[[], psycopg.Connection]) -> Iterator[Callable]:
+    """What gives the first column of a query's first row (None without a row), over a connection that is made anew where it broke."""
+    connection: psycopg.Connection | None = None
+
+    def ask(sql: str, parameters=None):
+        nonlocal connection
+        if connection is None or connection.closed:
+            connection = connect()
+        try:
+            row = connection.execute(sql, parameters).fetchone()
+        except psycopg.OperationalError:
+            connection.close()
+            raise
+        return row[0] if row else None
+
+    try:
+        yield ask
+    finally:
+        if connection:
+            connection.close()
 
 
 def as_foreigner(conninfo: str) -> str:
@@ -147,10 +172,14 @@ class Postgres:
         return self._process.pid
 
     def create(self) -> None:
-        """Makes the cluster, starts it and creates the database."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        if self.identity:
-            shutil.chown(self.folder, "postgres", "postgres")
+        """Makes the cluster, with the database in it, and starts it."""
+        self._make_folder()
+        copy_cluster(self.version, self.data, _make_cluster)
+        self.start()
+
+    def initialise(self) -> None:
+        """What `create` copies: initdb, the database and the foreigner's role; it runs then."""
+        self._make_folder()
         command = [self.bin / "initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8",
                    "--locale=C.UTF-8", "--no-sync"]
         done = subprocess.run(command, capture_output=True, text=True, cwd=self.folder, **self.identity)
@@ -166,6 +195,11 @@ class Postgres:
                 if name in known:
                     # A list of names is set as one.
                     c.execute(f"ALTER ROLE foreigner SET {name} TO " + (value if name == "search_path" else f"'{value}'"))
+
+    def _make_folder(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if self.identity:
+            shutil.chown(self.folder, "postgres", "postgres")
 
     def start(self) -> None:
         """Starts the postmaster and waits until it takes connections."""
@@ -206,8 +240,7 @@ class Postgres:
     @contextmanager
     def paused(self) -> Iterator[None]:
         """SIGSTOP to every process of the cluster: it holds its connections and answers nothing."""
-        children = [int(stat.parent.name) for stat in Path("/proc").glob("[0-9]*/stat") if _parent(stat) == self.pid]
-        processes = [self.pid, *children]
+        processes = [self.pid, *children(self.pid)]
         _send(processes, signal.SIGSTOP)
         try:
             yield
@@ -228,6 +261,13 @@ class Postgres:
         with self.connect() as connection:
             row = connection.execute(sql, parameters).fetchone()
             return row[0] if row else None
+
+    @contextmanager
+    def asking(self) -> Iterator[Callable]:
+        """`value`, over one connection as long as it holds: for what is asked again and again. A connection costs more than a hundred
+        questions."""
+        with asking(self.connect) as ask:
+            yield ask
 
     def run(self, sql: str) -> None:
         """Executes statements (one transaction when there are several, as psql -c does)."""
@@ -255,11 +295,14 @@ class Postgres:
                 self.kill()
 
 
-def _parent(stat: Path) -> int | None:
+def _make_cluster(version: str, folder: Path) -> None:
+    """A cluster of that version in `folder`, shut down."""
+    made = Postgres(version, folder)
     try:
-        return int(stat.read_text().rpartition(")")[2].split()[1])
-    except (FileNotFoundError, ProcessLookupError):
-        return None
+        made.initialise()
+        made.stop()
+    finally:
+        made.close()
 
 
 def _send(processes: list[int], number: int) -> None:

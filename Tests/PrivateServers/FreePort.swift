@@ -4,13 +4,13 @@ import Synchronization
 private let chosen = Mutex<Set<UInt16>>([])
 
 /// Nothing is free.
-public struct NoFreePort: Error {
+package struct NoFreePort: Error {
     init() {}
 }
 
 /// A port of 127.0.0.1 that is free now, chosen once, below those that the kernel gives to clients and those of the end-to-end
 /// tests: a server that is started later, or again, finds it free.
-public func freePort() throws(NoFreePort) -> UInt16 {
+package func freePort() throws(NoFreePort) -> UInt16 {
     for _ in 0..<500 {
         let port = UInt16.random(in: 10_000..<20_000)
         if chosen.withLock({ $0.insert(port).inserted }), isFree(port) { return port }

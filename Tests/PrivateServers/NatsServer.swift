@@ -1,14 +1,12 @@
-import Foundation
-import LoopbackPorts
-import Testing
+package import Foundation
 
-/// A `nats-server` of our own: free port, temporary folder, ended by its process id.
+/// A `nats-server` of a test's own, with JetStream: a free port on 127.0.0.1, a temporary folder, ended by its process id.
 // Sendable because a test uses its server from one thread at a time.
-final class NatsServer: @unchecked Sendable {
+package final class NatsServer: @unchecked Sendable {
     /// Which server to start.
-    enum Version: CaseIterable, CustomTestStringConvertible {
+    package enum Version: Sendable, CaseIterable, CustomStringConvertible {
         /// The two ends: what differs in between has tests of its own.
-        static let allCases: [Version] = [.oldest, .newest]
+        package static let allCases: [Version] = [.oldest, .newest]
 
         /// Debian's 2.9.10, in PATH.
         case oldest
@@ -17,10 +15,10 @@ final class NatsServer: @unchecked Sendable {
         /// 2.15.1, in `NATS_SERVER_2_15` or `$SLOTSTREAM_TOOLS/bin/nats-server`.
         case newest
 
-        var testDescription: String { "nats-server \(prefix.dropLast())" }
+        package var description: String { "nats-server \(prefix.dropLast())" }
 
         /// What the server's own version begins with.
-        var prefix: String {
+        package var prefix: String {
             switch self {
             case .oldest: "2.9."
             case .middle: "2.10."
@@ -43,26 +41,29 @@ final class NatsServer: @unchecked Sendable {
             }
             for path in candidates where FileManager.default.isExecutableFile(atPath: path) {
                 // PATH may have another version first.
-                if try shell(path, ["--version"]).contains("v\(prefix)") { return path }
+                let said = try output(of: path, ["--version"])
+                if String(decoding: said, as: UTF8.self).contains("v\(prefix)") { return path }
             }
-            throw TestFailure("no \(testDescription) among \(candidates)")
+            throw TestFailure("no \(self) among \(candidates)")
         }
     }
 
-    let folder: URL
-    let port: UInt16
+    package let folder: URL
+    package let port: UInt16
     private let binary: String
     private var process: Process?
 
-    /// Starts a server with JetStream and `configuration` in its file.
-    init(_ version: Version, configuration: String = "", name: String = "test") throws {
+    private var log: String { folder.appendingPathComponent("log").path }
+
+    /// Starts a server with `configuration` in its file, and `limits` in its JetStream block.
+    package init(_ version: Version, configuration: String = "", limits: String = "", name: String = "test") throws {
         binary = try version.binary()
         folder = try temporaryFolder("nats")
         port = try freePort()
         let text = """
             listen: "127.0.0.1:\(port)"
             server_name: "\(name)"
-            jetstream { store_dir: "\(folder.path)/data", max_file_store: 1GB, max_memory_store: 64MB }
+            jetstream { store_dir: "\(folder.path)/data"; max_file_store: 1GB; max_memory_store: 64MB; \(limits) }
             \(configuration)
             """
         try text.write(to: folder.appendingPathComponent("nats.conf"), atomically: true, encoding: .utf8)
@@ -75,37 +76,59 @@ final class NatsServer: @unchecked Sendable {
         try? FileManager.default.removeItem(at: folder)
     }
 
-    var url: String { "nats://127.0.0.1:\(port)" }
+    package var url: String { "nats://127.0.0.1:\(port)" }
 
-    /// Starts it (again) and waits until it greets.
-    func start() throws {
+    /// Starts it (again) and waits until it takes clients, which it does when JetStream has recovered.
+    package func start() throws {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: binary)
         process.arguments = ["-c", folder.appendingPathComponent("nats.conf").path]
-        let log = folder.appendingPathComponent("log").path
         try Data().write(to: URL(fileURLWithPath: log))
         process.standardOutput = FileHandle(forWritingAtPath: log)
         process.standardError = process.standardOutput
         try process.run()
         self.process = process
-        try eventually("the server greets") {
-            guard process.isRunning else {
-                throw TestFailure("nats-server ended: " + ((try? String(contentsOfFile: log, encoding: .utf8)) ?? ""))
-            }
-            return canConnect(self.port)
+        try eventually("nats-server is ready") {
+            let said = (try? String(contentsOfFile: self.log, encoding: .utf8)) ?? ""
+            guard process.isRunning else { throw TestFailure("nats-server ended: \(said)") }
+            return said.contains("Server is ready")
         }
     }
 
     /// kill -9, and waits for the end.
-    func kill() {
+    package func kill() {
         signal(SIGKILL)
         process?.waitUntilExit()
         process = nil
     }
 
     /// Sends a signal to the server.
-    func signal(_ number: Int32) {
+    package func signal(_ number: Int32) {
         guard let process, process.isRunning else { return }
         Foundation.kill(process.processIdentifier, number)
     }
+}
+
+/// A new folder that nobody else uses.
+package func temporaryFolder(_ name: String) throws -> URL {
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("\(name)-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    return folder
+}
+
+/// Runs a program and returns the bytes that it wrote to stdout.
+package func output(of path: String, _ arguments: [String]) throws -> Data {
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: path)
+    process.arguments = arguments
+    let output = Pipe()
+    process.standardOutput = output
+    process.standardError = FileHandle.nullDevice
+    try process.run()
+    let data = output.fileHandleForReading.readDataToEndOfFile()
+    process.waitUntilExit()
+    guard process.terminationStatus == 0 else {
+        throw TestFailure("\(path) \(arguments) ended with \(process.terminationStatus)")
+    }
+    return data
 }

@@ -1,0 +1,18 @@
+import Foundation
+
+/// Something the tests' own machinery could not do.
+package struct TestFailure: Error, CustomStringConvertible {
+    package let description: String
+
+    package init(_ description: String) { self.description = description }
+}
+
+/// Waits until `condition` holds, for `timeout` at most.
+/// - Throws: ``TestFailure``, or what the condition throws.
+package func eventually(_ what: String, timeout: Duration = .seconds(60), _ condition: () throws -> Bool) throws {
+    let deadline = ContinuousClock.now + timeout
+    while try !condition() {
+        guard ContinuousClock.now < deadline else { throw TestFailure("not in time: \(what)") }
+        usleep(2_000)
+    }
+}
