@@ -60,7 +60,7 @@ let package = Package(
         // The rules of what was stored: what is known of it, where to go on, when to stop. Pure; of the edges it knows values only.
         .target(
             name: "History", dependencies: ["WAL", "PGOutput", "Capture", "PostgresReplication", "JetStreamPublishing"],
-            swiftSettings: dataPlane),
+            swiftSettings: dataPlane + memorySafe),
 
         // Where they meet.
         .target(

@@ -73,21 +73,17 @@ package struct StreamTail: Equatable, Sendable {
 }
 
 extension ArraySlice<UInt8> {
-    fileprivate func hasSuffix(_ text: StaticString) -> Bool {
-        suffix(text.utf8CodeUnitCount).elementsEqual(Self.bytes(text))
+    fileprivate func hasSuffix(_ text: String) -> Bool {
+        suffix(text.utf8.count).elementsEqual(text.utf8)
     }
 
     /// The index behind the first place where `text` stands.
-    fileprivate func end(ofFirst text: StaticString) -> Int? {
-        indices.first { self[$0...].starts(with: Self.bytes(text)) }.map { $0 + text.utf8CodeUnitCount }
+    fileprivate func end(ofFirst text: String) -> Int? {
+        indices.first { self[$0...].starts(with: text.utf8) }.map { $0 + text.utf8.count }
     }
 
     /// The index behind the last place where `text` stands.
-    fileprivate func end(ofLast text: StaticString) -> Int? {
-        indices.last { self[$0...].starts(with: Self.bytes(text)) }.map { $0 + text.utf8CodeUnitCount }
-    }
-
-    private static func bytes(_ text: StaticString) -> UnsafeBufferPointer<UInt8> {
-        UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount)
+    fileprivate func end(ofLast text: String) -> Int? {
+        indices.last { self[$0...].starts(with: text.utf8) }.map { $0 + text.utf8.count }
     }
 }
