@@ -132,7 +132,7 @@ extension TransactionAssembler {
         switch failure {
         case .poison(let reason): .poison(reason, at: position, relation: relation)
         case .digestUnavailable: .digestUnavailable(relation: relation, commitLSN: position.commitLSN)
-        case .compositeChanged, .castsNeeded: preconditionFailure("whoever needs an answer asks for it")
+        case .compositeChanged, .castsNeeded: preconditionFailure("the caller must answer before the assembler goes on")
         }
     }
 }
