@@ -43,20 +43,21 @@ public struct TransactionAssembler: ~Copyable {
     let timelines: TimelineHistory
     /// Holds the event that waits for its `last`.
     var encoder: EventEncoder
-    private let exclusions: [ExclusionPattern]
-    private(set) var plans = RelationPlans()
-    private var lastPlan: RelationPlan?
+    let exclusions: [ExclusionPattern]
+    var plans = RelationPlans()
+    /// The relation's of the latest change.
+    var lastPlan: RelationPlan?
     /// nil between transactions.
-    private(set) var current: Current?
+    var current: Current?
     /// nil once it has come.
     private var proof: HistoryProof?
 
     /// What has to be answered before the message that was given last can be taken; nil: it was taken, or the answer is there.
-    public private(set) var question: CatalogueQuestion?
+    public internal(set) var question: CatalogueQuestion?
     /// The answer that the next Relation takes with it: one that is described anew may have other facts.
-    private var description: TableDescription?
+    var description: TableDescription?
     /// The types of the row that was given last were looked up for it.
-    private var hasFreshTypes = false
+    var hasFreshTypes = false
     /// What events are counted by, in the order of `EventHeader.kindIndex`. It only grows.
     public private(set) var eventKinds: [EventKind] = []
     private var kindIndices: [EventKind: Int32] = [:]
@@ -228,195 +229,24 @@ public struct TransactionAssembler: ~Copyable {
         return position
     }
 
+    /// The plan of a change's relation.
     @inline(__always)
-    private mutating func plan(for id: RelationID) throws(CaptureError) -> RelationPlan {
+    mutating func plan(for id: RelationID) throws(CaptureError) -> RelationPlan {
         if let lastPlan, lastPlan.id == id { return lastPlan }
         guard let plan = plans[id] else { throw violation("a change of relation \(id), which was never described") }
         lastPlan = plan
         return plan
     }
 
+    /// What is the same for all changes of this kind to the relation.
     @inline(__always)
-    private mutating func operation(_ operation: RowOperation, of plan: RelationPlan) -> RelationPlan.Operation {
+    mutating func operation(_ operation: RowOperation, of plan: RelationPlan) -> RelationPlan.Operation {
         if let known = plan.operations[operation.rawValue] { return known }
         let new = RelationPlan.Operation(
             operation, of: plan, configuration: configuration, template: template, exclusions: exclusions,
             identity: identity, kindIndex: { kindIndex(entity: plan.entity, operation: operation.name) })
         plan.operations[operation.rawValue] = new
         return new
-    }
-
-    private mutating func row(
-        _ operation: RowOperation, _ id: RelationID, _ oldTuple: OldTuple, _ decoder: borrowing PGOutputDecoder,
-        _ bytes: RawSpan, _ sink: inout some EventSink & ~Copyable
-    ) throws(CaptureError) -> Action {
-        let plan = try plan(for: id)
-        guard let position = try nextPosition() else { return .none }
-        let operationPlan = self.operation(operation, of: plan)
-        guard !operationPlan.isExcluded else { return .none }
-        guard !plan.isRefused else { throw .relationRefused(id, commitLSN: position.commitLSN) }
-        let newCount = decoder.newColumns.count
-        let oldCount = decoder.oldColumns.count
-        guard operation == .delete || newCount == plan.columns.count,
-            oldTuple == .none || oldCount == plan.columns.count
-        else {
-            throw violation(
-                "a row of \(plan.qualifiedName) with \(max(newCount, oldCount)) columns, but \(plan.columns.count) were described"
-            )
-        }
-        guard !decoder.newColumns.hasBinary, !decoder.oldColumns.hasBinary else {
-            throw violation("a row of \(plan.qualifiedName) with binary values, which were not asked for")
-        }
-        encoder.close(isLast: false, into: &sink)
-        let result = bytes.withUnsafeBytes { message in
-            decoder.newColumns.withUnsafeBufferPointer { new in
-                decoder.oldColumns.withUnsafeBufferPointer { old in
-                    let row = RowView(
-                        current: operation == .delete ? .old : .new, message: message, new: new, old: old,
-                        oldTuple: oldTuple)
-                    return open(operationPlan, of: plan, position: position, row: row)
-                }
-            }
-        }
-        switch result {
-        case .opened: break
-        case .asks:
-            // It is counted when it is given again.
-            current?.ordinal -= 1
-            return .asks
-        case .failed(let failure): throw error(failure, at: position, relation: plan.qualifiedName)
-        }
-        encoder.context.casts.removeAll()
-        hasFreshTypes = false
-        return .none
-    }
-
-    /// What became of a row.
-    private enum RowResult {
-        case opened
-        case asks
-        case failed(EncodingFailure)
-    }
-
-    /// Encodes by the policy for poison.
-    private mutating func open(
-        _ operation: RelationPlan.Operation, of plan: RelationPlan, position: Position, row: RowView
-    ) -> RowResult {
-        let ordinal = position.ordinal
-        let unknownTypeValueCount = encoder.context.unknownTypeValueCount
-        let uncastValueCount = encoder.context.uncastValueCount
-        encoder.context.writesChangedCompositesAsText = hasFreshTypes
-        let failure = attempt { (encoder) throws(EncodingFailure) in
-            try encoder.openRow(operation, of: plan, ordinal: ordinal, row: row)
-        }
-        guard let failure else { return .opened }
-        let question = question(after: failure, plan)
-        encoder.context.casts.dropRequests()
-        if let question {
-            self.question = question
-            // They are counted when they are written.
-            encoder.context.unknownTypeValueCount = unknownTypeValueCount
-            encoder.context.uncastValueCount = uncastValueCount
-            return .asks
-        }
-        guard case .poison(let reason) = failure else { return .failed(failure) }
-        return openPoison(reason, operation, of: plan, position: position, row: row).map { .failed($0) } ?? .opened
-    }
-
-    /// What has to be known before the row can be written. A type of the row's may have changed since the catalogue was asked, or, behind a backlog, since the
-    /// row was written: a composite has another number of fields, or a text is not of the type that one had. That is asked once a row.
-    private mutating func question(after failure: EncodingFailure, _ plan: RelationPlan) -> CatalogueQuestion? {
-        switch failure {
-        case .castsNeeded: .casts(encoder.context.casts.requests)
-        case .compositeChanged: .types(of: plan.id, plan.typeOIDs)
-        case .poison(.malformedValue) where plan.hasComposites && !hasFreshTypes: .types(of: plan.id, plan.typeOIDs)
-        case .poison, .digestUnavailable: nil
-        }
-    }
-
-    // MARK: - Answers
-
-    /// Answers `question`; then the message that asked is given again.
-    public mutating func answer(_ answer: CatalogueAnswer) {
-        switch (question, answer) {
-        case (.description, .description(let description)): self.description = description
-        case (.types(of: let id, _), .types(let types)):
-            plans[id]?.refreshForms(types)
-            hasFreshTypes = true
-        case (.casts(let requests), .casts(let answers)):
-            precondition(answers.count == requests.count, "each cast has an answer")
-            encoder.context.casts.answered(requests, answers)
-        case (.description, _), (.types, _), (.casts, _), (nil, _):
-            preconditionFailure("the answer is to the question that was asked")
-        }
-        question = nil
-    }
-
-    private func questionAbout(_ relation: Relation) -> CatalogueQuestion {
-        .description(of: relation, needsFacts: RelationPlan.needsFacts(relation, configuration: configuration))
-    }
-
-    @inline(__always)
-    mutating func attempt(
-        _ encode: (inout EventEncoder) throws(EncodingFailure) -> Void
-    ) -> EncodingFailure? {
-        do throws(EncodingFailure) {
-            try encode(&encoder)
-            return nil
-        } catch {
-            return error
-        }
-    }
-
-    /// The error of a change that was not encoded.
-    func error(_ failure: EncodingFailure, at position: Position, relation: String) -> CaptureError {
-        switch failure {
-        case .poison(let reason): .poison(reason, at: position, relation: relation)
-        case .digestUnavailable: .digestUnavailable(relation: relation, commitLSN: position.commitLSN)
-        case .compositeChanged, .castsNeeded: preconditionFailure("the caller asks the catalogue before the failure is told")
-        }
-    }
-
-    private mutating func truncated(
-        _ truncate: Truncate, _ bytes: RawSpan, _ sink: inout some EventSink & ~Copyable
-    ) throws(CaptureError) {
-        for index in 0..<truncate.relationCount {
-            let plan = try plan(for: truncate.relationID(at: index, in: bytes))
-            guard let position = try nextPosition() else { continue }
-            let operation = operation(.truncate, of: plan)
-            guard !operation.isExcluded else { continue }
-            encoder.close(isLast: false, into: &sink)
-            var failure = attempt { (encoder) throws(EncodingFailure) in
-                try encoder.openTruncate(
-                    operation, of: plan, ordinal: position.ordinal, cascade: truncate.cascade,
-                    restartIdentity: truncate.restartIdentity)
-            }
-            if case .poison(let reason) = failure {
-                failure = openPoison(reason, operation, of: plan, position: position, row: nil)
-            }
-            if let failure { throw error(failure, at: position, relation: plan.qualifiedName) }
-        }
-    }
-
-    // MARK: - Relations
-
-    private mutating func replacePlan(for relation: Relation, _ description: TableDescription) {
-        let plan = RelationPlan(
-            relation, configuration: configuration, database: identity.databaseName, types: description.types,
-            facts: description.facts, isRefused: description.isRefused)
-        plans.insert(plan)
-        lastPlan = plan
-    }
-
-    /// What to ask about a relation of which not all was known when it was described; nil: it has no plan any more.
-    public func questionAgain(about id: RelationID) -> CatalogueQuestion? {
-        plans[id].map { questionAbout($0.relation) }
-    }
-
-    /// Makes a relation's plan anew, from what was answered meanwhile.
-    public mutating func describeAgain(_ id: RelationID, _ description: TableDescription) {
-        guard let relation = plans[id]?.relation else { return }
-        replacePlan(for: relation, description)
     }
 
     /// Relations of which the caller should find out whether they still exist; none while there are few.
@@ -448,14 +278,5 @@ public struct TransactionAssembler: ~Copyable {
     /// The error for a message that the protocol does not allow here.
     func violation(_ what: String) -> CaptureError {
         .protocolViolation(what, commitLSN: current?.commitLSN ?? .invalid)
-    }
-}
-
-extension [TupleColumn] {
-    /// Whether a value came in its type's binary format, which has no text to copy.
-    fileprivate var hasBinary: Bool {
-        // By index: an iterator of an array is an allocation in a build without optimisation.
-        for index in indices where self[index].kind == .binary { return true }
-        return false
     }
 }

@@ -10,6 +10,7 @@ public struct Instant: Comparable, Sendable {
     @inlinable
     public static func < (lhs: Instant, rhs: Instant) -> Bool { lhs.nanoseconds < rhs.nanoseconds }
 
+    @inlinable
     public static func + (lhs: Instant, rhs: Duration) -> Instant {
         let (seconds, attoseconds) = rhs.components
         return Instant(
@@ -18,6 +19,7 @@ public struct Instant: Comparable, Sendable {
     }
 
     /// Zero if `earlier` lies later.
+    @inlinable
     public func duration(since earlier: Instant) -> Duration {
         .nanoseconds(nanoseconds > earlier.nanoseconds ? nanoseconds - earlier.nanoseconds : 0)
     }

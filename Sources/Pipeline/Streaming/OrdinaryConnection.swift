@@ -116,7 +116,8 @@ final class OrdinaryConnection: SlotServer {
             if isLost { try reconnect() }
             return try asked(question)
         } catch {
-            isLost = true
+            // One that is lent is not lost: that whoever has it finds out.
+            if sql != nil { isLost = true }
             questionError = error
             return nil
         }
