@@ -178,6 +178,7 @@ import WAL
         // Its LSN is where its record ends, and there the timeline ended.
         let promoted = try #require(TimelineHistory(currentTimeline: 2, text: "1\t0/1000\tpromoted"))
         var facts = RecoveryFacts(timelines: promoted)
+        facts.slot?.confirmedFlushLSN = LSN(0x1000)
         facts.record(last: RecoveryFacts.id(LSN(0x1000), 0, xid: 0))
         #expect(facts.plan != nil)
         facts.record(last: RecoveryFacts.id(LSN(0x1001), 0, xid: 0))
