@@ -136,6 +136,18 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             path: "Tests/Benchmarks/Stages", swiftSettings: strict),
+        // The streamer's own code against models of PostgreSQL and JetStream, in one thread, by a seed; in release, as it is shipped.
+        .target(name: "CFibers", path: "Tests/CFibers"),
+        .executableTarget(
+            name: "simulation",
+            dependencies: [
+                "Capture", "History", "JetStreamPublishing", "PGOutput", "Pipeline", "PostgresReplication", "Threads", "WAL", "CFibers", "WireMessages",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "CoreMetrics", package: "swift-metrics"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            path: "Tests/Simulation", exclude: ["README.md"], swiftSettings: strict),
+        .testTarget(name: "SimulationTests", dependencies: ["simulation"], swiftSettings: strict),
         .testTarget(
             name: "PostgresReplicationTests", dependencies: ["PostgresReplication", "WAL", "PrivateServers"], swiftSettings: strict),
         .testTarget(name: "JetStreamPublishingTests", dependencies: ["JetStreamPublishing", "PrivateServers"], swiftSettings: strict),

@@ -22,6 +22,16 @@ public struct Position: Hashable, Comparable, Sendable {
     }
 }
 
+extension TimelineHistory {
+    /// The timeline on which a change lies.
+    ///
+    /// A message outside transactions has the LSN at which its record ends: one that is the last before a promotion is of the timeline that ended there.
+    public func timeline(of position: Position) -> UInt32 {
+        let isEnd = position.ordinal == 0 && position.commitLSN > .invalid
+        return timeline(containing: isEnd ? LSN(position.commitLSN.rawValue - 1) : position.commitLSN)
+    }
+}
+
 extension Position: CustomStringConvertible {
     public var description: String { "\(commitLSN) change \(ordinal)" }
 }

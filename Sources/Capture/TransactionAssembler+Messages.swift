@@ -29,7 +29,7 @@ extension TransactionAssembler {
         encoder.close(isLast: false, into: &sink)
         if !message.isTransactional {
             encoder.beginTransaction(
-                identity: identity, timeline: timelines.timeline(containing: message.lsn), xid: .none,
+                identity: identity, timeline: timelines.timeline(of: position), xid: .none,
                 commitLSN: message.lsn, commitTimestamp: sendTime)
         }
         let failure = bytes.withUnsafeBytes { all in

@@ -355,7 +355,7 @@ package enum Recovery {
                 "the stream ends with \(id) of timeline \(id.timeline), which is not in the server's history (the server is on timeline \(facts.timelines.currentTimeline))"
             )
         }
-        if let switchPoint = facts.timelines.switchPoint(of: id.timeline), id.position.commitLSN >= switchPoint {
+        if let switchPoint = facts.timelines.switchPoint(of: id.timeline), isBeyond(switchPoint, id.position) {
             return lost(
                 .historyDiverged,
                 "the stream ends with \(id), but the server left timeline \(id.timeline) at \(switchPoint): the server does not have the changes that were published after this position"
@@ -368,6 +368,11 @@ package enum Recovery {
             )
         }
         return nil
+    }
+
+    /// Whether a change lies behind the end of a timeline: a commit record begins at its LSN, a message's LSN is where its record ends.
+    private static func isBeyond(_ switchPoint: LSN, _ position: Position) -> Bool {
+        position.ordinal == 0 ? position.commitLSN > switchPoint : position.commitLSN >= switchPoint
     }
 
     private static func tailLost(

@@ -124,7 +124,7 @@ package struct StreamComparison {
             // An old message, stored again: told, and no watermark.
             if let newestPosition, id.position <= newestPosition { return stray() }
         }
-        guard timelines.timeline(containing: id.position.commitLSN) == id.timeline else {
+        guard timelines.timeline(of: id.position) == id.timeline else {
             if isMending { return stray() }
             throw .otherHistory(id, sequence: sequence)
         }

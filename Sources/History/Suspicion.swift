@@ -9,13 +9,18 @@ package struct Suspicion<Evidence: Equatable> {
 
     package init() {}
 
-    /// Takes in what was read now.
+    /// Takes in what was read.
+    /// - Parameters:
+    ///   - began: When this reading began. A process that was stopped while it read has seen nothing of that time.
+    ///   - ended: When it was over.
     /// - Returns: Whether it may be believed.
-    package mutating func isBelievable(_ evidence: Evidence, isMajorityCurrent: Bool, at now: Instant) -> Bool {
+    package mutating func isBelievable(
+        _ evidence: Evidence, isMajorityCurrent: Bool, readFrom began: Instant, to ended: Instant
+    ) -> Bool {
         guard isMajorityCurrent, let last, last.evidence == evidence else {
-            last = (evidence, now)
+            last = (evidence, ended)
             return false
         }
-        return now.duration(since: last.since) >= Self.time
+        return began.duration(since: last.since) >= Self.time
     }
 }

@@ -76,7 +76,7 @@ public final class AckMailbox: Sendable {
     }
 
     /// Reads an ack's body and files it under the token that its reply subject carried.
-    func receive(_ reply: AckReply, body: UnsafeBufferPointer<UInt8>) {
+    package func receive(_ reply: AckReply, body: UnsafeBufferPointer<UInt8>) {
         guard let ack = PubAck(body) else { return post(reply, .malformed(token: reply.token)) }
         if let refusal = ack.refusal {
             note(refusal, body, of: reply)

@@ -155,6 +155,18 @@ import WireMessages
         #expect(try Self.events(Self.minimal, CaptureConfiguration(messagePrefixes: [])).events.isEmpty)
     }
 
+    @Test func aMessageThatEndsWhereATimelineEndsIsOfThatTimeline() throws {
+        var rig = try Rig(timelines: try #require(TimelineHistory(currentTimeline: 2, text: "1\t0/100\tpromoted")))
+        try rig.receive([
+            WireMessage.message(Array(Self.minimal.utf8), isTransactional: false, lsn: 0x100), WireMessage.begin(0x100),
+            WireMessage.message(Array(Self.minimal.utf8)), WireMessage.commit(0x100),
+        ])
+        #expect(
+            rig.events.map(\.messageID) == [
+                "7439120938471029384.5.1.0.0000000000000100.0", "7439120938471029384.5.2.735.0000000000000100.1",
+            ])
+    }
+
     @Test func publishesNonTransactionalMessagesAtOnce() throws {
         var rig = try Rig()
         let sendTime = PostgresTimestamp(5_000_000)

@@ -174,6 +174,17 @@ import WAL
         #expect(facts.plan?.startLSN == RecoveryFacts.commitLSN)
     }
 
+    @Test func aMessageThatIsTheLastBeforeAPromotionIsOfTheServersHistory() throws {
+        // Its LSN is where its record ends, and there the timeline ended.
+        let promoted = try #require(TimelineHistory(currentTimeline: 2, text: "1\t0/1000\tpromoted"))
+        var facts = RecoveryFacts(timelines: promoted)
+        facts.slot?.confirmedFlushLSN = LSN(0x1000)
+        facts.record(last: RecoveryFacts.id(LSN(0x1000), 0, xid: 0))
+        #expect(facts.plan != nil)
+        facts.record(last: RecoveryFacts.id(LSN(0x1001), 0, xid: 0))
+        #expect(facts.reason == .historyDiverged)
+    }
+
     @Test func aLastEventBeyondTheServersWALIsRefused() {
         let last = RecoveryFacts.id(LSN(0x9001))
         let facts = RecoveryFacts(stream: RecoveryFacts.tail(.event(last, isLast: true), lastSequence: 101))

@@ -2,7 +2,7 @@ import History
 import PostgresReplication
 
 /// What a publication publishes at one moment, table by table.
-struct PublicationContents: Sendable, Equatable {
+package struct PublicationContents: Sendable, Equatable {
     struct Table: Sendable, Equatable {
         var oid: String
         /// Schema and name, as SQL writes them.

@@ -1,13 +1,19 @@
 import PostgresReplication
-import WAL
+package import WAL
 
 /// What the catalogue says of the publication, at one moment.
-struct PublicationState: Equatable {
+package struct PublicationState: Equatable {
     var isThere: Bool
     /// Its row is older than all that the slot can still be asked for: whatever is decoded finds it, under this name.
     var isOlderThanSlot: Bool
     /// How far the server had written, or a little less far than at that moment.
     var serverLSN: LSN
+
+    package init(isThere: Bool, isOlderThanSlot: Bool, serverLSN: LSN) {
+        self.isThere = isThere
+        self.isOlderThanSlot = isOlderThanSlot
+        self.serverLSN = serverLSN
+    }
 
     static func read(
         _ source: StreamerConfiguration.Source, over sql: borrowing SQLConnection, timeout: Duration? = nil

@@ -1,9 +1,9 @@
-import Capture
-import History
-import WAL
+package import Capture
+package import History
+package import WAL
 
 /// What the catalogue is asked on the way to a message, which cannot be taken without the answer.
-enum TableQuestion: Equatable, Sendable {
+package enum TableQuestion: Equatable, Sendable {
     /// What the assembler asks, of what the transaction may have changed.
     case capture(CatalogueQuestion, of: TransactionID)
     /// Which of these transactions are shown to others by now.
@@ -13,7 +13,7 @@ enum TableQuestion: Equatable, Sendable {
 }
 
 /// What was found.
-enum TableAnswer: Sendable {
+package enum TableAnswer: Sendable {
     /// - Parameters:
     ///   - isCertain: False: what may be wrong is left out or goes as text, and the relation is to be described again when the transaction is shown.
     ///   - refusal: Why no row of the relation may be written, if none may.
@@ -24,7 +24,7 @@ enum TableAnswer: Sendable {
 }
 
 /// Whom a `ChangeReader` asks about tables: the database, or a model of one.
-protocol CataloguePort: AnyObject {
+package protocol CataloguePort: AnyObject {
     /// What was found; nil: it is not known yet, and whoever waits on the slot's port is woken when it is. Then the same is asked again.
     func answer(to question: TableQuestion) throws(StreamerError) -> TableAnswer?
 }

@@ -86,7 +86,7 @@ extension ChainedPublisher {
     private func id(of header: EventHeader) -> MessageID {
         MessageID(
             systemID: identity.systemID, databaseOID: identity.databaseOID,
-            timeline: timelines.timeline(containing: header.position.commitLSN), transactionID: header.transactionID,
+            timeline: timelines.timeline(of: header.position), transactionID: header.transactionID,
             position: header.position)
     }
 

@@ -62,6 +62,7 @@ extension ChainedPublisher {
         guard port.isConnected else { return try lookForWayBack() }
         lastAttemptBeside = nil
         strays.forget()
+        let began = port.now
         let outcome: StreamReading.Outcome
         do throws(JetStreamError) {
             outcome = try readEnd()
@@ -84,9 +85,9 @@ extension ChainedPublisher {
             if isFirstOfFlood || comparison.next != nil { try checkpointer.requireOwnership() }
             try act(machine.wasRead(hasStrays: comparison.strayCount > 0))
         case .doubtful(let doubt, let isMajorityCurrent):
-            if replicaCount <= 1 || suspicion.isBelievable(doubt, isMajorityCurrent: isMajorityCurrent, at: port.now) {
-                throw doubt.error
-            }
+            let isBelievable = suspicion.isBelievable(
+                doubt, isMajorityCurrent: isMajorityCurrent, readFrom: began, to: port.now)
+            if replicaCount <= 1 || isBelievable { throw doubt.error }
             try act(machine.readInVain(restingUntil: port.now + .seconds(1)))
         }
     }

@@ -2,9 +2,9 @@ import Capture
 import CoreMetrics
 import History
 import JetStreamPublishing
-import Logging
+package import Logging
 import Synchronization
-import Threads
+package import Threads
 import WAL
 
 /// Publishes the retained window to the stream, chained and pipelined. It has a thread of its own: the one that owns the PostgreSQL connection never waits for NATS.
@@ -18,7 +18,7 @@ import WAL
 /// 4. The record is put before its LSN is handed back for PostgreSQL, one put in flight, by compare-and-set.
 ///
 /// Sendable because everything that is not an atomic, in a mutex or constant is touched by the delivery thread only, from `run()` on.
-final class ChainedPublisher<Port: StreamPort>: @unchecked Sendable {
+package final class ChainedPublisher<Port: StreamPort>: @unchecked Sendable {
     /// So few events at once, or fewer, are sent without waiting for more: every PING costs both sides a system call or two.
     private static var trickleCount: Int { 32 }
 
@@ -86,7 +86,7 @@ final class ChainedPublisher<Port: StreamPort>: @unchecked Sendable {
     var isReadTroubleTold = false
     var tally = EventTally()
 
-    init(
+    package init(
         _ start: PublishingStart, configuration: StreamerConfiguration, handover: Handover, port: Port,
         observations: Observations, failpoints: Failpoints = .none, logger: Logger
     ) {
@@ -118,7 +118,7 @@ final class ChainedPublisher<Port: StreamPort>: @unchecked Sendable {
     }
 
     /// The thread's function: returns when asked to stop, or with a failure handed over.
-    func run() {
+    package func run() {
         do throws(StreamerError) {
             tellSettling(.start, "the messages of the previous streamer are compared first")
             while !handover.isStopRequested.load(ordering: .acquiring) {

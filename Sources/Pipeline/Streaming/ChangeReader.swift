@@ -1,13 +1,13 @@
-import Capture
+package import Capture
 import History
 import PGOutput
 import PostgresReplication
-import WAL
+package import WAL
 
 /// Reads what a slot, or a copy of one, sends, as events: the stream's messages decoded, assembled, and described by the catalogue. It never confirms.
 ///
 /// It belongs to one thread and never waits: where the catalogue has to be asked first, the message is left where it is, and taken when the answer is there.
-final class ChangeReader<Port: SlotPort, Catalogue: CataloguePort> {
+package final class ChangeReader<Port: SlotPort, Catalogue: CataloguePort> {
     /// What came.
     enum Step {
         /// A message was taken. Events that became complete by it are in the sink. `progress` does not count it yet.
@@ -48,7 +48,7 @@ final class ChangeReader<Port: SlotPort, Catalogue: CataloguePort> {
     /// - Parameters:
     ///   - port: It streams already.
     ///   - startLSN: Where it was asked to begin.
-    init(_ port: Port, catalogue: Catalogue, assembler: consuming TransactionAssembler, startLSN: LSN) {
+    package init(_ port: Port, catalogue: Catalogue, assembler: consuming TransactionAssembler, startLSN: LSN) {
         self.port = port
         self.catalogue = catalogue
         self.assembler = assembler

@@ -1,18 +1,23 @@
-import History
-import Synchronization
+package import History
+package import Synchronization
 import WAL
 
 /// What the thread that reads from PostgreSQL and the one that publishes share: the window of events, a few atomics and two wake-ups, and no lock.
-final class Handover: Sendable {
+package final class Handover: Sendable {
     /// How the connection to NATS is, for the thread that does not own it: asked without waiting.
-    struct Connection: Sendable {
+    package struct Connection: Sendable {
         var isConnected: @Sendable () -> Bool
         /// The server at which the client hangs for good; nil: it does not hang.
         var wedgedAt: @Sendable () -> String?
+
+        package init(isConnected: @escaping @Sendable () -> Bool, wedgedAt: @escaping @Sendable () -> String?) {
+            self.isConnected = isConnected
+            self.wedgedAt = wedgedAt
+        }
     }
 
     /// The events that are not known to be stored.
-    let window: RetainedWindow
+    package let window: RetainedWindow
     let connection: Connection
     /// Wakes the publishing thread: something was appended, or a flag was set. For any thread.
     let wakePublisher: @Sendable () -> Void
@@ -22,7 +27,7 @@ final class Handover: Sendable {
     // MARK: The reading thread tells
 
     /// What may be confirmed once it is recorded.
-    let confirmableLSN: Atomic<UInt64>
+    package let confirmableLSN: Atomic<UInt64>
     /// Everything that commits before it was handed on; and the server's newest WAL, as it was last asked. What the stream holds beyond them cannot be told yet.
     let decodedLSN = Atomic<UInt64>(0)
     let serverLSN = Atomic<UInt64>(0)
@@ -47,7 +52,7 @@ final class Handover: Sendable {
     /// - Parameters:
     ///   - record: As it is stored.
     ///   - storedSequence: What is proven to be stored.
-    init(
+    package init(
         _ window: RetainedWindow, record: CheckpointRecord, storedSequence: UInt64, connection: Connection,
         wakePublisher: @escaping @Sendable () -> Void, wakeSource: @escaping @Sendable () -> Void
     ) {
@@ -74,7 +79,7 @@ final class Handover: Sendable {
     }
 
     /// Ends the publishing thread, from any thread.
-    func stopPublisher() {
+    package func stopPublisher() {
         isStopRequested.store(true, ordering: .releasing)
         wakePublisher()
     }

@@ -1,9 +1,9 @@
 import Capture
-import History
+package import History
 import WAL
 
 /// What is known when publishing begins.
-struct PublishingStart {
+package struct PublishingStart {
     var known: KnownEnd
     /// Of the newest event behind it that may be a predecessor's; nil: not known.
     var newestCommit: StoredCommit?
@@ -16,4 +16,13 @@ struct PublishingStart {
     var isAtomic = false
     /// nil: it streams.
     var mending: Mending?
+}
+
+extension PublishingStart {
+    /// Of who streams, once the slot is held and the record is his.
+    package init(_ plan: Recovery.Plan, _ owned: Ownership, _ facts: Recovery.Facts) {
+        self.init(
+            known: plan.known, newestCommit: plan.newestCommit, record: owned.record, revision: owned.revision,
+            identity: facts.identity, timelines: facts.timelines, replicaCount: facts.stream?.replicaCount ?? 1)
+    }
 }

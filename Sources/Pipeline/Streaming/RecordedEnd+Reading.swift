@@ -26,10 +26,7 @@ extension RecordedEnd {
         _ record: CheckpointRecord, _ tail: StreamTail, identity: SourceIdentity, over connection: some StreamReader
     ) throws(JetStreamError) -> StoredCommit? {
         guard tail.lastSequence > record.settled else { return nil }
-        if case .event(let id, _) = tail.message, id.isOf(identity), id.kind == .event {
-            return tail.commitTimestamp.map { StoredCommit(sequence: tail.lastSequence, timestamp: $0) }
-        }
-        // Something that tells no commit stands behind it: a stray, a marker, a row of a backfill.
+        // Not simply the last one: a stray, a marker, a row of a backfill, or an old event of ours that was stored again may stand behind it.
         let present = try LastPresent.read(record.stream, through: tail.lastSequence, identity: identity, over: connection)
         guard let sequence = present.sequence, sequence > record.settled,
             let message = try connection.message(record.stream, sequence: sequence)

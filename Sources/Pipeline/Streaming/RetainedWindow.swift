@@ -7,7 +7,7 @@ import Synchronization
 /// One thread appends, one thread reads and releases; neither takes a lock and neither ever waits for the other. Bounded in bytes; an event that does not fit the ring is kept on its own, so one event over the limit is admitted alone.
 ///
 /// Sendable because the two threads touch disjoint parts: entries from `releasedCount` up to `appendedCount` are read by the publishing thread only, the rest is written by the appending thread only, and both counts are atomics stored after the bytes they stand for. A chunk of entries is made by the appending thread before its first entry counts, and freed by the publishing thread before its last one is released.
-final class RetainedWindow: @unchecked Sendable, EventSink {
+package final class RetainedWindow: @unchecked Sendable, EventSink {
     /// Retained events at most, whatever their size: what one entry costs is not counted in bytes.
     static let entryLimit = 8_192
     /// Entries are made and freed this many at a time.
@@ -42,7 +42,7 @@ final class RetainedWindow: @unchecked Sendable, EventSink {
     /// The event that the appending thread has no room for, in bytes; -1 if it found room.
     private let refusedByteCount = Atomic<Int>(-1)
 
-    init(byteLimit: Int) {
+    package init(byteLimit: Int) {
         self.byteLimit = byteLimit
         ring = .allocate(byteCount: byteLimit, alignment: 16)
         // Zero, that is nil, without being touched: half a megabyte of which a chunk after the other is needed.

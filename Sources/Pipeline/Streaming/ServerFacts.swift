@@ -1,46 +1,46 @@
-import Capture
-import History
-import JetStreamPublishing
-import PostgresReplication
+package import Capture
+package import History
+package import JetStreamPublishing
+package import PostgresReplication
 import Threads
-import WAL
+package import WAL
 
 /// Gathers what both servers say, for recovery, setup and status.
-enum ServerFacts {
+package enum ServerFacts {
     /// Reads it all once.
     /// - Throws: what either connection throws, and a record that cannot be read.
     static func gather(
         _ configuration: StreamerConfiguration, replication: borrowing ReplicationConnection,
         sql: borrowing SQLConnection, nats: JetStreamConnection
     ) throws(StreamerError) -> (facts: Recovery.Facts, revision: UInt64) {
-        let databaseOID: UInt32
-        let slot: SlotState?
-        do throws(PostgresError) {
+        let (databaseOID, slot) = try StreamerError.ofPostgres { () throws(PostgresError) in
             guard try !sql.isInRecovery() else {
-                throw .connectionFailed(
+                throw PostgresError.connectionFailed(
                     message: "the server is a standby in recovery: the streamer waits for the promotion. To connect to the primary, set target_session_attrs=primary in source.url",
                     sqlState: nil)
             }
-            databaseOID = try sql.databaseOID()
-            slot = try sql.slot(named: configuration.source.slot)
-        } catch {
-            throw .postgres(error)
+            return (try sql.databaseOID(), try sql.slot(named: configuration.source.slot))
         }
-        // In this order: what a predecessor does meanwhile only makes the record later than the slot, the stream than the record, and the WAL than the stream.
+        return try gather(configuration, slot: slot, nats: nats) { () throws(PostgresError) in
+            let system = try replication.identifySystem()
+            return ServerHistory(
+                identity: SourceIdentity(systemID: system.systemID, databaseOID: databaseOID, databaseName: system.database),
+                timelines: try replication.timelineHistory(of: system.timeline), flushLSN: system.flushLSN)
+        }
+    }
+
+    /// Reads what JetStream says, then what PostgreSQL says of its history: what a predecessor does meanwhile only makes the record later than the slot, the
+    /// stream than the record, and the WAL than the stream.
+    /// - Parameter slot: As it was read just now.
+    package static func gather(
+        _ configuration: StreamerConfiguration, slot: SlotState?, nats: some StreamReader,
+        history: () throws(PostgresError) -> ServerHistory
+    ) throws(StreamerError) -> (facts: Recovery.Facts, revision: UInt64) {
         let stored = try readStored(configuration.stream.name, nats)
-        let system: SystemIdentity
-        let timelines: TimelineHistory
-        do throws(PostgresError) {
-            system = try replication.identifySystem()
-            timelines = try replication.timelineHistory(of: system.timeline)
-        } catch {
-            throw .postgres(error)
-        }
-        let identity = SourceIdentity(
-            systemID: system.systemID, databaseOID: databaseOID, databaseName: system.database)
+        let history = try StreamerError.ofPostgres(history)
         var facts = Recovery.Facts(
-            configuredSlot: configuration.source.slot, options: configuration.streamOptions, identity: identity,
-            timelines: timelines, serverFlushLSN: system.flushLSN, slot: slot, record: stored.record,
+            configuredSlot: configuration.source.slot, options: configuration.streamOptions, identity: history.identity,
+            timelines: history.timelines, serverFlushLSN: history.flushLSN, slot: slot, record: stored.record,
             stream: stored.tail, streamName: configuration.stream.name)
         try readEvents(&facts, nats)
         return (facts, stored.revision)
@@ -100,16 +100,32 @@ enum ServerFacts {
         sql: borrowing SQLConnection, nats: JetStreamConnection, isMending: Bool = false,
         pause: (Recovery.Facts, String) throws(StreamerError) -> Void
     ) throws(StreamerError) -> (facts: Recovery.Facts, revision: UInt64, outcome: Recovery.Outcome) {
+        try assess(
+            configuredReplicas: configuration.stream.replicas, now: { .now },
+            gather: { () throws(StreamerError) in
+                var (facts, revision) = try gather(configuration, replication: replication, sql: sql, nats: nats)
+                facts.isMending = isMending
+                return (facts, revision)
+            }, pause: pause)
+    }
+
+    /// Judges what is gathered, again and again where a woken old leader could feign it.
+    /// - Parameter configuredReplicas: They count where there is no stream.
+    package static func assess(
+        configuredReplicas: Int, now: () -> Instant,
+        gather: () throws(StreamerError) -> (facts: Recovery.Facts, revision: UInt64),
+        pause: (Recovery.Facts, String) throws(StreamerError) -> Void
+    ) throws(StreamerError) -> (facts: Recovery.Facts, revision: UInt64, outcome: Recovery.Outcome) {
         var suspicion = Suspicion<Recovery.Doubt>()
         while true {
-            var (facts, revision) = try gather(configuration, replication: replication, sql: sql, nats: nats)
-            facts.isMending = isMending
+            let began = now()
+            let (facts, revision) = try gather()
             let outcome = Recovery.assess(facts)
             guard case .refuse(_, let what, _, isConfirmedByTime: true) = outcome,
-                facts.hasReplicas(configured: configuration.stream.replicas),
+                facts.hasReplicas(configured: configuredReplicas),
                 !suspicion.isBelievable(
                     Recovery.Doubt(outcome: outcome, stream: facts.stream),
-                    isMajorityCurrent: facts.stream?.isMajorityCurrent != false, at: .now)
+                    isMajorityCurrent: facts.stream?.isMajorityCurrent != false, readFrom: began, to: now())
             else { return (facts, revision, outcome) }
             try pause(facts, what)
         }
@@ -134,5 +150,19 @@ enum ServerFacts {
             }
             return (record, revision)
         }
+    }
+}
+
+/// Whose history PostgreSQL has, and how far.
+package struct ServerHistory {
+    var identity: SourceIdentity
+    var timelines: TimelineHistory
+    /// It has no WAL beyond it.
+    var flushLSN: LSN
+
+    package init(identity: SourceIdentity, timelines: TimelineHistory, flushLSN: LSN) {
+        self.identity = identity
+        self.timelines = timelines
+        self.flushLSN = flushLSN
     }
 }

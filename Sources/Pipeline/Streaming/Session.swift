@@ -1,15 +1,15 @@
 import Capture
 import CoreMetrics
-import History
+package import History
 import JetStreamPublishing
-import Logging
+package import Logging
 import PostgresReplication
 import Synchronization
-import Threads
-import WAL
+package import Threads
+package import WAL
 
 /// One replication connection's life, from START_REPLICATION on: what a `ChangeReader` reads is handed on, and confirmed. It belongs to one thread, which never waits for NATS.
-final class Session<Port: SlotPort, Server: SlotServer, Catalogue: CataloguePort> {
+package final class Session<Port: SlotPort, Server: SlotServer, Catalogue: CataloguePort> {
     /// A libnats that holds its lock is believed to be stuck after this long more.
     static var wedgeConfirmationTime: Duration { .seconds(5) }
     /// After SIGTERM, what is unconfirmed then is sent again.
@@ -80,7 +80,7 @@ final class Session<Port: SlotPort, Server: SlotServer, Catalogue: CataloguePort
     /// A line for each transaction costs more than the transaction: asked once.
     let isTracing: Bool
 
-    init(
+    package init(
         _ configuration: StreamerConfiguration, server: Server, reader: ChangeReader<Port, Catalogue>, window: RetainedWindow,
         delivery: Handover, isMending: Bool, held: HeldSlot, doubt: PublicationDoubt, obstacles: ObstacleMemory, confirmedLSN: LSN, serverEnd: LSN,
         observations: Observations, control: StopControl, failpoints: Failpoints, logger: Logger
@@ -120,7 +120,7 @@ final class Session<Port: SlotPort, Server: SlotServer, Catalogue: CataloguePort
     }
 
     /// Streams until asked to stop; returns when everything received is stored and confirmed, or its time is over.
-    func run() throws(StreamerError) {
+    package func run() throws(StreamerError) {
         try inspect()
         while !control.isRequested {
             try turn(isReading: true)

@@ -1,12 +1,12 @@
-import PostgresReplication
+package import PostgresReplication
 import Threads
-import WAL
+package import WAL
 
 /// What the code that reads a slot runs on: the walsender's stream, a clock and a wait.
 ///
 /// In the tests a model with a clock of its own stands in its place, and one thread runs everything. It is taken as a generic parameter, never as `any`: a row
 /// passes through it.
-protocol SlotPort: AnyObject {
+package protocol SlotPort: AnyObject {
     /// The clock by which everything is due.
     var now: Instant { get }
     /// A status is not sent yet: `flush` sends it.

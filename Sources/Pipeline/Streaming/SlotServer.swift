@@ -1,11 +1,11 @@
 import Capture
 import History
 import PGOutput
-import PostgresReplication
-import WAL
+package import PostgresReplication
+package import WAL
 
 /// What is asked of the server that has the slot, beside the stream: over an ordinary connection, or of a model.
-protocol SlotServer: AnyObject {
+package protocol SlotServer: AnyObject {
     /// It cannot be asked: the connection is lost.
     var isLost: Bool { get }
     /// It can be asked now: the connection is neither lost nor lent to somebody who asks about tables.

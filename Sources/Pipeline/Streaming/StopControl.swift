@@ -1,18 +1,18 @@
-import History
+package import History
 import Synchronization
 import Threads
 import WAL
 
 /// The wish to stop in order, from any thread, and what it wakes.
-final class StopControl: Sendable {
+package final class StopControl: Sendable {
     let wake: WakeSignal
     private let requested = Atomic<Bool>(false)
 
-    init() throws(StreamerError) { wake = try StreamerError.ofSystem { () throws(SystemError) in try WakeSignal() } }
+    package init() throws(StreamerError) { wake = try StreamerError.ofSystem { () throws(SystemError) in try WakeSignal() } }
 
-    var isRequested: Bool { requested.load(ordering: .acquiring) }
+    package var isRequested: Bool { requested.load(ordering: .acquiring) }
 
-    func request() {
+    package func request() {
         requested.store(true, ordering: .releasing)
         wake.signal()
     }

@@ -1,13 +1,13 @@
-import History
-import JetStreamPublishing
+package import History
+package import JetStreamPublishing
 import Threads
-import WAL
+package import WAL
 
 /// All that publishing asks of the world: JetStream, a clock, and chance.
 ///
 /// In the program it is ``NATSLink``; a model of JetStream with a time of its own can stand in its place, and then the same code runs in one thread: whatever waits,
 /// a request or ``wait(timeout:)``, lets the model go on meanwhile. Used as a generic parameter in the module of its users, so that it costs nothing.
-protocol StreamPort {
+package protocol StreamPort {
     associatedtype Reader: StreamReader
 
     // MARK: Publishing

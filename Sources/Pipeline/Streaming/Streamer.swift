@@ -25,8 +25,6 @@ package final class Streamer: Sendable {
 
     /// For connecting to PostgreSQL, and for each command before streaming: below the liveness limit.
     static let connectTimeout = Duration.seconds(10)
-    /// For the record that is put while the server already waits for our status.
-    static let ownershipTimeout = Duration.seconds(2)
 
     let configuration: StreamerConfiguration
     private let isSetupAllowed: Bool
@@ -253,9 +251,12 @@ package final class Streamer: Sendable {
             throw error.isObjectInUse ? .slotActive(nil) : .postgres(error)
         }
         // Before the first publish: the slot is held, so the stream is ours.
-        let held = try heldSlot(plan, sql: sql)
+        let held = try HeldSlot(
+            try StreamerError.ofPostgres { () throws(PostgresError) in try sql.slot(named: source.slot) }, plan)
         former.holds(held.pid)
-        let (record, revision) = try takeOwnership(joined, confirmedLSN: held.confirmedLSN, link.connection)
+        let owned = try Ownership(
+            of: joined.record, revision: joined.revision, by: owner, plan, joined.facts, confirmedLSN: held.confirmedLSN, over: link)
+        let record = owned.record
         failpoints.reached(.afterOwnership)
         logger.notice(
             "streaming",
@@ -286,12 +287,11 @@ package final class Streamer: Sendable {
         let handover = Handover(
             window, record: record, storedSequence: plan.known.storedSequence, connection: link.standing,
             wakePublisher: { link.wake.signal() }, wakeSource: { [control] in control.wake.signal() })
+        var start = PublishingStart(plan, owned, joined.facts)
+        start.isAtomic = joined.isAtomic
+        start.mending = mending
         let publisher = ChainedPublisher(
-            PublishingStart(
-                known: plan.known, newestCommit: plan.newestCommit, record: record, revision: revision, identity: identity, timelines: joined.facts.timelines,
-                replicaCount: joined.facts.stream?.replicaCount ?? 1, isAtomic: joined.isAtomic,
-                mending: mending),
-            configuration: configuration, handover: handover, port: link, observations: observations,
+            start, configuration: configuration, handover: handover, port: link, observations: observations,
             failpoints: failpoints, logger: logger)
         let thread = try StreamerError.ofSystem { () throws(SystemError) in
             try OwnedThread(name: "delivery") { publisher.run() }
@@ -454,46 +454,5 @@ package final class Streamer: Sendable {
                 "nats_server": "\(connection.serverVersion ?? "unknown")", "stream": "\(configuration.stream.name)",
             ]) { first, _ in first })
         return false
-    }
-
-    /// Where the slot stands now that nobody else can move it: what is confirmed from the start, and no more.
-    ///
-    /// The record may say more, of a history that this server was restored without.
-    private func heldSlot(
-        _ plan: Recovery.Plan, sql: borrowing SQLConnection
-    ) throws(StreamerError) -> HeldSlot {
-        let slot = try StreamerError.ofPostgres { () throws(PostgresError) in
-            try sql.slot(named: configuration.source.slot)
-        }
-        guard let lsn = slot?.confirmedFlushLSN, lsn <= plan.provenLSN else {
-            throw .checkpointConflict("slot \(configuration.source.slot) was moved while recovering")
-        }
-        return HeldSlot(confirmedLSN: lsn, pid: slot?.activePID)
-    }
-
-    /// Puts the record with our name in it, by compare-and-set on what recovery read.
-    private func takeOwnership(
-        _ joined: Joined, confirmedLSN: LSN, _ connection: JetStreamConnection
-    ) throws(StreamerError) -> (CheckpointRecord, UInt64) {
-        var record = joined.record
-        record.owner = owner
-        record.timeline = joined.facts.timelines.currentTimeline
-        record.confirmedLsn = confirmedLSN.description
-        record.options = configuration.streamOptions.text
-        let known = joined.plan.known
-        record.lastId = known.storedID?.description ?? record.lastId
-        record.lastSequence = known.storedSequence
-        record.settledSequence = known.settledSequence
-        do throws(JetStreamError) {
-            let revision = try connection.bucketPut(
-                CheckpointRecord.bucket, key: configuration.stream.name, value: record.json(),
-                expectedRevision: joined.revision, timeout: Self.ownershipTimeout)
-            return (record, revision)
-        } catch {
-            if error.isWrongLastSequence {
-                throw .checkpointConflict("the checkpoint record changed while recovering")
-            }
-            throw .jetStream(error)
-        }
     }
 }

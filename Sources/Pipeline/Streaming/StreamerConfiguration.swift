@@ -1,5 +1,5 @@
 package import Capture
-import History
+package import History
 package import JetStreamPublishing
 package import PostgresReplication
 
@@ -128,7 +128,7 @@ package struct StreamerConfiguration: Sendable {
 
 extension StreamerConfiguration {
     /// The configured ones.
-    var streamOptions: StreamOptions {
+    package var streamOptions: StreamOptions {
         StreamOptions(
             replication: "publications=\(source.publication) messages=true origin=any streaming=off",
             filters:

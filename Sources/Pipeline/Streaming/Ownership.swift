@@ -1,0 +1,39 @@
+import Capture
+package import History
+import JetStreamPublishing
+package import WAL
+
+/// The record with a streamer's name in it, put before its first publish: the stream is its own.
+package struct Ownership {
+    /// For a put while the server already waits for our status.
+    private static let timeout = Duration.seconds(2)
+
+    package let record: CheckpointRecord
+    package let revision: UInt64
+
+    /// Puts it, by compare-and-set on what recovery read.
+    /// - Parameters:
+    ///   - owner: Another one for each process.
+    ///   - confirmedLSN: Where the slot stands, held.
+    package init(
+        of record: CheckpointRecord, revision: UInt64, by owner: String, _ plan: Recovery.Plan, _ facts: Recovery.Facts,
+        confirmedLSN: LSN, over port: some StreamPort
+    ) throws(StreamerError) {
+        var record = record
+        record.owner = owner
+        record.timeline = facts.timelines.currentTimeline
+        record.confirmedLsn = confirmedLSN.description
+        record.options = facts.options.text
+        record.lastId = plan.known.storedID?.description ?? record.lastId
+        record.lastSequence = plan.known.storedSequence
+        record.settledSequence = plan.known.settledSequence
+        do throws(JetStreamError) {
+            self.revision = try port.put(
+                record.json(), key: facts.streamName, expectedRevision: revision, timeout: Self.timeout)
+        } catch {
+            if error.isWrongLastSequence { throw .checkpointConflict("the checkpoint record changed while recovering") }
+            throw .jetStream(error)
+        }
+        self.record = record
+    }
+}
