@@ -102,8 +102,8 @@ class ConfirmedSampler:
         """Fails if a sample confirms a transaction that was not wholly stored, or ends inside a commit record. Returns
         how many different confirmed positions were judged.
 
-        PostgreSQL does not send a transaction again whose commit record starts before the confirmed position (facts.md,
-        PG-1): so each of those must be stored, up to its last change.
+        PostgreSQL does not send a transaction again whose commit record starts before the confirmed position:
+        so each of those must be stored, up to its last change.
         """
         assert self.samples, "the confirmed position was never sampled"
         commits = [transaction.commit_lsn for transaction in transactions]

@@ -2,7 +2,7 @@ import WAL
 
 /// A JetStream with one stream and the bucket of the record: what it stores, refuses, forgets and loses.
 ///
-/// It goes by what facts.md says of each version: in which order it looks at id and sequence, what it says of an id that it has staged.
+/// It goes by what each version does: in which order it looks at id and sequence, what it says of an id that it has staged.
 final class ModelJetStream {
     /// Whose rules it goes by.
     enum Version: CaseIterable {

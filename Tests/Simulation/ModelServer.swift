@@ -5,7 +5,7 @@ import WireMessages
 
 /// A PostgreSQL server with one slot: its WAL, what the slot confirms, and who holds it.
 ///
-/// It goes by what facts.md says of the real one: a transaction is sent again if its commit record begins at or behind where decoding starts; a
+/// It goes by what the real one does: a transaction is sent again if its commit record begins at or behind where decoding starts; a
 /// confirmed position is taken as it comes, never moved back, and is on disk only now and then; a restart falls back to what is there.
 final class ModelServer {
     static let systemID: UInt64 = 7_000_000_000_000_000_001

@@ -2,43 +2,43 @@ import WAL
 
 /// A fault that is planted between the program and the models: together they behave as an older or plainer rule would have it. The oracle must find each.
 ///
-/// Where the rule stands in facts.md, design.md or pitfalls.md is said behind it.
+/// Each was a rule here once, or is one of another system.
 enum Plant: String, CaseIterable {
     /// Nothing is planted.
     case none
-    /// A `duplicate` counts as stored (pitfall 16).
+    /// A `duplicate` counts as stored.
     case duplicateIsStored = "duplicate-is-stored"
-    /// The stream's name in an ack is not looked at (NATS-3).
+    /// The stream's name in an ack is not looked at.
     case anyStreamCounts = "any-stream-counts"
-    /// What is received is confirmed (pitfall 41).
+    /// What is received is confirmed.
     case confirmsReceived = "confirms-received"
-    /// The confirmed position is a byte behind the transaction's end (pitfall 1).
+    /// The confirmed position is a byte behind the transaction's end.
     case confirmsOneByteMore = "confirms-one-byte-more"
-    /// A keepalive's position is confirmed at once, whatever is pending (pitfall 2).
+    /// A keepalive's position is confirmed at once, whatever is pending.
     case confirmsKeepalives = "confirms-keepalives"
     /// PostgreSQL is told before the record is put (design: checkpoint record).
     case confirmsBeforeRecord = "confirms-before-record"
-    /// Messages carry no `Nats-Expected-Last-Sequence`: only the duplicate window stands against sending twice (pitfall 17).
+    /// Messages carry no `Nats-Expected-Last-Sequence`: only the duplicate window stands against sending twice.
     case windowOnly = "window-only"
-    /// The record is put without its revision: a zombie's late put wins (pitfall 48b).
+    /// The record is put without its revision: a zombie's late put wins.
     case putsBlindly = "puts-blindly"
     /// An answer that refuses the record counts as a put.
     case putIsBelieved = "put-is-believed"
-    /// An old leader is believed at once (pitfall 48b).
+    /// An old leader is believed at once.
     case believesOldLeader = "believes-old-leader"
     /// The newest event in the stream is the watermark: the comparison at the start is skipped (design: comparison).
     case newestIsWatermark = "newest-is-watermark"
     /// The last message of ours in the stream is the watermark, even one that was stored again (design: echo).
     case echoIsWatermark = "echo-is-watermark"
-    /// "Present, ours, ids rising" is enough: what a stray stands for is believed to be ours (design: chained; pitfall 52).
+    /// "Present, ours, ids rising" is enough: what a stray stands for is believed to be ours.
     case strayIsOurs = "stray-is-ours"
-    /// Decoding begins behind the transaction that is stored in part (pitfall 7).
+    /// Decoding begins behind the transaction that is stored in part.
     case beginsBehind = "begins-behind"
     /// Where a message outside transactions is the last, decoding begins at its own LSN (design: recovery).
     case beginsAtMessage = "begins-at-message"
     /// The server need not prove that its history is the stream's (design: S ≤ w).
     case noProof = "no-proof"
-    /// The proven message is not looked at: a tail that was lost and refilled is believed (pitfall 18).
+    /// The proven message is not looked at: a tail that was lost and refilled is believed.
     case provenUnseen = "proven-unseen"
     /// The record's position is confirmed at the start, whatever the server has (design: recovery).
     case confirmsRecord = "confirms-record"
