@@ -115,6 +115,7 @@ struct StagesCommand: ParsableCommand {
     ) throws -> Measured {
         var sink = sink
         var decoder = PGOutputDecoder()
+        let types = TypeCatalogue()
         var assembler = try TransactionAssembler(
             configuration: CaptureConfiguration(exclusions: exclusions),
             functions: CaptureFunctions(hmacSHA256: nil) { _, _ in false },
@@ -122,8 +123,12 @@ struct StagesCommand: ParsableCommand {
             timelines: TimelineHistory(currentTimeline: 1), payloadLimit: 1_048_576, watermark: nil, proof: nil)
         func receive(_ message: [UInt8]) throws {
             let bytes = message.span.bytes
-            _ = try assembler.receive(
-                try decoder.decode(bytes), of: decoder, bytes: bytes, sendTime: PostgresTimestamp(0), into: &sink)
+            let decoded = try decoder.decode(bytes)
+            while try assembler.receive(decoded, of: decoder, bytes: bytes, sendTime: PostgresTimestamp(0), into: &sink) == .asks {
+                // Columns of these types are all that is asked about, and PostgreSQL's own types are known.
+                guard case .description = assembler.question else { return }
+                assembler.answer(.description(TableDescription(types: types)))
+            }
         }
         var messages = messages
         var commitLSN: UInt64 = 0x16B_3748
