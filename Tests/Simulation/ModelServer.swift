@@ -51,6 +51,8 @@ final class ModelServer {
     /// The numbers of all changes of this history, oldest first.
     private(set) var history: [Int] = []
 
+    /// Counts how often all connections ended.
+    private(set) var bootNumber = 0
     /// Counts the histories.
     private(set) var historyNumber = 0
 
@@ -183,6 +185,7 @@ final class ModelServer {
     }
 
     func closeHolder() {
+        bootNumber += 1
         holder?.isOpen = false
         holder?.wake()
         holder = nil

@@ -84,7 +84,12 @@ struct Schedule {
             disable(.loseTailAndRecord)
         }
         // Of a server that was restored on its timeline a message outside transactions is told from one of before by nothing.
-        if allows(.restore) { hasMessages = false }
+        if allows(.restore) {
+            hasMessages = false
+            disable(.staleLeader)
+        }
+        // Where an old leader hides what is stored, only the duplicate window stands between a stray's number and sending twice.
+        if allows(.staleLeader) { duplicateWindow = 120_000_000_000 }
         if enabled == 0 { enable(.kill) }
     }
 

@@ -18,6 +18,8 @@ final class StreamerModel {
     private let obstacles = ObstacleMemory()
     private let configuration: StreamerConfiguration
     private let logger = Settings.logger
+    /// Which start of the server the connection is to.
+    private var bootNumber = 0
 
     /// Begins a strand that runs it.
     static func begin(_ process: Process) {
@@ -64,6 +66,7 @@ final class StreamerModel {
     private func runSession() throws(StreamerError) {
         let server = world.server
         process.pass(strand)
+        bootNumber = server.bootNumber
         try requireServer()
         if server.holder != nil { throw .slotActive(nil) }
         let link = ModelLink(world, process)
@@ -75,15 +78,18 @@ final class StreamerModel {
         guard let record = facts.record else { throw .checkpointConflict("the checkpoint record disappeared") }
         let walsender = try startReplication(at: plan.startLSN)
         defer { hangUp(walsender) }
-        var held = try HeldSlot(server.slotState, plan)
+        var held = try HeldSlot(server.slotState, plan, facts)
         if world.plant == .confirmsRecord { held.confirmedLSN = max(held.confirmedLSN, record.confirmedLSN) }
         let owned = try Ownership(
             of: record, revision: revision, by: "process\(process.number)", plan, facts, confirmedLSN: held.confirmedLSN, over: port)
         try stream(plan, facts, owned, held, walsender, link, port)
     }
 
+    /// The connection that was made at the start of the session stands.
+    private var isConnected: Bool { world.server.isUp && bootNumber == world.server.bootNumber }
+
     private func requireServer() throws(StreamerError) {
-        if process.isDead || !world.server.isUp { throw .postgres(.connectionFailed(message: "the model", sqlState: nil)) }
+        if process.isDead || !isConnected { throw .postgres(.connectionFailed(message: "the model", sqlState: nil)) }
     }
 
     /// Reads both servers and judges.
@@ -108,7 +114,7 @@ final class StreamerModel {
         let server = world.server
         return try ServerFacts.gather(configuration, slot: server.slotState, nats: port) { () throws(PostgresError) in
             process.pass(strand)
-            if process.isDead || !server.isUp { throw .connectionLost(message: "the model") }
+            if process.isDead || !isConnected { throw .connectionLost(message: "the model") }
             return ServerHistory(identity: Settings.identity, timelines: server.timelines, flushLSN: LSN(server.end))
         }
     }

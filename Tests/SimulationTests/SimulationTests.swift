@@ -33,6 +33,8 @@ struct SimulationTests {
         12_554,
         // An echo at the stream's end hid the newest event of another history.
         31_252,
+        // A slot that was moved between reading it and taking it was asked for a proof that it could not give.
+        1_073_373,
         // A history file, a keepalive, what retention took.
         113, 157, 304, 1_744, 3_430, 21_005, 26_243, 38_750, 53_530,
     ] as [UInt64]) func nothingIsWrongWhereSomethingWas(_ seed: UInt64) {

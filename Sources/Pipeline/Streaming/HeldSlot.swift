@@ -9,10 +9,12 @@ package struct HeldSlot {
     /// The walsender, as PostgreSQL numbers it. What libpq says may be a proxy's number.
     let pid: Int32?
 
-    /// - Parameter slot: As it was read after START_REPLICATION.
-    /// - Throws: `.checkpointConflict` where it was moved beyond what recovery went by.
-    package init(_ slot: SlotState?, _ plan: Recovery.Plan) throws(StreamerError) {
-        guard let slot, let lsn = slot.confirmedFlushLSN, lsn <= plan.provenLSN else {
+    /// - Parameters:
+    ///   - slot: As it was read after START_REPLICATION.
+    ///   - facts: What recovery went by: what the server has to prove depends on where the slot stood.
+    /// - Throws: `.checkpointConflict` where it was moved since.
+    package init(_ slot: SlotState?, _ plan: Recovery.Plan, _ facts: Recovery.Facts) throws(StreamerError) {
+        guard let slot, let lsn = slot.confirmedFlushLSN, lsn <= plan.provenLSN, lsn == facts.slot?.confirmedFlushLSN else {
             throw .checkpointConflict("slot \(slot?.name ?? "") was moved while recovering")
         }
         confirmedLSN = lsn

@@ -252,7 +252,7 @@ package final class Streamer: Sendable {
         }
         // Before the first publish: the slot is held, so the stream is ours.
         let held = try HeldSlot(
-            try StreamerError.ofPostgres { () throws(PostgresError) in try sql.slot(named: source.slot) }, plan)
+            try StreamerError.ofPostgres { () throws(PostgresError) in try sql.slot(named: source.slot) }, plan, joined.facts)
         former.holds(held.pid)
         let owned = try Ownership(
             of: joined.record, revision: joined.revision, by: owner, plan, joined.facts, confirmedLSN: held.confirmedLSN, over: link)
