@@ -3,9 +3,10 @@
 import json
 import os
 import random
+import shutil
 import tempfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,15 @@ def seed(request: pytest.FixtureRequest) -> int:
 def report(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Adds a line to the report at the end of the run; by the way that is open to a worker too."""
     return lambda line: request.node.user_properties.append((_REPORTED, line))
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that PostgreSQL's user can reach, with a path short enough for a socket."""
+    made = Path(tempfile.mkdtemp(prefix="slotstream-e2e-"))
+    made.chmod(0o755)
+    yield made
+    shutil.rmtree(made, ignore_errors=True)
 
 
 @pytest.fixture

@@ -3,10 +3,8 @@
 import json
 import os
 import re
-import shutil
 import socket
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,15 +22,6 @@ _SECRETS = {"postgres.url": "a password for PostgreSQL", "nats.password": "a pas
 
 def _block(kind: str, text: str) -> str:
     return re.search(rf"```{kind}\n(.*?)```", text, re.DOTALL).group(1)
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A folder that PostgreSQL's user can reach, with a path short enough for a socket."""
-    made = Path(tempfile.mkdtemp(prefix="slotstream-e2e-"))
-    made.chmod(0o755)
-    yield made
-    shutil.rmtree(made, ignore_errors=True)
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import asyncio
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,15 +22,6 @@ from servers.tools import free_port, slotstream_binary, wait_until
 from streamer import Streamer
 
 _SEED = Path(__file__).parent / "seed"
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A folder that PostgreSQL's user can reach, with a path short enough for a socket."""
-    made = Path(tempfile.mkdtemp(prefix="slotstream-e2e-"))
-    made.chmod(0o755)
-    yield made
-    shutil.rmtree(made, ignore_errors=True)
 
 
 @pytest.fixture
