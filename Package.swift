@@ -90,7 +90,7 @@ let package = Package(
         .target(
             name: "Settings",
             dependencies: [
-                "Pipeline", "Capture", "PostgresReplication", "JetStreamPublishing", "CCrypto",
+                "History", "Pipeline", "Capture", "PostgresReplication", "JetStreamPublishing", "CCrypto",
                 .product(name: "TOMLKit", package: "TOMLKit"),
             ],
             swiftSettings: strict),

@@ -62,6 +62,7 @@ extension Observations {
             role: texts.role, live: isLive, ready: isReady, reasons: reasons, source: source, stream: stream,
             inFlight: StreamerStatus.InFlight(
                 messages: inFlightCount.load(ordering: .relaxed), bytes: retainedByteCount.load(ordering: .relaxed)),
+            window: texts.window?.status,
             counters: StreamerStatus.Counters(
                 transactions: transactionCount.load(ordering: .relaxed), events: eventCount.load(ordering: .relaxed),
                 resynchronisations: resynchronisationCount.load(ordering: .relaxed),
@@ -82,6 +83,8 @@ extension Observations {
         meters.receivedLSN.record(number(receivedLSN))
         meters.inFlightMessages.record(inFlightCount.load(ordering: .relaxed))
         meters.inFlightBytes.record(retainedByteCount.load(ordering: .relaxed))
+        meters.windowSeconds.record(texts.window?.seconds(at: now) ?? .nan)
+        meters.windowBytes.record(texts.window?.anchor.retainedByteCount.map { Double($0) } ?? .nan)
         meters.up.record(texts.isConnected ? 1 : 0)
     }
 
