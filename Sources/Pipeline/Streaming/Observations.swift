@@ -62,6 +62,10 @@ package final class Observations: Sendable {
     let reconnectCount = Atomic<UInt64>(0)
     /// Messages of others found in the stream.
     let strayCount = Atomic<UInt64>(0)
+    /// Changes that could not be events: published without their data, in quarantine, and passed over on purpose.
+    let referenceCount = Atomic<UInt64>(0)
+    let quarantinedCount = Atomic<UInt64>(0)
+    let skippedCount = Atomic<UInt64>(0)
     private let lastSourceTurn: Atomic<UInt64>
     /// 0: it does not run.
     private let lastDeliveryTurn = Atomic<UInt64>(0)
@@ -103,6 +107,17 @@ package final class Observations: Sendable {
     func failed(_ reason: String, _ message: String) {
         let at = PostgresTimestamp.now.description
         texts.withLock { $0.lastError = StreamerStatus.LastError(reason: reason, at: at, message: ShownText.line(message)) }
+    }
+
+    /// What was published of changes that could not be events, since it was counted last.
+    func poisoned(_ tally: PoisonTally, since counted: PoisonTally) {
+        let references = tally.referredCount - counted.referredCount
+        let quarantined = tally.quarantinedCount - counted.quarantinedCount
+        let skipped = tally.skippedCount - counted.skippedCount
+        referenceCount.add(references, ordering: .relaxed)
+        quarantinedCount.add(quarantined, ordering: .relaxed)
+        skippedCount.add(skipped, ordering: .relaxed)
+        meters.poisoned(references: Int64(references), quarantined: Int64(quarantined), skipped: Int64(skipped))
     }
 
     /// The connection to this server is made again, or is about to be: counted when that begins, for nobody knows how often it will be.

@@ -32,6 +32,8 @@ package final class Session<Port: SlotPort, Server: SlotServer, Catalogue: Catal
     let delivery: Handover
     /// Nothing is told of tables or confirmed of obstacles: the events are compared.
     let isMending: Bool
+    /// It ends when all that commits before it was read; nil: it does not end by itself.
+    let end: LSN?
 
     let port: Port
     let server: Server
@@ -82,7 +84,7 @@ package final class Session<Port: SlotPort, Server: SlotServer, Catalogue: Catal
 
     package init(
         _ configuration: StreamerConfiguration, server: Server, reader: ChangeReader<Port, Catalogue>, window: RetainedWindow,
-        delivery: Handover, isMending: Bool, held: HeldSlot, doubt: PublicationDoubt, obstacles: ObstacleMemory, confirmedLSN: LSN, serverEnd: LSN,
+        delivery: Handover, isMending: Bool, until end: LSN? = nil, held: HeldSlot, doubt: PublicationDoubt, obstacles: ObstacleMemory, confirmedLSN: LSN, serverEnd: LSN,
         observations: Observations, control: StopControl, failpoints: Failpoints, logger: Logger
     ) {
         self.configuration = configuration
@@ -92,6 +94,7 @@ package final class Session<Port: SlotPort, Server: SlotServer, Catalogue: Catal
         self.window = window
         self.delivery = delivery
         self.isMending = isMending
+        self.end = end
         self.observations = observations
         self.control = control
         self.failpoints = failpoints
@@ -119,10 +122,10 @@ package final class Session<Port: SlotPort, Server: SlotServer, Catalogue: Catal
         server.whileWaiting = statusesFlow
     }
 
-    /// Streams until asked to stop; returns when everything received is stored and confirmed, or its time is over.
+    /// Streams until asked to stop, or up to its end; returns when everything received is stored and confirmed, or its time is over.
     package func run() throws(StreamerError) {
         try inspect()
-        while !control.isRequested {
+        while !control.isRequested, end.map({ reader.progress.endLSN < $0 }) ?? true {
             try turn(isReading: true)
             wait(isReading: true)
         }
