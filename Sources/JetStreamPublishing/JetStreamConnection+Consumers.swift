@@ -15,6 +15,22 @@ extension JetStreamConnection {
         }
     }
 
+    /// Asks for the stream's consumers: one page of the server's (256), and how many there are in all.
+    public func consumers(
+        _ stream: String, timeout: Duration = apiTimeout
+    ) throws(JetStreamError) -> (consumers: [ConsumerInfo], totalCount: Int) {
+        let (page, _): (ConsumerPage, [UInt8]) = try call(
+            "$JS.API.CONSUMER.LIST.\(try Self.checked(stream))", timeout: timeout)
+        let consumers = page.consumers ?? []
+        return (consumers, max(page.total ?? 0, consumers.count))
+    }
+
+    private struct ConsumerPage: Decodable {
+        // null where there is none.
+        var consumers: [ConsumerInfo]?
+        var total: Int?
+    }
+
     /// Creates a durable pull consumer that delivers all and wants each message acknowledged. One that exists is left as
     /// it is, whatever its settings.
     /// - Parameter maxDeliver: -1: no limit.

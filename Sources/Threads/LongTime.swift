@@ -8,6 +8,10 @@ package enum LongTime: String, CaseIterable, Sendable {
     case drain
     /// Without a turn of one of its loops for so long the streamer is not live.
     case liveness
+    /// Between two looks at the stream and its consumers.
+    case watch
+    /// Between two lines in the log about what the streamer is doing.
+    case progress
 
     /// Said of a text that sets no times.
     package struct InvalidText: Error {
@@ -24,6 +28,8 @@ package enum LongTime: String, CaseIterable, Sendable {
         switch self {
         case .drain: .seconds(75)
         case .liveness: .seconds(30)
+        case .watch: .seconds(15)
+        case .progress: .seconds(60)
         }
     }
 

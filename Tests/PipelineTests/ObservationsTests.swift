@@ -121,11 +121,13 @@ import WAL
                 "slotstream_source_lag_seconds", "slotstream_slot_retained_bytes", "slotstream_slot_safe_bytes",
                 "slotstream_slot_active", "slotstream_confirmed_lsn", "slotstream_received_lsn",
                 "slotstream_transactions_total", "slotstream_uncast_values_total", "slotstream_unknown_type_values_total", "slotstream_strays_total",
-                "slotstream_poison_events_total{outcome=quarantine}", "slotstream_poison_events_total{outcome=reference}",
+                "slotstream_poison_events_total{outcome=quarantine}", "slotstream_poison_events_total{outcome=skip}", "slotstream_poison_events_total{outcome=reference}",
                 "slotstream_stray_stream_aborts_total", "slotstream_inflight_messages",
                 "slotstream_inflight_bytes",
                 "slotstream_up", "slotstream_reconnects_total{peer=postgres}", "slotstream_reconnects_total{peer=nats}",
                 "slotstream_build_info{version=\(Slotstream.version)}",
+                "slotstream_role{role=active}", "slotstream_role{role=standby}", "slotstream_role{role=stopped}",
+                "slotstream_connected{peer=postgres}", "slotstream_connected{peer=nats}", "process_cpu_seconds_total",
             ] + EventFailure.allCases.map { "fraiseql_observer_events_failed_total{reason=\($0.rawValue)}" }
             + ResynchronisationCause.allCases.map { "slotstream_resynchronisations_total{cause=\($0.rawValue)}" }
         #expect(Set(metrics.series.keys) == Set(expected))

@@ -102,6 +102,19 @@ extension Finding {
             fix: "To make the consumer anew, without its position: nats consumer rm \(stream) \(consumer), then `slotstream setup`")
     }
 
+    /// A consumer that has not read what the stream is about to remove, or has begun to.
+    package static func consumerNearEviction(_ standing: ConsumerStanding, of stream: String) -> Finding {
+        let isGone = standing.retentionLeft == 0
+        let percent = Int(((standing.retentionLeft ?? 0) * 100).rounded(.down))
+        return Finding(
+            .consumerNearEviction, "consumer \(standing.name)",
+            "stream \(stream) \(isGone ? "removes" : "is about to remove") events that consumer \(standing.name) has not acknowledged: \(standing.unreadCount) in all",
+            why: isGone
+                ? "The consumer never gets an event that is removed"
+                : "\(percent) % of the stream's retention is left, and the consumer never gets an event that is removed",
+            fix: "Let the consumer read, or raise the limits of the stream with `nats stream edit \(stream)` (max-age, max-bytes, max-msgs); or, if nobody needs the consumer: nats consumer rm \(stream) \(standing.name)")
+    }
+
     /// Atomic batches that are configured and cannot be had.
     package static func noAtomicBatches(_ stream: String, canServer: Bool) -> Finding {
         Finding(

@@ -30,6 +30,7 @@ package enum FindingID: String, Sendable, CaseIterable {
 
     // NATS and the stream.
     case noRoom = "E023"
+    case consumerNearEviction = "W025"
     case jetStreamMissing = "E027"
     case natsPermissionMissing = "E028"
     case subjectsTaken = "E029"

@@ -1,10 +1,9 @@
-import CoreMetrics
 import PostgresReplication
 import Synchronization
 import Threads
 import WAL
 
-/// What is told of it: the object of `/status`, and the gauges.
+/// What is told of it: the object of `/status`.
 extension Observations {
     /// The object of `/status`.
     package func status() -> StreamerStatus {
@@ -58,7 +57,9 @@ extension Observations {
         if let publication = texts.publication { source.take(publication) }
         var stream = texts.stream
         stream.lastSequence = max(stream.lastSequence ?? 0, lastSequence.load(ordering: .relaxed))
-        return StreamerStatus(
+        let facts = streamFacts(texts, at: now)
+        if let facts { stream.take(facts) }
+        var status = StreamerStatus(
             role: texts.role, live: isLive, ready: isReady, reasons: reasons, source: source, stream: stream,
             inFlight: StreamerStatus.InFlight(
                 messages: inFlightCount.load(ordering: .relaxed), bytes: retainedByteCount.load(ordering: .relaxed)),
@@ -69,39 +70,25 @@ extension Observations {
                 references: referenceCount.load(ordering: .relaxed),
                 quarantined: quarantinedCount.load(ordering: .relaxed), skipped: skippedCount.load(ordering: .relaxed)),
             lastError: texts.lastError)
+        status.consumers = facts?.consumers?.map { StreamerStatus.Consumer($0) }
+        status.checkpoint = checkpointAge(at: now).map { StreamerStatus.Checkpoint(ageSeconds: $0.seconds) }
+        return status
     }
 
-    /// Sets every gauge to what it is now; called before the metrics are rendered. NaN stands for what nobody knows.
-    package func refreshMetrics() {
-        let now = Instant.now
-        let texts = texts.withLock { $0 }
-        meters.lagBytes.record(lagByteCount(texts).map { Double($0) } ?? .nan)
-        meters.lagSeconds.record(lagSeconds(at: now) ?? .nan)
-        meters.slotRetainedBytes.record(texts.slot?.retainedByteCount.map { Double($0) } ?? .nan)
-        meters.slotSafeBytes.record(Self.safeByteCount(texts.slot))
-        meters.slotActive.record(texts.isSlotHeld ? 1 : 0)
-        meters.confirmedLSN.record(number(confirmedLSN))
-        meters.receivedLSN.record(number(receivedLSN))
-        meters.inFlightMessages.record(inFlightCount.load(ordering: .relaxed))
-        meters.inFlightBytes.record(retainedByteCount.load(ordering: .relaxed))
-        meters.up.record(texts.isConnected ? 1 : 0)
+    /// What JetStream said of the stream; nil: it has not said anything lately.
+    func streamFacts(_ texts: Texts, at now: Instant) -> StreamFacts? {
+        texts.streamFacts.flatMap { now.duration(since: $0.at) < StreamFacts.validity ? $0 : nil }
     }
 
-    private static func safeByteCount(_ slot: SlotState?) -> Double {
-        guard let slot else { return .nan }
-        if slot.isInvalidated { return 0 }
-        // Without max_slot_wal_keep_size there is no limit.
-        return slot.safeWALByteCount.map { Double($0) } ?? .infinity
+    /// For how long the checkpoint record stands as it is; nil: this streamer has stored none, or has lost the slot since.
+    func checkpointAge(at now: Instant) -> Duration? {
+        let stored = recordedAt.load(ordering: .relaxed)
+        return stored == 0 ? nil : now.duration(since: Instant(nanoseconds: stored))
     }
 
     private func text(_ lsn: borrowing Atomic<UInt64>) -> String? {
         let value = lsn.load(ordering: .relaxed)
         return value == 0 ? nil : LSN(value).description
-    }
-
-    private func number(_ lsn: borrowing Atomic<UInt64>) -> Double {
-        let value = lsn.load(ordering: .relaxed)
-        return value == 0 ? .nan : Double(value)
     }
 }
 

@@ -265,6 +265,7 @@ package final class Streamer: Sendable {
         let owned = try Ownership(
             of: joined.record, revision: joined.revision, by: owner, plan, joined.facts, confirmedLSN: held.confirmedLSN, over: link)
         let record = owned.record
+        observations.recorded(at: .now)
         failpoints.reached(.afterOwnership)
         logger.notice(
             "streaming",
@@ -301,6 +302,8 @@ package final class Streamer: Sendable {
         let publisher = ChainedPublisher(
             start, configuration: configuration, handover: handover, port: link, observations: observations,
             failpoints: failpoints, logger: logger)
+        let streamWatch = mending == nil ? try watchStream(over: link.connection) : nil
+        defer { streamWatch?.stop() }
         let thread = try StreamerError.ofSystem { () throws(SystemError) in
             try OwnedThread(name: "delivery") { publisher.run() }
         }
@@ -325,6 +328,14 @@ package final class Streamer: Sendable {
         if !link.connection.isWedged { thread.join() }
         observations.deliveryEnded()
         try result.get()
+    }
+
+    private func watchStream(over connection: JetStreamConnection) throws(StreamerError) -> StreamWatch {
+        try StreamerError.ofSystem { () throws(SystemError) in
+            let watch = try StreamWatch(configuration, over: connection, observations: observations, logger: logger)
+            try watch.start()
+            return watch
+        }
     }
 
     func makeAssembler(_ joined: Joined, payloadLimit: Int) throws(StreamerError) -> TransactionAssembler {

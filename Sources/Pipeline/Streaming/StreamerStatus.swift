@@ -1,4 +1,4 @@
-import History
+package import History
 
 #if canImport(FoundationEssentials)
     import FoundationEssentials
@@ -11,7 +11,7 @@ import History
 /// Encoded with snake_case names. Unknown is absent, never a placeholder. LSNs are text, sizes bytes, durations seconds,
 /// times RFC 3339.
 package struct StreamerStatus: Codable, Sendable, Equatable {
-    package enum Role: String, Codable, Sendable {
+    package enum Role: String, Codable, Sendable, CaseIterable {
         /// Holds the slot, or is about to: connecting, recovering, streaming.
         case active
         /// Waits for another streamer to release the slot.
@@ -48,6 +48,39 @@ package struct StreamerStatus: Codable, Sendable, Equatable {
         package var messages: UInt64?
         package var bytes: UInt64?
         package var replicas: Int?
+        /// What retention lets stand; nil: not known, or no limit.
+        package var maxBytes: UInt64?
+        package var maxMessages: UInt64?
+        package var maxAgeSeconds: Double?
+    }
+
+    /// A durable consumer of the stream.
+    package struct Consumer: Codable, Sendable, Equatable {
+        package var name: String
+        /// Messages that were not delivered yet.
+        package var pending: UInt64
+        /// Messages that were delivered and not acknowledged.
+        package var ackPending: UInt64
+        /// The stream sequence of the last message delivered.
+        package var delivered: UInt64
+        /// The stream sequence up to which all is acknowledged.
+        package var ackFloor: UInt64
+        /// Of the stream's retention, 0 to 1, before it loses something that it has not acknowledged.
+        package var retentionLeft: Double?
+
+        package init(_ standing: ConsumerStanding) {
+            name = standing.name
+            pending = standing.pendingCount
+            ackPending = standing.ackPendingCount
+            delivered = standing.deliveredSequence
+            ackFloor = standing.ackFloorSequence
+            retentionLeft = standing.retentionLeft
+        }
+    }
+
+    package struct Checkpoint: Codable, Sendable, Equatable {
+        /// For how long the record stands as it is.
+        package var ageSeconds: Double
     }
 
     package struct InFlight: Codable, Sendable, Equatable {
@@ -86,6 +119,9 @@ package struct StreamerStatus: Codable, Sendable, Equatable {
     package var reasons: [String]
     package var source: Source
     package var stream: Stream
+    /// nil: not known.
+    package var consumers: [Consumer]?
+    package var checkpoint: Checkpoint?
     package var inFlight: InFlight?
     package var counters: Counters?
     package var lastError: LastError?
