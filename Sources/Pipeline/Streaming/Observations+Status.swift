@@ -63,6 +63,7 @@ extension Observations {
             role: texts.role, live: isLive, ready: isReady, reasons: reasons, source: source, stream: stream,
             inFlight: StreamerStatus.InFlight(
                 messages: inFlightCount.load(ordering: .relaxed), bytes: retainedByteCount.load(ordering: .relaxed)),
+            window: texts.window?.status,
             counters: StreamerStatus.Counters(
                 transactions: transactionCount.load(ordering: .relaxed), events: eventCount.load(ordering: .relaxed),
                 resynchronisations: resynchronisationCount.load(ordering: .relaxed),

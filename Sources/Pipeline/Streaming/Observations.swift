@@ -48,6 +48,8 @@ package final class Observations: Sendable {
         var slotWait: String?
         /// What JetStream refuses again and again, in its own words.
         var refusal: String?
+        /// nil: there is no anchor slot, or it was not looked at yet.
+        var window: WindowSight?
         var eventKinds: [EventKind] = []
         /// As it was told last; nil: it was not read yet.
         var publication: PublicationContents?
@@ -78,6 +80,8 @@ package final class Observations: Sendable {
     let referenceCount = Atomic<UInt64>(0)
     let quarantinedCount = Atomic<UInt64>(0)
     let skippedCount = Atomic<UInt64>(0)
+    /// A lost end is stored again: the anchor stays where it is.
+    let isRepairing = Atomic<Bool>(false)
     private let lastSourceTurn: Atomic<UInt64>
     /// 0: it does not run.
     private let lastDeliveryTurn = Atomic<UInt64>(0)

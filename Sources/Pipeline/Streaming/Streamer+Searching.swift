@@ -33,6 +33,12 @@ extension Streamer {
         let link = try NATSLink.connected(configuration.nats, stream: configuration.stream.name)
         defer { link.connection.close() }
         let joined = try join(replication: replication, sql: sql, link: link)
+        guard joined.plan.repair == nil else {
+            throw .stop(
+                .streamTailLost,
+                what: "the stream \(configuration.stream.name) lost its end, which a streamer stores again at its start",
+                remedy: Steps.text(["Start the streamer: `slotstream run`", "Run this command again if the streamer stops for an event"]))
+        }
         let writtenLSN = joined.facts.serverFlushLSN
         guard joined.plan.startLSN <= lsn, lsn <= writtenLSN else { return Search(joined: joined) }
         let columnRules = try ColumnRules(configuration.ruledTables, publication: source.publication, sql: sql)
@@ -58,9 +64,9 @@ extension Streamer {
         var sink = DiscardedEvents()
         do throws(StreamerError) {
             // At the end of what is written there can be no commit record, only the end of a message's.
-            _ = try reader.read(before: LSN(lsn.rawValue + 1), over: server, into: &sink) {
+            _ = try reader.read(before: LSN(lsn.rawValue + 1), over: server, into: &sink, turn: { () throws(StreamerError) in
                 lsn < writtenLSN || reader.progress.endLSN < lsn
-            }
+            })
             return Search(joined: joined)
         } catch {
             guard case .capture(let poison) = error, case .poison(_, let position, _) = poison else { throw error }
