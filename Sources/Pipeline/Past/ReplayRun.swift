@@ -73,7 +73,7 @@ final class ReplayRun: EventSink {
     }
 
     private var hasRoom: Bool {
-        if let rate = request.rate, Double(offeredCount) >= Instant.now.duration(since: began).seconds * Double(rate) { return false }
+        if let rate = request.rate, Double(offeredCount) + Double(decoded.count) >= Instant.now.duration(since: began).seconds * Double(rate) { return false }
         guard let append else { return decoded.count < Self.pendingLimit }
         return append.pendingCount + decoded.count < Self.pendingLimit && append.pendingByteCount < Self.pendingByteLimit
     }
