@@ -22,11 +22,14 @@ public struct ConsumerInfo: Sendable, Hashable {
     public var ackPendingCount: UInt64
     /// The stream sequence of the last message delivered.
     public var deliveredSequence: UInt64
+    /// All messages of the stream up to it are acknowledged, or not for this consumer.
+    public var acknowledgedSequence: UInt64
 }
 
 extension ConsumerInfo: Decodable {
     private enum CodingKeys: String, CodingKey {
         case name, config, delivered
+        case acknowledged = "ack_floor"
         case pendingCount = "num_pending"
         case ackPendingCount = "num_ack_pending"
     }
@@ -41,14 +44,14 @@ extension ConsumerInfo: Decodable {
         case deliverSubject = "deliver_subject"
     }
 
-    private enum DeliveredKeys: String, CodingKey {
+    private enum SequenceKeys: String, CodingKey {
         case sequence = "stream_seq"
     }
 
     public init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: CodingKeys.self)
         let config = try values.nestedContainer(keyedBy: ConfigKeys.self, forKey: .config)
-        let delivered = try values.nestedContainer(keyedBy: DeliveredKeys.self, forKey: .delivered)
+        let delivered = try values.nestedContainer(keyedBy: SequenceKeys.self, forKey: .delivered)
         name = try values.decode(String.self, forKey: .name)
         durableName = try config.decodeIfPresent(String.self, forKey: .durableName)
         deliverPolicy = try config.decodeIfPresent(String.self, forKey: .deliverPolicy) ?? "all"
@@ -59,6 +62,9 @@ extension ConsumerInfo: Decodable {
         deliverSubject = try config.decodeIfPresent(String.self, forKey: .deliverSubject)
         pendingCount = try values.decodeIfPresent(UInt64.self, forKey: .pendingCount) ?? 0
         ackPendingCount = try values.decodeIfPresent(UInt64.self, forKey: .ackPendingCount) ?? 0
+        acknowledgedSequence =
+            values.contains(.acknowledged)
+            ? try values.nestedContainer(keyedBy: SequenceKeys.self, forKey: .acknowledged).decodeIfPresent(UInt64.self, forKey: .sequence) ?? 0 : 0
         deliveredSequence = try delivered.decodeIfPresent(UInt64.self, forKey: .sequence) ?? 0
     }
 }

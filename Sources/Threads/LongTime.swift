@@ -8,6 +8,8 @@ package enum LongTime: String, CaseIterable, Sendable {
     case drain
     /// Without a turn of one of its loops for so long the streamer is not live.
     case liveness
+    /// A transaction that is open for longer holds the slot back.
+    case transaction
 
     /// Said of a text that sets no times.
     package struct InvalidText: Error {
@@ -24,6 +26,7 @@ package enum LongTime: String, CaseIterable, Sendable {
         switch self {
         case .drain: .seconds(75)
         case .liveness: .seconds(30)
+        case .transaction: .seconds(300)
         }
     }
 
