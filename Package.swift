@@ -86,11 +86,12 @@ let package = Package(
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
+            resources: [.embedInCode("Page/page.html"), .embedInCode("Page/page.css"), .embedInCode("Page/page.js")],
             swiftSettings: strict + memorySafe),
         .target(
             name: "Settings",
             dependencies: [
-                "Pipeline", "Capture", "PostgresReplication", "JetStreamPublishing", "CCrypto",
+                "History", "Pipeline", "Capture", "PostgresReplication", "JetStreamPublishing", "CCrypto",
                 .product(name: "TOMLKit", package: "TOMLKit"),
             ],
             swiftSettings: strict),
@@ -170,7 +171,7 @@ let package = Package(
         .testTarget(
             name: "OperationsTests",
             dependencies: [
-                "Operations", "History", "Pipeline",
+                "Operations", "History", "JetStreamPublishing", "Pipeline", "Threads", "WAL",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -181,7 +182,7 @@ let package = Package(
             name: "CommandTests",
             dependencies: [
                 "slotstream", "Capture", "History", "JetStreamPublishing", "Operations", "PGOutput", "Pipeline", "PostgresReplication",
-                "Settings", "WAL",
+                "Settings", "Threads", "WAL",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),

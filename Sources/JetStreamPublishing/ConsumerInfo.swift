@@ -12,8 +12,10 @@ public struct ConsumerInfo: Sendable, Hashable {
     public var ackWaitNanoseconds: Int64
     /// -1: no limit.
     public var maxDeliver: Int
-    /// Empty: the whole stream.
+    /// Empty: the whole stream, or several filters.
     public var filterSubject: String
+    /// All its filters; empty: the whole stream.
+    public var filterSubjects: [String]
     /// Set on a consumer that pushes.
     public var deliverSubject: String?
     /// Messages not delivered yet.
@@ -22,14 +24,14 @@ public struct ConsumerInfo: Sendable, Hashable {
     public var ackPendingCount: UInt64
     /// The stream sequence of the last message delivered.
     public var deliveredSequence: UInt64
-    /// All messages of the stream up to it are acknowledged, or not for this consumer.
-    public var acknowledgedSequence: UInt64
+    /// The stream sequence up to which every message of its is acknowledged.
+    public var ackFloorSequence: UInt64
 }
 
 extension ConsumerInfo: Decodable {
     private enum CodingKeys: String, CodingKey {
         case name, config, delivered
-        case acknowledged = "ack_floor"
+        case ackFloor = "ack_floor"
         case pendingCount = "num_pending"
         case ackPendingCount = "num_ack_pending"
     }
@@ -41,17 +43,20 @@ extension ConsumerInfo: Decodable {
         case ackWait = "ack_wait"
         case maxDeliver = "max_deliver"
         case filterSubject = "filter_subject"
+        case filterSubjects = "filter_subjects"
         case deliverSubject = "deliver_subject"
     }
 
-    private enum SequenceKeys: String, CodingKey {
+    /// Of a place in the consumer and in the stream.
+    private enum PlaceKeys: String, CodingKey {
         case sequence = "stream_seq"
     }
 
     public init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: CodingKeys.self)
         let config = try values.nestedContainer(keyedBy: ConfigKeys.self, forKey: .config)
-        let delivered = try values.nestedContainer(keyedBy: SequenceKeys.self, forKey: .delivered)
+        let delivered = try values.nestedContainer(keyedBy: PlaceKeys.self, forKey: .delivered)
+        let floor = try values.nestedContainer(keyedBy: PlaceKeys.self, forKey: .ackFloor)
         name = try values.decode(String.self, forKey: .name)
         durableName = try config.decodeIfPresent(String.self, forKey: .durableName)
         deliverPolicy = try config.decodeIfPresent(String.self, forKey: .deliverPolicy) ?? "all"
@@ -59,12 +64,12 @@ extension ConsumerInfo: Decodable {
         ackWaitNanoseconds = try config.decodeIfPresent(Int64.self, forKey: .ackWait) ?? 0
         maxDeliver = try config.decodeIfPresent(Int.self, forKey: .maxDeliver) ?? -1
         filterSubject = try config.decodeIfPresent(String.self, forKey: .filterSubject) ?? ""
+        filterSubjects =
+            try config.decodeIfPresent([String].self, forKey: .filterSubjects) ?? (filterSubject.isEmpty ? [] : [filterSubject])
         deliverSubject = try config.decodeIfPresent(String.self, forKey: .deliverSubject)
         pendingCount = try values.decodeIfPresent(UInt64.self, forKey: .pendingCount) ?? 0
         ackPendingCount = try values.decodeIfPresent(UInt64.self, forKey: .ackPendingCount) ?? 0
-        acknowledgedSequence =
-            values.contains(.acknowledged)
-            ? try values.nestedContainer(keyedBy: SequenceKeys.self, forKey: .acknowledged).decodeIfPresent(UInt64.self, forKey: .sequence) ?? 0 : 0
         deliveredSequence = try delivered.decodeIfPresent(UInt64.self, forKey: .sequence) ?? 0
+        ackFloorSequence = try floor.decodeIfPresent(UInt64.self, forKey: .sequence) ?? 0
     }
 }

@@ -15,31 +15,20 @@ extension JetStreamConnection {
         }
     }
 
-    /// The consumers that a list has at most; who has more is told of these.
-    public static let listedConsumerLimit = 1_000
-
-    /// The stream's consumers, ``listedConsumerLimit`` at most.
-    public func consumers(_ stream: String, timeout: Duration = apiTimeout) throws(JetStreamError) -> [ConsumerInfo] {
-        let subject = "$JS.API.CONSUMER.LIST.\(try Self.checked(stream))"
-        var consumers: [ConsumerInfo] = []
-        while consumers.count < Self.listedConsumerLimit {
-            let (answer, _): (ConsumerPage, [UInt8]) = try call(
-                subject, try Self.encode(PageRequest(offset: consumers.count), operation: subject), timeout: timeout)
-            let page = answer.consumers ?? []
-            consumers += page
-            if page.isEmpty || consumers.count >= answer.total { break }
-        }
-        return consumers
-    }
-
-    private struct PageRequest: Encodable {
-        var offset: Int
+    /// Asks for the stream's consumers: one page of the server's (256), and how many there are in all.
+    public func consumers(
+        _ stream: String, timeout: Duration = apiTimeout
+    ) throws(JetStreamError) -> (consumers: [ConsumerInfo], totalCount: Int) {
+        let (page, _): (ConsumerPage, [UInt8]) = try call(
+            "$JS.API.CONSUMER.LIST.\(try Self.checked(stream))", timeout: timeout)
+        let consumers = page.consumers ?? []
+        return (consumers, max(page.total ?? 0, consumers.count))
     }
 
     private struct ConsumerPage: Decodable {
-        var total: Int
         // null where there is none.
         var consumers: [ConsumerInfo]?
+        var total: Int?
     }
 
     /// Creates a durable pull consumer that delivers all and wants each message acknowledged. One that exists is left as

@@ -68,15 +68,16 @@ extension JetStreamConnection {
         }
     }
 
-    /// The subjects, of those that `filter` matches, on which the stream holds messages; `isWhole`: all of them, not only the first page of a great many.
+    /// The subjects, of those that `filter` matches, on which the stream holds messages, each with their number; `isWhole`: all of them, not only the
+    /// first page of a great many.
     public func subjects(
         _ stream: String, matching filter: String, timeout: Duration = apiTimeout
-    ) throws(JetStreamError) -> (subjects: [String], isWhole: Bool) {
+    ) throws(JetStreamError) -> (counts: [String: UInt64], isWhole: Bool) {
         let subject = "$JS.API.STREAM.INFO.\(try Self.checked(stream))"
         let (answer, _): (SubjectsAnswer, [UInt8]) = try call(
             subject, try Self.encode(SubjectsRequest(subjectsFilter: filter), operation: subject), timeout: timeout)
         let found = answer.state.subjects ?? [:]
-        return (Array(found.keys), (answer.total ?? found.count) <= found.count)
+        return (found, (answer.total ?? found.count) <= found.count)
     }
 
     private struct SubjectsRequest: Encodable {
@@ -150,6 +151,13 @@ extension JetStreamConnection {
         return found
     }
 
+    /// The sequence of the first message at or behind `sequence` on a subject that `filter` matches; nil if there is none.
+    public func firstSequence(
+        _ stream: String, from sequence: UInt64, matching filter: String, timeout: Duration = apiTimeout
+    ) throws(JetStreamError) -> UInt64? {
+        try message(stream, MessageRequest(sequence: sequence, nextBySubject: filter), timeout: timeout)?.sequence
+    }
+
     /// Asks the stream's leader to step down. On a stream with one replica the server refuses.
     public func stepDownLeader(_ stream: String, timeout: Duration = apiTimeout) throws(JetStreamError) {
         let _: (Empty, [UInt8]) = try call(
@@ -161,10 +169,13 @@ extension JetStreamConnection {
     private struct MessageRequest: Encodable {
         var sequence: UInt64?
         var lastBySubject: String?
+        /// The first on it from `sequence` on.
+        var nextBySubject: String?
 
         enum CodingKeys: String, CodingKey {
             case sequence = "seq"
             case lastBySubject = "last_by_subj"
+            case nextBySubject = "next_by_subj"
         }
     }
 

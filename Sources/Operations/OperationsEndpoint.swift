@@ -8,4 +8,10 @@ package enum OperationsEndpoint: String, CaseIterable, Sendable {
     case metrics = "/metrics"
     /// The object of `slotstream status --json`.
     case status = "/status"
+    /// What happened in the last hour, as JSON.
+    case recent = "/recent"
+    /// The page that shows both to people, with its style and its script.
+    case page = "/"
+    case pageStyle = "/page.css"
+    case pageScript = "/page.js"
 }

@@ -21,6 +21,7 @@ struct OperationsResponder: Sendable {
     }
 
     let status: @Sendable () -> StreamerStatus
+    let recent: @Sendable () -> RecentActivity
     let refreshMetrics: @Sendable () -> Void
     let registry: PrometheusRegistry
     let hosts: HostRule
@@ -69,7 +70,20 @@ struct OperationsResponder: Sendable {
             return response(.ok, "text/plain; version=0.0.4; charset=utf-8", registry.render())
         case .status:
             return response(.ok, "application/json", status().json())
+        case .recent:
+            return response(.ok, "application/json", recent().json())
+        case .page: return page(StatusPage.html, "text/html; charset=utf-8")
+        case .pageStyle: return page(StatusPage.style, "text/css; charset=utf-8")
+        case .pageScript: return page(StatusPage.script, "text/javascript; charset=utf-8")
         }
+    }
+
+    /// A part of the page, which takes nothing from elsewhere and sends nothing anywhere.
+    private func page(_ body: [UInt8], _ contentType: String) -> Response {
+        var response = response(.ok, contentType, ByteBuffer(bytes: body))
+        response.headers[.contentSecurityPolicy] = StatusPage.contentSecurityPolicy
+        response.headers[.xContentTypeOptions] = "nosniff"
+        return response
     }
 
     /// A body is never used, but one that is small is read over, so that the connection stays usable.
@@ -103,8 +117,11 @@ struct OperationsResponder: Sendable {
     }
 
     private func response(_ status: HTTPResponse.Status, _ contentType: String, _ body: String) -> Response {
+        response(status, contentType, ByteBuffer(string: body))
+    }
+
+    private func response(_ status: HTTPResponse.Status, _ contentType: String, _ body: ByteBuffer) -> Response {
         Response(
-            status: status, headers: [.contentType: contentType, .cacheControl: "no-store"],
-            body: ResponseBody(byteBuffer: ByteBuffer(string: body)))
+            status: status, headers: [.contentType: contentType, .cacheControl: "no-store"], body: ResponseBody(byteBuffer: body))
     }
 }

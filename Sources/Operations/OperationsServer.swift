@@ -31,6 +31,7 @@ package struct OperationsServer: Service {
     /// - Parameters:
     ///   - listen: A name, or a number without brackets, and the port; 0 takes a free one.
     ///   - status: Asked for every request; must not block.
+    ///   - recent: Asked for the page; must not block.
     ///   - refreshMetrics: Called before each scrape, to set the gauges that nobody sets otherwise; must not block.
     ///   - registry: What `/metrics` shows.
     ///   - logger: Gets one line when the server listens; Hummingbird's own lines below `notice` are left out.
@@ -38,6 +39,7 @@ package struct OperationsServer: Service {
     package init(
         listen: (host: String, port: Int),
         status: @escaping @Sendable () -> StreamerStatus,
+        recent: @escaping @Sendable () -> RecentActivity,
         refreshMetrics: @escaping @Sendable () -> Void,
         registry: PrometheusRegistry,
         logger: Logger,
@@ -45,7 +47,7 @@ package struct OperationsServer: Service {
     ) {
         self.address = ServerAddress(listen)
         self.responder = OperationsResponder(
-            status: status, refreshMetrics: refreshMetrics, registry: registry, hosts: HostRule(listenHost: listen.host))
+            status: status, recent: recent, refreshMetrics: refreshMetrics, registry: registry, hosts: HostRule(listenHost: listen.host))
         self.logger = logger
         self.onListening = onListening
     }

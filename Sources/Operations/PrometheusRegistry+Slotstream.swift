@@ -72,5 +72,29 @@ extension PrometheusRegistry {
             "Attempts at a connection that had failed or was lost, by peer, counted when they begin; of a session's connection to nats, which its client makes anew by itself, one for each loss.",
         "slotstream_up": "1 when both servers are connected, else 0.",
         "slotstream_build_info": "Always 1; the program's version is a label.",
+        "slotstream_info": "Always 1; the labels name slot and stream, and database and system once they are known.",
+        "slotstream_role": "1 for the role that the streamer has now, 0 for the others.",
+        "slotstream_connected":
+            "1 while this streamer is connected to the server, else 0; to nats only while the streamer streams, and not while the streamer reads the stream's end again.",
+        "slotstream_checkpoint_age_seconds":
+            "Time since this streamer stored the checkpoint record; the age grows while there is nothing to record. Absent on a standby.",
+        "slotstream_stream_bytes": "Size of the stream in nats-server's store.",
+        "slotstream_stream_messages": "Messages in the stream.",
+        "slotstream_stream_first_sequence": "Sequence of the oldest message in the stream.",
+        "slotstream_stream_last_sequence": "Sequence of the newest message that the stream ever had.",
+        "slotstream_stream_max_bytes": "Size from which the oldest messages go; +Inf without such a limit.",
+        "slotstream_stream_max_messages": "Number of messages from which the oldest go; +Inf without such a limit.",
+        "slotstream_stream_max_age_seconds": "Age from which messages go; +Inf without such a limit.",
+        "slotstream_stream_consumers": "Consumers of the stream, durable or not.",
+        "slotstream_stream_markers":
+            "Messages of Slotstream's own in the stream, by kind; poison are the events in quarantine. Counted once a minute on nats-server 2.10 and newer.",
+        "slotstream_consumer_pending": "Messages that were not delivered to the durable consumer yet; of the first 50 consumers by name.",
+        "slotstream_consumer_ack_pending": "Messages that were delivered to the durable consumer and are not acknowledged.",
+        "slotstream_consumer_ack_floor": "Stream sequence up to which the durable consumer has acknowledged everything.",
+        "slotstream_consumer_retention_left_ratio":
+            "Share of the stream's retention that is left before the oldest event goes that the durable consumer has not acknowledged; 1 when there is none.",
+        "process_cpu_seconds_total": "User and system time of the process, in seconds.",
+        "process_resident_memory_bytes": "Resident memory of the process.",
+        "process_start_time_seconds": "Start of the process, in seconds since 1970.",
     ]
 }

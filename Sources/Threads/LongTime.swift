@@ -10,6 +10,10 @@ package enum LongTime: String, CaseIterable, Sendable {
     case liveness
     /// A transaction that is open for longer holds the slot back.
     case transaction
+    /// Between two looks at the stream and its consumers.
+    case watch
+    /// Between two lines in the log about what the streamer is doing.
+    case progress
 
     /// Said of a text that sets no times.
     package struct InvalidText: Error {
@@ -27,6 +31,8 @@ package enum LongTime: String, CaseIterable, Sendable {
         case .drain: .seconds(75)
         case .liveness: .seconds(30)
         case .transaction: .seconds(300)
+        case .watch: .seconds(15)
+        case .progress: .seconds(60)
         }
     }
 

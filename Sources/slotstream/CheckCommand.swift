@@ -65,8 +65,7 @@ struct CheckCommand: AsyncParsableCommand {
         process.openSecrets = effective.openSecrets.map { ($0.file, $0.key) }
         process.listen = ConfigurationOptions.endpoint(of: values)
         process.inFlightBytes = values.delivery.inFlightBytes
-        let windowByteCount = values.replay.window > .zero ? UInt64(max(0, values.replay.windowBytes)) : 0
-        let checkOptions = Check.Options(isBeforeStart: isBeforeStart, windowByteCount: windowByteCount)
+        let checkOptions = Check.Options(isBeforeStart: isBeforeStart)
         let (streamer, told) = (values.streamer, process)
         return try await withCheckedThrowingContinuation { continuation in
             DispatchQueue.global().async {

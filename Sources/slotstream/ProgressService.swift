@@ -2,7 +2,7 @@ import Logging
 import Pipeline
 import ServiceLifecycle
 
-/// Logs a line a minute for as long as the streamer runs.
+/// Takes the samples of the last hour and logs a line a minute, for as long as the streamer runs.
 struct ProgressService: Service {
     let observations: Observations
     let logger: Logger
@@ -10,8 +10,12 @@ struct ProgressService: Service {
     func run() async throws {
         try? await cancelWhenGracefulShutdown {
             var progress = ProgressLog(observations)
+            observations.sample()
             while true {
-                try await Task.sleep(for: ProgressLog.interval)
+                for _ in 0..<Observations.sampleCountPerLine {
+                    try await Task.sleep(for: Observations.sampleInterval)
+                    observations.sample()
+                }
                 progress.report(to: logger)
             }
         }

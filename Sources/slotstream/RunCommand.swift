@@ -60,7 +60,8 @@ struct RunCommand: AsyncParsableCommand {
         var services: [ServiceGroupConfiguration.ServiceConfiguration] = []
         if let listen = ConfigurationOptions.endpoint(of: values) {
             let server = OperationsServer(
-                listen: listen, status: { observations.status() }, refreshMetrics: { observations.refreshMetrics() },
+                listen: listen, status: { observations.status() }, recent: { observations.recentActivity() },
+                refreshMetrics: { observations.refreshMetrics() },
                 registry: registry, logger: logger)
             services.append(.init(service: server))
         }

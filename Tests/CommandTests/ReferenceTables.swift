@@ -3,6 +3,8 @@ import Foundation
 import History
 import JetStreamPublishing
 import PostgresReplication
+import Synchronization
+import Threads
 import WAL
 
 @testable import Operations
@@ -111,7 +113,13 @@ enum ReferenceTables {
     /// Every metric that a streamer exports, as a scrape of one shows it.
     @Sendable private static func metrics() -> String {
         let registry = PrometheusRegistry.slotstream()
-        let observations = Observations(slot: "s", stream: "n", readyMaxLagBytes: 0, metrics: registry)
+        let observations = Observations(slot: "…", stream: "…", readyMaxLagBytes: 0, metrics: registry)
+        observations.recorded(at: .now)
+        observations.texts.withLock { texts in
+            texts.database = "…"
+            texts.systemID = "…"
+            texts.streamFacts = streamFacts
+        }
         observations.refreshMetrics()
         _ = observations.meters.events(of: EventKind(entity: "…", operation: "…"))
         var help: [Substring: Substring] = [:]
@@ -137,6 +145,20 @@ enum ReferenceTables {
                 }
                 return [code(row[0]), row[1], labels.joined(separator: ", "), escaped(String(help[Substring(row[0])] ?? ""))]
             })
+    }
+
+    /// A stream with a consumer and each kind of marker.
+    private static var streamFacts: StreamFacts? {
+        func read<Answer: Decodable>(_ json: String) -> Answer? { try? JSONDecoder().decode(Answer.self, from: Data(json.utf8)) }
+        let state = #""state":{"messages":1,"bytes":1,"first_seq":1,"last_seq":1}"#
+        guard let info: StreamInfo = read(#"{"config":{"name":"…"},"created":"",\#(state)}"#),
+            let consumer: ConsumerInfo = read(#"{"name":"…","config":{"durable_name":"…"},"delivered":{},"ack_floor":{}}"#)
+        else { return nil }
+        var facts = StreamFacts(info, at: .now)
+        facts.consumers = [ConsumerStanding(consumer, oldestUnread: nil, StreamRetention(info, now: .now))]
+        facts.consumerCount = 1
+        facts.markerCounts = Dictionary(uniqueKeysWithValues: ReservedEntity.operations.map { ($0, 0) })
+        return facts
     }
 
     private static func table(_ head: [String], _ rows: [[String]]) -> String {

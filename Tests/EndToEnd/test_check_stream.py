@@ -104,7 +104,7 @@ def _reader(tenant, acknowledged: int) -> None:
 
 def test_a_consumer_is_near_the_oldest_event(one_pair, tenants):
     tenant = tenants(one_pair, overrides={"transport.nats.jetstream": {"max_msgs": 100}, "transport.nats": {"consumer_name": ""}})
-    _fill(tenant, 90)
+    _fill(tenant, 98)
     _reader(tenant, 2)
     _mended(tenant, "W025", "reader")
 

@@ -58,7 +58,21 @@ import Testing
         }
     }
 
-    @Test(arguments: ["/", "/livez/", "/healthz", "/status.json", "//livez", "/%6civez", "/metrics/../status", "*"])
+    /// What the browser is told to allow, and that what it would have to allow is not there.
+    @Test func thePageTakesEverythingFromHere() async throws {
+        try await ServerFixture.serving { _, address in
+            for (path, type) in [("/", "text/html"), ("/page.css", "text/css"), ("/page.js", "text/javascript")] {
+                let raw = try await response("GET \(path) HTTP/1.1\r\nConnection: close\r\n\r\n", address)
+                #expect(raw.hasPrefix("HTTP/1.1 200 ") && raw.lowercased().contains("\r\ncontent-type: \(type); charset=utf-8\r\n"))
+                #expect(raw.contains("default-src 'none'; script-src 'self'") && !raw.contains("unsafe-"))
+                #expect(!raw.contains(" style=\"") && !raw.contains("<style") && !raw.contains("onclick") && !raw.contains("innerHTML"))
+            }
+            let raw = try await response("GET /recent HTTP/1.1\r\nConnection: close\r\n\r\n", address)
+            #expect(raw.contains(#""schema":"slotstream.recent/1""#))
+        }
+    }
+
+    @Test(arguments: ["/index.html", "/page.js.map", "/livez/", "/healthz", "/status.json", "//livez", "/%6civez", "/metrics/../status", "*"])
     func anythingElseIsNotFound(_ path: String) async throws {
         try await ServerFixture.serving { _, address in
             let raw = try await response("GET \(path) HTTP/1.1\r\nConnection: close\r\n\r\n", address)

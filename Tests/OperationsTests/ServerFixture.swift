@@ -1,3 +1,4 @@
+import CoreMetrics
 import Logging
 import Pipeline
 import ServiceLifecycle
@@ -8,6 +9,7 @@ import Synchronization
 /// What a test's server shows: set by the test, read by the server.
 final class ServerFixture: Sendable {
     let registry = PrometheusRegistry()
+    private let observations = Observations(slot: "s", stream: "n", readyMaxLagBytes: 0, metrics: NOOPMetricsHandler.instance)
     private let current: Mutex<StreamerStatus>
     private let refreshCount = Atomic<Int>(0)
 
@@ -34,6 +36,7 @@ final class ServerFixture: Sendable {
     ) -> OperationsServer {
         OperationsServer(
             listen: (host, port), status: { self.status },
+            recent: { self.observations.recentActivity() },
             refreshMetrics: { self.refreshCount.add(1, ordering: .relaxed) }, registry: registry,
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, onListening: onListening)
     }

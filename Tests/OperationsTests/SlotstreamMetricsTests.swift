@@ -1,8 +1,14 @@
 import CoreMetrics
-import Pipeline
+import FoundationEssentials
+import History
+import JetStreamPublishing
+import Synchronization
 import Testing
+import Threads
+import WAL
 
 @testable import Operations
+@testable import Pipeline
 
 @Suite struct SlotstreamMetricsTests {
     /// Every metric that users are promised, with its kind.
@@ -32,7 +38,105 @@ import Testing
         "slotstream_poison_events_total": "counter",
         "slotstream_up": "gauge",
         "slotstream_build_info": "gauge",
+        "slotstream_info": "gauge",
+        "slotstream_role": "gauge",
+        "slotstream_connected": "gauge",
+        "slotstream_checkpoint_age_seconds": "gauge",
+        "slotstream_stream_bytes": "gauge",
+        "slotstream_stream_messages": "gauge",
+        "slotstream_stream_first_sequence": "gauge",
+        "slotstream_stream_last_sequence": "gauge",
+        "slotstream_stream_max_bytes": "gauge",
+        "slotstream_stream_max_messages": "gauge",
+        "slotstream_stream_max_age_seconds": "gauge",
+        "slotstream_stream_consumers": "gauge",
+        "slotstream_stream_markers": "gauge",
+        "slotstream_consumer_pending": "gauge",
+        "slotstream_consumer_ack_pending": "gauge",
+        "slotstream_consumer_ack_floor": "gauge",
+        "slotstream_consumer_retention_left_ratio": "gauge",
+        "process_cpu_seconds_total": "counter",
+        "process_resident_memory_bytes": "gauge",
+        "process_start_time_seconds": "gauge",
     ]
+
+    /// What JetStream said: a stream without limits but of size, and a consumer.
+    static func facts(consumers: [String] = ["c"], at: Instant = .now) throws -> StreamFacts {
+        let info = try JSONDecoder().decode(
+            StreamInfo.self,
+            from: Data(
+                #"{"config":{"name":"n","max_bytes":1000},"created":"","state":{"messages":4,"bytes":100,"first_seq":7,"last_seq":10}}"#.utf8))
+        var facts = StreamFacts(info, at: at)
+        facts.consumers = try consumers.map { name in
+            let consumer = try JSONDecoder().decode(
+                ConsumerInfo.self,
+                from: Data(
+                    #"{"name":"\#(name)","config":{"durable_name":"\#(name)"},"num_pending":2,"num_ack_pending":1,"delivered":{"stream_seq":8},"ack_floor":{"stream_seq":7}}"#
+                        .utf8))
+            return ConsumerStanding(consumer, oldestUnread: 8, StreamRetention(info, now: PostgresTimestamp(0)))
+        }
+        facts.consumerCount = consumers.count
+        facts.markerCounts = ["GAP": 1, "SKIP": 0]
+        return facts
+    }
+
+    private func scrape(_ observations: Observations, _ registry: PrometheusRegistry) throws -> Scrape {
+        observations.refreshMetrics()
+        return try Scrape(registry.render())
+    }
+
+    @Test func whatIsKnownOfStreamAndConsumersIsThereAndNothingElse() throws {
+        let registry = PrometheusRegistry.slotstream()
+        let observations = Observations(slot: "s", stream: "n", readyMaxLagBytes: 0, metrics: registry)
+        let atFirst = try scrape(observations, registry)
+        #expect(atFirst.value("slotstream_info", ["slot": "s", "stream": "n"]) == 1)
+        #expect(!atFirst.samples.contains { $0.name.hasPrefix("slotstream_stream_") || $0.name.hasPrefix("slotstream_consumer_") })
+        #expect(atFirst.value("slotstream_checkpoint_age_seconds") == nil)
+
+        let facts = try Self.facts(consumers: ["a", "b"])
+        observations.texts.withLock { texts in
+            texts.database = "shop"
+            texts.streamFacts = facts
+        }
+        observations.recorded(at: .now)
+        let known = try scrape(observations, registry)
+        // It changes its labels, and is there once.
+        #expect(known.samples.filter { $0.name == "slotstream_info" }.map(\.labels) == [["slot": "s", "stream": "n", "database": "shop"]])
+        #expect(known.value("slotstream_stream_bytes") == 100 && known.value("slotstream_stream_first_sequence") == 7)
+        #expect(known.value("slotstream_stream_max_bytes") == 1000 && known.value("slotstream_stream_max_age_seconds") == .infinity)
+        #expect(known.value("slotstream_stream_markers", ["kind": "gap"]) == 1)
+        for name in ["a", "b"] {
+            #expect(known.value("slotstream_consumer_pending", ["consumer": name]) == 2)
+            #expect(known.value("slotstream_consumer_ack_floor", ["consumer": name]) == 7)
+            #expect(known.value("slotstream_consumer_retention_left_ratio", ["consumer": name]) == 1 - 0.075)
+        }
+        #expect(known.value("slotstream_checkpoint_age_seconds").map { $0 >= 0 && $0 < 60 } == true)
+
+        // One consumer is gone.
+        let fewer = try Self.facts(consumers: ["b"])
+        observations.texts.withLock { $0.streamFacts = fewer }
+        let later = try scrape(observations, registry)
+        #expect(later.samples.filter { $0.name == "slotstream_consumer_pending" }.map(\.labels) == [["consumer": "b"]])
+        // And then nobody has looked for a while, or another streamer has the slot.
+        let old = try Self.facts(at: Instant(nanoseconds: 0))
+        observations.texts.withLock { $0.streamFacts = old }
+        #expect(try !scrape(observations, registry).samples.contains { $0.name.hasPrefix("slotstream_stream_") })
+        _ = observations.disconnected(by: .slotActive(nil), isStandingBy: true)
+        let atLast = try scrape(observations, registry)
+        #expect(atLast.value("slotstream_checkpoint_age_seconds") == nil)
+        #expect(atLast.value("slotstream_role", ["role": "standby"]) == 1 && atLast.value("slotstream_role", ["role": "active"]) == 0)
+    }
+
+    @Test func theProcessIsToldAsTheKernelSeesIt() throws {
+        let registry = PrometheusRegistry.slotstream()
+        let observations = Observations(slot: "s", stream: "n", readyMaxLagBytes: 0, metrics: registry)
+        let first = try #require(try scrape(observations, registry).value("process_cpu_seconds_total"))
+        let second = try scrape(observations, registry)
+        #expect(first > 0 && second.value("process_cpu_seconds_total").map { $0 >= first } == true)
+        #expect(second.value("process_resident_memory_bytes").map { $0 > 1_000_000 } == true)
+        let started = try #require(second.value("process_start_time_seconds"))
+        #expect((-3600...1).contains(started - Double(PostgresTimestamp.now.unixMicroseconds) / 1e6))
+    }
 
     @Test func explainsEveryPromisedMetric() throws {
         let registry = PrometheusRegistry.slotstream()
@@ -51,6 +155,9 @@ import Testing
     @Test func helpsWithEverySeriesThatTheStreamerMakesAndWithNoOther() throws {
         let registry = PrometheusRegistry.slotstream()
         let observations = Observations(slot: "s", stream: "n", readyMaxLagBytes: 0, metrics: registry)
+        let facts = try Self.facts()
+        observations.texts.withLock { $0.streamFacts = facts }
+        observations.recorded(at: .now)
         observations.refreshMetrics()
         let scrape = try Scrape(registry.render())
         #expect(Set(scrape.helps.keys) == Set(scrape.kinds.keys))

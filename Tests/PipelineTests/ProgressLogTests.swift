@@ -34,9 +34,15 @@ import WAL
         let (message, fields) = line(afterMinute: &progress)
         #expect(message == "still streaming")
         #expect(fields == ["events": "310/s", "lag": "0.0s", "behind": "0B", "wal_held": "56B", "stream_seq": "120059"])
+        observations.storedMemory.withLock { memory in
+            for _ in 0..<99 { memory.times.count(microseconds: 3_600) }
+            memory.times.count(microseconds: 2_000_000)
+        }
+        let times = progress.line(at: .now + .seconds(90)).metadata
+        #expect(times["stored_p99"].map { "\($0)" } == "4ms")
         // Only what came since.
         let next = progress.line(at: .now + .seconds(120)).metadata
-        #expect(next["events"] == "0.0/s")
+        #expect(next["events"] == "0.0/s" && next["stored_p99"] == nil)
     }
 
     @Test func tellsWhomItWaitsForAndWhy() {
@@ -61,6 +67,11 @@ import WAL
     ])
     func sizesAreShort(_ byteCount: UInt64, _ text: String) {
         #expect(ProgressLog.size(byteCount) == text)
+    }
+
+    @Test(arguments: [(0.000_03, "0.0ms"), (0.000_4, "0.4ms"), (0.004, "4ms"), (0.25, "250ms"), (1.24, "1.2s"), (3600, "3600.0s")])
+    func timesAreShort(_ seconds: Double, _ text: String) {
+        #expect(ProgressLog.time(seconds) == text)
     }
 
     @Test func aBacklogIsToldOnceWhenItIsStored() {

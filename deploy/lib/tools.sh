@@ -98,9 +98,11 @@ install_packages() {
         apt-get install -y -qq --no-install-recommends "$@" >/dev/null
         # policy-rc.d keeps a service from starting now, not at the next boot.
         for package in "$@"; do
-            if [ "$package" = nats-server ] && [ -d /run/systemd/system ]; then
-                systemctl disable --quiet nats-server.service || true
-            fi
+            case $package in
+                nats-server | prometheus)
+                    if [ -d /run/systemd/system ]; then systemctl disable --quiet "$package.service" || true; fi
+                    ;;
+            esac
         done
     ' bash "${absent[@]}" >&2 || die "could not install: ${absent[*]}"
 }

@@ -45,7 +45,7 @@ package struct CheckedServer: Sendable {
     package var settings: [String: String]
     /// All slots of the server.
     package var slots: [SlotState]
-    /// Ours; its anchor's name is derived from it.
+    /// Ours; its anchor is named after it.
     package var slotName: String
     package var senderCount: Int?
     package var walBytesPerSecond: Double?
@@ -182,7 +182,7 @@ package struct CheckedServer: Sendable {
     private static let otherSlotByteLimit: UInt64 = 64 * 1024 * 1024
 
     private var otherSlots: [Finding] {
-        let others = slots.filter { $0.name != slotName && $0.name != slotName + "_anchor" && !$0.isActive && !$0.isTemporary }
+        let others = slots.filter { $0.name != slotName && $0.name != ReplayWindow.anchor(of: slotName) && !$0.isActive && !$0.isTemporary }
         return others.filter { ($0.retainedByteCount ?? 0) > Self.otherSlotByteLimit }.map { other in
             Finding(
                 .otherSlotHoldsWAL, "slot \(other.name)",

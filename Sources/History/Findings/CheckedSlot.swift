@@ -13,7 +13,7 @@ package struct CheckedSlot {
     /// What the slot holds and PostgreSQL cannot send.
     package var obstacle: StreamerError?
     package var isFailoverWanted: Bool
-    /// WAL that the anchor may hold; 0: there is no replay window.
+    /// WAL that the anchor may hold.
     package var windowByteCount: UInt64
     /// Nothing has to be there yet.
     package var isBeforeStart: Bool

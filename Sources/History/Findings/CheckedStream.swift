@@ -7,7 +7,8 @@ package struct CheckedStream: Sendable {
     package var differences: [StreamDifference] = []
     /// What `setup` finds of bucket and consumer.
     package var found: [Finding] = []
-    package var consumers: [ConsumerInfo] = []
+    /// The durable ones.
+    package var consumers: [ConsumerStanding] = []
     /// The server belongs to a cluster.
     package var isClustered = false
     /// Of the oldest message; nil: there is none.
@@ -38,7 +39,7 @@ package struct CheckedStream: Sendable {
                     why: "consumers miss deleted events", paste: .command("nats stream edit \(name) --deny-delete --deny-purge")))
         }
         if let finding = retention { findings.append(finding) }
-        return findings + consumers.filter { $0.durableName != nil }.compactMap { nearEviction($0) ?? neverRead($0) }
+        return findings + consumers.compactMap { nearEviction($0) ?? neverRead($0) }
     }
 
     // MARK: - How long the stream keeps an event
@@ -49,8 +50,8 @@ package struct CheckedStream: Sendable {
     /// No limit of a stream is proposed beyond it.
     private static let largestLimit = Int64(1) << 40
 
-    private func isFull(_ found: UInt64, _ limit: Int64, tenths: Int64 = fullTenths) -> Bool {
-        limit > 0 && Double(found) >= Double(limit) * Double(tenths) / 10
+    private func isFull(_ found: UInt64, _ limit: Int64) -> Bool {
+        limit > 0 && Double(found) >= Double(limit) * Double(Self.fullTenths) / 10
     }
 
     private var retention: Finding? {
@@ -73,30 +74,22 @@ package struct CheckedStream: Sendable {
 
     // MARK: - Consumers
 
-    /// From this share of the limit on events may soon be removed, in tenths.
-    private static let nearlyFullTenths: Int64 = 8
-
-    private func nearEviction(_ consumer: ConsumerInfo) -> Finding? {
-        let (config, state) = (info.config, info.state)
-        let unread = consumer.pendingCount + consumer.ackPendingCount
-        guard unread > 0, consumer.deliveredSequence > 0, state.messages > 0 else { return nil }
-        let next = consumer.acknowledgedSequence + 1
-        let isBytes = isFull(state.bytes, config.maxBytes, tenths: Self.nearlyFullTenths)
-        guard isBytes || isFull(state.messages, config.maxMessages, tenths: Self.nearlyFullTenths) else { return nil }
-        guard next < state.firstSequence + max(1, state.messages / 10) else { return nil }
-        let limit = isBytes ? config.maxBytes : config.maxMessages
-        let what =
-            next < state.firstSequence
-            ? "\(state.firstSequence - next) sequences that the consumer has not acknowledged are gone"
-            : "the next event of the consumer is among the oldest of the stream"
-        return Finding(
-            .consumerNearEviction, "consumer \(consumer.name)",
-            "consumer \(consumer.name) is \(unread) events behind, and stream \(name) is nearly full: \(what)",
-            why: "the next events remove what the consumer has not read",
-            paste: .command("nats stream edit \(name) --\(isBytes ? "max-bytes" : "max-msgs")=\(min(Self.largestLimit, 4 * limit))"))
+    private func nearEviction(_ consumer: ConsumerStanding) -> Finding? {
+        guard consumer.isNearEviction, consumer.deliveredSequence > 0 else { return nil }
+        return .consumerNearEviction(consumer, of: name, limits: raisedLimits)
     }
 
-    private func neverRead(_ consumer: ConsumerInfo) -> Finding? {
+    /// Every limit that is set, four times as large: with that no message is near its end.
+    private var raisedLimits: String {
+        let config = info.config
+        var flags: [String] = []
+        if config.maxBytes > 0 { flags.append("--max-bytes=\(min(Self.largestLimit, 4 * config.maxBytes))") }
+        if config.maxMessages > 0 { flags.append("--max-msgs=\(4 * config.maxMessages)") }
+        if config.maxAgeNanoseconds > 0 { flags.append("--max-age=\(4 * (config.maxAgeNanoseconds / 1_000_000_000))s") }
+        return flags.joined(separator: " ")
+    }
+
+    private func neverRead(_ consumer: ConsumerStanding) -> Finding? {
         guard consumer.deliveredSequence == 0, consumer.pendingCount > 0 else { return nil }
         return Finding(
             .consumerNeverRead, "consumer \(consumer.name)",

@@ -127,6 +127,21 @@ extension Finding {
             paste: .command("nats consumer rm \(stream) \(consumer) && slotstream setup"))
     }
 
+    /// A consumer that has not read what the stream is about to remove, or has begun to.
+    /// - Parameter limits: Of the stream, as flags of `nats stream edit`, large enough; empty: nothing that is gone comes back by them.
+    package static func consumerNearEviction(_ standing: ConsumerStanding, of stream: String, limits: String = "") -> Finding {
+        let isGone = standing.retentionLeft == 0
+        let percent = Int(((standing.retentionLeft ?? 0) * 100).rounded(.down))
+        return Finding(
+            .consumerNearEviction, "consumer \(standing.name)",
+            "stream \(stream) \(isGone ? "removes" : "is about to remove") events that consumer \(standing.name) has not acknowledged: \(standing.unreadCount) in all",
+            why: isGone
+                ? "The consumer never gets an event that is removed"
+                : "\(percent) % of the stream's retention is left, and the consumer never gets an event that is removed",
+            fix: "Let the consumer read, or raise the limits of the stream with `nats stream edit \(stream)` (max-age, max-bytes, max-msgs); or, if nobody needs the consumer: nats consumer rm \(stream) \(standing.name)",
+            paste: limits.isEmpty || isGone ? nil : .command("nats stream edit \(stream) \(limits)"))
+    }
+
     /// Atomic batches that are configured and cannot be had.
     package static func noAtomicBatches(_ stream: String, canServer: Bool) -> Finding {
         Finding(

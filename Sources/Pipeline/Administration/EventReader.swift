@@ -128,8 +128,8 @@ package final class EventReader {
     ) throws(StreamerError) -> NameSearch.Found {
         try StreamerError.ofJetStream { () throws(JetStreamError) in
             if let subject, try link.connection.lastMessage(stream, subject: subject) != nil { return .exactly }
-            let (subjects, isWhole) = try link.connection.subjects(stream, matching: filter.pattern)
-            return NameSearch.find(forms, among: Set(subjects.compactMap(value)), isWhole: isWhole)
+            let (counts, isWhole) = try link.connection.subjects(stream, matching: filter.pattern)
+            return NameSearch.find(forms, among: Set(counts.keys.compactMap(value)), isWhole: isWhole)
         }
     }
 

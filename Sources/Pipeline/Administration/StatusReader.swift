@@ -195,12 +195,7 @@ extension StreamerStatus {
     /// What JetStream says of the stream; nil: there is none.
     fileprivate mutating func add(_ info: StreamInfo?, _ record: CheckpointRecord?) {
         guard let info else { return reasons.append("stream \(stream.name) does not exist") }
-        stream.leader = info.cluster?.leader
-        stream.firstSequence = info.state.firstSequence
-        stream.lastSequence = info.state.lastSequence
-        stream.messages = info.state.messages
-        stream.bytes = info.state.bytes
-        stream.replicas = info.config.replicas
+        stream.take(StreamFacts(info, at: .now))
         guard let record else { return reasons.append("there is no checkpoint record for stream \(stream.name)") }
         source.storedLsn = record.confirmedLsn
     }

@@ -27,15 +27,24 @@ extension ChainedPublisher {
         let first = window.releasedCount.load(ordering: .relaxed)
         guard storedCount > first else { return }
         let now = port.wallClock
-        for index in first..<storedCount {
-            let header = window.header(at: index)
-            // A clock may say anything: no difference of integers.
-            observations.meters.duration.record(
-                max(0, Double(now.rawValue) - Double(header.commitTimestamp.rawValue)) / 1_000_000)
-            tally.count(kind: Int(header.kindIndex))
-        }
         window.withEvent(at: storedCount - 1) { _, messageID, _ in
             known.storedID = MessageID(messageID.withUnsafeBufferPointer { String(decoding: $0, as: UTF8.self) })
+        }
+        observations.storedMemory.withLock { memory in
+            for index in first..<storedCount {
+                let header = window.header(at: index)
+                // A clock may say anything: no difference of integers.
+                let microseconds = max(0, Double(now.rawValue) - Double(header.commitTimestamp.rawValue))
+                observations.meters.duration.record(microseconds / 1_000_000)
+                memory.times.count(microseconds: microseconds)
+                tally.count(kind: Int(header.kindIndex))
+            }
+            if let id = known.storedID {
+                let header = window.header(at: storedCount - 1)
+                memory.latest.append(
+                    StoredMemory.Event(
+                        kind: Int(header.kindIndex), id: id, sequence: known.storedSequence, committedAt: header.commitTimestamp))
+            }
         }
         window.release(through: storedCount)
         tally.handOn(to: observations)

@@ -125,6 +125,7 @@ final class Checkpointer<Port: StreamPort> {
         state = .idle
         failpoints.reached(.afterRecord)
         isPutTroubleTold = false
+        observations.recorded(at: port.now)
         logger.trace(
             "checkpoint record stored", metadata: ["confirmed_lsn": "\(record.confirmedLsn)", "last_sequence": .stringConvertible(record.lastSequence)])
         handover.recordedSequence.store(record.lastSequence, ordering: .releasing)

@@ -1,10 +1,9 @@
-import CoreMetrics
 import PostgresReplication
 import Synchronization
 import Threads
 import WAL
 
-/// What is told of it: the object of `/status`, and the gauges.
+/// What is told of it: the object of `/status`.
 extension Observations {
     /// The object of `/status`.
     package func status() -> StreamerStatus {
@@ -58,17 +57,24 @@ extension Observations {
         if let publication = texts.publication { source.take(publication) }
         var stream = texts.stream
         stream.lastSequence = max(stream.lastSequence ?? 0, lastSequence.load(ordering: .relaxed))
-        return StreamerStatus(
+        let facts = streamFacts(texts, at: now)
+        if let facts { stream.take(facts) }
+        var status = StreamerStatus(
             role: texts.role, live: isLive, ready: isReady, reasons: reasons, source: source, stream: stream,
             inFlight: StreamerStatus.InFlight(
                 messages: inFlightCount.load(ordering: .relaxed), bytes: retainedByteCount.load(ordering: .relaxed)),
+            window: texts.window?.status,
             counters: StreamerStatus.Counters(
                 transactions: transactionCount.load(ordering: .relaxed), events: eventCount.load(ordering: .relaxed),
                 resynchronisations: resynchronisationCount.load(ordering: .relaxed),
                 reconnects: reconnectCount.load(ordering: .relaxed), strays: strayCount.load(ordering: .relaxed)),
             lastError: texts.lastError)
+        status.consumers = facts?.consumers?.map { StreamerStatus.Consumer($0) }
+        status.checkpoint = checkpointAge(at: now).map { StreamerStatus.Checkpoint(ageSeconds: $0.seconds) }
+        return status
     }
 
+<<<<<<< HEAD
     /// Sets every gauge to what it is now; called before the metrics are rendered. NaN stands for what nobody knows.
     package func refreshMetrics() {
         let now = Instant.now
@@ -82,24 +88,25 @@ extension Observations {
         meters.receivedLSN.record(number(receivedLSN))
         meters.inFlightMessages.record(inFlightCount.load(ordering: .relaxed))
         meters.inFlightBytes.record(retainedByteCount.load(ordering: .relaxed))
+        meters.windowSeconds.record(texts.window?.seconds(at: now) ?? .nan)
+        meters.windowBytes.record(texts.window?.anchor.retainedByteCount.map { Double($0) } ?? .nan)
         meters.up.record(texts.isConnected ? 1 : 0)
+=======
+    /// What JetStream said of the stream; nil: it has not said anything lately.
+    func streamFacts(_ texts: Texts, at now: Instant) -> StreamFacts? {
+        texts.streamFacts.flatMap { now.duration(since: $0.at) < StreamFacts.validity ? $0 : nil }
+>>>>>>> 45b41b8dbe57ef6839e5331788df5400b4d53241
     }
 
-    private static func safeByteCount(_ slot: SlotState?) -> Double {
-        guard let slot else { return .nan }
-        if slot.isInvalidated { return 0 }
-        // Without max_slot_wal_keep_size there is no limit.
-        return slot.safeWALByteCount.map { Double($0) } ?? .infinity
+    /// For how long the checkpoint record stands as it is; nil: this streamer has stored none, or has lost the slot since.
+    func checkpointAge(at now: Instant) -> Duration? {
+        let stored = recordedAt.load(ordering: .relaxed)
+        return stored == 0 ? nil : now.duration(since: Instant(nanoseconds: stored))
     }
 
     private func text(_ lsn: borrowing Atomic<UInt64>) -> String? {
         let value = lsn.load(ordering: .relaxed)
         return value == 0 ? nil : LSN(value).description
-    }
-
-    private func number(_ lsn: borrowing Atomic<UInt64>) -> Double {
-        let value = lsn.load(ordering: .relaxed)
-        return value == 0 ? .nan : Double(value)
     }
 }
 

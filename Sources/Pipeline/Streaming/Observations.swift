@@ -13,6 +13,9 @@ package final class Observations: Sendable {
     /// Without a turn of one of its loops for this long the streamer is not live.
     static let livenessLimit = LongTime.liveness.duration
 
+    /// Errors that are kept.
+    static let troubleLimit = 20
+
     /// What has to turn as long as it runs; each is a thread's.
     enum Loop: String, CaseIterable {
         case source = "the loop that reads from PostgreSQL"
@@ -28,7 +31,11 @@ package final class Observations: Sendable {
         var slot: SlotState?
         var lag = LagClock()
         var stream: StreamerStatus.Stream
+        /// As it was looked at last; nil: it was not.
+        var streamFacts: StreamFacts?
         var lastError: StreamerStatus.LastError?
+        /// The errors before it too.
+        var troubles = LatestFew<RecentActivity.Trouble>(limit: Observations.troubleLimit)
         var isPostgresConnected = false
         /// A session of this streamer has the slot.
         var isSlotHeld = false
@@ -41,6 +48,8 @@ package final class Observations: Sendable {
         var slotWait: String?
         /// What JetStream refuses again and again, in its own words.
         var refusal: String?
+        /// nil: there is no anchor slot, or it was not looked at yet.
+        var window: WindowSight?
         var eventKinds: [EventKind] = []
         /// As it was told last; nil: it was not read yet.
         var publication: PublicationContents?
@@ -60,8 +69,15 @@ package final class Observations: Sendable {
     let eventCount = Atomic<UInt64>(0)
     let resynchronisationCount = Atomic<UInt64>(0)
     let reconnectCount = Atomic<UInt64>(0)
+    /// When this streamer stored the checkpoint record last, in nanoseconds of the monotonic clock; 0: nobody knows, or it is another's to store.
+    let recordedAt = Atomic<UInt64>(0)
+    /// By the delivery thread at each release, never for long by whoever reads it.
+    let storedMemory = Mutex(StoredMemory())
+    let lastHour = Mutex(LastHour())
     /// Messages of others found in the stream.
     let strayCount = Atomic<UInt64>(0)
+    /// A lost end is stored again: the anchor stays where it is.
+    let isRepairing = Atomic<Bool>(false)
     private let lastSourceTurn: Atomic<UInt64>
     /// 0: it does not run.
     private let lastDeliveryTurn = Atomic<UInt64>(0)
@@ -69,6 +85,7 @@ package final class Observations: Sendable {
     let slot: String
     let readyMaxLagBytes: UInt64
     let meters: Meters
+    let watchMeters: WatchMeters
 
     package init(slot: String, stream: String, readyMaxLagBytes: UInt64, metrics: any MetricsFactory) {
         lastSourceTurn = Atomic(Instant.now.nanoseconds)
@@ -76,6 +93,7 @@ package final class Observations: Sendable {
         self.slot = slot
         self.readyMaxLagBytes = readyMaxLagBytes
         meters = Meters(factory: metrics)
+        watchMeters = WatchMeters(factory: metrics)
     }
 
     /// The loop has turned: it read, wrote or waited as it should.
@@ -86,6 +104,9 @@ package final class Observations: Sendable {
         case .delivery: lastDeliveryTurn.store(now, ordering: .relaxed)
         }
     }
+
+    /// The checkpoint record was stored.
+    func recorded(at now: Instant) { recordedAt.store(now.nanoseconds, ordering: .relaxed) }
 
     /// The session is over, and its delivery thread with it.
     func deliveryEnded() { lastDeliveryTurn.store(0, ordering: .relaxed) }
@@ -102,7 +123,17 @@ package final class Observations: Sendable {
 
     func failed(_ reason: String, _ message: String) {
         let at = PostgresTimestamp.now.description
-        texts.withLock { $0.lastError = StreamerStatus.LastError(reason: reason, at: at, message: ShownText.line(message)) }
+        let error = StreamerStatus.LastError(reason: reason, at: at, message: ShownText.line(message))
+        texts.withLock { texts in
+            texts.lastError = error
+            var trouble = RecentActivity.Trouble(error)
+            if let newest = texts.troubles.newest, (newest.reason, newest.message) == (trouble.reason, trouble.message) {
+                trouble.count = newest.count + 1
+                texts.troubles.replaceNewest(by: trouble)
+            } else {
+                texts.troubles.append(trouble)
+            }
+        }
     }
 
     /// The connection to this server is made again, or is about to be: counted when that begins, for nobody knows how often it will be.
@@ -125,6 +156,7 @@ package final class Observations: Sendable {
             }
             return texts.isSlotHeld
         }
+        recordedAt.store(0, ordering: .relaxed)
         inFlightCount.store(0, ordering: .relaxed)
         retainedByteCount.store(0, ordering: .relaxed)
         if !error.leavesPostgres { lostSight() }
@@ -132,6 +164,7 @@ package final class Observations: Sendable {
             // What waited here is another streamer's to store by now.
             oldestCommit.store(0, ordering: .relaxed)
             receivedLSN.store(0, ordering: .relaxed)
+            texts.withLock { $0.streamFacts = nil }
         }
         return hadSlot
     }

@@ -8,15 +8,15 @@ import WAL
 /// One line a minute: what a streamer is doing, for whoever has nothing but the log.
 package struct ProgressLog {
     /// Between two lines.
-    package static let interval = Duration.seconds(60)
+    package static let interval = LongTime.progress.duration
 
     private let observations: Observations
-    private var last: (at: Instant, eventCount: UInt64)
+    private var last: (at: Instant, eventCount: UInt64, times: StoredTimes)
 
     /// The first line tells of what happens from now on.
     package init(_ observations: Observations) {
         self.observations = observations
-        last = (.now, observations.eventCount.load(ordering: .relaxed))
+        last = (.now, observations.eventCount.load(ordering: .relaxed), observations.storedMemory.withLock { $0.times })
     }
 
     /// Logs the line.
@@ -30,7 +30,9 @@ package struct ProgressLog {
         let eventCount = observations.eventCount.load(ordering: .relaxed)
         let seconds = max(0.001, now.duration(since: last.at).seconds)
         let rate = Double(eventCount &- last.eventCount) / seconds
-        last = (now, eventCount)
+        let times = observations.storedMemory.withLock { $0.times }
+        let storedTime = times.quantile(0.99, since: last.times)
+        last = (now, eventCount, times)
         let texts = observations.texts.withLock { $0 }
         var metadata: Logger.Metadata = ["events": "\(rate < 10 ? Self.tenths(rate) : "\(Int(rate.rounded()))")/s"]
         if let lag = observations.lagSeconds(at: now) { metadata["lag"] = "\(Self.tenths(lag))s" }
@@ -38,6 +40,7 @@ package struct ProgressLog {
         if let bytes = texts.slot?.retainedByteCount { metadata["wal_held"] = "\(Self.size(bytes))" }
         let sequence = observations.lastSequence.load(ordering: .relaxed)
         if sequence > 0 { metadata["stream_seq"] = .stringConvertible(sequence) }
+        if let storedTime { metadata["stored_p99"] = "\(Self.time(storedTime))" }
         let state = Self.state(texts)
         if state.isTrouble, let error = texts.refusal ?? texts.lastError?.message { metadata["error"] = "\(error)" }
         return (state.message, metadata)
@@ -61,6 +64,12 @@ package struct ProgressLog {
         // Beyond this there is nothing to tell apart, and no integer to do it with.
         let tenths = Int64(min(value, 1e12) * 10 + 0.5)
         return "\(tenths / 10).\(tenths % 10)"
+    }
+
+    /// `0.4ms`, `4ms`, `1.2s`.
+    static func time(_ seconds: Double) -> String {
+        if seconds < 0.001 { return tenths(seconds * 1000) + "ms" }
+        return seconds < 1 ? "\(Int((seconds * 1000).rounded()))ms" : tenths(seconds) + "s"
     }
 
     /// `56B`, `2.4MiB`.

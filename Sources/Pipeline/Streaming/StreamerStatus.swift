@@ -1,4 +1,4 @@
-import History
+package import History
 
 #if canImport(FoundationEssentials)
     import FoundationEssentials
@@ -11,7 +11,7 @@ import History
 /// Encoded with snake_case names. Unknown is absent, never a placeholder. LSNs are text, sizes bytes, durations seconds,
 /// times RFC 3339.
 package struct StreamerStatus: Codable, Sendable, Equatable {
-    package enum Role: String, Codable, Sendable {
+    package enum Role: String, Codable, Sendable, CaseIterable {
         /// Holds the slot, or is about to: connecting, recovering, streaming.
         case active
         /// Waits for another streamer to release the slot.
@@ -48,6 +48,51 @@ package struct StreamerStatus: Codable, Sendable, Equatable {
         package var messages: UInt64?
         package var bytes: UInt64?
         package var replicas: Int?
+        /// What retention lets stand; nil: not known, or no limit.
+        package var maxBytes: UInt64?
+        package var maxMessages: UInt64?
+        package var maxAgeSeconds: Double?
+    }
+
+    /// A durable consumer of the stream.
+    package struct Consumer: Codable, Sendable, Equatable {
+        package var name: String
+        /// Messages that were not delivered yet.
+        package var pending: UInt64
+        /// Messages that were delivered and not acknowledged.
+        package var ackPending: UInt64
+        /// The stream sequence of the last message delivered.
+        package var delivered: UInt64
+        /// The stream sequence up to which all is acknowledged.
+        package var ackFloor: UInt64
+        /// Of the stream's retention, 0 to 1, before it loses something that it has not acknowledged.
+        package var retentionLeft: Double?
+
+        package init(_ standing: ConsumerStanding) {
+            name = standing.name
+            pending = standing.pendingCount
+            ackPending = standing.ackPendingCount
+            delivered = standing.deliveredSequence
+            ackFloor = standing.ackFloorSequence
+            retentionLeft = standing.retentionLeft
+        }
+    }
+
+    package struct Checkpoint: Codable, Sendable, Equatable {
+        /// For how long the record stands as it is.
+        package var ageSeconds: Double
+    }
+
+    /// How far back `replay` and `verify` reach.
+    package struct Window: Codable, Sendable, Equatable {
+        /// The anchor.
+        package var slot: String
+        /// What commits at or after it is within reach.
+        package var fromLsn: String?
+        /// What was committed since then is within reach; nil: not known yet.
+        package var fromTime: String?
+        /// WAL that PostgreSQL keeps for the anchor.
+        package var bytes: UInt64?
     }
 
     package struct InFlight: Codable, Sendable, Equatable {
@@ -82,14 +127,19 @@ package struct StreamerStatus: Codable, Sendable, Equatable {
     package var reasons: [String]
     package var source: Source
     package var stream: Stream
+    /// nil: not known.
+    package var consumers: [Consumer]?
+    package var checkpoint: Checkpoint?
     package var inFlight: InFlight?
+    /// nil: there is no anchor slot, or PostgreSQL was not asked yet.
+    package var window: Window?
     package var counters: Counters?
     package var lastError: LastError?
     package var version: String
 
     package init(
         role: Role, live: Bool, ready: Bool, reasons: [String], source: Source, stream: Stream,
-        inFlight: InFlight? = nil, counters: Counters? = nil, lastError: LastError? = nil,
+        inFlight: InFlight? = nil, window: Window? = nil, counters: Counters? = nil, lastError: LastError? = nil,
         version: String = Slotstream.version
     ) {
         self.role = role
@@ -99,6 +149,7 @@ package struct StreamerStatus: Codable, Sendable, Equatable {
         self.source = source
         self.stream = stream
         self.inFlight = inFlight
+        self.window = window
         self.counters = counters
         self.lastError = lastError
         self.version = version

