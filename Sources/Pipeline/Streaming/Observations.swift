@@ -30,6 +30,7 @@ package final class Observations: Sendable {
         /// As PostgreSQL showed the slot last; nil: there is none, or PostgreSQL cannot be asked now.
         var slot: SlotState?
         var lag = LagClock()
+        var rateMemory = RateMemory()
         var stream: StreamerStatus.Stream
         /// As it was looked at last; nil: it was not.
         var streamFacts: StreamFacts?
@@ -178,6 +179,7 @@ package final class Observations: Sendable {
             texts.slot = slot
             guard let slot else { return }
             texts.lag.looked(slot.currentWALLSN, at: now)
+            texts.rateMemory.saw(walLSN: slot.currentWALLSN, eventCount: eventCount.load(ordering: .relaxed), at: now)
             guard let confirmed = slot.confirmedFlushLSN?.rawValue else { return }
             let isOtherServer = slot.currentWALLSN.rawValue < storedLSN.load(ordering: .relaxed)
             // Outside of a session nobody else tells how far the stream is.

@@ -173,6 +173,7 @@ package final class Streamer: Sendable {
         ]
         if let ids = error.findingIDs { fields["finding"] = "\(ids)" }
         logger.critical("stopped", metadata: fields)
+        if mending == nil { keepLastStop(reason, error, remedy) }
         return Outcome(reason: reason, message: "\(error)", status: reason.exitCode)
     }
 
