@@ -165,7 +165,7 @@ extension Check {
                 [.permissionsMissing(["$JS.API.STREAM.INFO.\(configuration.stream.name)"], prefix: configuration.stream.subjectPrefix)])
         }
         let now = PostgresTimestamp.now
-        reading.add { $0.clocks.nats = info?.time.flatMap { StreamRetention.time($0) }.map { Double($0.rawValue - now.rawValue) / 1e6 } }
+        reading.add { $0.clocks.nats = info?.time.flatMap { PostgresTimestamp(rfc3339: $0) }.map { Double($0.rawValue - now.rawValue) / 1e6 } }
         let account = try CheckedAccount.read(configuration, info, over: nats)
         reading.add { $0.account = account }
         if let info {

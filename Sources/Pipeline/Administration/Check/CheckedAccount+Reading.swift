@@ -83,7 +83,7 @@ extension CheckedStream {
             stream.found += Setup.differences(found, wanted, of: configuration.stream)
         }
         if info.state.messages > 0 {
-            let first = StreamRetention.time(info.state.firstTime)
+            let first = PostgresTimestamp(rfc3339: info.state.firstTime)
             stream.oldestAgeSeconds = first.map { Double(PostgresTimestamp.now.rawValue - $0.rawValue) / 1e6 }
         }
         return stream
