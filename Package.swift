@@ -91,7 +91,7 @@ let package = Package(
         .target(
             name: "Settings",
             dependencies: [
-                "Pipeline", "Capture", "PostgresReplication", "JetStreamPublishing", "CCrypto",
+                "History", "Pipeline", "Capture", "PostgresReplication", "JetStreamPublishing", "CCrypto",
                 .product(name: "TOMLKit", package: "TOMLKit"),
             ],
             swiftSettings: strict),

@@ -1,6 +1,12 @@
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
 /// The body of a gap marker, as consumers read it. LSNs are text, the time is RFC 3339.
-package struct GapMarker: Encodable {
-    package struct Gap: Encodable {
+package struct GapMarker: Codable {
+    package struct Gap: Codable {
         package var fromLsn: String
         package var toLsn: String
         package var reason: String
@@ -26,4 +32,12 @@ package struct GapMarker: Encodable {
     }
 
     package func json() -> [UInt8] { Array(ContractJSON.text(self).utf8) }
+
+    /// Reads what `json()` wrote; nil: it is none.
+    package init?(json: [UInt8]) {
+        let decoder = JSONDecoder()
+        decoder.keyDecodingStrategy = .convertFromSnakeCase
+        guard let marker = try? decoder.decode(GapMarker.self, from: Data(json)) else { return nil }
+        self = marker
+    }
 }

@@ -13,6 +13,8 @@ package enum Recovery {
         /// `IDENTIFY_SYSTEM`'s xlogpos: the server has no WAL beyond it.
         package var serverFlushLSN: LSN
         package var slot: SlotState?
+        /// Of the replay window; nil: there is none.
+        package var anchor: SlotState?
         package var record: CheckpointRecord?
         package var stream: StreamTail?
         package var streamName: String
@@ -75,26 +77,19 @@ package enum Recovery {
         package var proof: HistoryProof?
         /// Where the slot may stand at most: the record's position, as far as it holds for this server and this stream.
         package var provenLSN: LSN
-
+        /// The stream lost an end that PostgreSQL was told of: this is read first; nil: the live slot sends all that is missing.
+        package var repair: Repair?
 
         package init(
-
-            startLSN: LSN, known: KnownEnd, newestCommit: StoredCommit? = nil, proof: HistoryProof? = nil,
-
-            provenLSN: LSN
-
+            startLSN: LSN, known: KnownEnd, newestCommit: StoredCommit? = nil, proof: HistoryProof? = nil, provenLSN: LSN,
+            repair: Repair? = nil
         ) {
-
             self.startLSN = startLSN
-
             self.known = known
-
             self.newestCommit = newestCommit
-
             self.proof = proof
-
             self.provenLSN = provenLSN
-
+            self.repair = repair
         }
     }
 
@@ -274,16 +269,27 @@ package enum Recovery {
         }
         var isLastOfTransaction: Bool?
         let isTailLost = stream.lastSequence < record.lastSequence
+        var repair: Repair?
         switch facts.recordedEnd?.message {
         case nil: if isTailLost { return tailLost(stream, record, confirmed, nil) }
         case .gone, .never:
             // Retention took it, or somebody deleted it: the record knows what it was.
-            if isTailLost { return tailLost(stream, record, confirmed, nil) }
+            if isTailLost {
+                // Of a stream that lost all of it, the beginning is where it goes on.
+                let isEmptied = stream.lastSequence == 0 && record.gapLSN == nil
+                repair = isEmptied ? self.repair(from: record.firstLSN, to: confirmed, facts) : nil
+                guard repair != nil else { return tailLost(stream, record, confirmed, nil) }
+                known = KnownEnd(storedSequence: 0, storedID: nil, created: record.streamCreated)
+                provenLSN = min(provenLSN, record.firstLSN)
+            }
         case .foreign(let subject): return replaced(record, subject, facts)
         case .event(let id, let isLast):
             guard id.isOf(facts.identity) else { return replaced(record, "\(id)", facts) }
             if isTailLost {
-                if confirmed > id.position.commitLSN { return tailLost(stream, record, confirmed, id) }
+                if confirmed > id.position.commitLSN {
+                    repair = self.repair(from: id.position.commitLSN, to: confirmed, facts)
+                    guard repair != nil else { return tailLost(stream, record, confirmed, id) }
+                }
                 // The lost tail is sent again: until it is stored the record's position holds no longer.
                 provenLSN = min(provenLSN, confirmed)
                 known = KnownEnd(
@@ -296,13 +302,20 @@ package enum Recovery {
         }
         if let id = known.storedID, let refusal = refusal(ofLast: id, facts) { return refusal }
         if stream.lastSequence < known.settledSequence { known.settledSequence = known.storedSequence }
-        guard confirmed <= provenLSN else {
+        if confirmed > provenLSN, repair == nil {
+            repair = self.repair(from: known.storedID?.position.commitLSN ?? provenLSN, to: confirmed, facts)
+        }
+        guard confirmed <= provenLSN || repair != nil else {
             return lost(
                 .slotAhead,
                 "slot \(slot.name) is at \(confirmed), but changes are stored up to \(provenLSN) only: the changes between these two positions are missing",
                 isConfirmedByTime: true)
         }
-        var plan = plan(known, record, facts.recordedEnd?.commitTimestamp, confirmed: confirmed, proven: provenLSN)
+        var plan = plan(
+            known, record, facts.recordedEnd?.commitTimestamp, confirmed: repair?.anchorLSN ?? confirmed, proven: provenLSN)
+        // Without a message of it, all before what is proven is stored or was never to be.
+        if repair != nil, known.storedID == nil { plan.startLSN = max(plan.startLSN, provenLSN) }
+        plan.repair = repair
         plan.newestCommit = facts.newestCommit
         guard !facts.options.isEqual(to: record.options) else { return .proceed(plan) }
         guard !facts.hasUnproven else {

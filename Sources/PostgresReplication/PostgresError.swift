@@ -64,6 +64,9 @@ extension PostgresError {
     /// 55006: the slot is active for another session.
     public var isObjectInUse: Bool { sqlState == "55006" }
 
+    /// 42710: a slot, publication or role of that name is there already.
+    public var isDuplicateObject: Bool { sqlState == "42710" }
+
     /// 42704: no such slot, publication or role.
     public var isUndefinedObject: Bool { sqlState == "42704" }
 

@@ -163,7 +163,7 @@ package struct Configuration: Sendable, Equatable {
         package init() {}
     }
 
-    /// The anchor slot's limits. Accepted by this version; nothing reads them yet.
+    /// The anchor slot's limits.
     package struct Replay: Sendable, Equatable {
         /// Zero: no anchor slot.
         package var window = Duration.seconds(600)

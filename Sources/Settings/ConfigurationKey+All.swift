@@ -146,10 +146,10 @@ extension ConfigurationKey {
 
         ConfigurationKey(
             "replay.window", \.replay.window, .duration(.zero ... .seconds(3650 * 86_400)),
-            means: "Not used in this version. Any window shortens source.slot to 56 characters; \"0\" allows 63."),
+            means: "How far back replay and verify reach, and how much of a lost stream's end is repaired. A second slot, <source.slot>_anchor, keeps the WAL. \"0\": no such slot. Any window shortens source.slot to 56 characters; \"0\" allows 63."),
         ConfigurationKey(
             "replay.window_bytes", \.replay.windowBytes, .byteCount(1...Int.max),
-            means: "Not used in this version."),
+            means: "The most WAL that the anchor slot keeps: above it the window is shortened."),
 
         ConfigurationKey(
             "http.listen", \.http.listen, .listenAddress,

@@ -1,4 +1,5 @@
 import Capture
+import History
 import JetStreamPublishing
 package import Pipeline
 import PostgresReplication
@@ -24,6 +25,7 @@ extension Configuration {
             delivery: StreamerConfiguration.Delivery(
                 isAtomic: delivery.atomic == .auto, inFlightMessages: delivery.inFlightMessages, inFlightBytes: delivery.inFlightBytes,
                 ackTimeout: delivery.ackTimeout, checkpointInterval: delivery.checkpointInterval),
+            window: ReplayWindow.Limits(age: replay.window, byteCount: UInt64(replay.windowBytes)),
             readyMaxLagBytes: UInt64(max(0, http.readyMaxLagBytes)))
     }
 

@@ -49,6 +49,14 @@ package enum Failpoint: String, CaseIterable, Sendable {
     case afterGapMarker = "after_gap_marker"
     /// `slot advance` has put the record.
     case afterGapRecord = "after_gap_record"
+    /// The anchor slot is made.
+    case afterAnchor = "after_anchor"
+    /// `replay` has stored some of its events.
+    case afterReplayed = "after_replayed"
+    /// `rewind` has dropped the live slot.
+    case afterRewindDrop = "after_rewind_drop"
+    /// `rewind` has put a copy of the anchor in the live slot's place.
+    case afterRewindCopy = "after_rewind_copy"
     /// `mend` has stored its marker.
     case afterMarker = "after_marker"
     /// `mend` is about to store a late event.

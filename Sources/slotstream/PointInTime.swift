@@ -1,4 +1,5 @@
 import Settings
+import WAL
 
 #if canImport(FoundationEssentials)
     import FoundationEssentials
@@ -14,6 +15,19 @@ enum PointInTime {
         let withFraction = Date.ISO8601FormatStyle(includingFractionalSeconds: true)
         if (try? Date(text, strategy: .iso8601)) != nil || (try? Date(text, strategy: withFraction)) != nil { return text }
         return nil
+    }
+
+    /// The time as PostgreSQL counts it; nil if it is neither.
+    static func timestamp(_ text: String, now: Date = .now) -> PostgresTimestamp? {
+        let date: Date
+        if let seconds = secondsBack(text) {
+            date = now - seconds
+        } else if let parsed = (try? Date(text, strategy: .iso8601)) ?? (try? Date(text, strategy: Date.ISO8601FormatStyle(includingFractionalSeconds: true))) {
+            date = parsed
+        } else {
+            return nil
+        }
+        return PostgresTimestamp(unixMicroseconds: Int64((date.timeIntervalSince1970 * 1e6).rounded()))
     }
 
     /// Longer ago than anything is stored, and within every calendar.

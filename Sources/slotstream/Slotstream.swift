@@ -22,7 +22,8 @@ struct SlotstreamCommand: AsyncParsableCommand {
             """,
         version: Slotstream.version,
         subcommands: [
-            RunCommand.self, SetupCommand.self, StatusCommand.self, TailCommand.self, SlotCommand.self, MendCommand.self,
+            RunCommand.self, SetupCommand.self, StatusCommand.self, TailCommand.self, SlotCommand.self,
+            ReplayCommand.self, VerifyCommand.self, RewindCommand.self, MendCommand.self,
             DecodeCommand.self, HealthCommand.self, ConfigCommand.self,
         ])
 

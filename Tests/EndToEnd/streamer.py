@@ -46,6 +46,8 @@ class Streamer:
             "source": {"url": postgres_url},
             "transport.nats": {"url": nats_url},
             "transport.nats.jetstream": {},
+            # Most tests are about the one slot; those of the replay window set it.
+            "replay": {"window": "0"},
             "http": {"listen": self.http},
             "log": {"format": "json", "level": "debug"},
         }

@@ -389,3 +389,13 @@ def tenants(tenant_maker):
     """Makes a tenant: `tenants(pair, …)`."""
     yield tenant_maker
     tenant_maker.close_tenants()
+
+
+@pytest.fixture
+def own(request):
+    """Makes tenants on servers of the test's own: their settings and their files may be changed."""
+    maker = TenantMaker()
+    failures = request.session.testsfailed
+    yield maker
+    maker.close_tenants()
+    maker.close(keeps_folders=request.session.testsfailed > failures)

@@ -15,7 +15,7 @@ from oracles.changes import lsn_number
 from promotion import Standby
 from remedies import follow
 from servers.tools import wait_until
-from tenants import (PATIENT, UNRECORDED, TenantMaker, killed_unrecorded, record_entries, refused,  # noqa: F401
+from tenants import (PATIENT, UNRECORDED, killed_unrecorded, own, record_entries, refused,  # noqa: F401
                      refused_everywhere, stopped, streamed, tenant_maker, tenants)
 
 NEWEST = PAIRS[-1]
@@ -24,16 +24,6 @@ NEWEST = PAIRS[-1]
 def every_postgres(pairs=POSTGRES_PAIRS):
     """Parametrizes `versions`: what concerns PostgreSQL's side, each version of it once."""
     return pytest.mark.parametrize("versions", pairs, ids=lambda pair: f"{pair.postgres}-{pair.nats}")
-
-
-@pytest.fixture
-def own(request):
-    """Makes tenants on servers of the test's own: their settings and their files may be changed."""
-    maker = TenantMaker()
-    failures = request.session.testsfailed
-    yield maker
-    maker.close_tenants()
-    maker.close(keeps_folders=request.session.testsfailed > failures)
 
 
 def _lost(tenant, reason: str, *words: str) -> None:

@@ -130,7 +130,7 @@ import WAL
         var kept = Kept()
         #expect(try reader.read(before: try writtenLSN(), over: connection, into: &kept))
         #expect(kept.ids == [1, 2])
-        #expect(try !reader.read(before: LSN(.max), over: connection, into: &kept, isWanted: { false }))
+        #expect(try !reader.read(before: LSN(.max), over: connection, into: &kept, turn: { () throws(StreamerError) in false }))
     }
 
     @Test func aSessionsEndDoesNotBeginADescriptionAnew() throws {

@@ -22,10 +22,12 @@ public struct ReadEvent: Equatable, Sendable {
     public var isLast: Bool?
     /// Of an event of a row or table: a logical message may have a time of its own.
     public var commitTimestamp: PostgresTimestamp?
+    /// `schema.table`; nil of a logical message too.
+    public var table: String?
 
     public init(
         entity: String, operation: String, kind: Kind? = nil, position: Position? = nil, isLast: Bool? = nil,
-        commitTimestamp: PostgresTimestamp? = nil
+        commitTimestamp: PostgresTimestamp? = nil, table: String? = nil
     ) {
         self.entity = entity
         self.operation = operation
@@ -33,6 +35,7 @@ public struct ReadEvent: Equatable, Sendable {
         self.position = position
         self.isLast = isLast
         self.commitTimestamp = commitTimestamp
+        self.table = table
     }
 }
 

@@ -90,7 +90,9 @@ enum SlotstreamFormat: EventLayout {
         if let lsn = transaction.string("lsn").flatMap({ LSN($0) }), let ordinal = transaction.integer("ordinal") {
             event.position = Position(commitLSN: lsn, ordinal: ordinal)
         }
-        let isOfTable = object.object("source")?.string("schema") != nil
+        let source = object.object("source")
+        if let schema = source?.string("schema"), let table = source?.string("table") { event.table = "\(schema).\(table)" }
+        let isOfTable = event.table != nil
         if event.entity == ReservedEntity.name {
             event.kind = .quarantined
         } else {

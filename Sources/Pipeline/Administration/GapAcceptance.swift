@@ -242,7 +242,7 @@ package enum GapAcceptance {
             port, stream: configuration.stream.name, created: tail.created, identity: identity, behind: tail.lastSequence)
         do throws(StreamerError) {
             let event = AppendedEvent(subject: Array(gap.subject.utf8), messageID: markerID, payload: marker.json())
-            return try append.append([event]).last ?? append.end
+            return try append.append([event])
         } catch {
             guard case .streamMoved(let what) = error else { throw error }
             throw .checkpointConflict(what)

@@ -9,9 +9,14 @@ struct AppendedEvent {
     var subject: [UInt8]
     var messageID: String
     var payload: [UInt8]
+
+    /// What it takes of a limit in bytes.
+    var byteCount: Int { subject.count + messageID.utf8.count + payload.count }
 }
 
-/// Stores events behind a stream's end, chained, and returns when each is proven to be stored: for commands, which have no window and no session.
+/// Stores events behind a stream's end, chained, and knows when each is proven to be stored: for commands, which have no window and no session.
+///
+/// What is to be stored is handed on by `add`, and `turn` moves it on without waiting; `append` is both, and waits.
 ///
 /// The rules are `ChainedPublisher`'s. An event is stored if an ack says so with the stream's name, the expected sequence and no `duplicate`, or if it was read where it
 /// follows the one before it; anything else means: let settle, read every header behind what is proven, go on from there. Messages of others are passed over.
@@ -44,7 +49,16 @@ struct ChainedAppend<Port: StreamPort> {
     private var acks = AckBatch()
     private var refusalCount = 0
     private var backoff = Backoff()
-    private var storedSequences: [UInt64] = []
+    /// Handed on and not known to be stored, `events[storedIndex...]`, oldest first.
+    private var events: [AppendedEvent] = []
+    private var storedIndex = 0
+    private var lastProgress: Instant
+    /// Bytes of the events that are not known to be stored.
+    private(set) var pendingByteCount = 0
+    /// All that was handed on is stored up to so many.
+    private(set) var storedCount: UInt64 = 0
+    /// Where the event stands that was stored last; 0: none was.
+    private(set) var lastStoredSequence: UInt64 = 0
 
     /// - Parameters:
     ///   - end: The stream's last sequence, up to which the caller knows what is there.
@@ -62,39 +76,70 @@ struct ChainedAppend<Port: StreamPort> {
         self.inFlightLimit = inFlightLimit
         self.ackTimeout = ackTimeout
         chain = PublishChain(lastSequence: end)
+        lastProgress = port.now
+        begin()
     }
 
-    /// Stores `events`, whose ids nobody else uses, in their order.
-    /// - Parameter onStored: Told how many are stored by now, whenever that changes.
-    /// - Returns: The sequence of each.
+    /// Events that are not known to be stored.
+    var pendingCount: Int { events.count - storedIndex }
+
+    /// Hands an event on, whose id nobody else uses, behind those before it.
+    mutating func add(_ event: AppendedEvent) {
+        if pendingCount == 0 { lastProgress = port.now }
+        events.append(event)
+        pendingByteCount += event.byteCount
+    }
+
+    /// Publishes what there is to publish, and takes what has come back, without waiting.
+    /// - Throws: as ``append(_:isWanted:)``.
+    mutating func turn() throws(StreamerError) {
+        let before = storedCount
+        try takeEvents()
+        try takeAcks()
+        switch phase {
+        case .publishing: try publish()
+        case .settling: if !isUnanswered { readNext() }
+        case .reading: try read()
+        }
+        if storedCount > before || pendingCount == 0 {
+            lastProgress = port.now
+            backoff.reset()
+        } else if port.now.duration(since: lastProgress) > Self.patience {
+            throw .jetStream(.timedOut(operation: "publish to stream \(stream)"))
+        }
+    }
+
+    /// So many more are stored, the last of them at `sequence`.
+    private mutating func stored(_ count: Int, lastAt sequence: UInt64) {
+        for event in events[storedIndex..<storedIndex + count] { pendingByteCount -= event.byteCount }
+        storedIndex += count
+        storedCount += UInt64(count)
+        lastStoredSequence = sequence
+        // What is stored is let go of now and then, at the cost of one move of the rest.
+        guard storedIndex == events.count || storedIndex >= 4096 else { return }
+        events.removeFirst(storedIndex)
+        storedIndex = 0
+    }
+
+    /// Stores `events`, whose ids nobody else uses, in their order, and waits for it.
+    /// - Returns: The sequence of the last one; where the stream ends, if there is none.
     /// - Throws: `.streamMoved` if somebody who writes such events wrote meanwhile, or the stream is another one; `.stop` at a hole; `.jetStream` for what
     ///   JetStream refuses for good, or if nothing is stored for ``patience``.
     mutating func append(
-        _ events: [AppendedEvent], isWanted: () -> Bool = { true }, onStored: (Int) -> Void = { _ in }
-    ) throws(StreamerError) -> [UInt64] {
-        storedSequences = []
-        begin()
-        var lastProgress = port.now
-        while storedSequences.count < events.count {
+        _ events: [AppendedEvent], isWanted: () -> Bool = { true }
+    ) throws(StreamerError) -> UInt64 {
+        for event in events { add(event) }
+        try finish(isWanted: isWanted)
+        return events.isEmpty ? end : lastStoredSequence
+    }
+
+    /// Waits until everything that was handed on is stored.
+    mutating func finish(isWanted: () -> Bool = { true }) throws(StreamerError) {
+        while pendingCount > 0 {
             guard isWanted() else { throw .cancelled }
-            let before = storedSequences.count
-            try takeEvents()
-            try takeAcks()
-            switch phase {
-            case .publishing: try publish(events)
-            case .settling: if !isUnanswered { readNext() }
-            case .reading: try read(events)
-            }
-            if storedSequences.count > before {
-                lastProgress = port.now
-                backoff.reset()
-                onStored(storedSequences.count)
-            } else if port.now.duration(since: lastProgress) > Self.patience {
-                throw .jetStream(.timedOut(operation: "publish to stream \(stream)"))
-            }
-            if storedSequences.count < events.count { port.wait(timeout: waitTime) }
+            try turn()
+            if pendingCount > 0 { port.wait(timeout: waitTime) }
         }
-        return storedSequences
     }
 
     /// Publishing begins anew behind what is known.
@@ -106,9 +151,10 @@ struct ChainedAppend<Port: StreamPort> {
         phase = .publishing
     }
 
-    private var waitTime: Duration {
+    /// How long there is nothing to do but to wait.
+    var waitTime: Duration {
         switch phase {
-        case .publishing: chain.inFlightCount < inFlightLimit ? .zero : .milliseconds(50)
+        case .publishing: chain.inFlightCount < min(inFlightLimit, pendingCount) ? .zero : .milliseconds(50)
         case .settling: isUnanswered ? .milliseconds(50) : .zero
         case .reading: port.isConnected ? .zero : .milliseconds(250)
         }
@@ -124,11 +170,11 @@ struct ChainedAppend<Port: StreamPort> {
 
     // MARK: - Publishing
 
-    private mutating func publish(_ events: [AppendedEvent]) throws(StreamerError) {
+    private mutating func publish() throws(StreamerError) {
         if chain.isOverdue(at: port.now, ackTimeout: ackTimeout) { return troubled() }
         var isSent = false
-        while chain.inFlightCount < inFlightLimit, storedSequences.count + chain.inFlightCount < events.count {
-            let event = events[storedSequences.count + chain.inFlightCount]
+        while chain.inFlightCount < min(inFlightLimit, pendingCount) {
+            let event = events[storedIndex + chain.inFlightCount]
             let token = chain.nextToken
             let id = Array(event.messageID.utf8)
             do throws(JetStreamError) {
@@ -148,12 +194,11 @@ struct ChainedAppend<Port: StreamPort> {
     private mutating func takeAcks() throws(StreamerError) {
         port.drainAcks(into: &acks)
         for range in acks.stored {
-            let first = chain.firstInFlightToken
             do throws(PublishChain.Fault) {
                 let count = try chain.stored(range.first...range.last)
                 guard count > 0 else { continue }
-                storedSequences += first..<first + UInt64(count)
                 end = chain.firstInFlightToken - 1
+                stored(count, lastAt: end)
             } catch {
                 troubled()
             }
@@ -200,8 +245,8 @@ struct ChainedAppend<Port: StreamPort> {
 
     /// What stands behind what is proven.
     private enum Found {
-        /// The next events are stored at these sequences; everything up to `end` was read.
-        case stored([UInt64], end: UInt64)
+        /// So many of the next events are stored; everything up to `end` was read.
+        case stored(Int, lastAt: UInt64, end: UInt64)
         /// A woken old leader's answer.
         case notYet
         /// One of ours stands there, and those before it do not.
@@ -211,19 +256,19 @@ struct ChainedAppend<Port: StreamPort> {
     }
 
     /// Reads what stands behind what is proven, and goes on behind it.
-    private mutating func read(_ events: [AppendedEvent]) throws(StreamerError) {
+    private mutating func read() throws(StreamerError) {
         guard port.isConnected else { return }
         let found: Found
         do throws(JetStreamError) {
-            found = try findStored(events)
+            found = try findStored()
         } catch {
             guard FailurePolicy.isWorthAsking(again: error) else { throw .jetStream(error) }
             return rest()
         }
         switch found {
-        case .stored(let sequences, let last):
+        case .stored(let count, let sequence, let last):
             let isNew = last > end
-            storedSequences += sequences
+            if count > 0 { stored(count, lastAt: sequence) }
             end = last
             begin()
             if !isNew { rest() }
@@ -239,7 +284,7 @@ struct ChainedAppend<Port: StreamPort> {
 
     private mutating func rest() { port.wait(timeout: backoff.delay(random: port.random())) }
 
-    private func findStored(_ events: [AppendedEvent]) throws(JetStreamError) -> Found {
+    private func findStored() throws(JetStreamError) -> Found {
         // What the client kept while it was reconnecting goes out before the end is read.
         try port.flush(timeout: ackTimeout)
         guard let info = try port.reader.streamInfo(stream), info.created == created else {
@@ -247,17 +292,20 @@ struct ChainedAppend<Port: StreamPort> {
         }
         let last = info.state.lastSequence
         guard last >= end else { return .notYet }
-        guard last > end else { return .stored([], end: end) }
-        var sequences: [UInt64] = []
+        guard last > end else { return .stored(0, lastAt: end, end: end) }
+        var count = 0
+        var lastSequence = end
         var fault: Found?
         var expected = end + 1
         try port.reader.readHeaders(stream, end + 1...last, consumer: StreamReading.consumer, isWanted: { true }) {
             (sequence, messageID, _) in
             if sequence > expected { fault = deleted(expected...sequence - 1) }
             expected = sequence + 1
-            let rest = events[(storedSequences.count + sequences.count)...]
+            let rest = events[(storedIndex + count)...]
             switch Self.place(of: messageID, in: rest, identity) {
-            case .next: sequences.append(sequence)
+            case .next:
+                count += 1
+                lastSequence = sequence
             case .later(let missing): fault = .hole(before: sequence, missing: missing)
             case .ofAnother(let id): fault = .moved("\(id) was stored in stream \(stream) meanwhile")
             case .stray: break
@@ -265,7 +313,7 @@ struct ChainedAppend<Port: StreamPort> {
             return fault == nil
         }
         if fault == nil, expected <= last { fault = deleted(expected...last) }
-        return fault ?? .stored(sequences, end: last)
+        return fault ?? .stored(count, lastAt: lastSequence, end: last)
     }
 
     private func deleted(_ range: ClosedRange<UInt64>) -> Found {

@@ -68,7 +68,7 @@ extension ChainedPublisher {
         try append.append(events) { [self] in
             observations.turned(.delivery)
             return !handover.isStopRequested.load(ordering: .acquiring)
-        }.last ?? append.end
+        }
     }
 
     /// The sequence of an earlier run's marker that names all of these.

@@ -8,24 +8,34 @@ import WAL
 extension ChangeReader {
     /// Between two signs of life, without which the server would end the session.
     private static var statusInterval: Duration { .seconds(1) }
+    /// For a sink that is full, where nobody wakes this thread.
+    private static var fullWait: Duration { .milliseconds(5) }
 
     /// Reads all that commits before `end`, and waits for it. Nothing is confirmed: the slot, or its copy, stays where it is.
     ///
     /// - Parameters:
     ///   - server: Asked how far the server has written, on which a keepalive's position waits.
     ///   - sink: Takes the events.
-    ///   - isWanted: Asked at least once a second.
+    ///   - hasRoom: Whether the sink takes another event; where it does not, nothing is read until it does.
+    ///   - turn: Called at least once a second. False: it is no longer wanted.
     /// - Returns: Whether all was read; false: it was no longer wanted.
     func read(
         before end: LSN, over server: some SlotServer, into sink: inout some EventSink & ~Copyable,
-        isWanted: () -> Bool = { true }
+        hasRoom: () -> Bool = { true }, turn: () throws(StreamerError) -> Bool = { () throws(StreamerError) in true }
     ) throws(StreamerError) -> Bool {
         var schedule = StandbyStatusSchedule(startLSN: progress.endLSN, interval: Self.statusInterval)
         var gate = KeepaliveGate(serverEnd: .invalid)
-        while isWanted() {
+        while try turn() {
+            guard hasRoom() else {
+                try StreamerError.ofPostgres { () throws(PostgresError) in try tell(&schedule) }
+                port.wait(isListening: false, orFor: nil, timeout: Self.fullWait)
+                continue
+            }
             let (outcome, _) = try read(until: end, into: &sink) { (step) throws(StreamerError) in
                 switch step {
-                case .message(_, _, let walEnd): schedule.received(walEnd)
+                case .message(_, _, let walEnd):
+                    schedule.received(walEnd)
+                    return hasRoom()
                 case .keepalive(let walEnd, let isReplyRequested):
                     schedule.keepalive(walEnd)
                     if isReplyRequested { schedule.replyRequested() }

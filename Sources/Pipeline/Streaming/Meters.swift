@@ -35,6 +35,11 @@ struct Meters: Sendable {
     let inFlightMessages: Gauge
     let inFlightBytes: Gauge
     let up: Gauge
+    let windowSeconds: Gauge
+    let windowBytes: Gauge
+    let anchorMoves: Counter
+    let anchorMilliseconds: Counter
+    let tailRepairs: Counter
     private let resynchronisations: [ResynchronisationCause: Counter]
     private let references: Counter
     private let quarantined: Counter
@@ -67,6 +72,11 @@ struct Meters: Sendable {
         inFlightMessages = gauge("slotstream_inflight_messages")
         inFlightBytes = gauge("slotstream_inflight_bytes")
         up = gauge("slotstream_up")
+        windowSeconds = gauge("slotstream_replay_window_seconds")
+        windowBytes = gauge("slotstream_replay_window_bytes")
+        anchorMoves = counter("slotstream_replay_window_moves_total")
+        anchorMilliseconds = counter("slotstream_replay_window_move_milliseconds_total")
+        tailRepairs = counter("slotstream_tail_repairs_total")
         resynchronisations = Dictionary(
             uniqueKeysWithValues: ResynchronisationCause.allCases.map {
                 ($0, counter("slotstream_resynchronisations_total", [("cause", $0.rawValue)]))

@@ -48,6 +48,8 @@ package final class Observations: Sendable {
         var slotWait: String?
         /// What JetStream refuses again and again, in its own words.
         var refusal: String?
+        /// nil: there is no anchor slot, or it was not looked at yet.
+        var window: WindowSight?
         var eventKinds: [EventKind] = []
         /// As it was told last; nil: it was not read yet.
         var publication: PublicationContents?
@@ -74,6 +76,8 @@ package final class Observations: Sendable {
     let lastHour = Mutex(LastHour())
     /// Messages of others found in the stream.
     let strayCount = Atomic<UInt64>(0)
+    /// A lost end is stored again: the anchor stays where it is.
+    let isRepairing = Atomic<Bool>(false)
     private let lastSourceTurn: Atomic<UInt64>
     /// 0: it does not run.
     private let lastDeliveryTurn = Atomic<UInt64>(0)

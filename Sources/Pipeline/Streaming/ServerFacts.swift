@@ -21,12 +21,17 @@ package enum ServerFacts {
             }
             return (try sql.databaseOID(), try sql.slot(named: configuration.source.slot))
         }
-        return try gather(configuration, slot: slot, nats: nats) { () throws(PostgresError) in
+        var (facts, revision) = try gather(configuration, slot: slot, nats: nats) { () throws(PostgresError) in
             let system = try replication.identifySystem()
             return ServerHistory(
                 identity: SourceIdentity(systemID: system.systemID, databaseOID: databaseOID, databaseName: system.database),
                 timelines: try replication.timelineHistory(of: system.timeline), flushLSN: system.flushLSN)
         }
+        // After the stream: it moves forward only, and a later look shows less of it.
+        facts.anchor = try StreamerError.ofPostgres { () throws(PostgresError) in
+            try sql.slot(named: ReplayWindow.anchor(of: configuration.source.slot))
+        }
+        return (facts, revision)
     }
 
     /// Reads what JetStream says, then what PostgreSQL says of its history: what a predecessor does meanwhile only makes the record later than the slot, the
@@ -121,8 +126,7 @@ package enum ServerFacts {
             let began = now()
             let (facts, revision) = try gather()
             let outcome = Recovery.assess(facts)
-            guard case .refuse(_, let what, _, isConfirmedByTime: true) = outcome,
-                facts.hasReplicas(configured: configuredReplicas),
+            guard let what = outcome.whatTimeConfirms, facts.hasReplicas(configured: configuredReplicas),
                 !suspicion.isBelievable(
                     Recovery.Doubt(outcome: outcome, stream: facts.stream),
                     isMajorityCurrent: facts.stream?.isMajorityCurrent != false, readFrom: began, to: now())

@@ -28,7 +28,7 @@ extension Session {
         hasArrived = false
         var sink = window
         let (outcome, frameCount) = try reader.read(
-            into: &sink, beforeFrame: { () throws(StreamerError) in try self.requireNoDoubt() },
+            until: end, into: &sink, beforeFrame: { () throws(StreamerError) in try self.requireNoDoubt() },
             follow: { (step) throws(StreamerError) in
                 switch step {
                 case .message(let message, let action, let walEnd):
@@ -65,6 +65,10 @@ extension Session {
             uncastValueCount = uncastValues
         }
         poisonReport.tell(reader.assembler.poison, to: observations, logger, at: port.now)
+        if let end, outcome == .reachedEnd {
+            try decoded(upTo: end)
+            isAtEnd = true
+        }
         isAsking = outcome == .asking
         isMoreBuffered = outcome == .stopped
         if isAsking {
@@ -85,6 +89,8 @@ extension Session {
 
     /// A keepalive's position is believed.
     func decoded(upTo walEnd: LSN) throws(StreamerError) {
+        // What commits behind the end is not read, and not confirmed.
+        let walEnd = end.map { min($0, walEnd) } ?? walEnd
         try reader.decoded(upTo: walEnd)
         if reader.assembler.isHistoryProven { tracker.keepalive(walEnd: walEnd) }
         if !reader.assembler.isInTransaction { handedOn(upTo: walEnd) }

@@ -32,6 +32,10 @@ package final class Session<Port: SlotPort, Server: SlotServer, Catalogue: Catal
     let delivery: Handover
     /// Nothing is told of tables or confirmed of obstacles: the events are compared.
     let isMending: Bool
+    /// Only what commits before it is read, and then the session ends; nil: there is no end.
+    let end: LSN?
+    /// All up to `end` was read.
+    var isAtEnd = false
 
     let port: Port
     let server: Server
@@ -82,7 +86,7 @@ package final class Session<Port: SlotPort, Server: SlotServer, Catalogue: Catal
 
     package init(
         _ configuration: StreamerConfiguration, server: Server, reader: ChangeReader<Port, Catalogue>, window: RetainedWindow,
-        delivery: Handover, isMending: Bool, held: HeldSlot, doubt: PublicationDoubt, obstacles: ObstacleMemory, confirmedLSN: LSN, serverEnd: LSN,
+        delivery: Handover, isMending: Bool, end: LSN? = nil, held: HeldSlot, doubt: PublicationDoubt, obstacles: ObstacleMemory, confirmedLSN: LSN, serverEnd: LSN,
         observations: Observations, control: StopControl, failpoints: Failpoints, logger: Logger
     ) {
         self.configuration = configuration
@@ -92,6 +96,7 @@ package final class Session<Port: SlotPort, Server: SlotServer, Catalogue: Catal
         self.window = window
         self.delivery = delivery
         self.isMending = isMending
+        self.end = end
         self.observations = observations
         self.control = control
         self.failpoints = failpoints
@@ -119,12 +124,13 @@ package final class Session<Port: SlotPort, Server: SlotServer, Catalogue: Catal
         server.whileWaiting = statusesFlow
     }
 
-    /// Streams until asked to stop; returns when everything received is stored and confirmed, or its time is over.
+    /// Streams until asked to stop, or until its end; returns when everything received is stored and confirmed, or its time is over.
     package func run() throws(StreamerError) {
         try inspect()
         while !control.isRequested {
-            try turn(isReading: true)
-            wait(isReading: true)
+            try turn(isReading: !isAtEnd)
+            if isAtEnd, isSettled(true) { return }
+            wait(isReading: !isAtEnd)
         }
         try drain()
     }

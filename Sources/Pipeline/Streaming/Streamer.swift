@@ -29,7 +29,7 @@ package final class Streamer: Sendable {
     let configuration: StreamerConfiguration
     private let isSetupAllowed: Bool
     let observations: Observations
-    private let failpoints: Failpoints
+    let failpoints: Failpoints
     let logger: Logger
     private let control: StopControl
     /// nil: it streams.
@@ -104,11 +104,13 @@ package final class Streamer: Sendable {
         var former = FormerHolder()
         let watch = slotWatch()
         let tables = tableDescriber()
+        let keeper = windowKeeper()
+        defer { keeper?.stop() }
         while !control.isRequested {
             let began = Instant.now
             do throws(StreamerError) {
-                try runSession(watch, tables, &former)
-                break
+                if try runSession(watch, tables, &former) == .stopped { break }
+                observations.repaired()
             } catch {
                 let verdict = patientVerdict(on: error)
                 let isOwnHolder = former.stillHolds(by: error, at: .now)
@@ -193,11 +195,19 @@ package final class Streamer: Sendable {
 
     // MARK: - One session
 
+    /// How a session ended that nothing has ended.
+    enum SessionEnd {
+        case stopped
+        /// The stream has the end again that it had lost: the live slot can be streamed.
+        case repaired
+    }
+
     /// Connects, recovers and streams, until asked to stop or until something ends it.
+    @discardableResult
     func runSession(
         _ watch: SlotWatch, _ tables: TableDescriber, _ former: inout FormerHolder
-    ) throws(StreamerError) {
-        let source = configuration.source
+    ) throws(StreamerError) -> SessionEnd {
+        var configuration = configuration
         let logNotice = Self.noticeHandler(logger)
         // Held by another streamer: looked at over one connection only, without a walsender of our own.
         if let holder = try watch.look(), holder.isActive { throw try watch.active(holder) }
@@ -207,8 +217,8 @@ package final class Streamer: Sendable {
         let doubt = PublicationDoubt()
         var replication = try StreamerError.ofPostgres { () throws(PostgresError) in
             try ReplicationConnection(
-                source.connection, walSenderTimeoutMilliseconds: source.walSenderTimeoutMilliseconds,
-                timeout: Self.connectTimeout,
+                configuration.source.connection,
+                walSenderTimeoutMilliseconds: configuration.source.walSenderTimeoutMilliseconds, timeout: Self.connectTimeout,
                 onNotice: { notice in
                     logNotice(notice)
                     doubt.heard(notice)
@@ -237,7 +247,15 @@ package final class Streamer: Sendable {
         let joined = try join(replication: replication, sql: sql, link: link)
         if let newestStored = joined.facts.newestStored { observations.learned(newestStored: newestStored) }
         let plan = joined.plan
-        let identity = joined.facts.identity
+        var facts = joined.facts
+        if let repair = plan.repair {
+            configuration.source.slot = try begin(repair, of: facts, over: replication)
+            facts.slot = facts.anchor
+        } else {
+            observations.isRepairing.store(false, ordering: .relaxed)
+        }
+        let source = configuration.source
+        let identity = facts.identity
         let columnRules = try ColumnRules(configuration.ruledTables, publication: source.publication, sql: sql)
         tell(differences: columnRules.findings)
         if mending == nil { try lookAtTables(sql) }
@@ -252,7 +270,7 @@ package final class Streamer: Sendable {
         }
         // Before the first publish: the slot is held, so the stream is ours.
         let held = try HeldSlot(
-            try StreamerError.ofPostgres { () throws(PostgresError) in try sql.slot(named: source.slot) }, plan, joined.facts)
+            try StreamerError.ofPostgres { () throws(PostgresError) in try sql.slot(named: source.slot) }, plan, facts)
         former.holds(held.pid)
         let owned = try Ownership(
             of: joined.record, revision: joined.revision, by: owner, plan, joined.facts, confirmedLSN: held.confirmedLSN, over: link)
@@ -306,7 +324,7 @@ package final class Streamer: Sendable {
                 reader: ChangeReader(
                     WalsenderPort(replication, wake: control.wake), catalogue: tables, assembler: assembler,
                     startLSN: plan.startLSN),
-                window: window, delivery: handover, isMending: mending != nil, held: held, doubt: doubt, obstacles: obstacles,
+                window: window, delivery: handover, isMending: mending != nil, end: plan.repair?.endLSN, held: held, doubt: doubt, obstacles: obstacles,
                 confirmedLSN: record.confirmedLSN,
                 serverEnd: joined.facts.serverFlushLSN,
                 observations: observations, control: control, failpoints: failpoints, logger: logger)
@@ -320,6 +338,9 @@ package final class Streamer: Sendable {
         if !link.connection.isWedged { thread.join() }
         observations.deliveryEnded()
         try result.get()
+        guard let repair = plan.repair, !control.isRequested else { return .stopped }
+        told(repaired: repair)
+        return .repaired
     }
 
     private func watchStream(over connection: JetStreamConnection) throws(StreamerError) -> StreamWatch {

@@ -104,6 +104,8 @@ package struct StreamerConfiguration: Sendable {
     package var captureFunctions: CaptureFunctions
     package var casts: Casts
     package var delivery: Delivery
+    /// How far the anchor slot trails.
+    package var window: ReplayWindow.Limits
     /// Not ready while behind by more than this; 0: no limit.
     package var readyMaxLagBytes: UInt64
 
@@ -111,7 +113,7 @@ package struct StreamerConfiguration: Sendable {
         source: Source, nats: JetStreamConnectionOptions, stream: StreamConfiguration,
         consumer: Consumer?, capture: CaptureConfiguration, ruledTables: [RuledTable] = [],
         captureFunctions: CaptureFunctions, casts: Casts = Casts(), delivery: Delivery,
-        readyMaxLagBytes: UInt64
+        window: ReplayWindow.Limits = ReplayWindow.Limits(age: .zero, byteCount: 0), readyMaxLagBytes: UInt64
     ) {
         self.source = source
         self.nats = nats
@@ -122,6 +124,7 @@ package struct StreamerConfiguration: Sendable {
         self.captureFunctions = captureFunctions
         self.casts = casts
         self.delivery = delivery
+        self.window = window
         self.readyMaxLagBytes = readyMaxLagBytes
     }
 }

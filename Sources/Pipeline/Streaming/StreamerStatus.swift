@@ -83,6 +83,18 @@ package struct StreamerStatus: Codable, Sendable, Equatable {
         package var ageSeconds: Double
     }
 
+    /// How far back `replay` and `verify` reach.
+    package struct Window: Codable, Sendable, Equatable {
+        /// The anchor.
+        package var slot: String
+        /// What commits at or after it is within reach.
+        package var fromLsn: String?
+        /// What was committed since then is within reach; nil: not known yet.
+        package var fromTime: String?
+        /// WAL that PostgreSQL keeps for the anchor.
+        package var bytes: UInt64?
+    }
+
     package struct InFlight: Codable, Sendable, Equatable {
         /// Events handed to libnats and not yet acknowledged.
         package var messages: Int
@@ -119,13 +131,15 @@ package struct StreamerStatus: Codable, Sendable, Equatable {
     package var consumers: [Consumer]?
     package var checkpoint: Checkpoint?
     package var inFlight: InFlight?
+    /// nil: there is no anchor slot, or PostgreSQL was not asked yet.
+    package var window: Window?
     package var counters: Counters?
     package var lastError: LastError?
     package var version: String
 
     package init(
         role: Role, live: Bool, ready: Bool, reasons: [String], source: Source, stream: Stream,
-        inFlight: InFlight? = nil, counters: Counters? = nil, lastError: LastError? = nil,
+        inFlight: InFlight? = nil, window: Window? = nil, counters: Counters? = nil, lastError: LastError? = nil,
         version: String = Slotstream.version
     ) {
         self.role = role
@@ -135,6 +149,7 @@ package struct StreamerStatus: Codable, Sendable, Equatable {
         self.source = source
         self.stream = stream
         self.inFlight = inFlight
+        self.window = window
         self.counters = counters
         self.lastError = lastError
         self.version = version
