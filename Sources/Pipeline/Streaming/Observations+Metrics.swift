@@ -21,6 +21,8 @@ extension Observations {
         meters.receivedLSN.record(number(receivedLSN))
         meters.inFlightMessages.record(inFlightCount.load(ordering: .relaxed))
         meters.inFlightBytes.record(retainedByteCount.load(ordering: .relaxed))
+        meters.windowSeconds.record(texts.window?.seconds(at: now) ?? .nan)
+        meters.windowBytes.record(texts.window?.anchor.retainedByteCount.map { Double($0) } ?? .nan)
         meters.up.record(texts.isConnected ? 1 : 0)
         watchMeters.show(role: texts.role, isConnected: [.postgres: texts.isPostgresConnected, .nats: texts.isNATSConnected])
         watchMeters.show(processorSeconds: ProcessUsage.processorSeconds)

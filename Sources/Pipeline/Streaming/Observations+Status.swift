@@ -74,28 +74,9 @@ extension Observations {
         return status
     }
 
-<<<<<<< HEAD
-    /// Sets every gauge to what it is now; called before the metrics are rendered. NaN stands for what nobody knows.
-    package func refreshMetrics() {
-        let now = Instant.now
-        let texts = texts.withLock { $0 }
-        meters.lagBytes.record(lagByteCount(texts).map { Double($0) } ?? .nan)
-        meters.lagSeconds.record(lagSeconds(at: now) ?? .nan)
-        meters.slotRetainedBytes.record(texts.slot?.retainedByteCount.map { Double($0) } ?? .nan)
-        meters.slotSafeBytes.record(Self.safeByteCount(texts.slot))
-        meters.slotActive.record(texts.isSlotHeld ? 1 : 0)
-        meters.confirmedLSN.record(number(confirmedLSN))
-        meters.receivedLSN.record(number(receivedLSN))
-        meters.inFlightMessages.record(inFlightCount.load(ordering: .relaxed))
-        meters.inFlightBytes.record(retainedByteCount.load(ordering: .relaxed))
-        meters.windowSeconds.record(texts.window?.seconds(at: now) ?? .nan)
-        meters.windowBytes.record(texts.window?.anchor.retainedByteCount.map { Double($0) } ?? .nan)
-        meters.up.record(texts.isConnected ? 1 : 0)
-=======
     /// What JetStream said of the stream; nil: it has not said anything lately.
     func streamFacts(_ texts: Texts, at now: Instant) -> StreamFacts? {
         texts.streamFacts.flatMap { now.duration(since: $0.at) < StreamFacts.validity ? $0 : nil }
->>>>>>> 45b41b8dbe57ef6839e5331788df5400b4d53241
     }
 
     /// For how long the checkpoint record stands as it is; nil: this streamer has stored none, or has lost the slot since.
