@@ -33,9 +33,9 @@ def test_the_stream_and_its_consumers_are_told_as_they_are(pair, tenants):
     assert value(streamer, _consumer(_WORKER, "ack_floor")) == 0
     assert value(streamer, _consumer(_WORKER, "retention_left_ratio")) > 0.9
     state = tenant.administrator.state(tenant.name)
-    for name, value in (("bytes", state["bytes"]), ("messages", 5), ("first_sequence", 1), ("last_sequence", 5), ("max_messages", 1000),
+    for name, told in (("bytes", state["bytes"]), ("messages", 5), ("first_sequence", 1), ("last_sequence", 5), ("max_messages", 1000),
                         ("max_bytes", 2**28), ("max_age_seconds", 7 * 86400), ("consumers", 1)):
-        assert value(streamer, f"slotstream_stream_{name}") == value, name
+        assert value(streamer, f"slotstream_stream_{name}") == told, name
     assert streamer.status()["consumers"] == [
         {"name": _WORKER, "pending": 5, "ack_pending": 0, "delivered": 0, "ack_floor": 0,
          "retention_left": value(streamer, _consumer(_WORKER, "retention_left_ratio"))}]
