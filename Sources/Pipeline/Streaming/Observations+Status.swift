@@ -67,7 +67,9 @@ extension Observations {
             counters: StreamerStatus.Counters(
                 transactions: transactionCount.load(ordering: .relaxed), events: eventCount.load(ordering: .relaxed),
                 resynchronisations: resynchronisationCount.load(ordering: .relaxed),
-                reconnects: reconnectCount.load(ordering: .relaxed), strays: strayCount.load(ordering: .relaxed)),
+                reconnects: reconnectCount.load(ordering: .relaxed), strays: strayCount.load(ordering: .relaxed),
+                references: referenceCount.load(ordering: .relaxed),
+                quarantined: quarantinedCount.load(ordering: .relaxed), skipped: skippedCount.load(ordering: .relaxed)),
             lastError: texts.lastError)
         status.consumers = facts?.consumers?.map { StreamerStatus.Consumer($0) }
         status.checkpoint = checkpointAge(at: now).map { StreamerStatus.Checkpoint(ageSeconds: $0.seconds) }

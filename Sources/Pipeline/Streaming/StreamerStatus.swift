@@ -109,6 +109,10 @@ package struct StreamerStatus: Codable, Sendable, Equatable {
         package var reconnects: UInt64
         /// Messages of others found in the stream; nil: a version before they were told.
         package var strays: UInt64?
+        /// Changes that could not be events: published without their data, in quarantine, and passed over on purpose; nil: a version before they were told.
+        package var references: UInt64?
+        package var quarantined: UInt64?
+        package var skipped: UInt64?
     }
 
     package struct LastError: Codable, Sendable, Equatable {
