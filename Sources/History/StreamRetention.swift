@@ -11,7 +11,7 @@ package struct StreamRetention: Sendable {
     package init(_ info: StreamInfo, now: PostgresTimestamp) {
         config = info.config
         state = info.state
-        self.now = max(now, Self.time(info.state.lastTime) ?? now)
+        self.now = max(now, PostgresTimestamp(rfc3339: info.state.lastTime) ?? now)
     }
 
     /// The share that is left, 0 to 1: 0 for a message that is gone or goes next, 1 where nothing removes it.
@@ -27,7 +27,7 @@ package struct StreamRetention: Sendable {
             if config.maxBytes > 0 { shares.append(1 - behind * Double(state.bytes) / Double(config.maxBytes)) }
             if config.maxMessages > 0 { shares.append(1 - behind * Double(state.messages) / Double(config.maxMessages)) }
         }
-        if config.maxAgeNanoseconds > 0, let first = Self.time(state.firstTime), let last = Self.time(state.lastTime) {
+        if config.maxAgeNanoseconds > 0, let first = PostgresTimestamp(rfc3339: state.firstTime), let last = PostgresTimestamp(rfc3339: state.lastTime) {
             let newest = Self.microseconds(from: last, to: now)
             let oldest = Self.microseconds(from: first, to: now)
             let age = newest + (oldest - newest) * (span > 1 ? (behind * span - 1) / (span - 1) : 1)
@@ -38,13 +38,5 @@ package struct StreamRetention: Sendable {
 
     private static func microseconds(from earlier: PostgresTimestamp, to later: PostgresTimestamp) -> Double {
         max(0, Double(later.rawValue) - Double(earlier.rawValue))
-    }
-
-    /// A time of nats-server's: `2026-11-23T07:09:12.123456789Z`, with as many decimals as it takes.
-    package static func time(_ text: String) -> PostgresTimestamp? {
-        guard text.utf8.count >= 20, text.last == "Z" else { return nil }
-        let decimals = text.dropFirst(20).dropLast().prefix(6)
-        let zeros = String(repeating: "0", count: 6 - decimals.count)
-        return PostgresTimestamp("\(text.prefix(19)).\(decimals)\(zeros)+00:00")
     }
 }

@@ -7,6 +7,8 @@ struct Delivery: Hashable {
     let streamSequence: UInt64
     /// Counts deliveries from 1: a gap is a delivery that was lost.
     let consumerSequence: UInt64
+    /// When it was stored, by its server's clock; since 1970.
+    let storedAtNanoseconds: Int64
     /// Messages that the consumer's server has yet to deliver, by its own count, which deletes meanwhile can make wrong.
     let pendingCount: UInt64
 
@@ -18,11 +20,12 @@ struct Delivery: Hashable {
         }
         let first = tokens.count == 9 ? 5 : 7
         guard tokens.count > first + 3, let streamSequence = Self.number(tokens[first]),
-            let consumerSequence = Self.number(tokens[first + 1]), Self.number(tokens[first + 2]) != nil,
+            let consumerSequence = Self.number(tokens[first + 1]), let storedAt = Self.number(tokens[first + 2]),
             let pendingCount = Self.number(tokens[first + 3])
         else { return nil }
         self.streamSequence = streamSequence
         self.consumerSequence = consumerSequence
+        storedAtNanoseconds = Int64(clamping: storedAt)
         self.pendingCount = pendingCount
     }
 

@@ -52,10 +52,10 @@ extension JetStreamConnection {
     }
 
     /// Creates an ephemeral pull consumer that wants no acks, for ``MessageReader``.
-    /// - Returns: Its name.
+    /// - Returns: Its name, and how many messages it has to deliver.
     func createReadingConsumer(
         _ stream: String, _ start: MessageReader.Start, filter: String?, timeout: Duration
-    ) throws(JetStreamError) -> String {
+    ) throws(JetStreamError) -> (name: String, pendingCount: UInt64) {
         let subject = "$JS.API.CONSUMER.CREATE.\(stream)"
         var config = ConsumerRequest.Config(
             ackPolicy: "none", filterSubject: filter, deliverPolicy: "all", memStorage: true,
@@ -74,7 +74,7 @@ extension JetStreamConnection {
         let request = ConsumerRequest(streamName: stream, config: config)
         let (info, _): (ConsumerInfo, [UInt8]) = try call(
             subject, try Self.encode(request, operation: subject), timeout: timeout)
-        return info.name
+        return (info.name, info.pendingCount)
     }
 
     /// Creates a pull consumer of a fixed name that delivers headers alone, from `sequence` on, and wants no acks.

@@ -63,10 +63,13 @@ public final class JetStreamConnection: Sendable {
     /// The URL of the server at the other end, or last at it, without credentials.
     public var connectedURL: String { state.url }
 
+    /// The host in ``connectedURL``; nil: it has none.
+    public var connectedHost: String? { (try? ServerURL(state.url))?.host }
+
     /// In what way others could read or alter what goes over it; nil: it stays on this machine, or is encrypted, to a server whose certificate was
     /// verified.
     public var exposure: String? {
-        guard !usesTLS, let host = (try? ServerURL(state.url))?.host else { return nil }
+        guard !usesTLS, let host = connectedHost else { return nil }
         let isHere = host == "localhost" || host == "::1" || host.hasPrefix("127.")
         return isHere ? nil : "the connection is not encrypted"
     }

@@ -51,6 +51,8 @@ public final class MessageReader {
     private let filter: String?
     private var start: Start
     private var pull: Pull?
+    /// How many messages there were still to be read at the last look, by the server's own count; nil: it has not been asked yet.
+    public private(set) var pendingCount: UInt64?
 
     fileprivate init(_ connection: JetStreamConnection, _ stream: String, _ start: Start, _ filter: String?) {
         self.connection = connection
@@ -111,7 +113,8 @@ public final class MessageReader {
         let inbox = Inbox(try connection.openInbox())
         let consumer = try connection.createReadingConsumer(
             stream, start, filter: filter, timeout: JetStreamConnection.apiTimeout)
-        return Pull(consumer: consumer, inbox: inbox, connectCount: connectCount)
+        pendingCount = consumer.pendingCount
+        return Pull(consumer: consumer.name, inbox: inbox, connectCount: connectCount)
     }
 
     private func ask(_ pull: inout Pull) throws(JetStreamError) {
@@ -144,13 +147,14 @@ public final class MessageReader {
             return nil
         }
         pull.lastConsumerSequence = delivery.consumerSequence
+        pendingCount = delivery.pendingCount
         pull.expectedCount -= 1
         if pull.expectedCount == 0 { pull.isOpen = false }
         pull.deadline = .now + Self.pullExpiry + Self.pullGrace
         self.pull = pull
         return StoredMessage(
             subject: String(decoding: message.subject, as: UTF8.self), sequence: delivery.streamSequence,
-            headers: message.headers, payload: Array(message.body))
+            headers: message.headers, payload: Array(message.body), storedAtNanoseconds: delivery.storedAtNanoseconds)
     }
 }
 

@@ -46,7 +46,9 @@ struct DecodeCommand: AsyncParsableCommand {
             }
             return
         }
-        for message in try MessageListing.peek(try options.load().values.streamer, limit: limit) {
+        let messages = try MessageListing.peek(try options.load().values.streamer, limit: limit)
+        if messages.isEmpty { Output.error("the slot has nothing to send\n") }
+        for message in messages {
             Output.data("\(message.lsn) \(try listing.line(message.hexadecimal))")
         }
     }

@@ -19,7 +19,8 @@ struct SlotCommand: AsyncParsableCommand {
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "List the server's logical slots.",
-            usage: "slotstream slot list [<options>]", discussion: "Example:\n  slotstream slot list --json")
+            usage: "slotstream slot list [<options>]",
+            discussion: "HELD is the WAL that PostgreSQL keeps for the slot; ROOM is how much more max_slot_wal_keep_size allows.\n\nExample:\n  slotstream slot list --json")
 
         @OptionGroup var options: ConfigurationOptions
 
@@ -32,8 +33,7 @@ struct SlotCommand: AsyncParsableCommand {
                 Output.data(SlotListing(slots).json())
                 return
             }
-            if slots.isEmpty { Output.data("no logical slots") }
-            for slot in SlotListing(slots).slots { Output.data(slot.line) }
+            Output.data(slots.isEmpty ? "no logical slots" : SlotListing(slots).table(on: .ofOutput()))
         }
     }
 

@@ -17,13 +17,6 @@ struct SlotListing: Encodable {
         var safeBytes: Int64?
         var failover: Bool?
         var invalidationReason: String?
-
-        var line: String {
-            [
-                name, plugin, database, active ? "active" : "idle", walStatus, confirmedLsn.map { "confirmed \($0)" },
-                retainedBytes.map { "retains \($0) bytes" }, invalidationReason,
-            ].compactMap { $0 }.joined(separator: "  ")
-        }
     }
 
     let schema = "slotstream.slot/1"
@@ -40,4 +33,21 @@ struct SlotListing: Encodable {
     }
 
     func json() -> String { ContractJSON.text(self) }
+
+    /// A line a slot under a header.
+    func table(on screen: Screen) -> String {
+        let header = ["SLOT", "DATABASE", "PLUGIN", "STATE", "WAL", "CONFIRMED", "HELD", "ROOM"]
+        // What a narrow terminal does without first.
+        return screen.table([header] + slots.map(\.row), droppable: [2, 7, 5, 1])
+    }
+}
+
+extension SlotListing.Slot {
+    fileprivate var row: [String] {
+        [
+            name, database ?? "-", plugin ?? "-", active ? "active" : "idle",
+            (walStatus ?? "-") + (invalidationReason.map { " (\($0))" } ?? ""), confirmedLsn ?? "-",
+            retainedBytes.map { Amount.bytes($0) } ?? "-", safeBytes.map { Amount.bytes(UInt64(max(0, $0))) } ?? "no limit",
+        ]
+    }
 }

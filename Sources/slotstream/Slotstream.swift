@@ -18,12 +18,14 @@ struct SlotstreamCommand: AsyncParsableCommand {
             Configuration: --config FILE, else slotstream.toml, else fraiseql-observer.toml in the working directory, \
             else defaults. SLOTSTREAM_… variables and --set win over the file.
 
+            -V is short for --version.
+
             Exit codes: \(ExitStatus.allCases.map { "\($0.rawValue) \($0.name)" }.joined(separator: ", ")).
             """,
         version: Slotstream.version,
         subcommands: [
             RunCommand.self, SetupCommand.self, StatusCommand.self, TailCommand.self, SlotCommand.self,
-            ReplayCommand.self, VerifyCommand.self, RewindCommand.self, MendCommand.self, SkipCommand.self,
+            ReplayCommand.self, VerifyCommand.self, RewindCommand.self, MendCommand.self,
             DecodeCommand.self, HealthCommand.self, ConfigCommand.self,
         ])
 
@@ -31,18 +33,22 @@ struct SlotstreamCommand: AsyncParsableCommand {
     static func main() {
         StandardDescriptors.fill()
         ProcessSignals.ignoreFailedWrites()
+        let arguments = known(Array(CommandLine.arguments.dropFirst()))
         do {
             // Sendable because it is handed to one task, and only its type looked at here.
-            nonisolated(unsafe) let command = try parseAsRoot()
+            nonisolated(unsafe) let command = try parseAsRoot(arguments)
             let taken = command is RunCommand ? ProcessSignals.take() : nil
             Task.detached { await perform(command) }
             if let taken { ProcessSignals.deliver(taken) }
         } catch {
-            Failure.exit(with: error)
+            Failure.exit(with: MistypedCommand.error(in: arguments) ?? error)
         }
         // The command ends the process.
         while true { pause() }
     }
+
+    /// The arguments as the parser knows them: it has only the long form of `-V`.
+    static func known(_ arguments: [String]) -> [String] { arguments == ["-V"] ? ["--version"] : arguments }
 
     private static func perform(_ command: any ParsableCommand) async {
         var command = command

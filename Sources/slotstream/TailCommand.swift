@@ -1,8 +1,10 @@
 import ArgumentParser
 import Glibc
+import History
 import JetStreamPublishing
 import Pipeline
 import Settings
+import Threads
 import WAL
 
 struct TailCommand: AsyncParsableCommand {
@@ -10,9 +12,13 @@ struct TailCommand: AsyncParsableCommand {
         commandName: "tail", abstract: "Show events as they are stored.",
         usage: "slotstream tail [<options>]",
         discussion: """
+            A line has the time of the commit (UTC), the sequence, entity and operation, the id, as many columns as fit, and the place \
+            in the transaction. With --json, a line is the whole event.
+
             Example:
               slotstream tail --from 1h --entity Order
               slotstream tail --from first --count 10 --json | jq .entity
+              slotstream tail --from 2h --until 1h --no-follow
             """)
 
     @OptionGroup var options: ConfigurationOptions
@@ -21,6 +27,14 @@ struct TailCommand: AsyncParsableCommand {
         help: ArgumentHelp(
             "now, first, a sequence, an LSN (0/16B3748), a time (RFC 3339) or a duration back (1h).", valueName: "place"))
     var from = "now"
+
+    @Option(
+        help: ArgumentHelp(
+            "End behind this place: a sequence, an LSN, a time or a duration back. The place is included.", valueName: "place"))
+    var until: String?
+
+    @Flag(name: .customLong("no-follow"), help: "End at the last event that is stored now.")
+    var isAtOnce = false
 
     @Option(help: "Only events of this entity, or of this table.")
     var entity: String?
@@ -40,6 +54,10 @@ struct TailCommand: AsyncParsableCommand {
             throw ValidationError(
                 "--from takes now, first, a sequence, an LSN, a time or a duration back, not \"\(from)\"; for example --from 1h")
         }
+        if let until, TailEnd.parse(until) == nil {
+            throw ValidationError(
+                "--until takes a sequence, an LSN, a time or a duration back, not \"\(until)\"; for example --until 10m")
+        }
     }
 
     func run() async throws {
@@ -49,13 +67,29 @@ struct TailCommand: AsyncParsableCommand {
         let operation = try operation.map {
             try Self.meant($0, "operation", try reader.operation($0), stream: configuration.stream.name)
         }
-        try reader.open(from: TailStart.parse(from) ?? .now, entity: entity, operation: operation)
+        try reader.open(
+            from: TailStart.parse(from) ?? .now, entity: entity, operation: operation, until: until.flatMap(TailEnd.parse),
+            isFollowing: !isAtOnce)
         var shownCount = 0
+        var isWaitingTold = isJSON
         while shownCount < count ?? .max {
-            guard let event = try reader.next(timeout: .seconds(1)) else { continue }
-            Output.data(isJSON ? ShownEvent.json(event) : ShownEvent.text(event))
-            shownCount += 1
+            switch try reader.next(timeout: .seconds(1)) {
+            case .event(let event):
+                Output.data(isJSON ? ShownEvent.json(event) : EventLine.text(event, on: .ofOutput(), today: .now))
+                shownCount += 1
+            case .nothing:
+                if !isWaitingTold { Output.error(Self.waiting(try reader.streamEnd())) }
+                isWaitingTold = true
+            case .over: return
+            }
         }
+    }
+
+    /// Says that nothing is wrong where nothing comes.
+    private static func waiting(_ end: (sequence: UInt64, storedAt: PostgresTimestamp?)) -> String {
+        guard let storedAt = end.storedAt else { return "waiting for events (the stream has none yet) …\n" }
+        let age = Double(PostgresTimestamp.now.unixMicroseconds - storedAt.unixMicroseconds) / 1e6
+        return "waiting for events (stream at #\(end.sequence), last \(Amount.time(max(0, age))) ago) …\n"
     }
 
     /// Names shown of those that are there, at most.
@@ -71,8 +105,10 @@ struct TailCommand: AsyncParsableCommand {
         case .ambiguous(let names):
             throw InputError(message: "the \(kind) \(ShownEvent.oneLine(name)) can be one of several. Type --\(kind) with one of them: \(list(names))")
         case .absent(let names):
+            let near = NearestName.nearest(to: name, among: names).map { " Did you mean \(ShownEvent.oneLine($0))?" } ?? ""
             throw InputError(
-                message: "stream \(stream) has no event of the \(kind) \(ShownEvent.oneLine(name)). Type --\(kind) with one of these: \(list(names))")
+                message:
+                    "stream \(stream) has no event of the \(kind) \(ShownEvent.oneLine(name)).\(near) Type --\(kind) with one of these: \(list(names))")
         }
     }
 
@@ -94,5 +130,14 @@ enum TailStart {
         if let lsn = LSN(text) { return .lsn(lsn) }
         if let time = PointInTime.rfc3339(text) { return .time(time) }
         return nil
+    }
+}
+
+/// Reads `--until`.
+enum TailEnd {
+    static func parse(_ text: String) -> EventReader.End? {
+        if let sequence = UInt64(text) { return .sequence(sequence) }
+        if let lsn = LSN(text) { return .lsn(lsn) }
+        return PointInTime.timestamp(text).map { .time($0) }
     }
 }

@@ -18,13 +18,12 @@ struct Rig: ~Copyable {
     init(
         _ configuration: CaptureConfiguration = CaptureConfiguration(), catalogue: Catalogue = Catalogue(),
         timelines: TimelineHistory = TimelineHistory(currentTimeline: 1), payloadLimit: Int = 1_048_576,
-        watermark: Position? = nil, proof: HistoryProof? = nil, skips: [AcceptedSkip] = [],
-        functions: CaptureFunctions = .cryptographic
+        watermark: Position? = nil, proof: HistoryProof? = nil, functions: CaptureFunctions = .cryptographic
     ) throws {
         assembler = try TransactionAssembler(
             configuration: configuration, functions: functions, identity: Self.identity, timelines: timelines,
             payloadLimit: payloadLimit,
-            watermark: watermark, proof: proof, skips: skips)
+            watermark: watermark, proof: proof)
         self.catalogue = catalogue
     }
 
@@ -88,11 +87,11 @@ struct Outcome {
     init(
         of messages: [[UInt8]], _ configuration: CaptureConfiguration = CaptureConfiguration(),
         catalogue: Catalogue = Catalogue(), payloadLimit: Int = 1_048_576, watermark: Position? = nil,
-        proof: HistoryProof? = nil, skips: [AcceptedSkip] = [], functions: CaptureFunctions = .cryptographic
+        proof: HistoryProof? = nil, functions: CaptureFunctions = .cryptographic
     ) throws {
         var rig = try Rig(
             configuration, catalogue: catalogue, payloadLimit: payloadLimit, watermark: watermark, proof: proof,
-            skips: skips, functions: functions)
+            functions: functions)
         do {
             try rig.receive(messages)
         } catch let error as CaptureError {

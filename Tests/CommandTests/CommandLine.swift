@@ -20,9 +20,11 @@ struct CommandLine {
     /// Why the parser refuses it; nil: it takes it.
     var refusal: String? {
         do {
-            _ = try SlotstreamCommand.parseAsRoot(arguments)
+            _ = try SlotstreamCommand.parseAsRoot(SlotstreamCommand.known(arguments))
             return nil
         } catch {
+            // `--version`.
+            if SlotstreamCommand.exitCode(for: error) == .success { return nil }
             return "slotstream \(arguments.joined(separator: " ")): \(SlotstreamCommand.message(for: error))"
         }
     }

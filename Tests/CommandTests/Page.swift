@@ -72,6 +72,8 @@ struct Page: CustomStringConvertible, Sendable {
         lines.flatMap { line -> [CommandLine] in
             guard line.isCode else { return PlainLanguage.commands(in: String(line.text)).compactMap { CommandLine($0) } }
             let command = line.text.trimmingCharacters(in: .whitespaces)
+            // The first line that `status` prints: the program with its version.
+            if command.contains(/^slotstream [0-9]/) { return [] }
             return [CommandLine(command.hasPrefix("$ ") ? String(command.dropFirst(2)) : command)].compactMap { $0 }
         }
     }

@@ -174,7 +174,9 @@ def test_slot_list_create_and_drop(pair, tenants):
     if pair.postgres == "18":
         assert slot["failover"] is True
     assert tenant.administrator.record(tenant.name)["confirmed_lsn"] == slot["confirmed_lsn"]
-    assert tenant.name in streamer.command("slot", "list").stdout
+    header, *lines = streamer.command("slot", "list").stdout.splitlines()
+    assert header.split()[:4] == ["SLOT", "DATABASE", "PLUGIN", "STATE"]
+    assert [tenant.name, tenant.name, "pgoutput", "idle"] in [line.split()[:4] for line in lines]
     # It asks; another answer than the name is no.
     for answer, code in (("no\n", 64), ("", 64), (f"{tenant.name}\n", 0)):
         done = subprocess.run([str(streamer.binary), "slot", "drop", "--config", str(streamer.config)], input=answer,
@@ -215,7 +217,7 @@ def test_status_tells_of_both_servers_whether_or_not_a_streamer_runs(pair, tenan
     for name in ("received_lsn", "stored_lsn", "confirmed_lsn"):
         assert re.fullmatch(r"[0-9A-F]+/[0-9A-F]+", source[name])
     text = tenant.streamer.command("status").stdout
-    assert tenant.name in text and "active" in text and "\x1b" not in text
+    assert tenant.name in text and "● STREAMING" in text and "\x1b" not in text
     # Another streamer's endpoint is not taken for ours.
     other = tenant.another({"http": {"listen": tenant.streamer.http}, "source": {"slot": "other"},
                             "transport.nats": {"stream_name": "other"}})

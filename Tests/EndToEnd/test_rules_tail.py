@@ -44,7 +44,7 @@ def test_tail_writes_one_event_a_line_whatever_it_holds(pair, tenants):
     said = tenant.streamer.command("tail", "--from", "first", "--count", "4").stdout
     lines = _lines(said)
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e]", said), said
-    assert [line.split()[0] for line in lines] == ["1", "2", "3", "4"]
+    assert [line.split()[1] for line in lines] == ["#1", "#2", "#3", "#4"]
 
 
 def test_tail_finds_an_entity_in_another_case_and_by_its_table(pair, tenants):

@@ -25,7 +25,7 @@ import WAL
         return try JSONDecoder().decode(ConsumerInfo.self, from: Data(json.utf8))
     }
 
-    private static let now = StreamRetention.time("2026-11-23T07:01:39Z")
+    private static let now = PostgresTimestamp(rfc3339: "2026-11-23T07:01:39Z")
 
     private func left(before sequence: UInt64, _ limits: String, first: UInt64 = 1) throws -> Double {
         let now = try #require(Self.now)
@@ -57,17 +57,6 @@ import WAL
         #expect(try left(before: 49, "", first: 50) == 0)
         #expect(try left(before: 50, "", first: 50) == 1)
     }
-
-    @Test(arguments: [
-        ("2026-11-23T07:09:12Z", "2026-11-23T07:09:12.000000+00:00"), ("2026-11-23T07:09:12.5Z", "2026-11-23T07:09:12.500000+00:00"),
-        ("2026-11-23T07:09:12.123456789Z", "2026-11-23T07:09:12.123456+00:00"),
-    ])
-    func readsTimesOfTheServer(_ text: String, _ time: String) {
-        #expect(StreamRetention.time(text)?.description == time)
-    }
-
-    @Test(arguments: ["", "Z", "2026-11-23T07:09:12", "2026-11-23T07:09:12+00:00", "yesterday, at noon, Z"])
-    func otherTextsAreNoTimes(_ text: String) { #expect(StreamRetention.time(text) == nil) }
 
     @Test func aConsumerIsNearEvictionWhenAShareIsLeftOrNothing() throws {
         let retention = StreamRetention(try Self.stream(#","max_bytes":1080"#, first: 50), now: try #require(Self.now))

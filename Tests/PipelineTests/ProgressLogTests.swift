@@ -61,14 +61,6 @@ import WAL
         #expect(atLast == "still standing by")
     }
 
-    @Test(arguments: [
-        (UInt64(0), "0B"), (1023, "1023B"), (1024, "1.0KiB"), (345_000_000, "329.0MiB"), (3 << 30, "3.0GiB"), (5 << 40, "5.0TiB"),
-        (.max, "16777216.0TiB"),
-    ])
-    func sizesAreShort(_ byteCount: UInt64, _ text: String) {
-        #expect(ProgressLog.size(byteCount) == text)
-    }
-
     @Test(arguments: [(0.000_03, "0.0ms"), (0.000_4, "0.4ms"), (0.004, "4ms"), (0.25, "250ms"), (1.24, "1.2s"), (3600, "3600.0s")])
     func timesAreShort(_ seconds: Double, _ text: String) {
         #expect(ProgressLog.time(seconds) == text)

@@ -71,6 +71,25 @@ struct EventObject {
         range(of: name).flatMap { Bool(String(decoding: text[$0], as: UTF8.self)) }
     }
 
+    /// The member's value as a text: a string's own, else the JSON.
+    func text(_ name: StaticString) -> String? { range(of: name).map { text(at: $0) } }
+
+    /// All members in their order, their values as texts.
+    var texts: [(name: String, value: String)] {
+        members.map { (String(decoding: $0.key, as: UTF8.self), text(at: $0.valueRange)) }
+    }
+
+    /// The members that are objects.
+    var objects: [(name: String, object: EventObject)] {
+        members.compactMap { member in
+            EventObject(UnsafeRawBufferPointer(rebasing: text[member.valueRange])).map { (String(decoding: member.key, as: UTF8.self), $0) }
+        }
+    }
+
+    private func text(at range: Range<Int>) -> String {
+        String(decoding: JSONObjectScanner.string(text, range) ?? Array(text[range]), as: UTF8.self)
+    }
+
     private func range(of name: StaticString) -> Range<Int>? {
         let name = UnsafeBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount)
         return members.first { $0.key.elementsEqual(name) }?.valueRange

@@ -17,6 +17,24 @@ package final class EventReader {
         case time(String)
     }
 
+    /// Where to end: the last one there is included.
+    package enum End: Sendable, Equatable {
+        case sequence(UInt64)
+        /// The last event of the last transaction that commits at or before it.
+        case lsn(LSN)
+        /// Stored at or before it.
+        case time(PostgresTimestamp)
+    }
+
+    /// What came of waiting for the next event.
+    package enum Step: Sendable {
+        case event(Event)
+        /// None has come yet.
+        case nothing
+        /// There is, and will be, none up to the end.
+        case over
+    }
+
     package struct Event: Sendable {
         package var sequence: UInt64
         package var subject: String
@@ -24,6 +42,15 @@ package final class EventReader {
         package var payload: [UInt8]
         /// `Nats-Msg-Id`.
         package var id: String?
+        package var storedAt: PostgresTimestamp?
+
+        package init(sequence: UInt64, subject: String, payload: [UInt8], id: String?, storedAt: PostgresTimestamp?) {
+            self.sequence = sequence
+            self.subject = subject
+            self.payload = payload
+            self.id = id
+            self.storedAt = storedAt
+        }
     }
 
     private let link: NATSLink
@@ -33,6 +60,11 @@ package final class EventReader {
     private let entities: [String: String]
     /// nil before `open`.
     private var reader: MessageReader?
+    /// What nats-server filters by; nil: everything.
+    private var subject: String?
+    private var ends: [End] = []
+    /// Of the last message that was read, shown or not.
+    private var lastReadSequence: UInt64 = 0
     /// What each event has to be looked at for, because subjects do not tell.
     private var wanted: (entity: String?, operation: String?) = (nil, nil)
 
@@ -86,8 +118,13 @@ package final class EventReader {
     /// - Parameters:
     ///   - entity: Only events of it; nil: all.
     ///   - operation: Only events of it; nil: all.
-    package func open(from start: Start, entity: String? = nil, operation: String? = nil) throws(StreamerError) {
-        var subject: String?
+    ///   - end: nil: wherever the stream ends.
+    ///   - isFollowing: Whether to go on at the end that the stream has now, with what is stored later.
+    package func open(
+        from start: Start, entity: String? = nil, operation: String? = nil, until end: End? = nil, isFollowing: Bool = true
+    ) throws(StreamerError) {
+        ends = end.map { [$0] } ?? []
+        if !isFollowing { ends.append(.sequence(try streamEnd().sequence)) }
         if entity != nil || operation != nil {
             subject = filter.subject(entity: entity, operation: operation)
             if subject == nil { wanted = (entity, operation) }
@@ -105,22 +142,65 @@ package final class EventReader {
         }
     }
 
-    /// The next event that fits; nil if none came within `timeout`, or before `open`.
-    package func next(timeout: Duration) throws(StreamerError) -> Event? {
-        guard let reader else { return nil }
+    /// Waits for the next event that fits, no longer than `timeout`.
+    package func next(timeout: Duration) throws(StreamerError) -> Step {
+        guard let reader else { return .over }
         let deadline = Instant.now + timeout
+        // Where there is an end, whether it is reached is asked as soon as nothing comes.
+        let patience = ends.isEmpty ? timeout : min(timeout, Self.endPatience)
         repeat {
             let message = try StreamerError.ofJetStream { () throws(JetStreamError) in
-                try reader.next(timeout: max(.milliseconds(1), deadline.duration(since: .now)))
+                try reader.next(timeout: max(.milliseconds(1), min(patience, deadline.duration(since: .now))))
             }
-            guard let message else { return nil }
+            guard let message else {
+                if try isAtEnd() { return .over }
+                continue
+            }
+            lastReadSequence = message.sequence
+            if ends.contains(where: { $0.lies(before: message) }) { return .over }
             if fits(message) {
-                return Event(
-                    sequence: message.sequence, subject: message.subject, payload: message.payload,
-                    id: message.messageID)
+                return .event(
+                    Event(
+                        sequence: message.sequence, subject: message.subject, payload: message.payload,
+                        id: message.messageID, storedAt: message.storedAt))
             }
         } while Instant.now < deadline
-        return nil
+        return .nothing
+    }
+
+    /// The stream's last sequence, and when its last message was stored; nil: nothing ever was.
+    package func streamEnd() throws(StreamerError) -> (sequence: UInt64, storedAt: PostgresTimestamp?) {
+        let info = try StreamerError.ofJetStream { () throws(JetStreamError) in try link.connection.streamInfo(stream) }
+        guard let state = info?.state, state.lastSequence > 0 else { return (0, nil) }
+        return (state.lastSequence, PostgresTimestamp(rfc3339: state.lastTime))
+    }
+
+    /// How long nothing comes before it is asked whether that is the end.
+    private static let endPatience = Duration.milliseconds(200)
+    /// Between two machines' clocks.
+    private static let clockTolerance: Int64 = 1_000_000
+
+    /// Whether one of the ends is behind all that is stored, and everything before it was read.
+    private func isAtEnd() throws(StreamerError) -> Bool {
+        guard !ends.isEmpty else { return false }
+        let last = try streamEnd().sequence
+        let isPassed = try StreamerError.ofJetStream { () throws(JetStreamError) in
+            let newest = try link.connection.lastMessage(stream)
+            return ends.contains { end in
+                switch end {
+                case .sequence(let sequence): last >= sequence
+                case .lsn(let lsn): newest?.commitLSN.map { $0 > lsn } ?? false
+                case .time(let time): PostgresTimestamp.now.rawValue > time.rawValue + Self.clockTolerance
+                }
+            }
+        }
+        guard isPassed else { return false }
+        let newest = try StreamerError.ofJetStream { () throws(JetStreamError) in
+            try link.connection.lastMessage(stream, subject: subject ?? ">")
+        }
+        guard let newest else { return true }
+        // It may lie before where the reading began.
+        return lastReadSequence == 0 ? reader?.pendingCount == 0 : newest.sequence <= lastReadSequence
     }
 
     private func find(
@@ -166,4 +246,23 @@ package final class EventReader {
         }
         return low
     }
+}
+
+extension EventReader.End {
+    /// Whether a message is beyond it.
+    fileprivate func lies(before message: StoredMessage) -> Bool {
+        switch self {
+        case .sequence(let sequence): message.sequence > sequence
+        // What is not ours stands with what is before it.
+        case .lsn(let lsn): message.commitLSN.map { $0 > lsn } ?? false
+        case .time(let time): message.storedAt.map { $0 > time } ?? false
+        }
+    }
+}
+
+extension StoredMessage {
+    /// Of the transaction that it is of; nil: it is not ours, or tells none.
+    fileprivate var commitLSN: LSN? { messageID.flatMap { MessageID($0) }?.streamPosition?.commitLSN }
+
+    fileprivate var storedAt: PostgresTimestamp? { storedAtNanoseconds.map { PostgresTimestamp(unixMicroseconds: $0 / 1_000) } }
 }

@@ -14,11 +14,6 @@ package enum ShownEvent {
             .unicodeScalars.map { shown($0, isInJSON: true) }.joined()
     }
 
-    /// Sequence, subject and body, on one line.
-    package static func text(_ event: EventReader.Event) -> String {
-        "\(event.sequence) \(oneLine(event.subject)) \(line(event.payload))"
-    }
-
     /// A name or subject that somebody else may have chosen.
     package static func oneLine(_ text: String) -> String {
         text.unicodeScalars.map { shown($0, isInJSON: false) }.joined()

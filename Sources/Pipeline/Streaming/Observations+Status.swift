@@ -54,6 +54,7 @@ extension Observations {
         source.lagSeconds = lagSeconds(at: now)
         source.retainedBytes = texts.slot?.retainedByteCount
         source.safeBytes = texts.slot?.safeWALByteCount
+        source.walLsn = texts.slot?.currentWALLSN.description
         if let publication = texts.publication { source.take(publication) }
         var stream = texts.stream
         stream.lastSequence = max(stream.lastSequence ?? 0, lastSequence.load(ordering: .relaxed))
@@ -67,10 +68,12 @@ extension Observations {
             counters: StreamerStatus.Counters(
                 transactions: transactionCount.load(ordering: .relaxed), events: eventCount.load(ordering: .relaxed),
                 resynchronisations: resynchronisationCount.load(ordering: .relaxed),
-                reconnects: reconnectCount.load(ordering: .relaxed), strays: strayCount.load(ordering: .relaxed),
-                references: referenceCount.load(ordering: .relaxed),
-                quarantined: quarantinedCount.load(ordering: .relaxed), skipped: skippedCount.load(ordering: .relaxed)),
+                reconnects: reconnectCount.load(ordering: .relaxed), strays: strayCount.load(ordering: .relaxed)),
             lastError: texts.lastError)
+        status.rates = texts.rateMemory.rates(at: now)
+        // A standby stores nothing; what another stores it does not count.
+        if texts.role == .standby { status.rates?.eventsPerSecond = nil }
+        status.at = PostgresTimestamp.now.description
         status.consumers = facts?.consumers?.map { StreamerStatus.Consumer($0) }
         status.checkpoint = checkpointAge(at: now).map { StreamerStatus.Checkpoint(ageSeconds: $0.seconds) }
         return status

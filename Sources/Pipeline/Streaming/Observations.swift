@@ -30,6 +30,7 @@ package final class Observations: Sendable {
         /// As PostgreSQL showed the slot last; nil: there is none, or PostgreSQL cannot be asked now.
         var slot: SlotState?
         var lag = LagClock()
+        var rateMemory = RateMemory()
         var stream: StreamerStatus.Stream
         /// As it was looked at last; nil: it was not.
         var streamFacts: StreamFacts?
@@ -76,10 +77,6 @@ package final class Observations: Sendable {
     let lastHour = Mutex(LastHour())
     /// Messages of others found in the stream.
     let strayCount = Atomic<UInt64>(0)
-    /// Changes that could not be events: published without their data, in quarantine, and passed over on purpose.
-    let referenceCount = Atomic<UInt64>(0)
-    let quarantinedCount = Atomic<UInt64>(0)
-    let skippedCount = Atomic<UInt64>(0)
     /// A lost end is stored again: the anchor stays where it is.
     let isRepairing = Atomic<Bool>(false)
     private let lastSourceTurn: Atomic<UInt64>
@@ -140,17 +137,6 @@ package final class Observations: Sendable {
         }
     }
 
-    /// What was published of changes that could not be events, since it was counted last.
-    func poisoned(_ tally: PoisonTally, since counted: PoisonTally) {
-        let references = tally.referredCount - counted.referredCount
-        let quarantined = tally.quarantinedCount - counted.quarantinedCount
-        let skipped = tally.skippedCount - counted.skippedCount
-        referenceCount.add(references, ordering: .relaxed)
-        quarantinedCount.add(quarantined, ordering: .relaxed)
-        skippedCount.add(skipped, ordering: .relaxed)
-        meters.poisoned(references: Int64(references), quarantined: Int64(quarantined), skipped: Int64(skipped))
-    }
-
     /// The connection to this server is made again, or is about to be: counted when that begins, for nobody knows how often it will be.
     func reconnecting(to peer: Peer) {
         reconnectCount.add(1, ordering: .relaxed)
@@ -193,6 +179,7 @@ package final class Observations: Sendable {
             texts.slot = slot
             guard let slot else { return }
             texts.lag.looked(slot.currentWALLSN, at: now)
+            texts.rateMemory.saw(walLSN: slot.currentWALLSN, eventCount: eventCount.load(ordering: .relaxed), at: now)
             guard let confirmed = slot.confirmedFlushLSN?.rawValue else { return }
             let isOtherServer = slot.currentWALLSN.rawValue < storedLSN.load(ordering: .relaxed)
             // Outside of a session nobody else tells how far the stream is.

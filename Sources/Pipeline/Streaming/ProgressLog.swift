@@ -34,10 +34,10 @@ package struct ProgressLog {
         let storedTime = times.quantile(0.99, since: last.times)
         last = (now, eventCount, times)
         let texts = observations.texts.withLock { $0 }
-        var metadata: Logger.Metadata = ["events": "\(rate < 10 ? Self.tenths(rate) : "\(Int(rate.rounded()))")/s"]
-        if let lag = observations.lagSeconds(at: now) { metadata["lag"] = "\(Self.tenths(lag))s" }
-        if let bytes = observations.lagByteCount(texts) { metadata["behind"] = "\(Self.size(bytes))" }
-        if let bytes = texts.slot?.retainedByteCount { metadata["wal_held"] = "\(Self.size(bytes))" }
+        var metadata: Logger.Metadata = ["events": "\(rate < 10 ? Amount.tenths(rate) : "\(Int(rate.rounded()))")/s"]
+        if let lag = observations.lagSeconds(at: now) { metadata["lag"] = "\(Amount.tenths(lag))s" }
+        if let bytes = observations.lagByteCount(texts) { metadata["behind"] = "\(Amount.bytes(bytes, separator: ""))" }
+        if let bytes = texts.slot?.retainedByteCount { metadata["wal_held"] = "\(Amount.bytes(bytes, separator: ""))" }
         let sequence = observations.lastSequence.load(ordering: .relaxed)
         if sequence > 0 { metadata["stream_seq"] = .stringConvertible(sequence) }
         if let storedTime { metadata["stored_p99"] = "\(Self.time(storedTime))" }
@@ -59,27 +59,9 @@ package struct ProgressLog {
         return ("still waiting for \(awaited.name)", true)
     }
 
-    /// With one digit behind the point; `Double.description` has as many as it takes.
-    private static func tenths(_ value: Double) -> String {
-        // Beyond this there is nothing to tell apart, and no integer to do it with.
-        let tenths = Int64(min(value, 1e12) * 10 + 0.5)
-        return "\(tenths / 10).\(tenths % 10)"
-    }
-
     /// `0.4ms`, `4ms`, `1.2s`.
     static func time(_ seconds: Double) -> String {
-        if seconds < 0.001 { return tenths(seconds * 1000) + "ms" }
-        return seconds < 1 ? "\(Int((seconds * 1000).rounded()))ms" : tenths(seconds) + "s"
-    }
-
-    /// `56B`, `2.4MiB`.
-    static func size(_ byteCount: UInt64) -> String {
-        var value = Double(byteCount)
-        guard value >= 1024 else { return "\(byteCount)B" }
-        for unit in ["KiB", "MiB", "GiB"] {
-            value /= 1024
-            if value < 1024 { return tenths(value) + unit }
-        }
-        return tenths(value / 1024) + "TiB"
+        if seconds < 0.001 { return Amount.tenths(seconds * 1000) + "ms" }
+        return seconds < 1 ? "\(Int((seconds * 1000).rounded()))ms" : Amount.tenths(seconds) + "s"
     }
 }

@@ -14,7 +14,7 @@ extension Session {
         logger.notice(
             "caught up",
             metadata: [
-                "events": .stringConvertible(done.eventCount), "wal": "\(ProgressLog.size(done.byteCount))",
+                "events": .stringConvertible(done.eventCount), "wal": "\(Amount.bytes(done.byteCount, separator: ""))",
                 "seconds": .stringConvertible(Int(done.time.seconds.rounded(.up))), "stored_lsn": "\(storedLSN)",
             ])
     }

@@ -56,5 +56,8 @@ extension StreamerStatus.Stream {
         maxBytes = facts.maxBytes
         maxMessages = facts.maxMessages
         maxAgeSeconds = facts.maxAge?.seconds
+        if facts.state.messages > 0 { firstTime = facts.state.firstTime }
+        // Year 1: nothing was ever stored.
+        if facts.state.lastSequence > 0 { lastTime = facts.state.lastTime }
     }
 }

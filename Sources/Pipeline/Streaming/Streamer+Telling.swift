@@ -2,9 +2,19 @@ import History
 import Logging
 import PostgresReplication
 import Synchronization
+import Threads
+import WAL
 
-/// What a session tells of its connections and of what is published, before it streams.
+/// What a session tells of its connections and of what is published, before it streams; and what outlives the last one.
 extension Streamer {
+    /// Leaves word of why it stopped for good, for whoever asks when log and process are gone.
+    func keepLastStop(_ reason: StopReason, _ error: StreamerError, _ remedy: String) {
+        LastStop(
+            slot: configuration.source.slot, reason: reason, at: PostgresTimestamp.now.description, message: "\(error)", remedy: remedy,
+            eventsPerSecond: observations.texts.withLock { $0.rateMemory.latest?.eventsPerSecond }, version: Slotstream.version
+        ).keep(beside: configuration)
+    }
+
     /// Logs what PostgreSQL says beside its answers.
     static func noticeHandler(_ logger: Logger) -> NoticeHandler {
         { notice in

@@ -34,10 +34,23 @@ package struct StreamerStatus: Codable, Sendable, Equatable {
         package var lagSeconds: Double?
         package var retainedBytes: UInt64?
         package var safeBytes: Int64?
+        /// The server, as the connection string names it; a folder: its Unix socket's.
+        package var host: String?
+        package var serverVersion: String?
+        /// How far the server has written.
+        package var walLsn: String?
+        /// `max_slot_wal_keep_size` in bytes; -1: no limit.
+        package var walLimitBytes: Int64?
+        /// Of the disk with the server's data; nil: the server is not on this machine, or does not tell where they are.
+        package var diskFreeBytes: UInt64?
+        /// In about how long the slot is lost, or that disk is full, if from now on nothing is confirmed.
+        package var fullInSeconds: Double?
         /// Tables whose rows are published.
         package var publishedTables: Int?
         /// Those of them of which UPDATE and DELETE fail in the application, or whose partitions' do; the first hundred.
         package var tablesWithoutIdentity: [String]?
+
+        package init(slot: String) { self.slot = slot }
     }
 
     package struct Stream: Codable, Sendable, Equatable {
@@ -52,6 +65,31 @@ package struct StreamerStatus: Codable, Sendable, Equatable {
         package var maxBytes: UInt64?
         package var maxMessages: UInt64?
         package var maxAgeSeconds: Double?
+        /// The server that answered.
+        package var host: String?
+        /// When the oldest and the newest message were stored; RFC 3339.
+        package var firstTime: String?
+        package var lastTime: String?
+        /// In about how long the oldest messages go because of `max_bytes` or `max_msgs`; 0: they go now.
+        package var fullInSeconds: Double?
+
+        package init(name: String) { self.name = name }
+    }
+
+    /// How much happens, on average over some time.
+    package struct Rates: Codable, Sendable, Equatable {
+        /// Events stored; nil: nobody knows.
+        package var eventsPerSecond: Double?
+        /// WAL that the server writes; nil: nobody knows.
+        package var walBytesPerSecond: Double?
+        /// Over how long.
+        package var seconds: Double
+
+        package init(eventsPerSecond: Double? = nil, walBytesPerSecond: Double? = nil, seconds: Double) {
+            self.eventsPerSecond = eventsPerSecond
+            self.walBytesPerSecond = walBytesPerSecond
+            self.seconds = seconds
+        }
     }
 
     /// A durable consumer of the stream.
@@ -67,6 +105,17 @@ package struct StreamerStatus: Codable, Sendable, Equatable {
         package var ackFloor: UInt64
         /// Of the stream's retention, 0 to 1, before it loses something that it has not acknowledged.
         package var retentionLeft: Double?
+
+        package init(
+            name: String, pending: UInt64, ackPending: UInt64 = 0, delivered: UInt64, ackFloor: UInt64, retentionLeft: Double? = nil
+        ) {
+            self.name = name
+            self.pending = pending
+            self.ackPending = ackPending
+            self.delivered = delivered
+            self.ackFloor = ackFloor
+            self.retentionLeft = retentionLeft
+        }
 
         package init(_ standing: ConsumerStanding) {
             name = standing.name
@@ -93,6 +142,13 @@ package struct StreamerStatus: Codable, Sendable, Equatable {
         package var fromTime: String?
         /// WAL that PostgreSQL keeps for the anchor.
         package var bytes: UInt64?
+
+        package init(slot: String, fromLsn: String? = nil, fromTime: String? = nil, bytes: UInt64? = nil) {
+            self.slot = slot
+            self.fromLsn = fromLsn
+            self.fromTime = fromTime
+            self.bytes = bytes
+        }
     }
 
     package struct InFlight: Codable, Sendable, Equatable {
@@ -100,6 +156,11 @@ package struct StreamerStatus: Codable, Sendable, Equatable {
         package var messages: Int
         /// Bytes of all retained events: accepted or not, none of them known to be stored.
         package var bytes: Int
+
+        package init(messages: Int, bytes: Int) {
+            self.messages = messages
+            self.bytes = bytes
+        }
     }
 
     package struct Counters: Codable, Sendable, Equatable {
@@ -109,16 +170,26 @@ package struct StreamerStatus: Codable, Sendable, Equatable {
         package var reconnects: UInt64
         /// Messages of others found in the stream; nil: a version before they were told.
         package var strays: UInt64?
-        /// Changes that could not be events: published without their data, in quarantine, and passed over on purpose; nil: a version before they were told.
-        package var references: UInt64?
-        package var quarantined: UInt64?
-        package var skipped: UInt64?
+
+        package init(transactions: UInt64, events: UInt64, resynchronisations: UInt64, reconnects: UInt64, strays: UInt64? = nil) {
+            self.transactions = transactions
+            self.events = events
+            self.resynchronisations = resynchronisations
+            self.reconnects = reconnects
+            self.strays = strays
+        }
     }
 
     package struct LastError: Codable, Sendable, Equatable {
         package var reason: String
         package var at: String
         package var message: String
+
+        package init(reason: String, at: String, message: String) {
+            self.reason = reason
+            self.at = at
+            self.message = message
+        }
     }
 
     package var schema = "slotstream.status/1"
@@ -139,6 +210,13 @@ package struct StreamerStatus: Codable, Sendable, Equatable {
     package var window: Window?
     package var counters: Counters?
     package var lastError: LastError?
+    /// Why the last streamer stopped for good, where none has streamed since.
+    package var lastStop: LastStop?
+    /// What to do about the reasons, or about the last stop: sentences and commands, in their order; nil: nothing.
+    package var next: [String]?
+    package var rates: Rates?
+    /// When this was read; RFC 3339.
+    package var at: String?
     package var version: String
 
     package init(

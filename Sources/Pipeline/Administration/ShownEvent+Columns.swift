@@ -1,0 +1,92 @@
+import Capture
+package import WAL
+
+extension ShownEvent {
+    /// What a line is made of, each part on one line and without what could steer a terminal: who prints it chooses how much of it fits.
+    package struct Parts: Sendable, Equatable {
+        /// How the line is marked, beside its words.
+        package enum Tone: Sendable {
+            case insert, update, delete, special, plain
+        }
+
+        /// When it was committed, else stored: `13:07:09.027`, with the date where that is not today. UTC.
+        package var time: String
+        /// `#1`
+        package var sequence: String
+        /// `Order INSERT`; the subject of what is no event.
+        package var name: String
+        package var tone: Tone
+        /// The first characters, where it is long.
+        package var entityID: String?
+        /// What a marker means, in words.
+        package var note: String?
+        /// `status=paid`, `status=open→paid`, in the row's order.
+        package var columns: [String]
+        /// `tx 848 1/1`: its place in its transaction, and how many there are, `…` before the last.
+        package var transaction: String?
+    }
+
+    /// Of an entity's id that is shown; a UUID's first group.
+    private static let idLimit = 8
+    /// Characters of a value.
+    private static let valueLimit = 40
+
+    /// - Parameter today: By whose date a time goes without one.
+    package static func parts(_ event: EventReader.Event, today: PostgresTimestamp) -> Parts {
+        let summary = EventSummary(event.payload, subject: event.subject)
+        let at = summary?.timestamp.flatMap { PostgresTimestamp(rfc3339: $0) } ?? event.storedAt
+        var parts = Parts(
+            time: at.map { time($0, today: today) } ?? "-", sequence: "#\(event.sequence)", name: oneLine(event.subject), tone: .special,
+            columns: [])
+        guard let summary else {
+            parts.note = "not an event"
+            parts.columns = [cut(line(event.payload))]
+            return parts
+        }
+        parts.tone = tone(summary)
+        parts.note = note(summary)
+        if summary.kind == .event || summary.kind == .quarantined {
+            parts.name = oneLine("\(summary.entity) \(summary.operation)")
+            parts.entityID = summary.entityID.map { oneLine($0.count > idLimit + 4 ? $0.prefix(idLimit) + "…" : $0) }
+        } else {
+            parts.name = summary.operation
+        }
+        parts.columns = summary.columns.filter { $0.value != summary.entityID || $0.old != nil }.map { column in
+            "\(oneLine(column.name))=" + (column.old.map { "\(cut(oneLine($0)))→" } ?? "") + cut(oneLine(column.value))
+        }
+        if let id = summary.transactionID, let ordinal = summary.ordinal {
+            parts.transaction = "tx \(oneLine(id)) \(ordinal)/\(summary.isLast ? "\(ordinal)" : "…")"
+        }
+        return parts
+    }
+
+    private static func tone(_ summary: EventSummary) -> Parts.Tone {
+        guard summary.kind == .event else { return .special }
+        switch summary.operation {
+        case "INSERT", "READ": return .insert
+        case "UPDATE": return .update
+        case "DELETE", "TRUNCATE": return .delete
+        default: return .plain
+        }
+    }
+
+    private static func note(_ summary: EventSummary) -> String? {
+        switch summary.kind {
+        case .gap: "an accepted gap: changes are not in the stream"
+        case .hole: "a mended hole: the missing events follow late"
+        case .skip: "an event was passed over on purpose"
+        case .backfill: "a backfill"
+        case .quarantined: "cannot be an event"
+        case .event:
+            if let late = summary.lateID { "late, for \(oneLine(late))" } else { summary.omitted.map { "without its data: \(oneLine($0))" } }
+        }
+    }
+
+    private static func cut(_ text: String) -> String { text.count > valueLimit ? text.prefix(valueLimit) + "…" : text }
+
+    private static func time(_ time: PostgresTimestamp, today: PostgresTimestamp) -> String {
+        let text = time.description
+        let clock = text.dropFirst(11).prefix(12)
+        return text.prefix(10) == today.description.prefix(10) ? String(clock) : "\(text.prefix(10)) \(clock)"
+    }
+}
