@@ -1,11 +1,12 @@
 """What `/metrics` tells beside the streamer's own work: who it is, the stream, its consumers, its process; and nothing that it does not know."""
 
+import json
 import math
 import re
 import time
 
 from servers.tools import wait_until
-from tenants import record_entries, tenant_maker, tenants  # noqa: F401
+from tenants import record_entries, stopped, tenant_maker, tenants  # noqa: F401
 from watched import acknowledge, add_consumer, value
 
 _WORKER = "fraiseql_observer_worker"
@@ -17,7 +18,7 @@ def _consumer(name: str, metric: str) -> str:
     return f'slotstream_consumer_{metric}{{consumer="{name}"}}'
 
 
-def _there(streamer, name: str) -> bool:
+def there(streamer, name: str) -> bool:
     """Whether the series is exported at all."""
     return re.search(rf"^{re.escape(name)}(?:\{{| )", streamer.get("/metrics"), re.MULTILINE) is not None
 
@@ -70,8 +71,8 @@ def test_who_it_is_and_how_it_stands(pair, tenants):
         wait_until(lambda: value(streamer, 'slotstream_connected{peer="postgres"}') == 1, 20, "it is connected to PostgreSQL")
         wait_until(lambda: value(streamer, 'slotstream_connected{peer="nats"}') == nats, 20, "NATS is the holder's")
     assert 0 <= value(holder, "slotstream_checkpoint_age_seconds") < time.time() - began + 1
-    wait_until(lambda: _there(holder, "slotstream_stream_messages"), 20, "the holder looks at the stream")
-    assert not _there(standby, "slotstream_stream_messages") and not _there(standby, "slotstream_checkpoint_age_seconds"), "unknown is absent"
+    wait_until(lambda: there(holder, "slotstream_stream_messages"), 20, "the holder looks at the stream")
+    assert not there(standby, "slotstream_stream_messages") and not there(standby, "slotstream_checkpoint_age_seconds"), "unknown is absent"
     # As the kernel tells it of the process.
     assert abs(value(holder, "process_start_time_seconds") - began) < 60
     resident = int(holder._proc("VmRSS")) * 1024
@@ -161,9 +162,9 @@ def test_a_server_that_does_not_answer_makes_the_stream_unknown_and_holds_up_not
     tenant.wait_stored(1)
     wait_until(lambda: value(streamer, "slotstream_stream_messages") == 1, 20, "it has looked")
     tenant.nats.pause()
-    wait_until(lambda: not _there(streamer, "slotstream_stream_messages"), 60, "it is not known any more")
+    wait_until(lambda: not there(streamer, "slotstream_stream_messages"), 60, "it is not known any more")
     assert streamer.get("/livez") and "messages" not in streamer.status()["stream"] and "consumers" not in streamer.status()
-    assert not _there(streamer, "slotstream_consumer_pending")
+    assert not there(streamer, "slotstream_consumer_pending")
     tenant.nats.resume()
     tenant.commit(2)
     tenant.wait_stored(2, 60)
@@ -191,7 +192,7 @@ def test_without_the_right_to_list_consumers_it_streams_on_and_asks_once(pair, t
     for number in range(1, 4):
         tenant.commit(number)
         wait_until(lambda: value(streamer, "slotstream_stream_messages") == number, 20, "it looks at the stream")
-    assert not _there(streamer, "slotstream_consumer_pending") and not _there(streamer, "slotstream_stream_consumers")
+    assert not there(streamer, "slotstream_consumer_pending") and not there(streamer, "slotstream_stream_consumers")
     denials = [entry for entry in streamer.log_entries() if "CONSUMER.LIST" in str(entry)]
     assert len(denials) == 1, denials
     tenant.wait_confirmed()
@@ -226,3 +227,24 @@ def test_a_line_in_the_log_says_how_it_goes(pair, tenants):
         assert re.fullmatch(shape, line[field]), line
     assert 1 <= line["stream_seq"] <= 20
     wait_until(lambda: record_entries(streamer, "still streaming")[-1].get("stored_p99") is None, 20, "no event, no time")
+
+
+def test_the_last_stop_is_told_by_the_streamer_after_it(pair, tenants):
+    tenant = tenants(pair)
+    streamer = tenant.streamer
+    streamer.keep_other_times(watch=_LOOK)
+    streamer.start()
+    tenant.commit(1)
+    tenant.wait_confirmed()
+    wait_until(lambda: there(streamer, "slotstream_stream_messages"), 20, "it has looked")
+    assert not there(streamer, "slotstream_last_stop_timestamp_seconds"), "none has stopped"
+    began = time.time()
+    tenant.run("SELECT pg_logical_emit_message(true, 'fraiseql_events', 'no JSON')")
+    stopped(streamer, 65, "poison_event")
+    after = tenant.another({"events": {"on_poison": "quarantine"}})
+    after.keep_other_times(watch=_LOOK)
+    after.start()
+    series = 'slotstream_last_stop_timestamp_seconds{reason="poison_event"}'
+    wait_until(lambda: value(after, series), 20, "it tells of the stop")
+    assert began - 5 < value(after, series) < time.time() + 5
+    assert json.loads(after.get("/recent"))["last_stop"]["reason"] == "poison_event"
