@@ -34,15 +34,7 @@ extension EventEncoder {
         ordinal: UInt64
     ) throws(EncodingFailure) {
         try beginQuarantined(reason, plan: plan, ordinal: ordinal, sentByteCount: row?.byteCount ?? 0)
-        payload.append(",\"entity_type\":")
-        payload.append(JSONText.string(relation.entity))
-        payload.append(",\"operation\":")
-        payload.append(JSONText.string(operation))
-        if let row {
-            // One that cannot be written is absent.
-            let isKnown: Void? = try? encodeEntityID(of: relation, row: row)
-            if isKnown != nil, entityID.count <= Self.quarantinedIdentityByteCountLimit { writeIdentity() }
-        }
+        writePoisoned(row, of: relation, operation: operation)
         try finishQuarantined(
             source: JSONText.source(database: relation.database, schema: relation.schema, table: relation.table),
             tail: relation.tail, plan: plan, ordinal: ordinal)
@@ -54,14 +46,9 @@ extension EventEncoder {
         ordinal: UInt64
     ) throws(EncodingFailure) {
         try beginQuarantined(reason, plan: plan, ordinal: ordinal, sentByteCount: body.count)
-        payload.append(",\"message\":{\"prefix\":")
-        payload.append(JSONText.string(prefix))
         let source = JSONText.source(database: database)
         let tail = layout.tail(source: source)
-        let room = payloadLimit - payload.count - transaction.count - 2 * tail.count - Self.restByteCount
-        let shown = payload.appendBody(body, byteCountLimit: min(room, Self.quarantinedBodyByteCountLimit))
-        if shown < body.count { payload.append(",\"is_cut\":true") }
-        payload.append(UInt8(ascii: "}"))
+        writePoisoned(body, prefix: prefix, tail: tail)
         try finishQuarantined(source: source, tail: tail, plan: plan, ordinal: ordinal)
     }
 
@@ -73,12 +60,40 @@ extension EventEncoder {
         subject.append(plan.subject)
         entityID.removeAll()
         try layout.beginQuarantined(plan.opening, to: &self)
-        payload.append("{\"reason\":")
+        payload.append(UInt8(ascii: "{"))
+        writePoisoned(reason, sentByteCount: sentByteCount)
+    }
+
+    /// Writes why a change could not be an event.
+    mutating func writePoisoned(_ reason: PoisonReason, sentByteCount: Int) {
+        payload.append("\"reason\":")
         payload.append(JSONText.string(reason.name))
         payload.append(",\"description\":")
         payload.append(JSONText.string(reason.description))
         payload.append(",\"byte_count\":")
         payload.append(decimal: UInt64(sentByteCount))
+    }
+
+    /// Writes of which table and row it was, as far as that is known.
+    mutating func writePoisoned(_ row: RowView?, of relation: RelationPlan, operation: String) {
+        payload.append(",\"entity_type\":")
+        payload.append(JSONText.string(relation.entity))
+        payload.append(",\"operation\":")
+        payload.append(JSONText.string(operation))
+        guard let row else { return }
+        // One that cannot be written is absent.
+        let isKnown: Void? = try? encodeEntityID(of: relation, row: row)
+        if isKnown != nil, entityID.count <= Self.quarantinedIdentityByteCountLimit { writeIdentity() }
+    }
+
+    /// Writes the beginning of a logical message's body.
+    mutating func writePoisoned(_ body: UnsafeRawBufferPointer, prefix: String, tail: [UInt8]) {
+        payload.append(",\"message\":{\"prefix\":")
+        payload.append(JSONText.string(prefix))
+        let room = payloadLimit - payload.count - transaction.count - 2 * tail.count - Self.restByteCount
+        let shown = payload.appendBody(body, byteCountLimit: min(room, Self.quarantinedBodyByteCountLimit))
+        if shown < body.count { payload.append(",\"is_cut\":true") }
+        payload.append(UInt8(ascii: "}"))
     }
 
     private mutating func finishQuarantined(

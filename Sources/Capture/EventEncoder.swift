@@ -42,6 +42,8 @@ struct EventEncoder: ~Copyable {
     private var commitTimestamp = PostgresTimestamp(0)
     /// What PostgreSQL sent of the open event.
     private var sentByteCount = 0
+    /// Whether the open event has `transaction`.
+    private var openHasTransaction = false
 
     init(
         format: EventFormat, functions: CaptureFunctions, payloadLimit: Int, reservedSubject: [UInt8]
@@ -113,7 +115,7 @@ struct EventEncoder: ~Copyable {
     mutating func close(isLast: Bool, into sink: inout some EventSink & ~Copyable) {
         guard var header = openHeader else { return }
         header.isLast = isLast
-        if hasTransaction { payload.append(isLast ? "true" : "false") }
+        if openHasTransaction { payload.append(isLast ? "true" : "false") }
         payload.append(openTail)
         openHeader = nil
         sink.accept(
@@ -132,8 +134,21 @@ struct EventEncoder: ~Copyable {
         payload.removeAll()
     }
 
-    /// Closes all that can be written before it is known whether the event is the last, and leaves it open.
+    /// Begins what stands in an event's place: the event's message id, and `suffix`.
+    mutating func begin(ordinal: UInt64, idSuffix suffix: some Sequence<UInt8>, sentByteCount: Int) {
+        begin(ordinal: ordinal, sentByteCount: sentByteCount)
+        messageID.append(Array(suffix))
+    }
+
+    /// Closes all that can be written before it is known whether the event is the last, and leaves it open, with `transaction` where its format has it.
     mutating func finish(tail: [UInt8], ordinal: UInt64, kindIndex: Int32) throws(EncodingFailure) {
+        try finish(tail: tail, ordinal: ordinal, kindIndex: kindIndex, hasTransaction: hasTransaction)
+    }
+
+    /// As above; whether it has `transaction` is the caller's to say.
+    @inline(__always)
+    mutating func finish(tail: [UInt8], ordinal: UInt64, kindIndex: Int32, hasTransaction: Bool) throws(EncodingFailure) {
+        openHasTransaction = hasTransaction
         if hasTransaction {
             payload.append(transaction.bytes)
             payload.append(decimal: ordinal)

@@ -5,8 +5,11 @@ public enum ReservedEntity {
     /// The operation of a quarantined event, and its subject's last token.
     static let poisonOperation = "POISON"
 
+    /// The operation of a marker in the place of what was passed over on purpose, and its subject's last token.
+    public static let skipOperation = "SKIP"
+
     /// The operations of all that stands there.
-    public static let operations: Set<String> = ["GAP", "HOLE", "SKIP", "BACKFILL", poisonOperation]
+    public static let operations: Set<String> = ["GAP", "HOLE", skipOperation, "BACKFILL", poisonOperation]
 
     /// Members of events that mean something. Consumers may read names without regard to case (Go's encoding/json does), so that a name which
     /// differs in case only could stand in for one that is set by us.

@@ -12,6 +12,11 @@ extension TransactionAssembler {
     ) -> EncodingFailure? {
         let ordinal = position.ordinal
         let error = CaptureError.poison(reason, at: position, relation: plan.qualifiedName)
+        if let skip = skip(at: position) {
+            return passOver(skip, error) { (encoder, skip) throws(EncodingFailure) in
+                try encoder.openSkipped(reason, row, of: plan, operation: operation.rowOperation.name, plan: skip)
+            }
+        }
         if configuration.poisonPolicy == .reference, let row {
             let failure = attempt { (encoder) throws(EncodingFailure) in
                 try encoder.openReference(operation, of: plan, ordinal: ordinal, row: row, omitted: reason)
@@ -32,6 +37,12 @@ extension TransactionAssembler {
         _ reason: PoisonReason, _ body: UnsafeRawBufferPointer, prefix: String, at position: Position
     ) -> EncodingFailure? {
         let error = CaptureError.poison(reason, at: position, relation: Self.relation(ofPrefix: prefix))
+        let database = identity.databaseName
+        if let skip = skip(at: position) {
+            return passOver(skip, error) { (encoder, skip) throws(EncodingFailure) in
+                try encoder.openSkipped(reason, body, prefix: prefix, database: database, plan: skip)
+            }
+        }
         // A body that is no event has no entity to refer to: only one that is too large can do without its data.
         if configuration.poisonPolicy == .reference, case .payloadTooLarge = reason,
             body.count <= Self.referredBodyByteCountLimit
@@ -44,11 +55,35 @@ extension TransactionAssembler {
                 guard case .poison = error else { return error }
             }
         }
-        let database = identity.databaseName
         return quarantine(reason, error) { (encoder, quarantine) throws(EncodingFailure) in
             try encoder.openQuarantined(
                 reason, body, prefix: prefix, database: database, plan: quarantine, ordinal: position.ordinal)
         }
+    }
+
+    /// Somebody's decision to pass over the change at this position.
+    private func skip(at position: Position) -> AcceptedSkip? {
+        guard !skips.isEmpty else { return nil }
+        let id = MessageID(
+            systemID: identity.systemID, databaseOID: identity.databaseOID, timeline: timelines.timeline(of: position),
+            transactionID: currentTransactionID, position: position)
+        return skips.first { $0.isOf(id) }
+    }
+
+    private mutating func passOver(
+        _ skip: AcceptedSkip, _ error: CaptureError,
+        _ open: (inout EventEncoder, EventEncoder.SkipPlan) throws(EncodingFailure) -> Void
+    ) -> EncodingFailure? {
+        let operation = ReservedEntity.skipOperation
+        let plan = EventEncoder.SkipPlan(
+            skip: skip, subject: ReservedEntity.subject(prefix: configuration.subjectPrefix) + Array(".\(operation)".utf8),
+            kindIndex: kindIndex(entity: ReservedEntity.name, operation: operation))
+        let failure = attempt { (encoder) throws(EncodingFailure) in try open(&encoder, plan) }
+        if failure == nil {
+            poison.skippedCount += 1
+            poison.latest = error
+        }
+        return failure
     }
 
     private mutating func quarantine(

@@ -76,17 +76,20 @@ public struct TransactionAssembler: ~Copyable {
 
     /// Everything at or below it is proven to be stored, and is left out.
     let watermark: Position?
+    /// Changes that are passed over if they cannot be events.
+    let skips: [AcceptedSkip]
 
     /// - Parameters:
     ///   - functions: What masks and the format fraiseql need.
     ///   - payloadLimit: Bytes of payload that the server takes.
     ///   - proof: What has to come before anything else is believed; nil: the slot is beyond all that is stored.
+    ///   - skips: What is passed over on purpose if it cannot be an event: a marker goes out in its place.
     ///   - eventKinds: Those of the assembler before this one: the limits hold for the process.
     /// - Throws: `.subjectTemplate`.
     public init(
         configuration: CaptureConfiguration, functions: CaptureFunctions, identity: SourceIdentity,
         timelines: TimelineHistory, payloadLimit: Int, watermark: Position?, proof: HistoryProof?,
-        eventKinds: [EventKind] = []
+        skips: [AcceptedSkip] = [], eventKinds: [EventKind] = []
     ) throws(CaptureError) {
         template = try SubjectTemplate(configuration.subjectTemplate)
         self.configuration = configuration
@@ -98,6 +101,7 @@ public struct TransactionAssembler: ~Copyable {
             reservedSubject: ReservedEntity.subject(prefix: configuration.subjectPrefix))
         self.watermark = watermark
         self.proof = proof
+        self.skips = skips
         self.eventKinds = eventKinds
         kindIndices = Dictionary(uniqueKeysWithValues: zip(eventKinds, Int32(0)...))
         entities = Set(eventKinds.map(\.entity))

@@ -57,6 +57,8 @@ package struct CheckpointRecord: Codable, Equatable, Sendable {
     /// Of the options given to START_REPLICATION, which decide the ordinals.
     package var options: String
     package var genesis: Genesis
+    /// Changes that were passed over on purpose, and may be decoded again; absent: none. A version before this was kept stops at them again.
+    var skips: [Skip]?
 
     package init(
         systemId: String, timeline: UInt32, slot: String,
@@ -102,7 +104,9 @@ package struct CheckpointRecord: Codable, Equatable, Sendable {
 
     /// What is proven of the stream's end.
     package var knownEnd: KnownEnd {
-        KnownEnd(storedSequence: lastSequence, storedID: lastMessageID, settledSequence: settled, created: streamCreated)
+        KnownEnd(
+            storedSequence: lastSequence, storedID: lastMessageID, settledSequence: settled, created: streamCreated,
+            skips: acceptedSkips)
     }
 
     package var lastMessageID: MessageID? { lastId.flatMap { MessageID($0) } }

@@ -1,4 +1,4 @@
-import Capture
+package import Capture
 package import JetStreamPublishing
 import PostgresReplication
 
@@ -195,7 +195,7 @@ package enum FailurePolicy {
 
     private static func verdict(onCapture error: CaptureError) -> Verdict {
         switch error {
-        case .poison(let reason, _, _): .stop(.poisonEvent, remedy: remedy(for: reason))
+        case .poison(let reason, let position, _): .stop(.poisonEvent, remedy: remedy(for: reason, at: position))
         case .historyDiverged, .transactionShrank: .stop(.historyDiverged, remedy: LostHistory.remedy(for: .historyDiverged))
         case .protocolViolation: .stop(.unexpected, remedy: "Nothing was skipped. Report this error")
         // The session knows why, and says that instead.
@@ -207,29 +207,35 @@ package enum FailurePolicy {
     }
 
     /// What loses nothing, valid or not: an exclusion would leave out valid events too.
-    private static func remedy(for reason: PoisonReason) -> String {
+    private static func remedy(for reason: PoisonReason, at position: Position) -> String {
         let quarantined = "stores the known parts of the event on {prefix}._slotstream.POISON"
         let quarantine = "Set events.on_poison = \"quarantine\", which \(quarantined)"
         let reference = "Or set events.on_poison = \"reference\", which publishes such events without their data"
+        let skip = "If the stream may lack this one event, pass over the event, then start the streamer and skip the other steps: `\(skipCommand(at: position))`"
         let start = "Start the streamer: `slotstream run`"
         let steps =
             switch reason {
             case .messageBody:
-                [quarantine, start, "Emit such messages by slotstream.emit_event, which refuses invalid messages"]
+                [skip, quarantine, start, "Emit such messages by slotstream.emit_event, which refuses invalid messages"]
             case .entityIDNotUUID:
                 [
-                    quarantine, start,
+                    skip, quarantine, start,
                     "For later events, set a uuid column of the table in [events.identity]. The replica identity must have this column",
                 ]
             case .subjectTooLong, .subjectReserved:
-                [quarantine, start, "For later events, remove the {column:…} with such values from events.subject"]
+                [skip, quarantine, start, "For later events, remove the {column:…} with such values from events.subject"]
             case .payloadTooLarge:
                 [
-                    "Raise max_payload of nats-server, or max_msg_size of the stream where that is less",
+                    skip, "Raise max_payload of nats-server, or max_msg_size of the stream where that is less",
                     "Or set events.on_poison = \"quarantine\", which \(quarantined)", reference, start,
                 ]
-            case .notUTF8, .malformedValue: [quarantine, reference, start]
+            case .notUTF8, .malformedValue: [skip, quarantine, reference, start]
             }
         return Steps.text("Nothing was skipped", steps)
+    }
+
+    /// The command that passes over the event at this position.
+    package static func skipCommand(at position: Position) -> String {
+        "slotstream skip --at \(position.commitLSN) --change \(position.ordinal) --by NAME"
     }
 }

@@ -293,7 +293,8 @@ package enum Recovery {
                 // The lost tail is sent again: until it is stored the record's position holds no longer.
                 provenLSN = min(provenLSN, confirmed)
                 known = KnownEnd(
-                    storedSequence: facts.recordedEnd?.sequence ?? 0, storedID: id, created: record.streamCreated)
+                    storedSequence: facts.recordedEnd?.sequence ?? 0, storedID: id, created: record.streamCreated,
+                    skips: known.skips)
             } else if id.position != known.storedID?.position {
                 return replaced(record, "\(id)", facts)
             }
@@ -420,16 +421,18 @@ package enum Recovery {
         of last: MessageID, _ record: CheckpointRecord, _ commitTimestamp: PostgresTimestamp?, confirmed: LSN
     ) -> HistoryProof? {
         let lsn = last.position.commitLSN
+        // Its marker stands for an event that is sent again, as any other.
+        let isEvent = last.kind == .event || record.hasSkip(of: last)
         // What is stored behind an event carries its position: the transaction comes again.
         if last.position.ordinal > 0 {
             return confirmed <= lsn
                 ? .transaction(
-                    last.position, last.transactionID, commitTimestamp: last.kind == .event ? commitTimestamp : nil)
+                    last.position, last.transactionID, commitTimestamp: isEvent ? commitTimestamp : nil)
                 : nil
         }
         guard confirmed < lsn else { return nil }
         // The marker itself may be gone: the record still tells that it was one.
-        let isMarker = last.kind == .marker || record.gapLSN.map { lsn <= $0 } ?? false
+        let isMarker = last.kind == .marker && !isEvent || record.gapLSN.map { lsn <= $0 } ?? false
         return isMarker ? .nothingBefore(lsn) : .message(lsn)
     }
 

@@ -32,7 +32,7 @@ package struct StreamComparison {
     package enum Reading: Equatable {
         /// The proven one, in its place.
         case proven
-        /// An event of ours: compared when the slot decodes what follows.
+        /// An event of ours, or a marker in its place: compared when the slot decodes what follows.
         case ours
         /// A marker, or what another command or a later version of ours stores: no event of the live stream.
         case marker
@@ -61,6 +61,8 @@ package struct StreamComparison {
     /// What was read and not compared yet, oldest first: `stored[firstIndex...]`.
     private var stored: [Stored] = []
     private var firstIndex = 0
+    /// Changes in whose places markers stand.
+    private let skips: [AcceptedSkip]
     /// Everything up to it has been read.
     package private(set) var readSequence: UInt64
     /// The newest position of ours that was read, or is proven.
@@ -87,6 +89,7 @@ package struct StreamComparison {
         provenSequence = known.storedSequence
         provenPosition = known.storedID?.position
         newestPosition = provenPosition
+        skips = known.skips
         readSequence = max(known.storedSequence, known.settledSequence)
     }
 
@@ -114,8 +117,12 @@ package struct StreamComparison {
             if let original = id.lateOriginal { lateSequences[original.position] = sequence }
             return .marker
         case .marker:
-            if subject().hasSuffix("._slotstream.\(HoleMarker.token)") { holeMarkerSequence = sequence }
-            return .marker
+            let subject = subject()
+            if subject.hasSuffix("._slotstream.\(HoleMarker.token)") { holeMarkerSequence = sequence }
+            // One in an event's place is compared as that.
+            guard subject.hasSuffix("._slotstream.\(ReservedEntity.skipOperation)"), skips.contains(where: { $0.isOf(id) }),
+                newestPosition.map({ id.position > $0 }) ?? true
+            else { return .marker }
         case .backfilled:
             backfilledCount += 1
             guard isMissing(before: id) else { return .marker }
@@ -135,7 +142,7 @@ package struct StreamComparison {
                 retiredCount: UInt32(clamping: absentCount), retiredSequence: lastAbsent?.upperBound ?? 0,
                 position: id.position, isBehind: id.kind == .backfilled))
         absentCount = 0
-        return id.kind == .event ? .ours : .marker
+        return id.kind == .backfilled ? .marker : .ours
     }
 
     /// Whether the event behind which a row of a backfill stands was not read: it has to be decoded before what follows may be believed.
@@ -213,11 +220,17 @@ package struct KnownEnd: Equatable, Sendable {
     package var settledSequence: UInt64
     /// The stream's creation time: another one is another stream.
     package var created: String
+    /// In the places of these changes markers stand.
+    package var skips: [AcceptedSkip]
 
-    package init(storedSequence: UInt64, storedID: MessageID?, settledSequence: UInt64? = nil, created: String) {
+    package init(
+        storedSequence: UInt64, storedID: MessageID?, settledSequence: UInt64? = nil, created: String,
+        skips: [AcceptedSkip] = []
+    ) {
         self.storedSequence = storedSequence
         self.storedID = storedID
         self.settledSequence = max(storedSequence, settledSequence ?? storedSequence)
         self.created = created
+        self.skips = skips
     }
 }

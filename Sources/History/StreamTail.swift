@@ -54,8 +54,11 @@ package struct StreamTail: Equatable, Sendable {
         case .replayed: return .foreign(subject: message.subject)
         // It stands between transactions.
         case .backfilled: return .event(id, isLast: true)
-        // What is stored behind an event, under its position, may stand inside its transaction.
-        case .marker, .late: return .event(id, isLast: id.position.ordinal == 0 ? true : nil)
+        // One in an event's place tells; any other stands behind an event, under its position, perhaps inside its transaction.
+        case .marker:
+            let isLast = id.position.ordinal == 0 ? true : EventFormat.read(message.payload, subject: message.subject)?.isLast
+            return .event(id, isLast: isLast)
+        case .late: return .event(id, isLast: id.position.ordinal == 0 ? true : nil)
         }
     }
 

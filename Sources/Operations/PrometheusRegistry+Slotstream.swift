@@ -63,7 +63,7 @@ extension PrometheusRegistry {
         "slotstream_stray_stream_aborts_total":
             "Stream Aborts of PostgreSQL 18 for transactions that were never sent; they mean nothing.",
         "slotstream_poison_events_total":
-            "Changes that cannot be events, published otherwise, by outcome; those that come again after a reconnect count again.",
+            "Changes that cannot be events, published otherwise or passed over on purpose, by outcome; those that come again after a reconnect count again.",
         "slotstream_events_total": "Events stored, by entity and operation; entities beyond the first 300 are counted as other.",
         "slotstream_inflight_messages": "Events handed to the NATS client and not yet acknowledged.",
         "slotstream_inflight_bytes": "Bytes of all events held until they are known to be stored.",

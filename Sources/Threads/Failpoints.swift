@@ -49,6 +49,8 @@ package enum Failpoint: String, CaseIterable, Sendable {
     case afterGapMarker = "after_gap_marker"
     /// `slot advance` has put the record.
     case afterGapRecord = "after_gap_record"
+    /// `skip` has put its decision into the record; no marker is stored yet.
+    case afterSkipRecord = "after_skip_record"
     /// The anchor slot is made.
     case afterAnchor = "after_anchor"
     /// `replay` has stored some of its events.

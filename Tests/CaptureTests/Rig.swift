@@ -18,12 +18,13 @@ struct Rig: ~Copyable {
     init(
         _ configuration: CaptureConfiguration = CaptureConfiguration(), catalogue: Catalogue = Catalogue(),
         timelines: TimelineHistory = TimelineHistory(currentTimeline: 1), payloadLimit: Int = 1_048_576,
-        watermark: Position? = nil, proof: HistoryProof? = nil, functions: CaptureFunctions = .cryptographic
+        watermark: Position? = nil, proof: HistoryProof? = nil, skips: [AcceptedSkip] = [],
+        functions: CaptureFunctions = .cryptographic
     ) throws {
         assembler = try TransactionAssembler(
             configuration: configuration, functions: functions, identity: Self.identity, timelines: timelines,
             payloadLimit: payloadLimit,
-            watermark: watermark, proof: proof)
+            watermark: watermark, proof: proof, skips: skips)
         self.catalogue = catalogue
     }
 
@@ -87,11 +88,11 @@ struct Outcome {
     init(
         of messages: [[UInt8]], _ configuration: CaptureConfiguration = CaptureConfiguration(),
         catalogue: Catalogue = Catalogue(), payloadLimit: Int = 1_048_576, watermark: Position? = nil,
-        proof: HistoryProof? = nil, functions: CaptureFunctions = .cryptographic
+        proof: HistoryProof? = nil, skips: [AcceptedSkip] = [], functions: CaptureFunctions = .cryptographic
     ) throws {
         var rig = try Rig(
             configuration, catalogue: catalogue, payloadLimit: payloadLimit, watermark: watermark, proof: proof,
-            functions: functions)
+            skips: skips, functions: functions)
         do {
             try rig.receive(messages)
         } catch let error as CaptureError {

@@ -83,7 +83,7 @@ import WAL
             PoisonReason.notUTF8(column: "c"), .payloadTooLarge(sentByteCount: 2, limit: 1),
             .subjectTooLong(byteCount: 2, limit: 1), .subjectReserved, .malformedValue(column: "c", type: "bool"),
             .messageBody("operation is missing"), .entityIDNotUUID,
-        ].map { .poison($0, at: Position(commitLSN: LSN(1), ordinal: 1), relation: "public.tb_order") } + [
+        ].map { .poison($0, at: Position(commitLSN: LSN(0x16B_3748), ordinal: 3), relation: "public.tb_order") } + [
             .historyDiverged(.message(LSN(1)), found: .nothing(upTo: LSN(2))),
             .transactionShrank(stored: Position(commitLSN: LSN(1), ordinal: 2), changeCount: 1),
             .protocolViolation("a Begin inside a transaction", commitLSN: LSN(1)), .subjectTemplate("the subject template is empty"),

@@ -127,6 +127,17 @@ def test_a_poison_event_goes_into_quarantine(pair, tenants):
     assert [event.subject for event in tenant.events()] == [f"{tenant.prefix}._slotstream.POISON", f"{tenant.prefix}.Item.INSERT"]
 
 
+def test_a_poison_event_is_passed_over(pair, tenants):
+    tenant = tenants(pair, overrides={"events": {"on_poison": "stop"}})
+    tenant.run("SELECT pg_logical_emit_message(true, 'fraiseql_events', 'no JSON')")
+    tenant.streamer.start(wait=False)
+    stopped(tenant.streamer, 65, "poison_event")
+    tenant.wait_free()
+    follow(tenant.streamer, tenant.name, chosen=1)
+    _goes_on(tenant, 1)
+    assert [event.subject for event in tenant.events()] == [f"{tenant.prefix}._slotstream.SKIP", f"{tenant.prefix}.Item.INSERT"]
+
+
 def test_a_hole_is_mended(pair, tenants, somebody):  # noqa: F811
     tenant = tenants(pair, overrides=QUICK)
     with_hole(tenant, somebody(tenant))

@@ -1,3 +1,4 @@
+import Capture
 import History
 import HistoryFacts
 import Testing
@@ -60,5 +61,39 @@ import WAL
     @Test func membersOfALaterVersionAreNotMinded() throws {
         let json = String(decoding: RecoveryFacts.record().json(), as: UTF8.self).dropLast() + #","anchor":"a"}"#
         #expect(try CheckpointRecord(json: Array(json.utf8)) == RecoveryFacts.record())
+    }
+
+    // MARK: - What was passed over
+
+    private static func skip(_ id: MessageID) -> AcceptedSkip {
+        AcceptedSkip(id: id, random: 7, acceptedBy: "ann", acceptedAt: "2026-11-23T07:00:00.000000+00:00")
+    }
+
+    private static func add(_ id: MessageID, to record: inout CheckpointRecord) -> Bool { record.add(skip(id)) }
+
+    @Test func whatWasPassedOverIsReadBackAndKnownByItsIDWhateverItsKind() throws {
+        var record = RecoveryFacts.record()
+        let next = RecoveryFacts.id(LSN(0x2000), 2)
+        try #require(Self.add(next, to: &record))
+        let read = try CheckpointRecord(json: record.json())
+        #expect(read == record && read.acceptedSkips == [Self.skip(next)] && read.knownEnd.skips == [Self.skip(next)])
+        #expect(read.hasSkip(of: RecoveryFacts.id(LSN(0x2000), 2, kind: .marker)))
+        for other in [
+            RecoveryFacts.id(LSN(0x2000), 1), RecoveryFacts.id(LSN(0x2000), 2, xid: 71), RecoveryFacts.id(LSN(0x2000), 2, timeline: 2),
+        ] { #expect(!read.hasSkip(of: other)) }
+        #expect(!read.hasStored(next) && read.hasStored(RecoveryFacts.id()))
+    }
+
+    @Test func onlyWhatMayBeDecodedAgainIsKept() throws {
+        var record = RecoveryFacts.record()
+        let confirmed = RecoveryFacts.id(LSN(0x800), 1, xid: 60)
+        for id in [confirmed, RecoveryFacts.id(), RecoveryFacts.id(LSN(0x2000), 1)] { try #require(Self.add(id, to: &record)) }
+        // The stream's last message is what a server has to prove its history with.
+        #expect(record.acceptedSkips.map(\.id) == [RecoveryFacts.id(), RecoveryFacts.id(LSN(0x2000), 1)])
+        for ordinal in 2..<UInt64(CheckpointRecord.skipLimit) {
+            try #require(Self.add(RecoveryFacts.id(LSN(0x2000), ordinal), to: &record))
+        }
+        #expect(!Self.add(RecoveryFacts.id(LSN(0x2000), 1_000), to: &record))
+        #expect(record.acceptedSkips.count == CheckpointRecord.skipLimit)
     }
 }

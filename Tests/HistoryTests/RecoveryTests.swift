@@ -496,4 +496,35 @@ import WAL
         }
         #expect(planCount > 500)
     }
+
+    // MARK: - Behind an event that was passed over
+
+    private static func skipped(_ id: MessageID, confirmed: LSN) -> RecoveryFacts {
+        var facts = RecoveryFacts()
+        facts.record(last: id, confirmed: confirmed)
+        _ = facts.record?.add(AcceptedSkip(id: id, random: 1, acceptedBy: "ann", acceptedAt: ""))
+        var marker = id
+        marker.kind = .marker
+        facts.stream = RecoveryFacts.tail(.event(marker, isLast: nil))
+        facts.recordedEnd = RecordedEnd(sequence: 100, message: .event(marker, isLast: nil), commitTimestamp: PostgresTimestamp(5))
+        facts.slot?.confirmedFlushLSN = confirmed
+        return facts
+    }
+
+    @Test func aStreamThatEndsWithASkipsMarkerIsProvenByTheTransactionOfTheEvent() throws {
+        let id = RecoveryFacts.id()
+        let plan = try #require(Self.skipped(id, confirmed: LSN(0xF00)).plan)
+        #expect(plan.startLSN == RecoveryFacts.commitLSN)
+        #expect(plan.proof == .transaction(id.position, id.transactionID, commitTimestamp: PostgresTimestamp(5)))
+        #expect(plan.known.skips.map(\.id) == [id])
+    }
+
+    /// A gap's marker there would let nothing from before it come.
+    @Test func aSkippedMessageOutsideTransactionsIsProvenAsSuch() throws {
+        let id = RecoveryFacts.id(LSN(0x1000), 0, xid: 0)
+        var facts = Self.skipped(id, confirmed: LSN(0xF00))
+        #expect(try #require(facts.plan).proof == .message(LSN(0x1000)))
+        facts.record = RecoveryFacts.record(confirmed: LSN(0xF00), lastID: id)
+        #expect(try #require(facts.plan).proof == .nothingBefore(LSN(0x1000)))
+    }
 }

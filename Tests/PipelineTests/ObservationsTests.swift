@@ -121,7 +121,7 @@ import WAL
                 "slotstream_source_lag_seconds", "slotstream_slot_retained_bytes", "slotstream_slot_safe_bytes",
                 "slotstream_slot_active", "slotstream_confirmed_lsn", "slotstream_received_lsn",
                 "slotstream_transactions_total", "slotstream_uncast_values_total", "slotstream_unknown_type_values_total", "slotstream_strays_total",
-                "slotstream_poison_events_total{outcome=quarantine}", "slotstream_poison_events_total{outcome=reference}",
+                "slotstream_poison_events_total{outcome=quarantine}", "slotstream_poison_events_total{outcome=skip}", "slotstream_poison_events_total{outcome=reference}",
                 "slotstream_stray_stream_aborts_total", "slotstream_inflight_messages",
                 "slotstream_inflight_bytes",
                 "slotstream_up", "slotstream_reconnects_total{peer=postgres}", "slotstream_reconnects_total{peer=nats}",

@@ -124,4 +124,57 @@ import WAL
         inItsPlace.kind = .replayed
         #expect(throws: StreamComparison.Fault.self) { try comparison.read(1, inItsPlace, subject: "x") }
     }
+
+    // MARK: - Markers in the places of events that were passed over
+
+    /// A skip's marker in the place of this event, and the decision.
+    private static func skipped(_ number: UInt64) -> (marker: MessageID, skip: AcceptedSkip) {
+        var marker = event(number)
+        marker.kind = .marker
+        return (marker, AcceptedSkip(id: event(number), random: 1, acceptedBy: "ann", acceptedAt: ""))
+    }
+
+    private static func compareSkipped(
+        _ stored: [MessageID], skips: [AcceptedSkip], subject: String = "shop._slotstream.SKIP", with decoded: ClosedRange<UInt64>
+    ) throws -> (readings: [StreamComparison.Reading], matches: [StreamComparison.Match]) {
+        let known = KnownEnd(storedSequence: 1, storedID: proven, created: "", skips: skips)
+        var comparison = StreamComparison(known, identity: RecoveryFacts.identity, timelines: TimelineHistory(currentTimeline: 1))
+        var readings: [StreamComparison.Reading] = []
+        for (index, id) in stored.enumerated() { readings.append(try comparison.read(UInt64(index) + 2, id, subject: subject)) }
+        try comparison.readAll(through: UInt64(stored.count) + 1, firstSequence: 1)
+        return (readings, decoded.compactMap { comparison.decoded(event($0).position, event($0).transactionID) })
+    }
+
+    @Test func aSkipsMarkerIsComparedAsTheEventInWhosePlaceItStands() throws {
+        let (marker, skip) = Self.skipped(2)
+        let found = try Self.compareSkipped([Self.event(1), marker, Self.event(3)], skips: [skip], with: 1...3)
+        #expect(found.readings == [.ours, .ours, .ours])
+        #expect(found.matches == [.stored(sequence: 2), .stored(sequence: 3), .stored(sequence: 4)])
+    }
+
+    @Test func anEventThatWasNotPassedOverIsMissingBeforeAMarker() throws {
+        let (marker, skip) = Self.skipped(2)
+        let found = try Self.compareSkipped([marker, Self.event(3)], skips: [skip], with: 1...3)
+        guard case .missing? = found.matches.first else {
+            Issue.record("\(found.matches)")
+            return
+        }
+        #expect(found.matches.dropFirst() == [.stored(sequence: 2), .stored(sequence: 3)])
+    }
+
+    /// Whoever may publish can make such a marker: only the record says that an event is passed over.
+    @Test func aMarkerThatTheRecordDoesNotKnowStandsForNoEvent() throws {
+        let (marker, skip) = Self.skipped(2)
+        let unknown = try Self.compareSkipped([Self.event(1), marker, Self.event(3)], skips: [], with: 1...2)
+        #expect(unknown.readings == [.ours, .marker, .ours])
+        guard case .missing? = unknown.matches.last else {
+            Issue.record("\(unknown.matches)")
+            return
+        }
+        let gap = try Self.compareSkipped([Self.event(1), marker], skips: [skip], subject: "shop._slotstream.GAP", with: 1...1)
+        #expect(gap.readings.last == .marker)
+        // A second one tells nothing.
+        let twice = try Self.compareSkipped([Self.event(1), marker, marker, Self.event(3)], skips: [skip], with: 1...3)
+        #expect(twice.readings == [.ours, .ours, .marker, .ours] && twice.matches.last == .stored(sequence: 5))
+    }
 }

@@ -95,7 +95,7 @@ enum SlotstreamFormat: EventLayout {
         let isOfTable = event.table != nil
         if event.entity == ReservedEntity.name {
             event.kind = .quarantined
-        } else {
+        } else if !event.entity.isEmpty {
             event.kind = isOfTable ? .change : .message
         }
         // A logical message may have a time of its own.

@@ -43,6 +43,7 @@ struct Meters: Sendable {
     private let resynchronisations: [ResynchronisationCause: Counter]
     private let references: Counter
     private let quarantined: Counter
+    private let skipped: Counter
     private let reconnects: [Peer: Counter]
     private let failures: [EventFailure: Counter]
     private let factory: any MetricsFactory
@@ -84,6 +85,7 @@ struct Meters: Sendable {
             })
         references = counter("slotstream_poison_events_total", [("outcome", "reference")])
         quarantined = counter("slotstream_poison_events_total", [("outcome", "quarantine")])
+        skipped = counter("slotstream_poison_events_total", [("outcome", "skip")])
         reconnects = Dictionary(
             uniqueKeysWithValues: Peer.allCases.map { ($0, counter("slotstream_reconnects_total", [("peer", $0.rawValue)])) })
         failures = Dictionary(
@@ -101,11 +103,12 @@ struct Meters: Sendable {
 
     func failed(_ failure: EventFailure) { failures[failure]?.increment() }
 
-    /// Changes that could not be events were published otherwise.
-    func poisoned(references referenceCount: Int64, quarantined quarantinedCount: Int64) {
+    /// Changes that could not be events were published otherwise, or passed over.
+    func poisoned(references referenceCount: Int64, quarantined quarantinedCount: Int64, skipped skippedCount: Int64) {
         references.increment(by: referenceCount)
         quarantined.increment(by: quarantinedCount)
-        failures[.poisonEvent]?.increment(by: referenceCount + quarantinedCount)
+        skipped.increment(by: skippedCount)
+        failures[.poisonEvent]?.increment(by: referenceCount + quarantinedCount + skippedCount)
     }
 
     func events(of kind: EventKind) -> Counter {

@@ -68,7 +68,9 @@ extension Observations {
             counters: StreamerStatus.Counters(
                 transactions: transactionCount.load(ordering: .relaxed), events: eventCount.load(ordering: .relaxed),
                 resynchronisations: resynchronisationCount.load(ordering: .relaxed),
-                reconnects: reconnectCount.load(ordering: .relaxed), strays: strayCount.load(ordering: .relaxed)),
+                reconnects: reconnectCount.load(ordering: .relaxed), strays: strayCount.load(ordering: .relaxed),
+                references: referenceCount.load(ordering: .relaxed),
+                quarantined: quarantinedCount.load(ordering: .relaxed), skipped: skippedCount.load(ordering: .relaxed)),
             lastError: texts.lastError)
         status.rates = texts.rateMemory.rates(at: now)
         // A standby stores nothing; what another stores it does not count.

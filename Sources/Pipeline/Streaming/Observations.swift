@@ -79,6 +79,10 @@ package final class Observations: Sendable {
     let lastHour = Mutex(LastHour())
     /// Messages of others found in the stream.
     let strayCount = Atomic<UInt64>(0)
+    /// Changes that could not be events: published without their data, in quarantine, and passed over on purpose.
+    let referenceCount = Atomic<UInt64>(0)
+    let quarantinedCount = Atomic<UInt64>(0)
+    let skippedCount = Atomic<UInt64>(0)
     /// A lost end is stored again: the anchor stays where it is.
     let isRepairing = Atomic<Bool>(false)
     private let lastSourceTurn: Atomic<UInt64>
@@ -137,6 +141,17 @@ package final class Observations: Sendable {
                 texts.troubles.append(trouble)
             }
         }
+    }
+
+    /// What was published of changes that could not be events, since it was counted last.
+    func poisoned(_ tally: PoisonTally, since counted: PoisonTally) {
+        let references = tally.referredCount - counted.referredCount
+        let quarantined = tally.quarantinedCount - counted.quarantinedCount
+        let skipped = tally.skippedCount - counted.skippedCount
+        referenceCount.add(references, ordering: .relaxed)
+        quarantinedCount.add(quarantined, ordering: .relaxed)
+        skippedCount.add(skipped, ordering: .relaxed)
+        meters.poisoned(references: Int64(references), quarantined: Int64(quarantined), skipped: Int64(skipped))
     }
 
     /// The connection to this server is made again, or is about to be: counted when that begins, for nobody knows how often it will be.

@@ -92,7 +92,7 @@ package enum ServerFacts {
         try nats.readHeaders(
             record.stream, record.settled + 1...tail.lastSequence, consumer: StreamReading.consumer, isWanted: { true }
         ) { (_, messageID, _) in
-            isFound = MessageID(header: messageID).map { $0.isOf(identity) && $0.kind == .event } ?? false
+            isFound = MessageID(header: messageID).map { $0.isOf(identity) && ($0.kind == .event || record.hasSkip(of: $0)) } ?? false
             return !isFound
         }
         return isFound

@@ -36,6 +36,8 @@ package final class Session<Port: SlotPort, Server: SlotServer, Catalogue: Catal
     let end: LSN?
     /// All up to `end` was read.
     var isAtEnd = false
+    /// Once all that commits before it was read, the session ends as if it were asked to stop; nil: it does not.
+    let goal: LSN?
 
     let port: Port
     let server: Server
@@ -86,7 +88,7 @@ package final class Session<Port: SlotPort, Server: SlotServer, Catalogue: Catal
 
     package init(
         _ configuration: StreamerConfiguration, server: Server, reader: ChangeReader<Port, Catalogue>, window: RetainedWindow,
-        delivery: Handover, isMending: Bool, end: LSN? = nil, held: HeldSlot, doubt: PublicationDoubt, obstacles: ObstacleMemory, confirmedLSN: LSN, serverEnd: LSN,
+        delivery: Handover, isMending: Bool, end: LSN? = nil, goal: LSN? = nil, held: HeldSlot, doubt: PublicationDoubt, obstacles: ObstacleMemory, confirmedLSN: LSN, serverEnd: LSN,
         observations: Observations, control: StopControl, failpoints: Failpoints, logger: Logger
     ) {
         self.configuration = configuration
@@ -97,6 +99,7 @@ package final class Session<Port: SlotPort, Server: SlotServer, Catalogue: Catal
         self.delivery = delivery
         self.isMending = isMending
         self.end = end
+        self.goal = goal
         self.observations = observations
         self.control = control
         self.failpoints = failpoints
@@ -124,10 +127,10 @@ package final class Session<Port: SlotPort, Server: SlotServer, Catalogue: Catal
         server.whileWaiting = statusesFlow
     }
 
-    /// Streams until asked to stop, or until its end; returns when everything received is stored and confirmed, or its time is over.
+    /// Streams until asked to stop, or until its end or goal; returns when everything received is stored and confirmed, or its time is over.
     package func run() throws(StreamerError) {
         try inspect()
-        while !control.isRequested {
+        while !control.isRequested, goal.map({ reader.progress.endLSN < $0 }) ?? true {
             try turn(isReading: !isAtEnd)
             if isAtEnd, isSettled(true) { return }
             wait(isReading: !isAtEnd)

@@ -31,9 +31,11 @@ package final class Streamer: Sendable {
     let observations: Observations
     let failpoints: Failpoints
     let logger: Logger
-    private let control: StopControl
+    let control: StopControl
     /// nil: it streams.
     private let mending: Mending?
+    /// Once all that commits before it was read, it stops as if it were asked to; nil: it does not stop by itself.
+    private let goal: LSN?
     /// Random for each process: tells whose a checkpoint record is.
     private let owner: String
     private let obstacles = ObstacleMemory()
@@ -55,16 +57,22 @@ package final class Streamer: Sendable {
         self.failpoints = failpoints
         self.logger = logger
         mending = nil
+        goal = nil
         control = try StopControl()
         owner = Self.makeOwner()
     }
 
-    /// Streams nothing: its sessions compare, and store what is missing.
+    /// For a command, which tells nobody how it goes.
+    /// - Parameters:
+    ///   - mending: It streams nothing: its sessions compare, and store what is missing.
+    ///   - goal: Its sessions stop behind it.
     init(
-        _ configuration: StreamerConfiguration, mending: Mending, failpoints: Failpoints, logger: Logger
+        _ configuration: StreamerConfiguration, mending: Mending? = nil, until goal: LSN? = nil, failpoints: Failpoints,
+        logger: Logger
     ) throws(StreamerError) {
         self.configuration = configuration
         self.mending = mending
+        self.goal = goal
         self.logger = logger
         isSetupAllowed = false
         observations = Observations(
@@ -325,7 +333,7 @@ package final class Streamer: Sendable {
                 reader: ChangeReader(
                     WalsenderPort(replication, wake: control.wake), catalogue: tables, assembler: assembler,
                     startLSN: plan.startLSN),
-                window: window, delivery: handover, isMending: mending != nil, end: plan.repair?.endLSN, held: held, doubt: doubt, obstacles: obstacles,
+                window: window, delivery: handover, isMending: mending != nil, end: plan.repair?.endLSN, goal: goal, held: held, doubt: doubt, obstacles: obstacles,
                 confirmedLSN: record.confirmedLSN,
                 serverEnd: joined.facts.serverFlushLSN,
                 observations: observations, control: control, failpoints: failpoints, logger: logger)
@@ -352,20 +360,20 @@ package final class Streamer: Sendable {
         }
     }
 
-    private func makeAssembler(_ joined: Joined, payloadLimit: Int) throws(StreamerError) -> TransactionAssembler {
+    func makeAssembler(_ joined: Joined, payloadLimit: Int) throws(StreamerError) -> TransactionAssembler {
         do throws(CaptureError) {
             return try TransactionAssembler(
                 configuration: configuration.capture, functions: configuration.captureFunctions,
                 identity: joined.facts.identity, timelines: joined.facts.timelines, payloadLimit: payloadLimit,
                 watermark: joined.plan.known.storedID?.position, proof: joined.plan.proof,
-                eventKinds: observations.texts.withLock { $0.eventKinds })
+                skips: joined.record.acceptedSkips, eventKinds: observations.texts.withLock { $0.eventKinds })
         } catch {
             throw .capture(error)
         }
     }
 
     /// The payload that server and stream take, less the headers: an id has at most 100 bytes.
-    private func payloadLimit(_ connection: JetStreamConnection) throws(StreamerError) -> Int {
+    func payloadLimit(_ connection: JetStreamConnection) throws(StreamerError) -> Int {
         let info = try StreamerError.ofJetStream { () throws(JetStreamError) in
             try connection.streamInfo(configuration.stream.name)
         }
@@ -376,7 +384,8 @@ package final class Streamer: Sendable {
         return max(0, min(connection.maxPayload, streamLimit) - headerByteCount)
     }
 
-    private struct Joined {
+    /// Where it goes on, and how.
+    struct Joined {
         var facts: Recovery.Facts
         var revision: UInt64
         var record: CheckpointRecord
@@ -386,7 +395,7 @@ package final class Streamer: Sendable {
     }
 
     /// Finds out where to go on; sets up on a first start. What could be a stale answer is read again before it is believed.
-    private func join(
+    func join(
         replication: borrowing ReplicationConnection, sql: borrowing SQLConnection, link: NATSLink
     ) throws(StreamerError) -> Joined {
         var hasSetUp = false

@@ -170,13 +170,23 @@ package struct StreamerStatus: Codable, Sendable, Equatable {
         package var reconnects: UInt64
         /// Messages of others found in the stream; nil: a version before they were told.
         package var strays: UInt64?
+        /// Changes that could not be events: published without their data, in quarantine, and passed over on purpose; nil: a version before they were told.
+        package var references: UInt64?
+        package var quarantined: UInt64?
+        package var skipped: UInt64?
 
-        package init(transactions: UInt64, events: UInt64, resynchronisations: UInt64, reconnects: UInt64, strays: UInt64? = nil) {
+        package init(
+            transactions: UInt64, events: UInt64, resynchronisations: UInt64, reconnects: UInt64, strays: UInt64? = nil, references: UInt64? = nil,
+            quarantined: UInt64? = nil, skipped: UInt64? = nil
+        ) {
             self.transactions = transactions
             self.events = events
             self.resynchronisations = resynchronisations
             self.reconnects = reconnects
             self.strays = strays
+            self.references = references
+            self.quarantined = quarantined
+            self.skipped = skipped
         }
     }
 
