@@ -230,7 +230,7 @@ def test_a_line_in_the_log_says_how_it_goes(pair, tenants):
 
 
 def test_the_last_stop_is_told_by_the_streamer_after_it(pair, tenants):
-    tenant = tenants(pair)
+    tenant = tenants(pair, overrides={"events": {"on_poison": "stop"}})
     streamer = tenant.streamer
     streamer.keep_other_times(watch=_LOOK)
     streamer.start()
