@@ -23,9 +23,17 @@ extension JetStreamConnection {
 
     /// The bytes that the account's streams may store in files; nil: no limit.
     public func storageLimit(timeout: Duration = apiTimeout) throws(JetStreamError) -> Int64? {
+        try accountStorage(timeout: timeout).limit
+    }
+
+    /// The bytes that the account's streams may store in files (nil: no limit), and those that they have stored, or reserved where that is more.
+    public func accountStorage(timeout: Duration = apiTimeout) throws(JetStreamError) -> (limit: Int64?, taken: Int64) {
         let (info, _): (AccountInfo, [UInt8]) = try call("$JS.API.INFO", timeout: timeout)
-        let limits = [info.limits].compactMap { $0 } + (info.tiers ?? [:]).values.compactMap(\.limits)
-        return limits.map(\.maxStorage).filter { $0 > 0 }.min()
+        let parts = [info.whole] + (info.tiers ?? [:]).values
+        let limited = parts.filter { ($0.limits?.maxStorage ?? 0) > 0 }
+        let least = limited.min { ($0.limits?.maxStorage ?? 0) < ($1.limits?.maxStorage ?? 0) }
+        let part = least ?? info.whole
+        return (least?.limits?.maxStorage, max(part.storage ?? 0, part.reservedStorage ?? 0))
     }
 
     private struct AccountInfo: Decodable {
@@ -36,11 +44,28 @@ extension JetStreamConnection {
                 case maxStorage = "max_storage"
             }
         }
-        struct Tier: Decodable {
+        /// The whole account, or one of its tiers.
+        struct Part: Decodable {
             var limits: Limits?
+            var storage: Int64?
+            var reservedStorage: Int64?
+
+            enum CodingKeys: String, CodingKey {
+                case limits, storage
+                case reservedStorage = "reserved_storage"
+            }
         }
-        var limits: Limits?
-        var tiers: [String: Tier]?
+        var whole: Part
+        var tiers: [String: Part]?
+
+        private enum CodingKeys: String, CodingKey {
+            case tiers
+        }
+
+        init(from decoder: any Decoder) throws {
+            whole = try Part(from: decoder)
+            tiers = try decoder.container(keyedBy: CodingKeys.self).decodeIfPresent([String: Part].self, forKey: .tiers)
+        }
     }
 
     /// The subjects, of those that `filter` matches, on which the stream holds messages, each with their number; `isWhole`: all of them, not only the

@@ -77,6 +77,17 @@ public struct JetStreamConnectionOptions: Sendable {
     /// Whether TLS is a must.
     public var usesTLS: Bool { tls != TLS() || urls.contains { (try? ServerURL($0))?.isTLS == true } }
 
+    /// Whether no name is given, neither here nor in a URL.
+    public var isAnonymous: Bool { credentials == .none && urls.allSatisfy { (try? ServerURL($0))?.credentials == nil } }
+
+    /// The same servers without a name.
+    public var anonymous: JetStreamConnectionOptions {
+        var options = self
+        options.credentials = .none
+        options.urls = urls.compactMap { (try? ServerURL($0))?.text }
+        return options
+    }
+
     /// Options with the defaults above.
     public init(
         urls: [String], name: String = "slotstream", credentials: Credentials = .none, tls: TLS = TLS()

@@ -3,6 +3,7 @@
 extension StreamInfo: Decodable {
     private enum CodingKeys: String, CodingKey {
         case config, state, created, cluster
+        case time = "ts"
     }
 
     public init(from decoder: any Decoder) throws {
@@ -11,6 +12,7 @@ extension StreamInfo: Decodable {
         state = try values.decode(State.self, forKey: .state)
         created = try values.decodeIfPresent(String.self, forKey: .created) ?? ""
         cluster = try values.decodeIfPresent(Cluster.self, forKey: .cluster)
+        time = try values.decodeIfPresent(String.self, forKey: .time)
         raw = []
     }
 }

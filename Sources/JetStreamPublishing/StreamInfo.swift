@@ -8,6 +8,8 @@ public struct StreamInfo: Sendable {
     public var created: String
     /// Who holds it; nil on servers without clustering.
     public var cluster: Cluster?
+    /// The server's clock when it answered, RFC 3339; nil: a server before 2.10.
+    public var time: String?
     /// The whole answer, JSON.
     public var raw: [UInt8]
 

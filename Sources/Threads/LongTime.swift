@@ -8,6 +8,8 @@ package enum LongTime: String, CaseIterable, Sendable {
     case drain
     /// Without a turn of one of its loops for so long the streamer is not live.
     case liveness
+    /// A transaction that is open for longer holds the slot back.
+    case transaction
     /// Between two looks at the stream and its consumers.
     case watch
     /// Between two lines in the log about what the streamer is doing.
@@ -28,6 +30,7 @@ package enum LongTime: String, CaseIterable, Sendable {
         switch self {
         case .drain: .seconds(75)
         case .liveness: .seconds(30)
+        case .transaction: .seconds(300)
         case .watch: .seconds(15)
         case .progress: .seconds(60)
         }

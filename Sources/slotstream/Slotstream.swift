@@ -24,7 +24,7 @@ struct SlotstreamCommand: AsyncParsableCommand {
             """,
         version: Slotstream.version,
         subcommands: [
-            RunCommand.self, SetupCommand.self, StatusCommand.self, TailCommand.self, SlotCommand.self,
+            RunCommand.self, SetupCommand.self, CheckCommand.self, StatusCommand.self, TailCommand.self, SlotCommand.self,
             ReplayCommand.self, VerifyCommand.self, RewindCommand.self, MendCommand.self, SkipCommand.self,
             DecodeCommand.self, HealthCommand.self, ConfigCommand.self,
         ])

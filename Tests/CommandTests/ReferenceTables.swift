@@ -21,7 +21,7 @@ enum ReferenceTables {
     /// Each table's text, by its name.
     static let all: [String: @Sendable () -> String] = [
         "configuration keys": configurationKeys, "FraiseQL variables": fraiseQLVariables, "exit codes": exitCodes,
-        "reasons": reasons, "remedies": remedies, "metrics": metrics,
+        "reasons": reasons, "remedies": remedies, "metrics": metrics, "findings": findings,
     ]
 
     private static var section: Regex<(Substring, Substring, Substring)> {
@@ -99,6 +99,15 @@ enum ReferenceTables {
     /// Steps as an item of a list.
     private static func item(_ lines: [String]) -> String {
         "- " + lines.map { escaped($0) }.joined(separator: "\n  ")
+    }
+
+    /// Every finding of `check`, by its number.
+    @Sendable private static func findings() -> String {
+        table(
+            ["id", "severity", "part", "what is found", "why"],
+            FindingID.allCases.sorted { $0.rawValue.dropFirst() < $1.rawValue.dropFirst() }.map { id in
+                ["`\(id.rawValue)`", id.severity.rawValue, id.section.rawValue, escaped(id.title), escaped(id.meaning)]
+            })
     }
 
     /// Every metric that a streamer exports, as a scrape of one shows it.

@@ -25,7 +25,7 @@ import Testing
         (.ruleNamesNothing("[events.columns]", severity: .error, "no such table", fix: "Correct it"), "W042", .error, "[events.columns]"),
         (.rowsBeforeSlot("s", "rows that were committed before 0/1 are not published: 3 in 1 tables"), "I044", .note, "slot s"),
         (.storageLimit(1, version: "2.9.25"), "W058", .error, "nats-server"),
-        (.permissionsMissing(["p.>", "$KV.slotstream.S"]), "E028", .error, "NATS user"),
+        (.permissionsMissing(["p.>", "$KV.slotstream.S"], prefix: "p"), "E028", .error, "NATS user"),
         (.subjectsTaken("p.>", of: "S", by: ["other"]), "E029", .error, "stream S"),
         (.noAtomicBatches("S", canServer: true), "W063", .warning, "stream S"),
         (.recordLessSafe("slotstream", "num_replicas is 1", why: "the record can be lost", edit: "--replicas=3"), "W033", .warning, "bucket slotstream"),
@@ -48,6 +48,12 @@ import Testing
     @Test func idsAreOfOneForm() {
         for id in FindingID.allCases { #expect(id.rawValue.wholeMatch(of: /[EWI]0[0-9]{2}/) != nil, "\(id)") }
         #expect(FindingID.noReplicaIdentity.severity == .error && FindingID.rowsBeforeSlot.severity == .note)
+    }
+
+    /// Whoever reads the list of them all is told something of each.
+    @Test func eachSaysWhatItIsAndWhy() {
+        for id in FindingID.allCases { #expect(!id.title.isEmpty && !id.meaning.isEmpty, "\(id)") }
+        #expect(Set(FindingID.allCases.map(\.title)).count == FindingID.allCases.count)
     }
 
     @Test func aClauseFollowsAColonAndASentenceAFullStop() {
@@ -129,7 +135,7 @@ import Testing
             (.jetStream(.timedOut(operation: "o")), nil),
             (.stop(.slotTwoPhase, what: "w", remedy: "r"), "E022"), (.stop(.slotMissing, what: "w", remedy: "r"), "E022"),
             (.stop(.publicationLost, what: "w", remedy: "r"), "E016"), (.stop(.foreignMessage, what: "w", remedy: "r"), "E030"),
-            (.stop(.streamPurged, what: "w", remedy: "r"), nil), (.slotActive(nil), nil), (.cancelled, nil),
+            (.stop(.streamPurged, what: "w", remedy: "r"), "E064"), (.stop(.holeFound, what: "w", remedy: "r"), nil), (.slotActive(nil), nil), (.cancelled, nil),
             (.found(.configuration, [.walLevel("replica"), .publicationEmpty("p")]), "E001 E017"),
         ]
         for (error, ids) in errors { #expect(error.findingIDs == ids, "\(error)") }

@@ -4,7 +4,7 @@ extension Finding {
     package static func secretOpenToOthers(file: String, key: String) -> Finding {
         Finding(
             .secretOpenToOthers, file, "every user of this machine can read a secret", why: "The file of \(key) is open to others",
-            fix: "chmod o= \(file)")
+            paste: .command("chmod o= \(file)"))
     }
 
     /// The problems of a configuration, each a line.

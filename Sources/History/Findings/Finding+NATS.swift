@@ -6,6 +6,7 @@ extension Finding {
     static func id(of error: JetStreamError) -> FindingID? {
         switch error {
         case .permission: .natsPermissionMissing
+        case .authorization: .credentialsRefused
         case .api where error.isJetStreamMissing: .jetStreamMissing
         case .api(_, JetStreamErrorCode.subjectsOverlap, _, _): .subjectsTaken
         case .api(_, JetStreamErrorCode.storageResourcesExceeded, _, _), .api(_, JetStreamErrorCode.accountResourcesExceeded, _, _):
@@ -23,19 +24,27 @@ extension Finding {
     }
 
     /// Subjects that the NATS user may not publish to.
-    package static func permissionsMissing(_ subjects: [String]) -> Finding {
+    /// - Parameter prefix: Of the events' subjects.
+    package static func permissionsMissing(_ subjects: [String], prefix: String) -> Finding {
         Finding(
             .natsPermissionMissing, "NATS user", "the NATS user may not publish to \(subjects.joined(separator: ", "))",
-            fix: "Allow the NATS user to publish to \(subjects.count == 1 ? "this subject" : "these subjects"), then run the command again")
+            fix: "Allow the NATS user to publish to \(subjects.count == 1 ? "this subject" : "these subjects"), then run the command again",
+            paste: .natsServer(permissions(prefix: prefix)))
+    }
+
+    /// All that a streamer's user may do.
+    static func permissions(prefix: String) -> String {
+        "permissions: { publish: [\"\(prefix).>\", \"$KV.slotstream.>\", \"$JS.API.>\"], subscribe: [\"_INBOX.>\"] }"
     }
 
     /// Other streams that have the subjects of ours.
-    package static func subjectsTaken(_ subject: String, of stream: String, by others: [String]) -> Finding {
+    /// - Parameter free: A prefix that no stream captures.
+    package static func subjectsTaken(_ subject: String, of stream: String, by others: [String], free: String? = nil) -> Finding {
         let removal = others.first.map { ". Or, if nobody needs that stream: nats stream rm \($0)" } ?? ""
         return Finding(
             .subjectsTaken, "stream \(stream)",
             "stream \(stream) cannot be made: stream \(others.joined(separator: ", ")) captures subjects of \(subject) already",
-            fix: "\(choosesOtherSubjects)\(removal)")
+            fix: "\(choosesOtherSubjects)\(removal)", paste: free.map { .setting("transport.nats.subject_prefix = \"\($0)\"") })
     }
 
     /// What helps where another stream has our subjects.
@@ -46,19 +55,33 @@ extension Finding {
         let refused = differences.filter { $0.severity == .refuse }
         guard !refused.isEmpty else { return nil }
         let list = refused.map { "\($0.key) is \($0.found), must be \($0.wanted)" }.joined(separator: "; ")
+        let flags = refused.compactMap(flag)
         return Finding(
             .streamBreaksGuarantee, "stream \(stream)", "stream \(stream) cannot be used: \(list)",
-            fix: "Nothing was changed. Set another transport.nats.stream_name and another transport.nats.subject_prefix, or change this stream if the stream is empty")
+            fix: "Nothing was changed. Set another transport.nats.stream_name and another transport.nats.subject_prefix, or change this stream if the stream is empty",
+            paste: flags.count == refused.count ? .command("nats stream edit \(stream) \(flags.joined(separator: " "))") : nil)
+    }
+
+    /// The flag of `nats stream edit` that ends a refusal; nil: such a stream cannot be changed so.
+    private static func flag(_ difference: StreamDifference) -> String? {
+        switch difference.key {
+        case "subjects": "--subjects='\(difference.wanted)'"
+        case "no_ack": "--ack"
+        case "allow_rollup_hdrs": "--no-allow-rollup"
+        case "max_msgs_per_subject": "--max-msgs-per-subject=-1"
+        default: nil
+        }
     }
 
     /// A setting in which a stream is otherwise than configured; it is left as it is.
     package static func streamDiffers(_ stream: String, _ difference: StreamDifference) -> Finding {
         let (why, flag) = consequence(of: difference)
-        let edit = flag.map { "To change the stream: nats stream edit \(stream) \($0)" }
+        let command = flag.map { "nats stream edit \(stream) \($0)" }
         return Finding(
             difference.key == "duplicate_window" ? .duplicateWindow : .differsFromConfiguration, "stream \(stream)",
             "stream \(stream) stays unchanged: \(difference.key) is \(difference.found), but \(difference.wanted) is configured",
-            why: why, fix: edit ?? "Set \(difference.key) of the stream to \(difference.wanted)")
+            why: why, fix: command.map { "To change the stream: \($0)" } ?? "Set \(difference.key) of the stream to \(difference.wanted)",
+            paste: command.map { .command($0) })
     }
 
     /// What follows from a difference, and the flag of `nats stream edit` that ends it; nil: there is none.
@@ -77,9 +100,9 @@ extension Finding {
         case "max_msgs_per_subject": ("A subject with that many events refuses the next one", "--max-msgs-per-subject=\(wanted)")
         case "discard_new_per_subject": ("A full subject refuses events, and the streamer waits until the subject has room", "--no-discard-per-subject")
         case "num_replicas": ("The loss of that many servers loses events", "--replicas=\(wanted)")
-        case "allow_direct": ("Reading single events asks the stream's leader", nil)
-        case "allow_atomic": ("A transaction is not stored as one batch", nil)
-        case "allow_batched": ("Each event is acknowledged by itself", nil)
+        case "allow_direct": ("Reading single events asks the stream's leader", "--allow-direct")
+        case "allow_atomic": ("A transaction is not stored as one batch", wanted == "true" ? "--allow-batch" : "--no-allow-batch")
+        case "allow_batched": ("Each event is acknowledged by itself", wanted == "true" ? "--allow-fast" : "--no-allow-fast")
         default: ("The stream works otherwise than configured", nil)
         }
     }
@@ -91,7 +114,8 @@ extension Finding {
             .recordLessSafe, "bucket \(bucket)", "bucket \(bucket) stays unchanged: \(setting)",
             why: "\(why); without the record the streamer stops (\(StopReason.bucketMissing.rawValue))",
             fix: edit.map { "To change the bucket: nats stream edit KV_\(bucket) \($0)" }
-                ?? "While the streamer is stopped, make the bucket again and put the record back")
+                ?? "While the streamer is stopped, make the bucket again and put the record back",
+            paste: edit.map { .command("nats stream edit KV_\(bucket) \($0)") })
     }
 
     /// A setting in which a consumer is otherwise than configured; it is left as it is.
@@ -99,11 +123,13 @@ extension Finding {
         Finding(
             .differsFromConfiguration, "consumer \(consumer)",
             "consumer \(consumer) stays unchanged: \(key) is \(found), but \(wanted) is configured",
-            fix: "To make the consumer anew, without its position: nats consumer rm \(stream) \(consumer), then `slotstream setup`")
+            fix: "To make the consumer anew, without its position: nats consumer rm \(stream) \(consumer), then `slotstream setup`",
+            paste: .command("nats consumer rm \(stream) \(consumer) && slotstream setup"))
     }
 
     /// A consumer that has not read what the stream is about to remove, or has begun to.
-    package static func consumerNearEviction(_ standing: ConsumerStanding, of stream: String) -> Finding {
+    /// - Parameter limits: Of the stream, as flags of `nats stream edit`, large enough; empty: nothing that is gone comes back by them.
+    package static func consumerNearEviction(_ standing: ConsumerStanding, of stream: String, limits: String = "") -> Finding {
         let isGone = standing.retentionLeft == 0
         let percent = Int(((standing.retentionLeft ?? 0) * 100).rounded(.down))
         return Finding(
@@ -112,7 +138,8 @@ extension Finding {
             why: isGone
                 ? "The consumer never gets an event that is removed"
                 : "\(percent) % of the stream's retention is left, and the consumer never gets an event that is removed",
-            fix: "Let the consumer read, or raise the limits of the stream with `nats stream edit \(stream)` (max-age, max-bytes, max-msgs); or, if nobody needs the consumer: nats consumer rm \(stream) \(standing.name)")
+            fix: "Let the consumer read, or raise the limits of the stream with `nats stream edit \(stream)` (max-age, max-bytes, max-msgs); or, if nobody needs the consumer: nats consumer rm \(stream) \(standing.name)",
+            paste: limits.isEmpty || isGone ? nil : .command("nats stream edit \(stream) \(limits)"))
     }
 
     /// Atomic batches that are configured and cannot be had.

@@ -12,6 +12,12 @@ extension Finding {
         return nil
     }
 
+    /// How a connection to PostgreSQL is made safe.
+    package static let verifiesPostgres = "put sslmode=verify-full and sslrootcert=FILE into source.url"
+
+    /// How a connection to NATS is made safe.
+    package static let verifiesNATS = "write tls:// in transport.nats.url; name an authority of your own in transport.nats.tls.ca_file"
+
     /// A connection that leaves this machine and that others could read or alter.
     /// - Parameter exposure: What the connection lacks.
     package static func connectionOpenToOthers(_ server: String, exposure: String, fix: String) -> Finding {

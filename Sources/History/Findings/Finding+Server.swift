@@ -4,19 +4,28 @@ extension Finding {
     package static func walLevel(_ level: String) -> Finding {
         Finding(
             .walLevel, "wal_level", "PostgreSQL cannot make a logical slot: wal_level is \(level)",
-            fix: Steps.text(["Set wal_level = logical in postgresql.conf", "Restart PostgreSQL"]))
+            fix: Steps.text(["Set wal_level = logical in postgresql.conf", "Restart PostgreSQL"]), paste: .restarting("wal_level", "'logical'"))
     }
 
     /// All replication slots are taken.
     /// - Parameter idleCount: Those that nobody uses at the moment.
     package static func noFreeSlot(limit: Int, idleCount: String) -> Finding {
-        Finding(
+        let raised = max(10, 2 * limit)
+        return Finding(
             .noFreeSlot, "max_replication_slots",
             limit == 0
                 ? "PostgreSQL allows no replication slot: max_replication_slots is 0"
                 : "PostgreSQL has no replication slot left: all \(limit) are in use (max_replication_slots), \(idleCount) of them by nobody at the moment",
             fix: (limit == 0 ? "" : dropsOneSlot + ". Or ")
-                + "raise the limit: ALTER SYSTEM SET max_replication_slots = \(max(10, 2 * limit)); then restart PostgreSQL")
+                + "raise the limit: ALTER SYSTEM SET max_replication_slots = \(raised); then restart PostgreSQL",
+            paste: .restarting("max_replication_slots", "\(raised)"))
+    }
+
+    /// All walsenders are taken.
+    package static func noFreeSender(limit: Int) -> Finding {
+        Finding(
+            .noFreeSender, "max_wal_senders", "PostgreSQL has no walsender left: all \(limit) are in use (max_wal_senders)",
+            why: "the streamer cannot connect for replication", paste: .restarting("max_wal_senders", "\(max(10, 2 * limit))"))
     }
 
     /// What frees a slot where all are taken.
@@ -26,6 +35,16 @@ extension Finding {
     /// A transaction for which PostgreSQL waits before it makes a slot.
     /// - Parameter holder: Whose it is, and the command that ends it.
     package static func waitsForTransaction(_ holder: String) -> Finding {
-        Finding(.waitsForTransaction, "slot", "PostgreSQL will not make the slot before this has ended: \(holder)", fix: "")
+        Finding(.waitsForTransaction, "slot", "PostgreSQL will not make the slot before this has ended: \(holder)")
+    }
+
+    /// A transaction that is open for long.
+    /// - Parameter holder: Whose it is.
+    /// - Parameter statement: What ends it.
+    package static func heldBack(by holder: String, statement: String) -> Finding {
+        Finding(
+            .waitsForTransaction, holder, "a transaction is open for long: \(holder)",
+            why: "the slot holds the WAL since its start, and a new slot is made only after its end",
+            paste: .sql(statement, isByHand: true))
     }
 }

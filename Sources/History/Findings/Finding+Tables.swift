@@ -64,12 +64,14 @@ extension Finding {
         return Finding(
             .noReplicaIdentity, subject, "\(subject)\(list) \(what)",
             why: "\(condition)UPDATE and DELETE of \(isOne ? "it" : "them") fail in the application",
-            fix: arePublished ? remedy : "\(remedy). \(publishes)")
+            fix: arePublished ? remedy : "\(remedy). \(publishes)", paste: isOne ? tables[0].statement.map { .sql($0) } : nil)
     }
 
     /// Patterns of `source.tables` that match no table: E010 where none of them does, E011 where others do.
+    /// - Parameter all: Every pattern that is configured.
     package static func unmatched(
-        _ patterns: [String], isNoneMatched: Bool, near: [String], others: [(name: String, kind: String)], database: String
+        _ patterns: [String], of all: [String] = [], isNoneMatched: Bool, near: [String], others: [(name: String, kind: String)],
+        database: String
     ) -> Finding {
         let quoted = patterns.map { "\"\($0)\"" }.joined(separator: ", ")
         let verb = patterns.count == 1 ? "matches" : "match"
@@ -78,47 +80,62 @@ extension Finding {
         return Finding(
             isNoneMatched ? .noTableMatches : .patternMatchesNothing, "source.tables",
             "\(quoted) in source.tables \(verb) no table.\(other) \(there)",
-            fix: near.isEmpty ? "Create the tables first, or correct the database in source.url" : "Correct source.tables")
+            fix: near.isEmpty ? "Create the tables first, or correct the database in source.url" : "Correct source.tables",
+            paste: corrected(all, without: patterns, near: near.first))
+    }
+
+    /// `source.tables` with the nearest table in the place of what matches none.
+    private static func corrected(_ all: [String], without patterns: [String], near: String?) -> Paste? {
+        // Between quotes SQL has it otherwise than the configuration.
+        guard let near, !near.contains("\""), !all.isEmpty else { return nil }
+        var tables: [String] = []
+        for table in all.map({ patterns.contains($0) ? near : $0 }) where !tables.contains(table) { tables.append(table) }
+        return .setting("source.tables = [\(tables.map { "\"\($0)\"" }.joined(separator: ", "))]")
     }
 
     /// There is no publication.
     /// - Parameter state: What is there, or what went wrong: a clause.
-    package static func publicationMissing(_ publication: String, state: String) -> Finding {
+    /// - Parameter paste: What makes it.
+    package static func publicationMissing(_ publication: String, state: String, paste: Paste? = nil) -> Finding {
         Finding(
             .publicationMissing, "publication \(publication)", "publication \(publication) does not exist, \(state)",
             fix: Steps.text([
                 "If source.publication is wrong, correct the name and skip the other steps",
                 "Create the publication again with its former tables. Changes that were made without the publication are not published",
                 "Start the streamer: `slotstream run`",
-            ]))
+            ]), paste: paste)
     }
 
     /// Nothing is published, and nobody asked for that.
     package static func publicationEmpty(_ publication: String) -> Finding {
         Finding(
             .publicationEmpty, "publication \(publication)", "publication \(publication) has no table", why: "no change is published",
-            fix: "Run `slotstream setup`, which adds the tables of source.tables. Or set source.tables = [] if no table is to be published")
+            fix: "Run `slotstream setup`, which adds the tables of source.tables. Or set source.tables = [] if no table is to be published",
+            paste: .command("slotstream setup"))
     }
 
     /// Tables that match and are not published: `source.tables` has changed since `setup`, or they were made since.
-    package static func tablesNotPublished(_ tables: [String], publication: String) -> [Finding] {
+    /// - Parameter statement: What adds them.
+    package static func tablesNotPublished(_ tables: [String], publication: String, statement: String? = nil) -> [Finding] {
         guard !tables.isEmpty else { return [] }
         return [
             Finding(
                 .tablesNotPublished, "publication \(publication)",
                 "publication \(publication) has not every table of source.tables: \(ShownText.names(tables)) \(tables.count == 1 ? "is" : "are") not published",
-                fix: "Run `slotstream setup`, which adds \(tables.count == 1 ? "it" : "them"). Or make source.tables narrower")
+                fix: "Run `slotstream setup`, which adds \(tables.count == 1 ? "it" : "them"). Or make source.tables narrower",
+                paste: statement.map { .sql($0) })
         ]
     }
 
     /// Partitioned tables whose events carry the names of their partitions.
     package static func publishedByPartition(_ roots: [String], publication: String) -> [Finding] {
         guard !roots.isEmpty else { return [] }
+        let statement = "ALTER PUBLICATION \(quoteIdentifier(publication)) SET (publish_via_partition_root = true)"
         return [
             Finding(
                 .publishedByPartition, "publication \(publication)",
                 "publication \(publication) publishes \(ShownText.names(roots)) by partition", why: "the events have the partitions' names",
-                fix: "For the name of the partitioned table run as the publication's owner: ALTER PUBLICATION \(quoteIdentifier(publication)) SET (publish_via_partition_root = true)")
+                fix: "For the name of the partitioned table run as the publication's owner: \(statement)", paste: .sql(statement, isByHand: true))
         ]
     }
 

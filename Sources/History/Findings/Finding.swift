@@ -13,18 +13,23 @@ package struct Finding: Sendable, Equatable {
     package var message: String
     /// What follows from it: a sentence, or a clause in small letters that a colon joins to the message. Without its full stop; empty where the message says it.
     package var why: String
-    /// What mends it: a statement, a setting with its value or a command, to paste; without a last full stop.
+    /// What mends it, as an error or a note says it: without a last full stop.
     package var fix: String
+    /// The same to be pasted as it stands; nil: it takes somebody's decision.
+    package var paste: Paste?
 
+    /// - Parameter fix: nil: what is pasted says it.
     init(
-        _ id: FindingID, severity: Severity? = nil, _ object: String, _ message: String, why: String = "", fix: String
+        _ id: FindingID, severity: Severity? = nil, _ object: String, _ message: String, why: String = "", fix: String? = nil,
+        paste: Paste? = nil
     ) {
         self.id = id
         self.severity = severity ?? id.severity
         self.object = object
         self.message = message
         self.why = why
-        self.fix = fix
+        self.fix = fix ?? paste?.text ?? ""
+        self.paste = paste
     }
 
     /// What was found and what follows from it.
@@ -36,10 +41,14 @@ package struct Finding: Sendable, Equatable {
     /// All of it, as a note says it.
     package var note: String { fix.isEmpty ? sentence : "\(sentence). \(fix)" }
 
+    /// As `check` has it.
+    package var mending: String { paste?.text ?? fix }
+
     /// The same, where something else mends it.
-    package func mended(by fix: String) -> Finding {
+    package func mended(by fix: String, paste: Paste? = nil) -> Finding {
         var finding = self
         finding.fix = fix
+        finding.paste = paste
         return finding
     }
 }

@@ -12,7 +12,8 @@ extension StreamerError {
             id = nil
         }
         guard let id else { return [] }
-        return [Finding(id, severity: .error, peer.name, description, fix: oneShotOutcome.remedy)]
+        let paste: Paste? = id == .jetStreamMissing ? .natsServer("jetstream: enabled") : nil
+        return [Finding(id, severity: .error, peer.name, description, fix: oneShotOutcome.remedy, paste: paste)]
     }
 
     /// Their ids, as the log has them; nil: none.

@@ -23,15 +23,20 @@ extension Setup {
     static func requireFreeSubjects(
         _ stream: StreamConfiguration, _ nats: JetStreamConnection
     ) throws(StreamerError) {
-        let names: [String]
-        do throws(JetStreamError) {
-            names = try nats.streamNames(capturing: stream.subject).filter { $0 != stream.name }
-        } catch {
-            // Who may not ask is told by JetStream, when the stream is made.
-            if error.isPermission { return }
-            throw .jetStream(error)
-        }
+        let names = try StreamerError.ofJetStream { () throws(JetStreamError) in try otherStreams(capturing: stream.subject, than: stream, nats) }
         guard !names.isEmpty else { return }
         throw .found(.configuration, [.subjectsTaken(stream.subject, of: stream.name, by: names)])
+    }
+
+    /// Streams of the account that capture one of these subjects; none where the account may not ask: who may not is told by JetStream, when the stream is made.
+    static func otherStreams(
+        capturing subject: String, than stream: StreamConfiguration, _ nats: JetStreamConnection
+    ) throws(JetStreamError) -> [String] {
+        do throws(JetStreamError) {
+            return try nats.streamNames(capturing: subject).filter { $0 != stream.name }
+        } catch {
+            if error.isPermission { return [] }
+            throw error
+        }
     }
 }

@@ -178,7 +178,7 @@ package enum Setup {
     }
 
     /// Refuses a slot behind which the publication was made, or made again: a streamer would stop there. Who streams from it finds out by himself.
-    private static func requireSendable(
+    static func requireSendable(
         _ configuration: StreamerConfiguration, _ plan: Recovery.Plan, _ facts: Recovery.Facts,
         sql: borrowing SQLConnection
     ) throws(StreamerError) {
@@ -264,7 +264,7 @@ package enum Setup {
     }
 
     /// In what a consumer that is there is not as configured; it is left as it is.
-    private static func differences(
+    static func differences(
         _ found: ConsumerInfo, _ wanted: StreamerConfiguration.Consumer, of stream: StreamConfiguration
     ) -> [Finding] {
         let values: [(key: String, found: String, wanted: String)] = [

@@ -67,17 +67,35 @@ enum SetupQuestions {
     private static func requireRights(
         _ configuration: StreamerConfiguration, makesStream: Bool, _ nats: JetStreamConnection
     ) throws(StreamerError) {
+        let missing = try missingRights(configuration, makesStream: makesStream, nats)
+        guard !missing.isEmpty else { return }
+        throw .found(.permissionNATS, [.permissionsMissing(missing, prefix: configuration.stream.subjectPrefix)])
+    }
+
+    /// Whether events may be published to the prefix.
+    static func mayPublishEvents(_ stream: StreamConfiguration, _ nats: JetStreamConnection) throws(JetStreamError) -> Bool {
+        try nats.mayPublish(to: askedSubject(stream), [], headers: expectingNone)
+    }
+
+    /// Whether messages of the stream may be deleted: asked with what is no request.
+    static func mayDelete(_ stream: String, _ nats: JetStreamConnection) throws(JetStreamError) -> Bool {
+        try nats.mayPublish(to: "$JS.API.STREAM.MSG.DELETE.\(stream)", noRequest)
+    }
+
+    private static func askedSubject(_ stream: StreamConfiguration) -> String { "\(stream.subjectPrefix)._slotstream.ASK" }
+
+    /// The subjects to which a streamer publishes and this user may not.
+    static func missingRights(
+        _ configuration: StreamerConfiguration, makesStream: Bool, _ nats: JetStreamConnection
+    ) throws(StreamerError) -> [String] {
         let stream = configuration.stream
         let bucket = CheckpointRecord.bucket
         var missing: [String] = []
-        func ask(
-            _ subject: String, of pattern: String? = nil, _ payload: [UInt8] = noRequest, headers: [(String, String)] = []
-        ) throws(JetStreamError) {
-            if try !nats.mayPublish(to: subject, payload, headers: headers) { missing.append(pattern ?? subject) }
+        func ask(_ subject: String, _ payload: [UInt8] = noRequest, headers: [(String, String)] = []) throws(JetStreamError) {
+            if try !nats.mayPublish(to: subject, payload, headers: headers) { missing.append(subject) }
         }
         do throws(JetStreamError) {
-            try ask(
-                "\(stream.subjectPrefix)._slotstream.ASK", of: "\(stream.subjectPrefix).>", [], headers: expectingNone)
+            if try !mayPublishEvents(stream, nats) { missing.append("\(stream.subjectPrefix).>") }
             try ask(
                 JetStreamConnection.bucketSubject(bucket, key: stream.name), [], headers: expectingNone)
             if makesStream {
@@ -100,12 +118,11 @@ enum SetupQuestions {
         } catch {
             throw .jetStream(error)
         }
-        guard !missing.isEmpty else { return }
-        throw .found(.permissionNATS, [.permissionsMissing(missing)])
+        return missing
     }
 
     /// Makes a stream of the same limits for a moment: only that tells whether server and account have room for it.
-    private static func tryStream(
+    static func tryStream(
         _ configuration: StreamerConfiguration, _ nats: JetStreamConnection
     ) throws(StreamerError) -> [Note] {
         var tried = Setup.wantedStream(configuration, nats)

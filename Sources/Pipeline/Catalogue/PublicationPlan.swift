@@ -142,7 +142,7 @@ struct PublicationPlan {
         }
         refusals.append(
             .unmatched(
-                patterns, isNoneMatched: patterns.count == source.tables.count, near: try TableMatch.near(patterns, over: sql),
+                patterns, of: source.tables, isNoneMatched: patterns.count == source.tables.count, near: try TableMatch.near(patterns, over: sql),
                 others: try TableMatch.others(matching: patterns, over: sql), database: try sql.databaseName()))
     }
 }

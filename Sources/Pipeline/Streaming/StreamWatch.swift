@@ -16,9 +16,6 @@ final class StreamWatch: Sendable {
     static let answerTime = Duration.seconds(5)
     /// Looks from one count of the markers to the next.
     private static let markerInterval = 4
-    /// Consumers with filters that are asked about by themselves, at most, in one look; and filters of each.
-    private static let exactLimit = 8
-    private static let filterLimit = 4
     /// A consumer that was told of is told of again after it had this share of the retention before it.
     private static let safeShare = 0.2
 
@@ -99,33 +96,7 @@ final class StreamWatch: Sendable {
             memory.isListDenied = true
             return nil
         }
-        let retention = StreamRetention(info, now: .now)
-        var exactCount = 0
-        var standings: [ConsumerStanding] = []
-        for consumer in page.consumers where consumer.durableName != nil {
-            var standing = ConsumerStanding(consumer, oldestUnread: consumer.ackFloorSequence + 1, retention)
-            if standing.isNearEviction, !consumer.takesAll(of: info.config.subjects) {
-                // What is next behind its floor may be none of its own.
-                let isAsked = exactCount < Self.exactLimit && consumer.filterSubjects.count <= Self.filterLimit
-                let oldest = isAsked ? try oldestUnread(of: consumer, in: info) : nil
-                exactCount += 1
-                standing = ConsumerStanding(consumer, oldestUnread: oldest, retention)
-            }
-            standings.append(standing)
-        }
-        return (standings, page.totalCount)
-    }
-
-    /// The sequence of the oldest message of its that a consumer with filters has not acknowledged.
-    private func oldestUnread(of consumer: ConsumerInfo, in info: StreamInfo) throws(JetStreamError) -> UInt64? {
-        var oldest: UInt64?
-        let start = max(consumer.ackFloorSequence + 1, info.state.firstSequence)
-        for filter in consumer.filterSubjects {
-            let found = try connection.firstSequence(info.config.name, from: start, matching: filter, timeout: Self.answerTime)
-            guard let found else { continue }
-            oldest = min(oldest ?? found, found)
-        }
-        return oldest
+        return (try ConsumerStanding.read(page.consumers, of: info, over: connection, timeout: Self.answerTime), page.totalCount)
     }
 
     /// Counts the markers now and then: older servers look through all that they hold for it, and are not asked.

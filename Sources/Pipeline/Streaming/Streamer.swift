@@ -236,7 +236,7 @@ package final class Streamer: Sendable {
         logger.log(
             level: awaited == .nats ? .debug : .info, "connected to PostgreSQL",
             metadata: ["server": "\(replication.endpoint)", "version": "\(replication.serverVersion)"])
-        warn(of: replication.exposure, of: "PostgreSQL", remedy: "put sslmode=verify-full and sslrootcert=FILE into source.url")
+        warn(of: replication.exposure, of: "PostgreSQL", remedy: Finding.verifiesPostgres)
         let link = try NATSLink.connected(
             configuration.nats, stream: configuration.stream.name,
             isWanted: {
@@ -250,9 +250,7 @@ package final class Streamer: Sendable {
             metadata: [
                 "url": "\(link.connection.connectedURL)", "version": "\(link.connection.serverVersion ?? "unknown")",
             ])
-        warn(
-            of: link.connection.exposure, of: "NATS",
-            remedy: "write tls:// in transport.nats.url; name an authority of your own in transport.nats.tls.ca_file")
+        warn(of: link.connection.exposure, of: "NATS", remedy: Finding.verifiesNATS)
         let joined = try join(replication: replication, sql: sql, link: link)
         if let newestStored = joined.facts.newestStored { observations.learned(newestStored: newestStored) }
         let plan = joined.plan
