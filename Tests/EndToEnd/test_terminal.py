@@ -15,7 +15,7 @@ from terminal import COLUMNS, Terminal, in_terminal
 _COMMANDS = {
     "setup": (["setup", "--dry-run"], 0),
     "status": (["status"], 1),
-    "check": (["check"], 1),
+    "check": (["check"], 0),
     "tail": (["tail", "--from", "first", "--no-follow"], 0),
     "slot list": (["slot", "list"], 0),
     "slot create": (["slot", "create"], 0),
