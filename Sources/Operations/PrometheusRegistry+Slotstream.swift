@@ -93,6 +93,13 @@ extension PrometheusRegistry {
         "slotstream_consumer_ack_floor": "Stream sequence up to which the durable consumer has acknowledged everything.",
         "slotstream_consumer_retention_left_ratio":
             "Share of the stream's retention that is left before the oldest event goes that the durable consumer has not acknowledged; 1 when there is none.",
+        "slotstream_replay_window_seconds": "How far back the replay window reaches; NaN while that is not known, or without a window.",
+        "slotstream_replay_window_bytes": "WAL that PostgreSQL keeps for the replay window; NaN while that is not known, or without a window.",
+        "slotstream_replay_window_moves_total": "Times that the anchor slot of the replay window was moved.",
+        "slotstream_replay_window_move_seconds_total": "Time that PostgreSQL read WAL for to move the anchor slot.",
+        "slotstream_tail_repairs_total": "Times that the lost tail of the stream was stored again from the replay window.",
+        "slotstream_last_stop_timestamp_seconds":
+            "When a streamer of this slot stopped last for a reason that only an operator can mend, in seconds since 1970; absent when none has.",
         "process_cpu_seconds_total": "User and system time of the process, in seconds.",
         "process_resident_memory_bytes": "Resident memory of the process.",
         "process_start_time_seconds": "Start of the process, in seconds since 1970.",

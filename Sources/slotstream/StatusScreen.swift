@@ -39,7 +39,7 @@ struct StatusScreen {
     // MARK: - What it is, and what is wrong
 
     private mutating func addHead() {
-        let source = [status.source.database, status.source.host.map { $0.hasPrefix("/") ? "this machine" : $0 }].compactMap { $0 }
+        let source = [status.source.database, status.source.host.map { $0.hasPrefix("/") ? "localhost" : $0 }].compactMap { $0 }
         let stream = [status.stream.name, status.stream.host].compactMap { $0 }
         let what = "slotstream \(status.version) · \(source.isEmpty ? "?" : source.joined(separator: "@")) → \(stream.joined(separator: "@"))"
         let time = "\(Self.time(now)) UTC"

@@ -44,10 +44,14 @@ import WAL
             #"{"gap":{"accepted_by":"ann","from_lsn":"0/1","reason":"slot_missing","to_lsn":"0/2"},"id":"x","operation":"GAP","timestamp":"2026-11-23T12:54:00.000000+00:00"}"#
         #expect(
             line(gap, subject: "p._slotstream.GAP")
-                == "12:54:00.000  #7  GAP  an accepted gap: changes are not in the stream  accepted_by=ann from_lsn=0/1 reason=slot_missing to_lsn=0/2")
+                == "12:54:00.000  #7  GAP  changes are missing  from_lsn=0/1 to_lsn=0/2 reason=slot_missing accepted_by=ann")
+        let skip =
+            #"{"id":"x","operation":"SKIP","timestamp":"2026-11-23T12:54:00.000000+00:00","skip":{"id":"1.5.1.8.00.1","accepted_by":"ann","accepted_at":"t","reason":"payload_too_large","entity_type":"Order","operation":"INSERT","entity_id":"3"},"transaction":{"id":9,"lsn":"0/1","ordinal":2,"last":false}}"#
+        let passed = line(skip, subject: "p._slotstream.SKIP", columns: 80)
+        #expect(passed.hasPrefix("12:54:00.000  #7  SKIP  passed over on purpose: Order INSERT 3  ") && passed.hasSuffix("   tx 9 2/…"))
         let poison =
-            #"{"id":"x","entity_type":"_slotstream","operation":"POISON","timestamp":"2026-11-23T12:54:00.000000+00:00","poison":{"reason":"payload_too_large","byte_count":9},"transaction":{"id":9,"lsn":"0/1","ordinal":1,"last":true}}"#
-        #expect(line(poison, subject: "p._slotstream.POISON").hasPrefix("12:54:00.000  #7  _slotstream POISON  cannot be an event  reason=payload_too_large"))
+            #"{"id":"x","entity_type":"_slotstream","operation":"POISON","timestamp":"2026-11-23T12:54:00.000000+00:00","poison":{"reason":"payload_too_large","byte_count":9,"entity_type":"Order","operation":"INSERT"},"transaction":{"id":9,"lsn":"0/1","ordinal":1,"last":true}}"#
+        #expect(line(poison, subject: "p._slotstream.POISON").hasPrefix("12:54:00.000  #7  _slotstream POISON  cannot be an event: Order INSERT  reason=payload_too_large byte_count=9"))
         let late = #"{"id":"x","entity_type":"Order","operation":"INSERT","entity_id":"5","timestamp":"2026-11-23T12:54:00.000000+00:00","entity":{"n":5},"late":{"id":"1.5.1.8.00.1"}}"#
         #expect(line(late).contains("late, for 1.5.1.8.00.1"))
     }

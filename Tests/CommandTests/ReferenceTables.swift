@@ -119,6 +119,8 @@ enum ReferenceTables {
             texts.database = "…"
             texts.systemID = "…"
             texts.streamFacts = streamFacts
+            texts.lastStop = LastStop(
+                slot: "…", reason: .slotMissing, at: PostgresTimestamp.now.description, message: "", remedy: "", eventsPerSecond: nil, version: "")
         }
         observations.refreshMetrics()
         _ = observations.meters.events(of: EventKind(entity: "…", operation: "…"))
@@ -140,7 +142,7 @@ enum ReferenceTables {
             rows.map { row in
                 let labels = (values[row[0]] ?? [:]).filter { $0.key != "le" }.sorted { $0.key < $1.key }.map { label, values in
                     // The one name stands for whatever there is.
-                    let isOpen = label == "version" || values == ["…"]
+                    let isOpen = label == "version" || row[0] == "slotstream_last_stop_timestamp_seconds" || values == ["…"]
                     return code(label) + (isOpen ? "" : ": " + values.sorted().map { code($0) }.joined(separator: " "))
                 }
                 return [code(row[0]), row[1], labels.joined(separator: ", "), escaped(String(help[Substring(row[0])] ?? ""))]

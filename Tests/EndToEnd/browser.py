@@ -11,6 +11,8 @@ from pathlib import Path
 from servers.tools import installed, wait_until
 
 _SECONDS = 30
+# Width and height of a window on a desk, and of a phone held upright.
+DESKTOP, PHONE = (1280, 900), (390, 844)
 
 
 class Page:
@@ -38,10 +40,16 @@ class Page:
         """Until a JavaScript expression is true."""
         wait_until(lambda: self.evaluate(expression), _SECONDS, what)
 
-    def screenshot(self, file: Path, whole: bool = True) -> None:
-        """Writes what it shows as a PNG."""
-        said = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
+    def screenshot(self, file: Path, is_whole: bool = True) -> None:
+        """Writes what it shows as a PNG: all of it, or as much as fits the window."""
+        said = self.call("Page.captureScreenshot", format="png", **self._clip(is_whole))
         file.write_bytes(base64.b64decode(said["data"]))
+
+    def _clip(self, is_whole: bool) -> dict:
+        if not is_whole:
+            return {}
+        size = self.call("Page.getLayoutMetrics")["cssContentSize"]
+        return {"captureBeyondViewport": True, "clip": {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}}
 
     def events(self, method: str) -> list[dict]:
         """What the browser told of it under this name."""

@@ -21,12 +21,16 @@ _COMMANDS = {
     "slot advance": (["slot", "advance"], 0),
     "mend": (["mend", "--dry-run"], 0),
     "decode": (["decode"], 0),
+    "replay": (["replay", "--dry-run"], 0),
+    "verify": (["verify"], 0),
+    "rewind": (["rewind", "--dry-run"], 78),
+    "skip": (["skip", "--at", "0/1", "--by", "ann"], 64),
     "health": (["health"], 1),
     "config": (["config"], 0),
 }
 # Those whose lines are laid out for the terminal; all others print sentences, which a terminal breaks and a mouse copies whole.
 _LAID_OUT = ["status", "tail", "slot list"]
-_JSON = ["status", "tail", "slot list", "slot advance", "mend", "config"]
+_JSON = ["status", "tail", "slot list", "slot advance", "mend", "replay", "verify", "config"]
 # With both servers away.
 _DOWN = {name: 69 for name in _COMMANDS} | {"health": 1, "config": 0}
 

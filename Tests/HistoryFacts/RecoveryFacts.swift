@@ -25,6 +25,8 @@ package struct RecoveryFacts {
     package var isMending: Bool
     /// The newest of ours among messages that no record tells of.
     package var unrecorded: LastPresent
+    /// Of the replay window.
+    package var anchor: SlotState?
 
     /// As an orderly stop leaves it.
     package static let stoppedSlot = SlotState(
@@ -40,7 +42,8 @@ package struct RecoveryFacts {
         recordedEnd: RecordedEnd? = RecordedEnd(sequence: 100, message: .event(RecoveryFacts.id(), isLast: true)),
         hasUnproven: Bool = false,
         isMending: Bool = false,
-        unrecorded: LastPresent = .none
+        unrecorded: LastPresent = .none,
+        anchor: SlotState? = nil
     ) {
         self.timelines = timelines
         self.serverFlushLSN = serverFlushLSN
@@ -52,13 +55,16 @@ package struct RecoveryFacts {
         self.hasUnproven = hasUnproven
         self.isMending = isMending
         self.unrecorded = unrecorded
+        self.anchor = anchor
     }
 
     package var facts: Recovery.Facts {
-        Recovery.Facts(
+        var facts = Recovery.Facts(
             configuredSlot: "s", options: options, identity: Self.identity, timelines: timelines,
             serverFlushLSN: serverFlushLSN, slot: slot, record: record, stream: stream, streamName: "S",
             recordedEnd: recordedEnd, hasUnproven: hasUnproven, isMending: isMending, unrecorded: unrecorded)
+        facts.anchor = anchor
+        return facts
     }
 
     package var outcome: Recovery.Outcome { Recovery.assess(facts) }

@@ -55,6 +55,12 @@ import WAL
         "slotstream_consumer_ack_pending": "gauge",
         "slotstream_consumer_ack_floor": "gauge",
         "slotstream_consumer_retention_left_ratio": "gauge",
+        "slotstream_replay_window_seconds": "gauge",
+        "slotstream_replay_window_bytes": "gauge",
+        "slotstream_replay_window_moves_total": "counter",
+        "slotstream_replay_window_move_seconds_total": "counter",
+        "slotstream_tail_repairs_total": "counter",
+        "slotstream_last_stop_timestamp_seconds": "gauge",
         "process_cpu_seconds_total": "counter",
         "process_resident_memory_bytes": "gauge",
         "process_start_time_seconds": "gauge",
@@ -80,6 +86,9 @@ import WAL
         return facts
     }
 
+    static let stop = LastStop(
+        slot: "s", reason: .slotMissing, at: "2026-11-23T07:09:12.500000+00:00", message: "m", remedy: "r", eventsPerSecond: nil, version: "9")
+
     private func scrape(_ observations: Observations, _ registry: PrometheusRegistry) throws -> Scrape {
         observations.refreshMetrics()
         return try Scrape(registry.render())
@@ -96,10 +105,12 @@ import WAL
         let facts = try Self.facts(consumers: ["a", "b"])
         observations.texts.withLock { texts in
             texts.database = "shop"
+            texts.lastStop = Self.stop
             texts.streamFacts = facts
         }
         observations.recorded(at: .now)
         let known = try scrape(observations, registry)
+        #expect(known.value("slotstream_last_stop_timestamp_seconds", ["reason": "slot_missing"]) == 1_795_417_752.5)
         // It changes its labels, and is there once.
         #expect(known.samples.filter { $0.name == "slotstream_info" }.map(\.labels) == [["slot": "s", "stream": "n", "database": "shop"]])
         #expect(known.value("slotstream_stream_bytes") == 100 && known.value("slotstream_stream_first_sequence") == 7)
@@ -156,7 +167,10 @@ import WAL
         let registry = PrometheusRegistry.slotstream()
         let observations = Observations(slot: "s", stream: "n", readyMaxLagBytes: 0, metrics: registry)
         let facts = try Self.facts()
-        observations.texts.withLock { $0.streamFacts = facts }
+        observations.texts.withLock { texts in
+            texts.streamFacts = facts
+            texts.lastStop = Self.stop
+        }
         observations.recorded(at: .now)
         observations.refreshMetrics()
         let scrape = try Scrape(registry.render())

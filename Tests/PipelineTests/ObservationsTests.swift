@@ -126,6 +126,8 @@ import WAL
                 "slotstream_inflight_bytes",
                 "slotstream_up", "slotstream_reconnects_total{peer=postgres}", "slotstream_reconnects_total{peer=nats}",
                 "slotstream_build_info{version=\(Slotstream.version)}",
+                "slotstream_replay_window_seconds", "slotstream_replay_window_bytes", "slotstream_replay_window_moves_total",
+                "slotstream_replay_window_move_seconds_total", "slotstream_tail_repairs_total",
                 "slotstream_role{role=active}", "slotstream_role{role=standby}", "slotstream_role{role=stopped}",
                 "slotstream_connected{peer=postgres}", "slotstream_connected{peer=nats}", "process_cpu_seconds_total",
             ] + EventFailure.allCases.map { "fraiseql_observer_events_failed_total{reason=\($0.rawValue)}" }

@@ -204,6 +204,9 @@ function showTables(status, recent) {
     "none since the start");
   table("errors", [["last"], ["times", "number"], ["reason", "code"], ["message"]],
     recent.errors.map((error) => [clock(error.at), number(error.count), error.reason, error.message]), "none since the start");
+  const stop = recent.last_stop;
+  element("last-stop").textContent = stop ? "A streamer before this one stopped on " + new Date(stop.at).toLocaleString("en", { hour12: false })
+    + ": " + stop.reason + ", " + stop.message : "";
 }
 
 let lastAnswer;

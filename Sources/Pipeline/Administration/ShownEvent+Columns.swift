@@ -51,13 +51,25 @@ extension ShownEvent {
         } else {
             parts.name = summary.operation
         }
-        parts.columns = summary.columns.filter { $0.value != summary.entityID || $0.old != nil }.map { column in
-            "\(oneLine(column.name))=" + (column.old.map { "\(cut(oneLine($0)))→" } ?? "") + cut(oneLine(column.value))
+        parts.columns = shown(summary).map { column in
+            "\(oneLine(column.name))=" + (column.old.map { "\(value($0))→" } ?? "") + value(column.value)
         }
         if let id = summary.transactionID, let ordinal = summary.ordinal {
             parts.transaction = "tx \(oneLine(id)) \(ordinal)/\(summary.isLast ? "\(ordinal)" : "…")"
         }
         return parts
+    }
+
+    /// Of a marker, what is looked for first.
+    private static let leadingMembers = ["from_lsn", "to_lsn", "missing_count", "reason", "accepted_by"]
+    /// What a marker stands for, which its note names.
+    private static let subjectMembers = ["entity_type", "operation", "entity_id"]
+
+    /// Its columns as they are shown: a row's without the one that the id is; a marker's with what matters first.
+    private static func shown(_ summary: EventSummary) -> [EventSummary.Column] {
+        if summary.kind == .event { return summary.columns.filter { $0.value != summary.entityID || $0.old != nil } }
+        let leading = leadingMembers.compactMap { name in summary.columns.first { $0.name == name } }
+        return leading + summary.columns.filter { $0.name != "id" && !(leadingMembers + subjectMembers).contains($0.name) }
     }
 
     private static func tone(_ summary: EventSummary) -> Parts.Tone {
@@ -71,15 +83,26 @@ extension ShownEvent {
     }
 
     private static func note(_ summary: EventSummary) -> String? {
+        let subject = subjectMembers.compactMap { name in summary.columns.first { $0.name == name }?.value }.joined(separator: " ")
+        return meaning(summary).map { subject.isEmpty || summary.kind == .event ? $0 : "\($0): \(cut(oneLine(subject)))" }
+    }
+
+    private static func meaning(_ summary: EventSummary) -> String? {
         switch summary.kind {
-        case .gap: "an accepted gap: changes are not in the stream"
-        case .hole: "a mended hole: the missing events follow late"
-        case .skip: "an event was passed over on purpose"
+        case .gap: "changes are missing"
+        case .hole: "missing events follow late"
+        case .skip: "passed over on purpose"
         case .backfill: "a backfill"
         case .quarantined: "cannot be an event"
         case .event:
             if let late = summary.lateID { "late, for \(oneLine(late))" } else { summary.omitted.map { "without its data: \(oneLine($0))" } }
         }
+    }
+
+    /// A value's beginning; in quotes where blanks would make it look like two.
+    private static func value(_ text: String) -> String {
+        let text = cut(oneLine(text))
+        return text.isEmpty || text.contains(" ") && !text.hasPrefix("{") && !text.hasPrefix("[") ? "\"\(text)\"" : text
     }
 
     private static func cut(_ text: String) -> String { text.count > valueLimit ? text.prefix(valueLimit) + "…" : text }

@@ -12,17 +12,10 @@ final class PastComparison: EventSink {
     /// Of a body, so much is shown.
     private static let shownByteCount = 2_000
 
-    private struct Expected {
-        var header: EventHeader
-        var subject: String
-        var id: String
-        var payload: [UInt8]
-    }
-
     private let stored: StoredPast
     private let range: ResolvedRange
     var outcome: Verification.Outcome
-    private var expected: [Expected] = []
+    private var expected: [DecodedEvent] = []
     /// Expected and not met yet, by position.
     private var missing: [Position: Verification.Difference] = [:]
     private var matched: Set<Position> = []
@@ -113,10 +106,7 @@ final class PastComparison: EventSink {
     // MARK: - WAL beside stream
 
     func accept(_ header: EventHeader, subject: RawSpan, messageID: RawSpan, payload: RawSpan) {
-        expected.append(
-            Expected(
-                header: header, subject: subject.withUnsafeBytes { String(decoding: $0, as: UTF8.self) },
-                id: messageID.withUnsafeBytes { String(decoding: $0, as: UTF8.self) }, payload: payload.withUnsafeBytes { Array($0) }))
+        expected.append(DecodedEvent(header, subject: subject, messageID: messageID, payload: payload))
     }
 
     /// Reads what commits from `start` on and before `end`, and compares it.
@@ -154,7 +144,7 @@ final class PastComparison: EventSink {
         stored.firstSequence <= stored.lastSequence ? stored.firstSequence...stored.lastSequence : nil
     }
 
-    private func meet(_ event: Expected, _ cursor: inout StreamCursor) throws(StreamerError) {
+    private func meet(_ event: DecodedEvent, _ cursor: inout StreamCursor) throws(StreamerError) {
         guard range.contains(event.header.position, committedAt: event.header.commitTimestamp) else { return }
         if lastTransaction != event.header.position.commitLSN {
             lastTransaction = event.header.position.commitLSN
@@ -174,11 +164,11 @@ final class PastComparison: EventSink {
             }
             outcome.compared += 1
             remember(id.position)
-            if message.subject != event.subject || message.payload != event.payload || message.idText != event.id {
+            if !message.subject.utf8.elementsEqual(event.subject) || message.payload != event.payload || message.idText != event.messageID {
                 note(
                     Verification.Difference(
-                        kind: .altered, id: event.id, lsn: event.header.position.commitLSN, sequence: message.sequence,
-                        subject: message.subject, expected: Self.shown(event.subject, event.payload),
+                        kind: .altered, id: event.messageID, lsn: event.header.position.commitLSN, sequence: message.sequence,
+                        subject: message.subject, expected: Self.shown(String(decoding: event.subject, as: UTF8.self), event.payload),
                         stored: Self.shown(message.subject, message.payload)))
             }
             return
@@ -187,7 +177,7 @@ final class PastComparison: EventSink {
     }
 
     /// An expected event of which a later one is stored, or none.
-    private func absent(_ event: Expected) {
+    private func absent(_ event: DecodedEvent) {
         let position = event.header.position
         if let first = stored.first?.position, position < first, stored.firstSequence > 1 {
             outcome.retired += 1
@@ -195,8 +185,9 @@ final class PastComparison: EventSink {
             outcome.accepted += 1
         } else if missing.count < Verification.toldLimit {
             missing[position] = Verification.Difference(
-                kind: .missing, id: event.id, lsn: position.commitLSN, sequence: nil, subject: event.subject,
-                expected: Self.shown(event.subject, event.payload))
+                kind: .missing, id: event.messageID, lsn: position.commitLSN, sequence: nil,
+                subject: String(decoding: event.subject, as: UTF8.self),
+                expected: Self.shown(String(decoding: event.subject, as: UTF8.self), event.payload))
         } else {
             outcome.differenceCounts[.missing, default: 0] += 1
         }

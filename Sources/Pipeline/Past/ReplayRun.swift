@@ -29,7 +29,7 @@ final class ReplayRun: EventSink {
     private var resumed: (id: String, position: Position)?
     private var append: ChainedAppend<NATSLink>?
     private var offeredCount: UInt64 = 0
-    private var past: PastReader?
+    private var decoded: [DecodedEvent] = []
 
     init(
         _ request: Replay.Request, _ configuration: StreamerConfiguration, failpoints: Failpoints,
@@ -73,9 +73,9 @@ final class ReplayRun: EventSink {
     }
 
     private var hasRoom: Bool {
-        if let rate = request.rate, Double(offeredCount) >= Instant.now.duration(since: began).seconds * Double(rate) { return false }
-        guard let append else { return true }
-        return append.pendingCount < Self.pendingLimit && append.pendingByteCount < Self.pendingByteLimit
+        if let rate = request.rate, Double(offeredCount) + Double(decoded.count) >= Instant.now.duration(since: began).seconds * Double(rate) { return false }
+        guard let append else { return decoded.count < Self.pendingLimit }
+        return append.pendingCount + decoded.count < Self.pendingLimit && append.pendingByteCount < Self.pendingByteLimit
     }
 
     /// Moves on what waits, and tells how it goes.
@@ -93,14 +93,15 @@ final class ReplayRun: EventSink {
     func read(_ plan: ReplayPlan, _ stored: StoredPast, _ past: PastReader?, payloadLimit: Int) throws(StreamerError) {
         if let sequences = plan.sequences { try read(sequences, of: stored, before: plan.walFrom) }
         if let past, let from = plan.walFrom {
-            self.past = past
             try past.begin(at: from, payloadLimit: payloadLimit)
             let span = max(1, Double(min(plan.walEnd, stored.provenLSN).byteCount(since: from)))
             var sink = self
             _ = try past.read(before: plan.walEnd, into: &sink, hasRoom: { self.hasRoom }) { () throws(StreamerError) in
+                offerDecoded(past.kinds)
                 try turn(Double(past.position.byteCount(since: from)) / span)
                 return true
             }
+            offerDecoded(past.kinds)
         }
         while let append, append.pendingCount > 0 {
             append.port.wait(timeout: append.waitTime)
@@ -163,11 +164,18 @@ final class ReplayRun: EventSink {
             outcome.skipped += 1
             return
         }
-        let kind = past.flatMap { $0.kinds.indices.contains(Int(header.kindIndex)) ? $0.kinds[Int(header.kindIndex)] : nil }
-        _ = offer(
-            header.position, header.commitTimestamp, entity: kind?.entity ?? "", operation: kind?.operation ?? "",
-            subject: subject.withUnsafeBytes { Array($0) }, id: messageID.withUnsafeBytes { String(decoding: $0, as: UTF8.self) },
-            payload: payload.withUnsafeBytes { Array($0) })
+        decoded.append(DecodedEvent(header, subject: subject, messageID: messageID, payload: payload))
+    }
+
+    /// Hands on what was decoded; what an event's kind means is known once its message was taken.
+    private func offerDecoded(_ kinds: [EventKind]) {
+        for event in decoded {
+            let kind = kinds[Int(event.header.kindIndex)]
+            _ = offer(
+                event.header.position, event.header.commitTimestamp, entity: kind.entity, operation: kind.operation,
+                subject: event.subject, id: event.messageID, payload: event.payload)
+        }
+        decoded.removeAll(keepingCapacity: true)
     }
 
     // MARK: - One event

@@ -38,7 +38,7 @@ struct Meters: Sendable {
     let windowSeconds: Gauge
     let windowBytes: Gauge
     let anchorMoves: Counter
-    let anchorMilliseconds: Counter
+    let anchorSeconds: FloatingPointCounter
     let tailRepairs: Counter
     private let resynchronisations: [ResynchronisationCause: Counter]
     private let references: Counter
@@ -76,7 +76,8 @@ struct Meters: Sendable {
         windowSeconds = gauge("slotstream_replay_window_seconds")
         windowBytes = gauge("slotstream_replay_window_bytes")
         anchorMoves = counter("slotstream_replay_window_moves_total")
-        anchorMilliseconds = counter("slotstream_replay_window_move_milliseconds_total")
+        anchorSeconds = FloatingPointCounter(
+            label: "slotstream_replay_window_move_seconds_total", dimensions: [], factory: factory)
         tailRepairs = counter("slotstream_tail_repairs_total")
         resynchronisations = Dictionary(
             uniqueKeysWithValues: ResynchronisationCause.allCases.map {

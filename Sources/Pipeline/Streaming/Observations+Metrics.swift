@@ -39,6 +39,9 @@ extension Observations {
         samples.add("slotstream_checkpoint_age_seconds", checkpointAge(at: now)?.seconds)
         samples.add("process_resident_memory_bytes", ProcessUsage.residentByteCount.map { Double($0) })
         samples.add("process_start_time_seconds", ProcessUsage.startSeconds)
+        if let stop = texts.lastStop, let at = PostgresTimestamp(stop.at) {
+            samples.add("slotstream_last_stop_timestamp_seconds", Double(at.unixMicroseconds) / 1e6, labels: [("reason", stop.reason)])
+        }
         guard let facts = streamFacts(texts, at: now) else { return samples.all }
         samples.add("slotstream_stream_bytes", Double(facts.state.bytes))
         samples.add("slotstream_stream_messages", Double(facts.state.messages))

@@ -1,4 +1,5 @@
 import Capture
+import History
 import PostgresReplication
 import Synchronization
 import Threads
@@ -29,7 +30,7 @@ extension Observations {
     /// The object of `GET /recent`.
     package func recentActivity() -> RecentActivity {
         let (samples, takenAt) = lastHour.withLock { ($0.samples, $0.takenAt) }
-        let (kinds, errors) = texts.withLock { ($0.eventKinds, $0.troubles) }
+        let (kinds, errors, lastStop) = texts.withLock { ($0.eventKinds, $0.troubles, $0.lastStop) }
         let stored = storedMemory.withLock { $0.latest.inOrder }
         return RecentActivity(
             at: takenAt?.description, intervalSeconds: LastHour.interval.seconds,
@@ -43,7 +44,8 @@ extension Observations {
                     entity: kinds[event.kind].entity, operation: kinds[event.kind].operation, id: event.id.description,
                     sequence: event.sequence, committedAt: event.committedAt.description)
             },
-            errors: errors.inOrder.reversed())
+            errors: errors.inOrder.reversed(),
+            lastStop: lastStop.map { StreamerStatus.LastError(reason: $0.reason, at: $0.at, message: $0.message) })
     }
 
     /// What is shown needs no more.

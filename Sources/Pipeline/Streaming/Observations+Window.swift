@@ -41,6 +41,6 @@ extension Observations {
     /// PostgreSQL read WAL for so long to move it.
     func movedAnchor(in time: Duration) {
         meters.anchorMoves.increment()
-        meters.anchorMilliseconds.increment(by: Int64(time.milliseconds))
+        meters.anchorSeconds.increment(by: time.seconds)
     }
 }

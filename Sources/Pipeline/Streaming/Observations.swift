@@ -32,6 +32,8 @@ package final class Observations: Sendable {
         var lag = LagClock()
         var rateMemory = RateMemory()
         var stream: StreamerStatus.Stream
+        /// Of a streamer before this one; nil: there was none, or it is not read yet.
+        var lastStop: LastStop?
         /// As it was looked at last; nil: it was not.
         var streamFacts: StreamFacts?
         var lastError: StreamerStatus.LastError?

@@ -45,6 +45,8 @@ package struct RecentActivity: Encodable, Sendable {
     var events: [StoredEvent]
     /// Newest first.
     var errors: [Trouble]
+    /// Why a streamer before this one stopped for good; nil: none did, or that is not known.
+    var lastStop: StreamerStatus.LastError?
 
     /// One JSON object on one line.
     package func json() -> String { ContractJSON.text(self) }

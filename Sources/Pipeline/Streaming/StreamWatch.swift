@@ -8,7 +8,7 @@ import WAL
 
 /// Looks at the stream and its consumers now and then, over a session's connection and on a thread of its own: for metrics, page and log. Nothing that is delivered waits for it.
 ///
-/// Three requests a look, for each consumer that takes part of the stream and seems endangered one more. What is not answered is not known; nothing ends for it.
+/// Two or three requests a look, at the first one more, for each consumer that takes part of the stream and seems endangered one more. What is not answered is not known; nothing ends for it.
 final class StreamWatch: Sendable {
     /// Between two looks.
     static let interval = LongTime.watch.duration
@@ -72,6 +72,7 @@ final class StreamWatch: Sendable {
                 facts.consumers = StreamFacts.told(standings.all, first: configuration.consumer?.name)
                 facts.consumerCount = standings.totalCount
             }
+            if memory.lookCount == 0 { try readLastStop() }
             try countMarkers(&memory)
             facts.markerCounts = memory.markerCounts
             memory.lookCount += 1
@@ -97,6 +98,14 @@ final class StreamWatch: Sendable {
             return nil
         }
         return (try ConsumerStanding.read(page.consumers, of: info, over: connection, timeout: Self.answerTime), page.totalCount)
+    }
+
+    /// Why a streamer of this slot stopped before, whatever has happened since.
+    private func readLastStop() throws(JetStreamError) {
+        let entry = try connection.bucketGet(
+            CheckpointRecord.bucket, key: LastStop.key(of: configuration.stream.name), timeout: Self.answerTime)
+        guard case .value(let json, _) = entry, let stop = LastStop(json: json), stop.slot == configuration.source.slot else { return }
+        observations.texts.withLock { $0.lastStop = stop }
     }
 
     /// Counts the markers now and then: older servers look through all that they hold for it, and are not asked.
