@@ -8,9 +8,14 @@ package struct CheckReport: Sendable {
     package private(set) var remedies: [String] = []
     /// What each part of the screen is about.
     package var summaries: [FindingID.Section: String]
+    /// The streamer's; nil: PostgreSQL did not say.
+    package var database: String?
 
     /// - Parameter errors: What ended the reading of a server.
-    package init(_ findings: [Finding], errors: [StreamerError] = [], summaries: [FindingID.Section: String] = [:]) {
+    package init(
+        _ findings: [Finding], errors: [StreamerError] = [], summaries: [FindingID.Section: String] = [:], database: String? = nil
+    ) {
+        self.database = database
         var all = findings
         failures = []
         for error in errors {
