@@ -149,7 +149,7 @@ extension ConfigurationKey {
             means: "How far back replay and verify reach, and how much of a lost stream's end is repaired. A second slot, <source.slot>_anchor, keeps the WAL. \"0\": no such slot. Any window shortens source.slot to 56 characters; \"0\" allows 63."),
         ConfigurationKey(
             "replay.window_bytes", \.replay.windowBytes, .byteCount(1...Int.max),
-            means: "The most WAL that the anchor slot keeps: above it the window is shortened."),
+            means: "The most WAL that the anchor slot keeps. With more WAL the window becomes shorter."),
 
         ConfigurationKey(
             "http.listen", \.http.listen, .listenAddress,

@@ -44,7 +44,7 @@ struct RangeOptions: ParsableArguments {
                 throw ValidationError("--\(name)-time takes a time (2026-11-23T07:09:12Z) or a duration back (1h), not \"\(text)\"")
             }
         }
-        if isBackwards { throw ValidationError("The range ends before it begins") }
+        if isBackwards { throw ValidationError("The end of the range is before the beginning") }
     }
 
     /// The range.

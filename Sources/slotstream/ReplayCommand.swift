@@ -9,18 +9,18 @@ import WAL
 struct ReplayCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "replay", abstract: "Send a range of the past again, into another stream.",
-        usage: "slotstream replay [<range>] (--into-prefix <prefix> | --into-stream <name> | --dry-run) [<options>]",
+        usage: "slotstream replay (--into-prefix <prefix> | --into-stream <name> | --dry-run)",
         discussion: """
             The live stream, its ids and its consumers are untouched, and the streamer runs on. An event has the id \
             <message id>.r.<replay id>, and the same body as in the live stream. Events come from the replay window (a copy of the \
-            anchor slot); what the window no longer reaches comes from the live stream. Without a range: all that the window reaches.
+            anchor slot). Older events come from the live stream. Without a range, `replay` sends all that the window reaches.
 
             --into-prefix sends to the stream that takes these subjects, and creates a stream if there is none. After Ctrl-C or a \
-            crash, the same command with --replay-id goes on where it ended.
+            crash, the same command with --replay-id goes on behind the last event that was stored.
 
             Example:
               slotstream replay --from-time 1h --entity Order --dry-run
-              slotstream replay --from-time 1h --entity Order --into-prefix replay.today --rate 500
+              slotstream replay --from-time 1h --into-prefix replay.today --rate 500
             """)
 
     @OptionGroup var options: ConfigurationOptions
@@ -44,7 +44,7 @@ struct ReplayCommand: AsyncParsableCommand {
     @Flag(name: .customLong("missing-only"), help: "Send only what the target does not hold yet.")
     var isMissingOnly = false
 
-    @Option(name: .customLong("from"), help: ArgumentHelp("What the events are read from: auto, wal or stream.", valueName: "source"))
+    @Option(name: .customLong("from"), help: ArgumentHelp("Read the events from here: auto, wal or stream.", valueName: "source"))
     var source = "auto"
 
     @Option(help: ArgumentHelp("Read from a copy of this slot, not of the anchor slot.", valueName: "name"))
@@ -110,7 +110,7 @@ struct ReplayCommand: AsyncParsableCommand {
             for text in ReplayListing.lines(outcome, isDryRun: isDryRun) { Output.data(text) }
         }
         if let entity, outcome.bySubject.isEmpty, outcome.skipped == 0, !outcome.otherEntities.isEmpty {
-            Output.error("no event of \(entity) in this range. It holds: \(outcome.otherEntities.sorted().joined(separator: ", "))\n")
+            Output.error("no event of \(entity) in this range. The range holds: \(outcome.otherEntities.sorted().joined(separator: ", "))\n")
         }
     }
 

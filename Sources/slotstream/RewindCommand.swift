@@ -75,10 +75,10 @@ struct RewindCommand: AsyncParsableCommand {
             "can be rebuilt: \(outcome.eventCount) events up to \(outcome.endLSN), with the same ids and in the same order",
         ]
         if outcome.firstLSN < outcome.anchorLSN {
-            lines.append("lost: what was committed before \(outcome.anchorLSN)\(outcome.firstLSN.isValid ? ", from \(outcome.firstLSN) on" : ""). A marker says so")
+            lines.append("lost: the changes before \(outcome.anchorLSN)\(outcome.firstLSN.isValid ? ", from \(outcome.firstLSN) on" : ""). A marker says so")
         }
         lines.append(
-            "consumers: all consumers of the stream were lost with it.\(consumer.map { " \($0) is created again." } ?? "") Create the others again; they skip by Nats-Msg-Id what they have handled")
+            "consumers: all consumers were lost with the stream.\(consumer.map { " \($0) is created again." } ?? "") Create the others again. Consumers skip handled events by Nats-Msg-Id")
         return lines
     }
 }

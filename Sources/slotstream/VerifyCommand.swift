@@ -149,7 +149,7 @@ struct VerifyListing: Encodable {
         let counts = Verification.Difference.Kind.allCases.map { "\(outcome.differenceCounts[$0] ?? 0) \($0.rawValue)" }
         lines.append("source   \(outcome.transactions) transactions decoded again, \(outcome.compared) events compared: \(counts.joined(separator: ", "))")
         if outcome.retired > 0 { lines.append("         \(outcome.retired) events were removed by the stream's limits") }
-        if outcome.late > 0 { lines.append("         \(outcome.late) events are stored late, by `slotstream mend`") }
+        if outcome.late > 0 { lines.append("         \(outcome.late) events are stored late, by mend") }
         for gap in outcome.gaps {
             lines.append("gaps     accepted by \(gap.acceptedBy), \(gap.at), \(gap.reason): \(gap.fromLSN) to \(gap.toLSN)")
         }

@@ -47,10 +47,10 @@ class VoidMeasurement(Exception):
 class Latency:
     """Servers, a running streamer, the stream for bare publishes and the compiled `latency.c`."""
 
-    def __init__(self, pair: Pair, binary: Path | None = None):
+    def __init__(self, pair: Pair, binary: Path | None = None, overrides: dict[str, dict] | None = None):
         self.pair = pair
         # As in production: a debug log would be part of what is timed.
-        self.deployment = Deployment(pair, prepare=demo_schema, overrides={"log": {"level": "info"}}, binary=binary)
+        self.deployment = Deployment(pair, prepare=demo_schema, overrides={"log": {"level": "info"}} | (overrides or {}), binary=binary)
         self.administrator = Administrator(self.deployment.nats.url)
         # The server that the streamer connects to: the first.
         self.url = self.deployment.nats.url.split(",")[0]

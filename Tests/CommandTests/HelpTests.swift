@@ -46,7 +46,7 @@ import Testing
     }
 
     @Test func aMistypedCommandIsRefused() throws {
-        #expect(try #require(CommandLine("slotstream rewind --dry-run")).refusal != nil)
+        #expect(try #require(CommandLine("slotstream rewnd --dry-run")).refusal != nil)
         #expect(try #require(CommandLine("slotstream slot advance --accept")).refusal != nil)
         #expect(CommandLine("psql shop -f sql/role.sql") == nil)
     }

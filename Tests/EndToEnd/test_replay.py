@@ -93,7 +93,7 @@ def test_filters_and_a_dry_run(one_pair, tenants):
                              (("--table", "public.tb_item"), 8), (("--table", "public.tb_other"), 0)]:
         assert _replay(tenant, "--dry-run", *arguments)["published"] == count, arguments
     said = tenant.streamer.command("replay", "--dry-run", "--entity", "nothing")
-    assert "no event of nothing in this range. It holds: Item" in said.stderr
+    assert "no event of nothing in this range. The range holds: Item" in said.stderr
     assert "Nothing was sent" in said.stdout
     assert tenant.administrator.names() == {tenant.name, "KV_slotstream"} or tenant.name in tenant.administrator.names()
 
@@ -156,7 +156,7 @@ def test_it_says_what_is_wrong_with_what_it_was_given(one_pair, tenants):
     command = tenant.streamer.command
     assert "Name the target" in command("replay", expect=64).stderr
     assert "--from-lsn takes an LSN" in command("replay", "--dry-run", "--from-lsn", "x", expect=64).stderr
-    assert "ends before it begins" in command("replay", "--dry-run", "--from-sequence", "5", "--to-sequence", "2", expect=64).stderr
+    assert "is before the beginning" in command("replay", "--dry-run", "--from-sequence", "5", "--to-sequence", "2", expect=64).stderr
     assert "has no event at sequence 99" in command("replay", "--dry-run", "--from-sequence", "99", expect=78).stderr
     assert "Set replay.window" in command("replay", "--dry-run", "--from", "wal", expect=78).stderr
     assert "does not exist" in command("replay", "--dry-run", "--slot", "nobody", expect=78).stderr

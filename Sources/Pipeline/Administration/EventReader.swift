@@ -220,31 +220,14 @@ package final class EventReader {
             && (wanted.operation.map { NameSearch.folded($0) == NameSearch.folded(event.operation) } ?? true)
     }
 
-    /// Messages in a row that are looked through for one of ours.
-    private static let strayLimit: UInt64 = 1_000
-
-    /// Stored order is commit order: the place is found by halving.
+    /// Where the first event stands that commits at or after `lsn`.
     private static func firstSequence(
         at lsn: LSN, in stream: String, _ connection: JetStreamConnection
     ) throws(JetStreamError) -> UInt64 {
         guard let state = try connection.streamInfo(stream)?.state else { return 1 }
-        func position(_ sequence: UInt64) throws(JetStreamError) -> Position? {
-            try connection.message(stream, sequence: sequence)?.messageID.flatMap { MessageID($0) }?.streamPosition
-        }
-        var low = max(1, state.firstSequence)
-        var high = state.lastSequence &+ 1
-        while low < high {
-            let middle = low + (high - low) / 2
-            // One that was deleted or is somebody else's says nothing: the next one of ours speaks for it. Where that is far, it begins too early rather than too late.
-            var probe = middle
-            var found = try position(probe)
-            while found == nil, probe + 1 < high, probe - middle < strayLimit {
-                probe += 1
-                found = try position(probe)
-            }
-            if let found, found.commitLSN < lsn { low = probe + 1 } else { high = middle }
-        }
-        return low
+        let first = max(1, state.firstSequence)
+        guard first <= state.lastSequence else { return first }
+        return try StoredPast.firstSequence(at: lsn, in: stream, first...state.lastSequence, connection)
     }
 }
 

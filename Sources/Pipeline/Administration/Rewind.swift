@@ -64,7 +64,7 @@ package enum Rewind {
         let wake = servers.link.wake
         let past = try PastReader(configuration, slot: nil, wake: wake, logger: logger)
         var counter = EventCounter()
-        try past.begin(at: past.reachLSN, payloadLimit: servers.nats.maxPayload)
+        try past.begin(at: past.reachLSN, payloadLimit: servers.nats.maxPayload, skips: facts.record?.acceptedSkips ?? [])
         _ = try past.read(before: facts.serverFlushLSN, into: &counter, hasRoom: { true }) { () throws(StreamerError) in true }
         return Outcome(
             stream: facts.streamName, isStreamMissing: facts.stream == nil, anchor: ReplayWindow.anchor(of: configuration.source.slot),
@@ -83,9 +83,9 @@ package enum Rewind {
             .configuration,
             what: "stream \(facts.streamName) holds messages (its last sequence is \(stream.lastSequence)): a rewind needs a stream that was never written to",
             remedy: Steps.text([
-                "If the stream is whole but for its end, start the streamer, which repairs it from the anchor slot: `slotstream run`",
-                "To send a part of the past again, leave the stream as it is: `slotstream replay --from-time 1h --into-prefix replay.today`",
-                "To give up what the stream holds, delete it and rewind: `nats stream rm \(facts.streamName)`",
+                "If only the stream's end is missing, start the streamer, which repairs the stream from the anchor slot: `slotstream run`",
+                "To send a part of the past again, keep the stream: `slotstream replay --from-time 1h --into-prefix replay.today`",
+                "To give up what the stream holds, delete the stream and rewind: `nats stream rm \(facts.streamName)`",
             ]))
     }
 

@@ -91,7 +91,8 @@ final class PastReader {
     /// - Parameters:
     ///   - lsn: Nothing that commits before it is sent.
     ///   - payloadLimit: Larger events are poison.
-    func begin(at lsn: LSN, payloadLimit: Int) throws(StreamerError) {
+    ///   - skips: What was passed over on purpose.
+    func begin(at lsn: LSN, payloadLimit: Int, skips: [AcceptedSkip] = []) throws(StreamerError) {
         guard var replication = replication.take() else { return }
         let source = configuration.source
         let startLSN = max(lsn, reachLSN)
@@ -103,7 +104,7 @@ final class PastReader {
         do throws(CaptureError) {
             assembler = try TransactionAssembler(
                 configuration: configuration.capture, functions: configuration.captureFunctions, identity: identity,
-                timelines: timelines, payloadLimit: payloadLimit, watermark: nil, proof: nil, eventKinds: [])
+                timelines: timelines, payloadLimit: payloadLimit, watermark: nil, proof: nil, skips: skips, eventKinds: [])
         } catch {
             throw .capture(error)
         }

@@ -62,7 +62,7 @@ struct ReplayTarget: Sendable, Equatable {
         guard found.config.subjects.count == 1, let subject = found.config.subjects.first, subject.hasSuffix(".>") else {
             throw .stop(
                 .configuration,
-                what: "stream \(found.config.name) captures \(found.config.subjects.isEmpty ? "no subject" : found.config.subjects.joined(separator: ", ")), so it does not tell the prefix",
+                what: "stream \(found.config.name) captures \(found.config.subjects.isEmpty ? "no subject" : found.config.subjects.joined(separator: ", ")), so the stream does not tell the prefix",
                 remedy: "Add the prefix: --into-prefix PREFIX")
         }
         return String(subject.dropLast(2))
@@ -74,11 +74,11 @@ struct ReplayTarget: Sendable, Equatable {
     ) throws(StreamerError) {
         let subject = prefix + ".>"
         guard !SubjectPrefix.overlaps(subject, configuration.capture.subjectPrefix + ".>") else {
-            throw refused("the live stream \(live) captures \(configuration.capture.subjectPrefix).>, and \(prefix) lies within it")
+            throw refused("the live stream \(live) captures \(configuration.capture.subjectPrefix).>, and also takes \(prefix)")
         }
         let info = try StreamerError.ofJetStream { () throws(JetStreamError) in try nats.streamInfo(live) }
         if let taken = info?.config.subjects.first(where: { SubjectPrefix.overlaps(subject, $0) }) {
-            throw refused("the live stream \(live) captures \(taken), and \(prefix) lies within it")
+            throw refused("the live stream \(live) captures \(taken), and also takes \(prefix)")
         }
     }
 

@@ -58,9 +58,22 @@ final class StoredPast {
 
     /// The first event of ours at or behind `sequence`; nil: none within reach.
     func place(atOrBehind sequence: UInt64) throws(JetStreamError) -> Place? {
-        var probe = max(sequence, firstSequence)
-        while probe <= lastSequence, probe - sequence < Self.strayLimit {
-            if let message = try connection.message(name, sequence: probe), let id = message.messageID.flatMap({ MessageID($0) }),
+        guard firstSequence <= lastSequence else { return nil }
+        return try Self.place(atOrBehind: sequence, in: name, firstSequence...lastSequence, connection)
+    }
+
+    /// The first sequence at which an event of `lsn`, or of what commits behind it, can stand.
+    func firstSequence(at lsn: LSN) throws(JetStreamError) -> UInt64 {
+        guard firstSequence <= lastSequence else { return firstSequence }
+        return try Self.firstSequence(at: lsn, in: name, firstSequence...lastSequence, connection)
+    }
+
+    private static func place(
+        atOrBehind sequence: UInt64, in stream: String, _ range: ClosedRange<UInt64>, _ connection: JetStreamConnection
+    ) throws(JetStreamError) -> Place? {
+        var probe = max(sequence, range.lowerBound)
+        while probe <= range.upperBound, probe - sequence < strayLimit {
+            if let message = try connection.message(stream, sequence: probe), let id = message.messageID.flatMap({ MessageID($0) }),
                 id.streamPosition != nil
             {
                 return Place(sequence: probe, id: id, commitTimestamp: StreamTail.commitTimestamp(of: message))
@@ -70,14 +83,17 @@ final class StoredPast {
         return nil
     }
 
-    /// The first sequence at which an event of `lsn`, or of what commits behind it, can stand. Stored order is commit order: it is found by halving.
-    func firstSequence(at lsn: LSN) throws(JetStreamError) -> UInt64 {
-        var low = firstSequence
-        var high = lastSequence &+ 1
+    /// The first sequence of `range` at which an event of `lsn`, or of what commits behind it, can stand; the one behind it: none. Stored order is commit order: it is
+    /// found by halving.
+    static func firstSequence(
+        at lsn: LSN, in stream: String, _ range: ClosedRange<UInt64>, _ connection: JetStreamConnection
+    ) throws(JetStreamError) -> UInt64 {
+        var low = range.lowerBound
+        var high = range.upperBound &+ 1
         while low < high {
             let middle = low + (high - low) / 2
             // One that was deleted or is somebody else's says nothing: the next one of ours speaks for it. Where that is far, it begins too early rather than too late.
-            let found = try place(atOrBehind: middle)
+            let found = try place(atOrBehind: middle, in: stream, range, connection)
             if let found, found.sequence < high, found.position.commitLSN < lsn { low = found.sequence + 1 } else { high = middle }
         }
         return low
@@ -130,7 +146,7 @@ final class StoredPast {
     private func noEvent(_ sequence: UInt64) -> StreamerError {
         .stop(
             .configuration,
-            what: "stream \(name) has no event at sequence \(sequence): it holds the sequences \(firstSequence) to \(lastSequence)",
+            what: "stream \(name) has no event at sequence \(sequence): the stream holds the sequences \(firstSequence) to \(lastSequence)",
             remedy: "Name a sequence between these, or a time such as --from-time 1h")
     }
 

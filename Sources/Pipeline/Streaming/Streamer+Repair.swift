@@ -19,7 +19,7 @@ extension Streamer {
         let copy = configuration.source.slot + "_repair"
         observations.isRepairing.store(true, ordering: .relaxed)
         logger.warning(
-            "the stream lost its end: the streamer repairs it from the anchor slot",
+            "the stream lost its end: the streamer repairs the stream from the anchor slot",
             metadata: [
                 "stream": "\(configuration.stream.name)", "anchor": "\(repair.slot)", "anchor_lsn": "\(repair.anchorLSN)",
                 "until_lsn": "\(repair.endLSN)", "stream_last_sequence": .stringConvertible(facts.stream?.lastSequence ?? 0),
