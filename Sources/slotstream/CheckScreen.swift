@@ -25,8 +25,10 @@ enum CheckScreen {
 
     private static func counts(_ errors: Int, _ warnings: Int, _ notes: Int) -> String {
         let parts = [(errors, "error"), (warnings, "warning"), (notes, "note")].filter { $0.0 > 0 }
-        return parts.isEmpty ? "ok" : parts.map { "\($0.0) \($0.1)\($0.0 == 1 ? "" : "s")" }.joined(separator: ", ")
+        return parts.isEmpty ? "ok" : parts.map { number($0.0, $0.1) }.joined(separator: ", ")
     }
+
+    private static func number(_ count: Int, _ name: String) -> String { "\(count) \(name)\(count == 1 ? "" : "s")" }
 
     /// The finding's lines, wrapped, and behind them what mends it, which is never wrapped: it is pasted.
     private static func lines(_ finding: Finding) -> [String] {
@@ -52,7 +54,7 @@ enum CheckScreen {
 
     private static func last(_ report: CheckReport) -> String {
         if report.findings.isEmpty { return report.failures.isEmpty ? "no findings" : "no findings where the servers answered" }
-        let summary = "\(report.count(.error)) errors, \(report.count(.warning)) warnings."
-        return report.script().isEmpty ? summary : "\(summary)   slotstream check --fix-sql | psql DATABASE"
+        let summary = "\(number(report.count(.error), "error")), \(number(report.count(.warning), "warning"))."
+        return report.script().isEmpty ? summary : "\(summary)   slotstream check --fix-sql | psql \(report.database ?? "DATABASE")"
     }
 }

@@ -1,9 +1,11 @@
 """`slotstream check` of the PostgreSQL server and of the slot: each fault is made, found, mended as printed, and found no more."""
 
+import re
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -286,3 +288,21 @@ def test_the_publication_was_made_again(one_pair, tenants):
     tenant.run(f"CREATE PUBLICATION {tenant.name} FOR TABLE tb_item")
     _mended(tenant, "E016")
     assert tenant.streamer.terminate() == 0
+
+
+def test_the_clocks_of_the_servers_differ(one_pair, tenants):
+    # nats-server before 2.10 does not tell its time.
+    tenant = tenants(Pair(one_pair.postgres, "2.15.1"))
+    (library,) = Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")
+    postgres = tenant.postgres
+    postgres.environment = {"LD_PRELOAD": str(library), "FAKETIME": "+90s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    postgres.restart("fast")
+    try:
+        (told,) = found(tenant.streamer, "W059")
+        assert re.search(r"PostgreSQL's server is (89|90|91) s ahead of that of nats-server", told["message"])
+        assert told["fix"] == "timedatectl set-ntp true"
+    finally:
+        # As it says, the clock is set.
+        postgres.environment = {}
+        postgres.restart("fast")
+    assert not found(tenant.streamer, "W059")

@@ -57,7 +57,7 @@ package struct CheckedSlot {
         guard case .refuse(let reason, let what, let remedy, _)? = outcome else { return [] }
         let isOfSlot = slot.map { Recovery.refusal(ofSlot: $0, facts) == outcome } ?? false
         let id = isOfSlot ? .slotUnusable : FindingID.of(reason) ?? .wouldStop
-        return [Finding(id, severity: .error, "slot \(name)", what, why: "the streamer stops at the start (\(reason.rawValue))", fix: remedy)]
+        return [Finding(id, severity: .error, "slot \(name)", what, why: "The streamer stops at the start (\(reason.rawValue))", fix: remedy)]
     }
 
     /// Who holds the slot confirms more than the record knows: it is no streamer of this stream.

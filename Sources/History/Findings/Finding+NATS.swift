@@ -79,9 +79,15 @@ extension Finding {
         let command = flag.map { "nats stream edit \(stream) \($0)" }
         return Finding(
             difference.key == "duplicate_window" ? .duplicateWindow : .differsFromConfiguration, "stream \(stream)",
-            "stream \(stream) stays unchanged: \(difference.key) is \(difference.found), but \(difference.wanted) is configured",
+            "stream \(stream) stays unchanged: \(difference.key) is \(shown(difference.found, difference.key)), but \(shown(difference.wanted, difference.key)) is configured",
             why: why, fix: command.map { "To change the stream: \($0)" } ?? "Set \(difference.key) of the stream to \(difference.wanted)",
             paste: command.map { .command($0) })
+    }
+
+    /// A time in seconds, where the server has nanoseconds.
+    private static func shown(_ value: String, _ key: String) -> String {
+        guard ["max_age", "duplicate_window"].contains(key), let nanoseconds = Int64(value) else { return value }
+        return nanoseconds % 1_000_000_000 == 0 ? "\(nanoseconds / 1_000_000_000) s" : "\(Double(nanoseconds) / 1e9) s"
     }
 
     /// What follows from a difference, and the flag of `nats stream edit` that ends it; nil: there is none.

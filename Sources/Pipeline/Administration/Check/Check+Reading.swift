@@ -25,6 +25,8 @@ extension Check {
         let sql = try StreamerError.ofPostgres { () throws(PostgresError) in
             try SQLConnection(source.connection, timeout: answerTime, isReadOnly: true)
         }
+        let endpoint = sql.endpoint
+        reading.add { $0.endpoint = endpoint }
         let began = Instant.now
         var server: CheckedServer
         let role: CheckedRole

@@ -22,6 +22,8 @@ package enum Check {
     /// What has been answered so far.
     struct Answers: Sendable {
         var server: CheckedServer?
+        /// Where PostgreSQL is.
+        var endpoint = ""
         var role: CheckedRole?
         var tables: CheckedTables?
         /// What `run` and `setup` find of publication and rules.
@@ -117,7 +119,8 @@ package enum Check {
             failure(answers.source, else: .postgres(.timedOut(command: "the checks"))),
             failure(answers.nats, else: .jetStream(.timedOut(operation: "the checks"))),
         ].compactMap { $0 }
-        return CheckReport(findings, errors: errors, summaries: summaries(answers, configuration))
+        return CheckReport(
+            findings, errors: errors, summaries: summaries(answers, configuration), database: answers.role?.database)
     }
 
     private static func failure(_ result: Result<Void, StreamerError>?, else late: StreamerError) -> StreamerError? {
@@ -132,8 +135,11 @@ package enum Check {
         _ answers: Answers, _ configuration: StreamerConfiguration
     ) -> [FindingID.Section: String] {
         var summaries: [FindingID.Section: String] = [:]
-        if let server = answers.server { summaries[.postgres] = "\(server.version / 10_000).\(server.version % 10_000)" }
-        if let role = answers.role { summaries[.role] = "\(role.name), database \(role.database)" }
+        if let server = answers.server {
+            let place = answers.role.map { "  \($0.database)@\(answers.endpoint) as \($0.name)" } ?? ""
+            summaries[.postgres] = "\(server.version / 10_000).\(server.version % 10_000)\(place)"
+        }
+        if let role = answers.role { summaries[.role] = role.name }
         if let tables = answers.tables {
             summaries[.tables] = "\(tables.tables.count) published by \(tables.publication)"
         }
