@@ -2,6 +2,7 @@ import ArgumentParser
 import Glibc
 import History
 import Pipeline
+import PostgresReplication
 import Settings
 
 #if canImport(FoundationEssentials)
