@@ -77,9 +77,9 @@ def latency(pair: Pair, seconds: int, rounds: int) -> dict:
     try:
         streamer = measured.deployment.streamer
         _anchored(measured.deployment)
-        # More than a replay sends meanwhile.
+        # More than a replay sends while `measure` times the streamer and a bare publish.
         measured.deployment.postgres.run(_FILL)
-        backlog = _REPLAY_RATE * (seconds + 5)
+        backlog = _REPLAY_RATE * (2 * seconds + 15)
         measured.deployment.postgres.run(f"CALL fill({backlog // 10}, 10)")
         measured.stored["fraiseql_events"] += backlog // 10 * 10
         measured.deployment.wait_confirmed()
@@ -91,10 +91,10 @@ def latency(pair: Pair, seconds: int, rounds: int) -> dict:
                     replay = subprocess.Popen(
                         [str(streamer.binary), "replay", "--config", str(streamer.config), "--into-prefix", f"replayed.r{number}",
                          "--rate", str(_REPLAY_RATE)], cwd=streamer.folder, env=streamer.environment, stdout=subprocess.DEVNULL,
-                        stderr=subprocess.DEVNULL)
+                        stderr=subprocess.PIPE, text=True)
                 try:
                     p99[kind].append(measured.measure(_LATENCY_RATE, seconds)[0]["p99"])
-                    assert replay is None or replay.poll() is None, "the replay ended before the measurement did"
+                    assert replay is None or replay.poll() is None, f"the replay ended too soon: {replay.stderr.read()[-2000:]}"
                 finally:
                     if replay is not None:
                         replay.kill()
