@@ -1,11 +1,11 @@
 /// A number of bytes, plain or with `KiB`, `MiB`, `GiB`.
-enum ByteCountNotation {
+package enum ByteCountNotation {
     private static let units: [(suffix: String, byteCount: Int)] = [
         ("", 1), ("KiB", 1024), ("MiB", 1_048_576), ("GiB", 1_073_741_824),
     ]
 
     /// nil for anything else, a sign, a fraction and what does not fit included.
-    static func parse(_ text: String) -> Int? {
+    package static func parse(_ text: String) -> Int? {
         let digits = text.prefix { $0.isASCII && $0.isNumber }
         let suffix = text.dropFirst(digits.count)
         guard let count = Int(digits), let unit = units.first(where: { $0.suffix == suffix }) else { return nil }

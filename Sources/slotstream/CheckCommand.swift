@@ -48,7 +48,10 @@ struct CheckCommand: AsyncParsableCommand {
         } else {
             Output.data(CheckScreen.text(report))
         }
-        for failure in report.failures { Output.error("slotstream: \(ShownText.line(failure)) [\(StopReason.unreachable.rawValue)]\n") }
+        for (failure, remedy) in zip(report.failures, report.remedies) {
+            let steps = Steps.lines(of: remedy).map { "  \($0)\n" }.joined()
+            Output.error("slotstream: \(ShownText.line(failure)) [\(StopReason.unreachable.rawValue)]\n\(steps)")
+        }
         let status = report.status(isStrict: isStrict)
         if status != .done { throw ExitCode(status.rawValue) }
     }

@@ -9,20 +9,25 @@ import WAL
 struct VerifyCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "verify", abstract: "Prove that the stream holds every committed change, once and in order.",
-        usage: "slotstream verify [<range>] [<options>]",
+        usage: "slotstream verify [<range> | --rows <table>] [<options>]",
         discussion: """
             Where the replay window reaches, PostgreSQL sends the changes again, from a copy of the anchor slot, and each event is \
             compared with the stored one: missing, doubled, reordered, altered, foreign. Before that, `verify` checks what the stream \
             itself can prove: ids strictly rising, transactions whole, no sequence missing. The streamer runs on. Without a range: \
             all that the stream holds. Exit code 1: there are differences.
 
+            --rows folds the events of one table, from the first to the last in the stream, and compares the result with the rows             of the table at a snapshot, column by column. Transactions that the snapshot does not show are left out on both sides.             Rows that were last changed before the stream began are counted as older, and with --strict as missing. Masked and             excluded columns are not compared. The role needs SELECT on the table.
+
             Example:
               slotstream verify
+              slotstream verify --rows public.tb_order
               slotstream verify --from-time 1h --json | jq .differences
             """)
 
     @OptionGroup var options: ConfigurationOptions
     @OptionGroup(title: "Range") var range: RangeOptions
+
+    @OptionGroup(title: "Rows") var rows: RowsOptions
 
     @Option(help: ArgumentHelp("Read from a copy of this slot, not of the anchor slot.", valueName: "name"))
     var slot: String?
@@ -30,8 +35,17 @@ struct VerifyCommand: AsyncParsableCommand {
     @Flag(name: .customLong("json"), help: "One JSON object (schema slotstream.verify/1).")
     var isJSON = false
 
+    func validate() throws {
+        guard rows.table != nil else { return }
+        let range = range.range
+        guard range.from == nil, range.to == nil, slot == nil else {
+            throw ValidationError("--rows compares a whole table: leave the range and --slot out")
+        }
+    }
+
     func run() async throws {
         let values = try options.load().values
+        if let table = rows.table { return try rows.compare(table, values.streamer, isJSON: isJSON) }
         var logger = StderrLogHandler.makeLogger(values.log, counting: PrometheusRegistry())
         logger.logLevel = max(logger.logLevel, .warning)
         let line = ProgressLine("verify")

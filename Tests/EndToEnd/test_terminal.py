@@ -15,6 +15,7 @@ from terminal import COLUMNS, Terminal, in_terminal
 _COMMANDS = {
     "setup": (["setup", "--dry-run"], 0),
     "status": (["status"], 1),
+    "check": (["check"], 0),
     "tail": (["tail", "--from", "first", "--no-follow"], 0),
     "slot list": (["slot", "list"], 0),
     "slot create": (["slot", "create"], 0),
@@ -30,7 +31,7 @@ _COMMANDS = {
 }
 # Those whose lines are laid out for the terminal; all others print sentences, which a terminal breaks and a mouse copies whole.
 _LAID_OUT = ["status", "tail", "slot list"]
-_JSON = ["status", "tail", "slot list", "slot advance", "mend", "replay", "verify", "config"]
+_JSON = ["status", "check", "tail", "slot list", "slot advance", "mend", "replay", "verify", "config"]
 # With both servers away.
 _DOWN = {name: 69 for name in _COMMANDS} | {"health": 1, "config": 0}
 

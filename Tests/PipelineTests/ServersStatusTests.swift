@@ -63,6 +63,12 @@ import WAL
         #expect(servers { $0.outlook = .firstStart }.concluded(with: nil, at: now).next?.first?.contains("`slotstream run`") == true)
     }
 
+    @Test func whoStreamsAndHasTroubleIsExamined() {
+        var troubled = running()
+        troubled.reasons = ["not connected to NATS, or resynchronising"]
+        #expect(servers { _ in }.concluded(with: troubled, at: now).next == ["Find the cause: `slotstream check`"])
+    }
+
     @Test func aServerThatDoesNotAnswerIsWhatIsToBeSeenTo() {
         let status = servers {
             $0.failures = [.jetStream(.timedOut(operation: "the stream's state"))]

@@ -51,6 +51,11 @@ struct EventObject {
         self.members = members
     }
 
+    /// Its members, each by itself.
+    var rowColumns: [ReadRow.Column] {
+        members.map { ReadRow.Column(name: $0.key, json: Array(text[$0.valueRange])) }
+    }
+
     /// The member's text, if it is a string.
     func string(_ name: StaticString) -> String? {
         range(of: name).flatMap { JSONObjectScanner.string(text, $0) }.map { String(decoding: $0, as: UTF8.self) }

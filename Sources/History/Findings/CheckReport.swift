@@ -4,6 +4,8 @@ package struct CheckReport: Sendable {
     package private(set) var findings: [Finding]
     /// Servers that did not answer: a sentence each.
     package var failures: [String]
+    /// What to do about each of them.
+    package private(set) var remedies: [String] = []
     /// What each part of the screen is about.
     package var summaries: [FindingID.Section: String]
     /// The streamer's; nil: PostgreSQL did not say.
@@ -20,7 +22,9 @@ package struct CheckReport: Sendable {
             let known = Set(all.map(\.id))
             let found = error.checkFindings
             all += found.filter { !known.contains($0.id) }
-            if found.isEmpty { failures.append("\(error)") }
+            guard found.isEmpty else { continue }
+            failures.append("\(error)")
+            remedies.append(error.oneShotOutcome.remedy)
         }
         self.summaries = summaries
         let order = Array(FindingID.Section.allCases)

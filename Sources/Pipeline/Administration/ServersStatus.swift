@@ -69,6 +69,7 @@ package struct ServersStatus: Sendable {
             case .goesOn, .unknown: steps.append(lastStop?.remedy ?? "Start the streamer: `slotstream run`")
             }
         }
+        if steps.isEmpty, !whole.isHealthy { steps.append("Find the cause: `slotstream check`") }
         let lines = steps.flatMap { Steps.lines(of: $0) }
         return lines.isEmpty ? nil : lines
     }
