@@ -9,7 +9,7 @@ import WAL
 struct ReplayCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "replay", abstract: "Send a range of the past again, into another stream.",
-        usage: "slotstream replay (--into-prefix <prefix> | --into-stream <name> | --dry-run)",
+        usage: "slotstream replay --into-prefix <prefix> [<options>]",
         discussion: """
             The live stream, its ids and its consumers are untouched, and the streamer runs on. An event has the id \
             <message id>.r.<replay id>, and the same body as in the live stream. Events come from the replay window (a copy of the \

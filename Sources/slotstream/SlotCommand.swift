@@ -2,6 +2,7 @@ import ArgumentParser
 import Glibc
 import History
 import Pipeline
+import PostgresReplication
 import Settings
 
 #if canImport(FoundationEssentials)
@@ -77,6 +78,10 @@ struct SlotCommand: AsyncParsableCommand {
             }
             guard isDropped else { throw ValidationError("not dropped") }
             Output.data("dropped: slot \(name)")
+            let anchor = ReplayWindow.anchor(of: name)
+            if try SlotAdministration.list(configuration).contains(where: { $0.name == anchor }) {
+                Output.error("the anchor slot \(anchor) still holds WAL. Drop the anchor slot too: slotstream slot drop \(anchor)\n")
+            }
         }
     }
     struct Advance: AsyncParsableCommand {

@@ -149,3 +149,14 @@ def test_without_a_window_a_lost_end_stays_lost_history(one_pair, own, tmp_path)
     _roll_back(tenant, tmp_path / "copy")
     tenant.streamer.start(wait=False)
     stopped(tenant.streamer, 73, "slot_ahead", seconds=60)
+
+
+def test_whoever_drops_the_slot_is_told_of_its_anchor(one_pair, tenants):
+    tenant = tenants(one_pair, overrides=WINDOW)
+    started(tenant)
+    assert tenant.streamer.terminate() == 0
+    tenant.wait_free()
+    said = tenant.streamer.command("slot", "drop", tenant.name, "--yes").stderr
+    assert f"slotstream slot drop {tenant.name}_anchor" in said
+    assert tenant.streamer.command("slot", "drop", f"{tenant.name}_anchor", "--yes").stderr == ""
+    assert anchor(tenant) is None

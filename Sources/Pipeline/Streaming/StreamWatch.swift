@@ -76,6 +76,8 @@ final class StreamWatch: Sendable {
             try countMarkers(&memory)
             facts.markerCounts = memory.markerCounts
             memory.lookCount += 1
+            // Whoever stands by now does not tell of a stream that is another's to look at.
+            guard !isOver.load(ordering: .acquiring) else { return }
             observations.texts.withLock { [facts] in $0.streamFacts = facts }
             if let standings { tell(standings.all, &memory) }
         } catch {
