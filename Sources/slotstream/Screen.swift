@@ -92,11 +92,27 @@ struct Screen {
     /// `text`, or as much of it as fits in `width` columns with `…` behind it.
     static func cut(_ text: String, to width: Int) -> String {
         guard Self.width(text) > width else { return text }
-        return String(text.prefix(max(0, width - 1))) + "…"
+        var room = width - 1
+        return text.prefix { character in
+            room -= Self.width(of: character)
+            return room >= 0
+        } + "…"
     }
 
-    /// Columns that `text` takes, as far as no wide characters are in it.
-    static func width(_ text: String) -> Int { text.count }
+    /// Columns that `text` takes.
+    static func width(_ text: String) -> Int { text.reduce(0) { $0 + width(of: $1) } }
+
+    /// Two for what Unicode calls wide (UAX #11), as terminals draw it.
+    private static func width(of character: Character) -> Int {
+        guard let scalar = character.unicodeScalars.first, scalar.value >= 0x1100 else { return 1 }
+        return wide.contains { $0.contains(scalar.value) } ? 2 : 1
+    }
+
+    /// Hangul's first consonants, the scripts of China and Japan, Hangul, their full-width forms, emoji, and further ideographs.
+    private static let wide: [ClosedRange<UInt32>] = [
+        0x1100...0x115F, 0x2E80...0xA4CF, 0xAC00...0xD7A3, 0xF900...0xFAFF, 0xFE30...0xFE6F, 0xFF00...0xFF60, 0xFFE0...0xFFE6, 0x1F300...0x1F64F,
+        0x1F680...0x1F6FF, 0x1F900...0x1F9FF, 0x20000...0x3FFFD,
+    ]
 
     /// Behind `text`, blanks up to `width`; at least one.
     static func padded(_ text: String, to width: Int) -> String { text + String(repeating: " ", count: max(1, width - Self.width(text))) }

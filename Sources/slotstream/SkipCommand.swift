@@ -64,16 +64,16 @@ struct SkipCommand: AsyncParsableCommand {
             } else {
                 for line in lines(outcome) { Output.data(line) }
             }
-        }
-        if isDryRun {
-            Output.error("nothing was stored. Pass over the event: slotstream skip --at \(at) --by NAME\n")
+            guard isDryRun else { return }
+            Output.error("nothing was stored. Pass over the event: slotstream skip --at \(outcome.lsn) --change \(outcome.change) --by NAME\n")
             throw ExitCode(ExitStatus.findings.rawValue)
         }
     }
 
     private func lines(_ outcome: Skip.Outcome) -> [String] {
         let verb = isDryRun ? "would pass over" : outcome.what == nil ? "passed over already" : "passed over"
-        var lines = ["\(verb): \(outcome.what ?? "change \(outcome.change) at \(outcome.lsn)"), by \(outcome.acceptedBy)"]
+        let who = outcome.acceptedBy.isEmpty ? "" : ", by \(outcome.acceptedBy)"
+        var lines = ["\(verb): \(outcome.what ?? "change \(outcome.change) at \(outcome.lsn)")\(who)"]
         if let sequence = outcome.sequence { lines.append("marker: \(outcome.subject), sequence \(sequence)") }
         if let next = outcome.next { lines.append("the next event that cannot be sent: \(next)") }
         if !isDryRun, outcome.next == nil { lines.append("Start the streamer: slotstream run") }

@@ -168,4 +168,10 @@ import WAL
         #expect(Screen(columns: 30).table(rows, droppable: [1]) == "SLOT                   STATE\na_long_name_of_a_slot  idle")
         #expect(Screen(columns: 20).table(rows, droppable: [1]) == "SLOT           STATE\na_long_name_…  idle")
     }
+
+    @Test func wideCharactersTakeTwoColumns() {
+        #expect(Screen.width("abc→…é") == 6 && Screen.width("東京") == 4 && Screen.width("서울😀") == 6)
+        #expect(Screen.cut("東京都港区", to: 6) == "東京…" && Screen.cut("abcdef", to: 4) == "abc…" && Screen.cut("abc", to: 3) == "abc")
+        #expect(Screen.padded("東京", to: 6) == "東京  ")
+    }
 }

@@ -108,3 +108,17 @@ def test_an_orderly_stop_leaves_none(one_pair, tenants):
     streamed(tenant)
     assert _kept(tenant) is None
     assert "last_stop" not in _status(tenant.streamer, 1)
+
+
+def test_a_stop_is_not_held_up_by_a_nats_that_says_nothing(one_pair, tenants):
+    """Its database is not there: it stops at once, and what it would keep is lost."""
+    tenant = tenants(one_pair)
+    nowhere = tenant.another(conninfo=tenant.conninfo.replace(f"dbname={tenant.name}", "dbname=nowhere"))
+    tenant.nats.pause()
+    nowhere.start(wait=False)
+    assert "nowhere" in stopped(nowhere, 78, "configuration", seconds=30)
+    tenant.nats.resume()
+    assert _kept(tenant) is None
+    nowhere.start(wait=False)
+    stopped(nowhere, 78, "configuration", seconds=30)
+    assert _kept(tenant)["reason"] == "configuration"
