@@ -107,6 +107,8 @@ package enum Recovery {
         case (nil, let record?):
             // Setup was interrupted between the claim and the slot: nothing was ever streamed.
             if record.isClaim { return refusal(ofUnrecorded: facts) ?? .firstStart }
+            // The slot is not lost, but on the server that is meant.
+            if record.systemId != String(facts.identity.systemID), let refusal = refusal(ofRecord: record, facts) { return refusal }
             return lost(
                 .slotMissing,
                 "slot \(facts.configuredSlot) does not exist: everything up to \(record.confirmedLsn) was confirmed, later changes can no longer be read"

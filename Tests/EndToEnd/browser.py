@@ -40,16 +40,10 @@ class Page:
         """Until a JavaScript expression is true."""
         wait_until(lambda: self.evaluate(expression), _SECONDS, what)
 
-    def screenshot(self, file: Path, is_whole: bool = True) -> None:
-        """Writes what it shows as a PNG: all of it, or as much as fits the window."""
-        said = self.call("Page.captureScreenshot", format="png", **self._clip(is_whole))
+    def screenshot(self, file: Path) -> None:
+        """Writes what the window shows as a PNG."""
+        said = self.call("Page.captureScreenshot", format="png")
         file.write_bytes(base64.b64decode(said["data"]))
-
-    def _clip(self, is_whole: bool) -> dict:
-        if not is_whole:
-            return {}
-        size = self.call("Page.getLayoutMetrics")["cssContentSize"]
-        return {"captureBeyondViewport": True, "clip": {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}}
 
     def events(self, method: str) -> list[dict]:
         """What the browser told of it under this name."""

@@ -11,6 +11,7 @@ import pytest
 from doctor import Person, findings, found
 from servers.tools import free_port
 from tenants import tenant_maker, tenants  # noqa: F401
+from terminal import Terminal
 from test_rules_permissions import as_role
 
 
@@ -146,6 +147,16 @@ def test_the_screen_the_script_and_the_exit_codes(one_pair, tenants):
     finally:
         tenant.run("ALTER SYSTEM RESET ALL")
         tenant.run("SELECT pg_reload_conf()")
+
+
+def test_in_a_terminal_of_80_columns(one_pair, tenants):
+    tenant = tenants(one_pair)
+    with Terminal(tenant.streamer, "check") as terminal:
+        assert terminal.end() == 0
+    lines = terminal.text.replace("\r", "").splitlines()
+    assert lines == tenant.streamer.command("check").stdout.splitlines(), "the same as on a pipe"
+    # What is pasted is never wrapped; all else fits.
+    assert [line for line in lines if len(line) > 80 and "fix:" not in line] == []
 
 
 @pytest.mark.parametrize("away", ["postgres", "nats", "both"])

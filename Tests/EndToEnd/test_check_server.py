@@ -16,8 +16,7 @@ from remedies import follow
 from servers.tools import dying_with_us, wait_until
 from tenants import streamed, tenant_maker, tenants  # noqa: F401
 from test_rules_gap import CASES
-
-_SEGMENT = 16 * 2**20
+from test_rules_lost_slot import _unconfirm
 
 
 @pytest.fixture
@@ -67,6 +66,13 @@ def test_no_replication_slot_is_free(one_pair, tenants, server):
     tenant.run("SELECT pg_create_physical_replication_slot('somebodys')")
     _mended(tenant, "E002", "max_replication_slots", "--before-start")
     tenant.streamer.setup()
+
+
+def test_no_replication_slot_is_left_for_the_replay_window(one_pair, tenants, server):
+    tenant = tenants(one_pair, overrides={"replay": {"window": "10m"}})
+    server(max_replication_slots="1")
+    told = _mended(tenant, "E002", "max_replication_slots")
+    assert told["severity"] == "warning"
 
 
 def test_no_walsender_is_free(one_pair, tenants, server):
@@ -247,6 +253,18 @@ def test_lost_history_is_found_when(case, one_pair, tenants):
     (told,) = [each for each in findings(tenant.streamer) if each["id"] == expected]
     follow(tenant.streamer, tenant.name, told["fix"])
     assert not found(tenant.streamer, expected)
+    assert tenant.streamer.terminate() == 0
+
+
+def test_the_slot_was_never_confirmed(one_pair, tenants):
+    tenant = tenants(one_pair)
+    streamed(tenant)
+    confirmed = tenant.confirmed()
+    tenant.postgres.stop("fast")
+    _unconfirm(tenant.postgres.data / "pg_replslot" / tenant.name / "state", tenant.name, confirmed)
+    tenant.postgres.start()
+    told = _mended(tenant, "E022", tenant.name)
+    assert "slot_unconfirmed" in told["why"]
     assert tenant.streamer.terminate() == 0
 
 

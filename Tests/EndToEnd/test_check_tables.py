@@ -76,3 +76,13 @@ def test_a_fault_is_found_and_mended_as_printed(fault, one_pair, tenants):
     for each in told:
         person.carry_out(each["fix"])
     assert not found(streamer, fault.identifier, about)
+
+
+def test_rows_from_before_the_slot_are_told(one_pair, tenants):
+    tenant = tenants(one_pair, setup=False)
+    tenant.run(f"INSERT INTO tb_item SELECT generate_series(1, 500); CREATE PUBLICATION {tenant.name} FOR TABLE tb_item")
+    tenant.run("ANALYZE tb_item")
+    (told,) = found(tenant.streamer, "I044", "", "--before-start")
+    assert told["severity"] == "note" and "about 500 in 1 tables" in told["message"] and told["fix"] == ""
+    tenant.streamer.setup()
+    assert not found(tenant.streamer, "I044")

@@ -399,7 +399,7 @@ def test_another_cluster_at_the_same_address_is_refused(pair, tenants, deploy):
     streamed(tenant)
     other = deploy(pair)
     streamer = tenant.another(conninfo=other.postgres.conninfo)
-    refused(streamer, 73, "slot_missing", "setup")
+    refused(streamer, 73, "other_cluster", "setup")
     other.postgres.run(f"CREATE PUBLICATION {tenant.name} FOR ALL TABLES")
     other.postgres.run(f"SELECT pg_create_logical_replication_slot('{tenant.name}', 'pgoutput')")
     refused(streamer, 73, "other_cluster", "setup")

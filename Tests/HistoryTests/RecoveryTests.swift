@@ -152,6 +152,10 @@ import WAL
             return RecoveryFacts(record: record).reason
         }
         #expect(try reason { $0.systemId = "8" } == .otherCluster)
+        // Another server has no slot of the name either: a new one there would not be a way on.
+        var ofAnother = RecoveryFacts.record()
+        ofAnother.systemId = "8"
+        #expect(RecoveryFacts(slot: nil, record: ofAnother).reason == .otherCluster)
         #expect(try reason { $0.slot = "t" } == .configuration)
         #expect(try reason { $0.timeline = 2 } == .historyDiverged)
         #expect(try reason { $0.confirmedLsn = "0/9001" } == .positionAheadOfWAL)

@@ -52,6 +52,8 @@ package struct CheckedServer: Sendable {
     package var openTransactions: [OpenTransaction] = []
     package var spilled: Spilled?
     package var disk: Disk?
+    /// There is to be an anchor beside our slot.
+    package var isWindowWanted = false
 
     package init(version: Int, settings: [String: String], slots: [SlotState], slotName: String) {
         self.version = version
@@ -74,8 +76,12 @@ package struct CheckedServer: Sendable {
     private var limits: [Finding] {
         var findings: [Finding] = []
         if version < 190_000, let level = settings["wal_level"], level != "logical" { findings.append(.walLevel(level)) }
-        if slot == nil, let limit = number("max_replication_slots"), slots.count >= limit {
-            findings.append(.noFreeSlot(limit: limit, idleCount: String(slots.count { !$0.isActive })))
+        let hasWindow = !isWindowWanted || slots.contains { $0.name == ReplayWindow.anchor(of: slotName) }
+        if slot == nil || !hasWindow, let limit = number("max_replication_slots"), slots.count >= limit {
+            // Without a window the streamer streams all the same.
+            findings.append(
+                .noFreeSlot(
+                    limit: limit, idleCount: String(slots.count { !$0.isActive }), severity: slot == nil ? .error : .warning))
         }
         // Who streams has a walsender already.
         if slot?.isActive != true, let limit = number("max_wal_senders"), let senderCount, senderCount >= limit {

@@ -9,10 +9,10 @@ extension Finding {
 
     /// All replication slots are taken.
     /// - Parameter idleCount: Those that nobody uses at the moment.
-    package static func noFreeSlot(limit: Int, idleCount: String) -> Finding {
+    package static func noFreeSlot(limit: Int, idleCount: String, severity: Severity = .error) -> Finding {
         let raised = max(10, 2 * limit)
         return Finding(
-            .noFreeSlot, "max_replication_slots",
+            .noFreeSlot, severity: severity, "max_replication_slots",
             limit == 0
                 ? "PostgreSQL allows no replication slot: max_replication_slots is 0"
                 : "PostgreSQL has no replication slot left: all \(limit) are in use (max_replication_slots), \(idleCount) of them by nobody at the moment",

@@ -34,7 +34,9 @@ extension Check {
         do throws(PostgresError) {
             start = try sql.currentWALLSN()
             server = try CheckedServer.read(slotName: source.slot, over: sql)
-            reading.add { $0.server = server }
+            server.isWindowWanted = configuration.window.age > .zero
+            let told = server
+            reading.add { $0.server = told }
             role = try CheckedRole.read(publication: source.publication, over: sql)
             reading.add { $0.role = role }
             let clock = try sql.query("SELECT pg_catalog.date_part('epoch', pg_catalog.clock_timestamp())")
