@@ -20,8 +20,9 @@ public final class MessageReader {
 
     /// After this the server drops a consumer that nobody pulls from.
     static let inactiveThreshold: Duration = .seconds(30)
-    /// How many messages are asked for at a time: what bounds the memory.
-    private static let pullCount = 64
+    /// How many messages are asked for at a time, by what those before them took: what bounds the memory.
+    private static let pullCounts = 64...1_024
+    private static let pullByteCount = 4 << 20
     /// How long the server keeps a pull open.
     private static let pullExpiry: Duration = .seconds(5)
     /// How long a pull may stay silent beyond its expiry before the consumer counts as lost.
@@ -51,6 +52,8 @@ public final class MessageReader {
     private let filter: String?
     private var start: Start
     private var pull: Pull?
+    /// What a message takes, the newest counting most; no message is less than its headers.
+    private var averageByteCount = pullByteCount / pullCounts.lowerBound
     /// How many messages there were still to be read at the last look, by the server's own count; nil: it has not been asked yet.
     public private(set) var pendingCount: UInt64?
 
@@ -118,11 +121,12 @@ public final class MessageReader {
     }
 
     private func ask(_ pull: inout Pull) throws(JetStreamError) {
-        let body = #"{"batch":\#(Self.pullCount),"expires":\#(Self.pullExpiry.nanoseconds)}"#
+        let count = max(Self.pullCounts.lowerBound, min(Self.pullCounts.upperBound, Self.pullByteCount / averageByteCount))
+        let body = #"{"batch":\#(count),"expires":\#(Self.pullExpiry.nanoseconds)}"#
         try connection.publish(
             "$JS.API.CONSUMER.MSG.NEXT.\(stream).\(pull.consumer)", Array(body.utf8), reply: pull.inbox.reader.subject)
         pull.isOpen = true
-        pull.expectedCount = Self.pullCount
+        pull.expectedCount = count
         pull.deadline = .now + Self.pullExpiry + Self.pullGrace
     }
 
@@ -152,6 +156,7 @@ public final class MessageReader {
         if pull.expectedCount == 0 { pull.isOpen = false }
         pull.deadline = .now + Self.pullExpiry + Self.pullGrace
         self.pull = pull
+        averageByteCount = max(256, (averageByteCount * 15 + message.body.count) / 16)
         return StoredMessage(
             subject: String(decoding: message.subject, as: UTF8.self), sequence: delivery.streamSequence,
             headers: message.headers, payload: Array(message.body), storedAtNanoseconds: delivery.storedAtNanoseconds)

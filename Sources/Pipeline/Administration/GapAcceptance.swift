@@ -211,7 +211,7 @@ package enum GapAcceptance {
         gap.take(plan)
         let sequence = try publish(plan, gap, after: tail, acceptance, facts.identity, configuration, servers.link)
         failpoints.reached(.afterGapMarker)
-        let record = CheckpointRecord(
+        var record = CheckpointRecord(
             systemID: facts.identity.systemID, timeline: facts.timelines.currentTimeline,
             slot: configuration.source.slot, owner: "", confirmedLSN: slotLSN, lastID: plan.position,
             lastSequence: sequence, stream: configuration.stream.name, streamCreated: tail.created,
@@ -221,6 +221,8 @@ package enum GapAcceptance {
             genesis: CheckpointRecord.Genesis(
                 kind: CheckpointRecord.gapKind, lsn: plan.toLSN.description, at: PostgresTimestamp.now.description,
                 firstLsn: plan.firstLSN.description))
+        // What was passed over on purpose is passed over again where it comes again.
+        for skip in facts.record?.acceptedSkips ?? [] { _ = record.add(skip) }
         _ = try Setup.put(record, expecting: revision, nats)
         failpoints.reached(.afterGapRecord)
         return sequence

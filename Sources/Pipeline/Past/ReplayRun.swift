@@ -124,7 +124,7 @@ final class ReplayRun: EventSink {
         while sequence <= sequences.upperBound {
             try turn(Double(sequence - sequences.lowerBound) / span)
             guard hasRoom else {
-                append?.port.wait(timeout: .milliseconds(5))
+                append?.port.wait(timeout: .milliseconds(1))
                 continue
             }
             let message = try StreamerError.ofJetStream { () throws(JetStreamError) in try reader.next(timeout: .seconds(2)) }

@@ -8,8 +8,8 @@ import WAL
 extension ChangeReader {
     /// Between two signs of life, without which the server would end the session.
     private static var statusInterval: Duration { .seconds(1) }
-    /// For a sink that is full, where nobody wakes this thread.
-    private static var fullWait: Duration { .milliseconds(5) }
+    /// For a sink that is full, where nobody wakes this thread. Short: what a sink with a rate takes afterwards is a burst that a live stream waits behind.
+    private static var fullWait: Duration { .milliseconds(1) }
 
     /// Reads all that commits before `end`, and waits for it. Nothing is confirmed: the slot, or its copy, stays where it is.
     ///
@@ -25,16 +25,19 @@ extension ChangeReader {
     ) throws(StreamerError) -> Bool {
         var schedule = StandbyStatusSchedule(startLSN: progress.endLSN, interval: Self.statusInterval)
         var gate = KeepaliveGate(serverEnd: .invalid)
+        var pace = ReadingPace(at: port.now)
         while try turn() {
             guard hasRoom() else {
                 try StreamerError.ofPostgres { () throws(PostgresError) in try tell(&schedule) }
                 port.wait(isListening: false, orFor: nil, timeout: Self.fullWait)
                 continue
             }
-            let (outcome, _) = try read(until: end, into: &sink) { (step) throws(StreamerError) in
+            var transactionCount = 0
+            let (outcome, frameCount) = try read(until: end, into: &sink) { (step) throws(StreamerError) in
                 switch step {
-                case .message(_, _, let walEnd):
+                case .message(_, let action, let walEnd):
                     schedule.received(walEnd)
+                    if case .transactionEnded = action { transactionCount += 1 }
                     return hasRoom()
                 case .keepalive(let walEnd, let isReplyRequested):
                     schedule.keepalive(walEnd)
@@ -52,6 +55,8 @@ extension ChangeReader {
                 throw .postgres(error)
             }
             if let position = gate.serverWrote(upTo: writtenLSN) { try decoded(upTo: position) }
+            let rest = pace.rest(afterFrames: frameCount, transactions: transactionCount, at: port.now)
+            if rest > .zero { port.rest(rest) }
             if outcome == .stopped { continue }
             port.wait(isListening: outcome == .drained, orFor: nil, timeout: schedule.timeUntilDue(at: port.now))
         }
