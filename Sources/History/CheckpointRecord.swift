@@ -105,7 +105,7 @@ package struct CheckpointRecord: Codable, Equatable, Sendable {
     /// What is proven of the stream's end.
     package var knownEnd: KnownEnd {
         KnownEnd(
-            storedSequence: lastSequence, storedID: lastMessageID, settledSequence: settled, created: streamCreated,
+            storedSequence: lastSequence, storedID: lastSequence == 0 ? nil : lastMessageID, settledSequence: settled, created: streamCreated,
             skips: acceptedSkips)
     }
 

@@ -289,7 +289,7 @@ package enum Recovery {
             guard id.isOf(facts.identity) else { return replaced(record, "\(id)", facts) }
             if isTailLost {
                 if confirmed > id.position.commitLSN {
-                    repair = self.repair(from: id.position.commitLSN, to: confirmed, facts)
+                    repair = self.repair(from: min(id.position.commitLSN, provenLSN), to: confirmed, facts)
                     guard repair != nil else { return tailLost(stream, record, confirmed, id) }
                 }
                 // The lost tail is sent again: until it is stored the record's position holds no longer.
@@ -306,7 +306,7 @@ package enum Recovery {
         if let id = known.storedID, let refusal = refusal(ofLast: id, facts) { return refusal }
         if stream.lastSequence < known.settledSequence { known.settledSequence = known.storedSequence }
         if confirmed > provenLSN, repair == nil {
-            repair = self.repair(from: known.storedID?.position.commitLSN ?? provenLSN, to: confirmed, facts)
+            repair = self.repair(from: min(known.storedID?.position.commitLSN ?? provenLSN, provenLSN), to: confirmed, facts)
         }
         guard confirmed <= provenLSN || repair != nil else {
             return lost(

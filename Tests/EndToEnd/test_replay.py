@@ -214,3 +214,16 @@ def test_ranges_are_exact_while_a_thousand_commits_a_second_go_through(versions,
             wanted = live[:last + 1]
         copies = list(stream.read(tenant.nats.url, outcome["stream"]))
         _require_copies(copies, wanted, tenant.prefix, f"{by}.{tenant.name}", outcome["replay_id"])
+
+
+def test_a_replay_goes_on_though_retention_took_its_last_event(one_pair, tenants):
+    tenant = tenants(one_pair, overrides={"replay": {"window": "0"}})
+    tenant.streamer.start()
+    tenant.commit_each(1, 20)
+    tenant.wait_confirmed()
+    target = f"later.{tenant.name}"
+    assert _replay(tenant, "--to-sequence", "5", "--into-prefix", target, "--replay-id", "once")["published"] == 5
+    tenant.administrator.api(f"STREAM.PURGE.{tenant.name}", keep=12)
+    told = _replay(tenant, "--into-prefix", target, "--replay-id", "once")
+    assert (told["published"], told["skipped"]) == (12, 0)
+    assert [event.json["entity"]["n"] for event in _target(tenant, told["stream"])] == [*range(1, 6), *range(9, 21)]

@@ -138,3 +138,43 @@ def test_changed_rules_show_as_altered(one_pair, tenants):
     told = _verify(tenant, expect=1)
     assert [found["kind"] for found in told["differences"]] == ["altered"] * 3
     assert "note" in told["differences"][0]["stored"] and "note" not in told["differences"][0]["expected"]
+
+
+def test_messages_outside_transactions_are_verified_whose_time_nobody_keeps(pair, tenants):
+    tenant = tenants(pair, overrides=WINDOW)
+    _filled(tenant, 3)
+    body = '{"entity_type": "Order", "operation": "SHIPPED", "entity_id": "7"}'
+    for transactional in ("false", "true", "false"):
+        tenant.run(f"SELECT pg_logical_emit_message({transactional}, 'fraiseql_events', '{body}')")
+    tenant.wait_confirmed()
+    told = _verify(tenant)
+    assert told["verified"] and told["compared"] == 6, told
+    # The time of a transaction's message is its commit's; that of the others is nobody's, and they are within every range of times.
+    now = tenant.value("SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')")
+    assert _verify(tenant, "--from-time", "1h", "--to-time", now)["verified"]
+    assert _verify(tenant, "--to-time", "2020-01-01T00:00:00Z")["verified"]
+
+
+def test_a_skipped_change_is_accepted(one_pair, tenants):
+    tenant = tenants(one_pair, overrides=WINDOW | {"events": {"on_poison": "stop"}})
+    started(tenant)
+    tenant.commit_each(1, 2)
+    tenant.wait_confirmed()
+    tenant.administrator.update(tenant.name, max_msg_size=2_000)
+    tenant.streamer.terminate()
+    tenant.wait_free()
+    tenant.streamer.start()
+    with tenant.connect() as connection, connection.transaction():
+        connection.execute("INSERT INTO tb_item VALUES (3, 'x')")
+        connection.execute("INSERT INTO tb_item VALUES (4, repeat('x', 5000))")
+    assert tenant.streamer.wait(60) == 65
+    lsn = tenant.streamer.log_entries()[-1]["remedy"].split("--at ")[1].split()[0]
+    tenant.streamer.command("skip", "--at", lsn, "--by", "ann")
+    tenant.streamer.start()
+    tenant.commit(5)
+    tenant.wait_confirmed()
+    told = _verify(tenant)
+    assert told["verified"] and (told["compared"], told["accepted"]) == (4, 1), told
+    replayed = tenant.streamer.command("replay", "--json", "--into-prefix", f"again.{tenant.name}")
+    # The target takes it.
+    assert json.loads(replayed.stdout)["published"] == 5

@@ -81,11 +81,11 @@ def _keep(tenant, copy):
     server.launch()
 
 
-def _roll_back(tenant, copy):
-    """The store of nats-server is again as it was when `copy` was made."""
+def _roll_back(tenant, copy, within: str = "."):
+    """The store of nats-server is again as it was when `copy` was made, or what is `within` it."""
     server = _stopped_server(tenant)
-    shutil.rmtree(server.folder / "jetstream")
-    shutil.copytree(copy, server.folder / "jetstream")
+    shutil.rmtree(server.folder / "jetstream" / within)
+    shutil.copytree(copy / within, server.folder / "jetstream" / within)
     server.launch()
 
 
@@ -160,3 +160,46 @@ def test_whoever_drops_the_slot_is_told_of_its_anchor(one_pair, tenants):
     assert f"slotstream slot drop {tenant.name}_anchor" in said
     assert tenant.streamer.command("slot", "drop", f"{tenant.name}_anchor", "--yes").stderr == ""
     assert anchor(tenant) is None
+
+
+@pytest.mark.parametrize("point", ["after_ownership", "before_record"])
+def test_a_stream_that_lost_all_of_it_and_kept_its_record_is_repaired_after_a_kill(pair, own, tmp_path, point):
+    tenant = own(pair, overrides=WINDOW)
+    # An anchor that reaches back to where the stream begins.
+    tenant.run(f"SELECT pg_copy_logical_replication_slot('{tenant.name}', '{tenant.name}_anchor', false)")
+    started(tenant)
+    _keep(tenant, tmp_path / "copy")
+    tenant.streamer.start()
+    tenant.commit_each(1, 20)
+    tenant.wait_confirmed()
+    _roll_back(tenant, tmp_path / "copy", f"$G/streams/{tenant.name}")
+    assert tenant.last_sequence() == 0 and tenant.administrator.record(tenant.name)["last_sequence"] == 20
+    tenant.streamer.environment["SLOTSTREAM_FAILPOINT"] = f"{point}=kill"
+    tenant.streamer.start(wait=False)
+    assert tenant.streamer.wait(60) == -9
+    del tenant.streamer.environment["SLOTSTREAM_FAILPOINT"]
+    tenant.streamer.start()
+    tenant.commit(21)
+    tenant.wait_stored(21)
+    tenant.wait_confirmed()
+    tenant.require_exact(*range(1, 22))
+
+
+def test_a_message_whose_record_ends_where_the_slot_stands_is_repaired_too(pair, own, tmp_path):
+    tenant = own(pair, overrides=WINDOW)
+    started(tenant)
+    tenant.commit(1)
+    tenant.wait_confirmed()
+    _keep(tenant, tmp_path / "copy")
+    tenant.streamer.start()
+    body = '{"entity_type": "Order", "operation": "SHIPPED", "entity_id": "7"}'
+    tenant.run(f"SELECT pg_logical_emit_message(false, 'fraiseql_events', '{body}')")
+    tenant.wait_stored(2)
+    tenant.wait_confirmed()
+    truth = [event.id for event in tenant.events()]
+    _roll_back(tenant, tmp_path / "copy")
+    tenant.streamer.start()
+    tenant.commit(2)
+    tenant.wait_stored(3)
+    tenant.wait_confirmed()
+    assert [event.id for event in tenant.events()][:2] == truth

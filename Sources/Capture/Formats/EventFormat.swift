@@ -31,6 +31,23 @@ public enum EventFormat: String, CaseIterable, Sendable {
         }
     }
 
+    /// The body less the times that the encoder wrote: `"timestamp"` and CloudEvents' `"time"`.
+    public static func withoutTimes(_ payload: [UInt8]) -> [UInt8] {
+        var rest = payload[...]
+        var kept: [UInt8] = []
+        let keys = ["\"timestamp\":\"", "\"time\":\""].map { Array($0.utf8) }
+        while let first = rest.first {
+            if first == UInt8(ascii: "\""), let key = keys.first(where: { rest.starts(with: $0) }) {
+                kept += key
+                rest = rest.dropFirst(key.count).drop { $0 != UInt8(ascii: "\"") }
+            } else {
+                kept.append(first)
+                rest = rest.dropFirst()
+            }
+        }
+        return kept
+    }
+
     /// Whether a message's body is one JSON object, an event or not.
     public static func isObject(_ payload: [UInt8]) -> Bool {
         payload.withUnsafeBytes { EventObject($0) != nil }

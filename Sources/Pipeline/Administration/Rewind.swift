@@ -62,7 +62,12 @@ package enum Rewind {
         }
         try requireEmpty(facts)
         let wake = servers.link.wake
-        let past = try PastReader(configuration, slot: nil, wake: wake, logger: logger)
+        // An anchor that was made while the streamer lagged stands before the live slot: then nothing is to be moved.
+        let isLiveOlder = facts.slot.map { live in
+            guard !live.isInvalidated, let lsn = live.confirmedFlushLSN else { return false }
+            return facts.anchor?.confirmedFlushLSN.map { lsn <= $0 } ?? false
+        } ?? false
+        let past = try PastReader(configuration, slot: isLiveOlder ? configuration.source.slot : nil, wake: wake, logger: logger)
         var counter = EventCounter()
         try past.begin(at: past.reachLSN, payloadLimit: servers.nats.maxPayload, skips: facts.record?.acceptedSkips ?? [])
         _ = try past.read(before: facts.serverFlushLSN, into: &counter, hasRoom: { true }) { () throws(StreamerError) in true }
@@ -96,16 +101,18 @@ package enum Rewind {
         let name = configuration.source.slot
         do throws(PostgresError) {
             let sql = try SQLConnection(configuration.source.connection)
-            let live = try sql.slot(named: name)
-            if let live, live.confirmedFlushLSN == outcome.anchorLSN, !live.isInvalidated { return }
-            if live != nil {
-                try sql.dropSlot(name)
-                failpoints.reached(.afterRewindDrop)
-            }
+            var live = try sql.slot(named: name)
             let replication = try ReplicationConnection(configuration.source.connection)
-            _ = try replication.copyLogicalSlot(from: outcome.anchor, to: name, temporary: false)
+            if live.map({ $0.confirmedFlushLSN != outcome.anchorLSN || $0.isInvalidated }) ?? true {
+                if live != nil {
+                    try sql.dropSlot(name)
+                    failpoints.reached(.afterRewindDrop)
+                }
+                _ = try replication.copyLogicalSlot(from: outcome.anchor, to: name, temporary: false)
+                live = nil
+            }
             // A copy does not follow a promotion by itself.
-            if configuration.source.failover, replication.serverVersion >= 170_000 {
+            if configuration.source.failover, replication.serverVersion >= 170_000, live?.failover != true {
                 _ = try replication.query("ALTER_REPLICATION_SLOT \(quoteIdentifier(name)) (FAILOVER true)")
             }
             failpoints.reached(.afterRewindCopy)

@@ -9,6 +9,7 @@ final class PastComparison: EventSink {
     private static let matchedLimit = 65_536
     /// Expected events that wait for their turn.
     private static let expectedLimit = 4_096
+    private static let expectedByteLimit = 8 << 20
     /// Of a body, so much is shown.
     private static let shownByteCount = 2_000
 
@@ -16,6 +17,7 @@ final class PastComparison: EventSink {
     private let range: ResolvedRange
     var outcome: Verification.Outcome
     private var expected: [DecodedEvent] = []
+    private var expectedByteCount = 0
     /// Expected and not met yet, by position.
     private var missing: [Position: Verification.Difference] = [:]
     private var matched: Set<Position> = []
@@ -69,6 +71,8 @@ final class PastComparison: EventSink {
             }
             guard id.kind == .event else {
                 if case .late = id.kind { outcome.late += 1 }
+                // What stands in the place of a transaction's last event ends the transaction.
+                if let commitLSN = last?.position.commitLSN, id.position.commitLSN == commitLSN { last?.isLast = nil }
                 continue
             }
             let event = EventFormat.read(message.payload, subject: message.subject)
@@ -106,7 +110,9 @@ final class PastComparison: EventSink {
     // MARK: - WAL beside stream
 
     func accept(_ header: EventHeader, subject: RawSpan, messageID: RawSpan, payload: RawSpan) {
-        expected.append(DecodedEvent(header, subject: subject, messageID: messageID, payload: payload))
+        let event = DecodedEvent(header, subject: subject, messageID: messageID, payload: payload)
+        expectedByteCount += event.byteCount
+        expected.append(event)
     }
 
     /// Reads what commits from `start` on and before `end`, and compares it.
@@ -114,16 +120,18 @@ final class PastComparison: EventSink {
         _ past: PastReader, from start: LSN, before end: LSN, payloadLimit: Int, onProgress: (Double, Verification.Outcome) -> Void
     ) throws(StreamerError) {
         outcome.walRange = start...end
-        guard let sequences = try stored.sequences(from: start, before: end) ?? everything else { return }
-        looked(at: sequences)
+        // A message outside transactions whose record ends there is read too.
+        let sequences = try stored.sequences(from: start, before: LSN(end.rawValue + 1))
+        if let sequences { looked(at: sequences) }
         // What was stored late, or out of its order, may stand far behind.
         var cursor = try StreamCursor(stored, sequences)
         try past.begin(at: start, payloadLimit: payloadLimit, skips: stored.record.acceptedSkips)
         let span = max(1, Double(end.byteCount(since: start)))
         var sink = self
-        _ = try past.read(before: end, into: &sink, hasRoom: { self.expected.count < Self.expectedLimit }) { () throws(StreamerError) in
+        _ = try past.read(before: end, into: &sink, hasRoom: { self.expected.count < Self.expectedLimit && self.expectedByteCount < Self.expectedByteLimit }) { () throws(StreamerError) in
             for event in expected { try meet(event, &cursor) }
             expected.removeAll(keepingCapacity: true)
+            expectedByteCount = 0
             onProgress(Double(past.position.byteCount(since: start)) / span, outcome)
             return true
         }
@@ -134,23 +142,31 @@ final class PastComparison: EventSink {
             pass(message)
         }
         outcome.deletedCount += cursor.deletedCount
-        try findLate(behind: cursor.position)
+        try findLate(behind: sequences == nil ? stored.firstSequence - 1 : cursor.position)
+        try stored.lookAgain()
+        for position in missing.keys where stored.isRetired(position) {
+            missing[position] = nil
+            outcome.retired += 1
+        }
         for difference in missing.sorted(by: { $0.key < $1.key }) { note(difference.value) }
         missing = [:]
     }
 
-    /// Where nothing of the range is stored.
-    private var everything: ClosedRange<UInt64>? {
-        stored.firstSequence <= stored.lastSequence ? stored.firstSequence...stored.lastSequence : nil
-    }
-
     private func meet(_ event: DecodedEvent, _ cursor: inout StreamCursor) throws(StreamerError) {
-        guard range.contains(event.header.position, committedAt: event.header.commitTimestamp) else { return }
-        if lastTransaction != event.header.position.commitLSN {
+        guard range.contains(event.header.position, committedAt: nil) else { return }
+        // Outside of the times that are meant it is met all the same: what is stored of it does not always tell its time.
+        let isCounted = range.contains(event.header.position, committedAt: event.header.commitTime)
+        if isCounted, lastTransaction != event.header.position.commitLSN {
             lastTransaction = event.header.position.commitLSN
             outcome.transactions += 1
         }
         while let message = try cursor.peek() {
+            if Self.isSkip(message), message.id?.position == event.header.position {
+                // Whether or not it could be an event by now.
+                cursor.advance()
+                if isCounted { outcome.accepted += 1 }
+                return
+            }
             guard let id = message.id, id.kind == .event else {
                 cursor.advance()
                 pass(message)
@@ -162,11 +178,12 @@ final class PastComparison: EventSink {
                 pass(message)
                 continue
             }
-            outcome.compared += 1
             remember(id.position)
+            guard isCounted else { return }
+            outcome.compared += 1
             if Self.standsIn(message, for: event) {
                 outcome.accepted += 1
-            } else if !message.subject.utf8.elementsEqual(event.subject) || message.payload != event.payload || message.idText != event.messageID {
+            } else if !message.subject.utf8.elementsEqual(event.subject) || !event.hasPayload(message.payload) || message.idText != event.messageID {
                 note(
                     Verification.Difference(
                         kind: .altered, id: event.messageID, lsn: event.header.position.commitLSN, sequence: message.sequence,
@@ -175,7 +192,14 @@ final class PastComparison: EventSink {
             }
             return
         }
-        absent(event)
+        if isCounted { absent(event) }
+    }
+
+    /// Whether it is the marker of a change that was passed over on purpose.
+    private static func isSkip(_ message: StreamCursor.Message) -> Bool {
+        guard message.id?.kind == .marker else { return false }
+        let tokens = message.subject.split(separator: ".").suffix(2)
+        return tokens.first.map { ReservedEntity.isReserved(String($0)) } == true && tokens.last.map(String.init) == ReservedEntity.skipOperation
     }
 
     /// Whether the message stands in its place for an event that could not be sent then, and can be now: `skip` or the quarantine put it there.
@@ -187,7 +211,7 @@ final class PastComparison: EventSink {
     /// An expected event of which a later one is stored, or none.
     private func absent(_ event: DecodedEvent) {
         let position = event.header.position
-        if let first = stored.first?.position, position < first, stored.firstSequence > 1 {
+        if stored.isRetired(position) {
             outcome.retired += 1
         } else if outcome.gaps.contains(where: { position.commitLSN >= $0.fromLSN && position.commitLSN < $0.toLSN }) {
             outcome.accepted += 1

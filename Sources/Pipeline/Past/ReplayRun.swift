@@ -30,6 +30,7 @@ final class ReplayRun: EventSink {
     private var append: ChainedAppend<NATSLink>?
     private var offeredCount: UInt64 = 0
     private var decoded: [DecodedEvent] = []
+    private var decodedByteCount = 0
 
     init(
         _ request: Replay.Request, _ configuration: StreamerConfiguration, failpoints: Failpoints,
@@ -74,8 +75,8 @@ final class ReplayRun: EventSink {
 
     private var hasRoom: Bool {
         if let rate = request.rate, Double(offeredCount) + Double(decoded.count) >= Instant.now.duration(since: began).seconds * Double(rate) { return false }
-        guard let append else { return decoded.count < Self.pendingLimit }
-        return append.pendingCount + decoded.count < Self.pendingLimit && append.pendingByteCount < Self.pendingByteLimit
+        return (append?.pendingCount ?? 0) + decoded.count < Self.pendingLimit
+            && (append?.pendingByteCount ?? 0) + decodedByteCount < Self.pendingByteLimit
     }
 
     /// Moves on what waits, and tells how it goes.
@@ -111,12 +112,25 @@ final class ReplayRun: EventSink {
     }
 
     private func read(_ sequences: ClosedRange<UInt64>, of stored: StoredPast, before end: LSN?) throws(StreamerError) {
+        // An earlier run came further than this part.
+        if let resumed, let end, resumed.position.commitLSN >= end { return }
+        let skippedBefore = outcome.skipped
+        if try pass(sequences, of: stored, isResumedHeld: true) { return }
+        // Retention took the last event of the earlier run: its position tells as much.
+        outcome.skipped = skippedBefore
+        _ = try pass(sequences, of: stored, isResumedHeld: false)
+    }
+
+    /// One pass through the stream.
+    /// - Parameter isResumedHeld: The last event of an earlier run is looked for by its id; false: its position is gone by.
+    /// - Returns: Whether it began: the last event of an earlier run, if there was one, was met.
+    private func pass(
+        _ sequences: ClosedRange<UInt64>, of stored: StoredPast, isResumedHeld: Bool
+    ) throws(StreamerError) -> Bool {
         let reader = try StreamerError.ofJetStream { () throws(JetStreamError) in
             try stored.connection.openReader(stored.name, from: .sequence(sequences.lowerBound))
         }
         defer { reader.close() }
-        // An earlier run came further than this part.
-        if let resumed, let end, resumed.position.commitLSN >= end { return }
         // Whether what comes is behind the last event of an earlier run.
         var isBehind = resumed == nil
         let span = Double(sequences.count)
@@ -131,7 +145,7 @@ final class ReplayRun: EventSink {
             guard let message else {
                 // What was there at the beginning has been removed meanwhile, up to the end.
                 guard try isGone(sequence, of: stored) else { continue }
-                return
+                return isBehind
             }
             sequence = message.sequence + 1
             guard message.sequence <= sequences.upperBound, let text = message.messageID, let id = MessageID(text) else { continue }
@@ -141,8 +155,9 @@ final class ReplayRun: EventSink {
             }
             let position = id.lateOriginal?.position ?? id.position
             let original = id.lateOriginal?.description ?? text
+            if !isBehind, !isResumedHeld, id.kind == .event, let resumed, position > resumed.position { isBehind = true }
             if !isBehind {
-                isBehind = original == resumed?.id
+                isBehind = isResumedHeld && original == resumed?.id
                 outcome.skipped += 1
                 continue
             }
@@ -151,6 +166,7 @@ final class ReplayRun: EventSink {
                 position, event?.commitTimestamp, entity: event?.entity ?? "", operation: event?.operation ?? "",
                 subject: Array(message.subject.utf8), id: original, payload: message.payload) ? 1 : 0
         }
+        return isBehind
     }
 
     private func isGone(_ sequence: UInt64, of stored: StoredPast) throws(StreamerError) -> Bool {
@@ -159,23 +175,27 @@ final class ReplayRun: EventSink {
     }
 
     func accept(_ header: EventHeader, subject: RawSpan, messageID: RawSpan, payload: RawSpan) {
-        guard range.contains(header.position, committedAt: header.commitTimestamp) else { return }
+        guard range.contains(header.position, committedAt: header.commitTime) else { return }
         if let resumed, header.position <= resumed.position {
             outcome.skipped += 1
             return
         }
-        decoded.append(DecodedEvent(header, subject: subject, messageID: messageID, payload: payload))
+        let event = DecodedEvent(header, subject: subject, messageID: messageID, payload: payload)
+        decodedByteCount += event.byteCount
+        decoded.append(event)
     }
 
     /// Hands on what was decoded; what an event's kind means is known once its message was taken.
     private func offerDecoded(_ kinds: [EventKind]) {
-        for event in decoded {
+        // A marker in the place of a skipped event is the live stream's own.
+        for event in decoded where MessageID(event.messageID)?.kind == .event {
             let kind = kinds[Int(event.header.kindIndex)]
             _ = offer(
-                event.header.position, event.header.commitTimestamp, entity: kind.entity, operation: kind.operation,
+                event.header.position, event.header.commitTime, entity: kind.entity, operation: kind.operation,
                 subject: event.subject, id: event.messageID, payload: event.payload)
         }
         decoded.removeAll(keepingCapacity: true)
+        decodedByteCount = 0
     }
 
     // MARK: - One event

@@ -21,11 +21,13 @@ final class StoredPast {
 
     let connection: JetStreamConnection
     let name: String
-    let firstSequence: UInt64
+    private(set) var firstSequence: UInt64
     let lastSequence: UInt64
     /// All that commits before it is stored, or accepted as missing.
     let provenLSN: LSN
     let record: CheckpointRecord
+    /// nil: no limit.
+    let maxMessageSize: Int?
     /// Whose changes the events are; nil: there is none to tell.
     var identity: SourceIdentity? {
         (record.lastMessageID ?? first?.id).map { SourceIdentity(systemID: $0.systemID, databaseOID: $0.databaseOID, databaseName: "") }
@@ -53,7 +55,23 @@ final class StoredPast {
         provenLSN = record.confirmedLSN
         firstSequence = max(1, info.state.firstSequence)
         lastSequence = info.state.lastSequence
+        maxMessageSize = info.config.maxMessageSize > 0 ? Int(clamping: info.config.maxMessageSize) : nil
         first = try StreamerError.ofJetStream { () throws(JetStreamError) -> Place? in try self.place(atOrBehind: firstSequence) }
+    }
+
+    /// Whether the stream's own limits have removed by now what stood at `position`.
+    func isRetired(_ position: Position) -> Bool {
+        guard firstSequence > 1 else { return false }
+        return first.map { position < $0.position } ?? true
+    }
+
+    /// Looks again where the stream begins: its limits may work all the while.
+    func lookAgain() throws(StreamerError) {
+        let (connection, name) = (connection, name)
+        let info = try StreamerError.ofJetStream { () throws(JetStreamError) in try connection.streamInfo(name) }
+        guard let info, info.state.firstSequence > firstSequence else { return }
+        firstSequence = info.state.firstSequence
+        first = try StreamerError.ofJetStream { () throws(JetStreamError) -> Place? in try self.place(atOrBehind: self.firstSequence) }
     }
 
     /// The first event of ours at or behind `sequence`; nil: none within reach.

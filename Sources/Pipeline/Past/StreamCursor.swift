@@ -23,13 +23,14 @@ struct StreamCursor: ~Copyable {
     /// Sequences that are not there, of those that were passed.
     private(set) var deletedCount: UInt64 = 0
 
-    init(_ stored: StoredPast, _ sequences: ClosedRange<UInt64>) throws(StreamerError) {
+    /// - Parameter sequences: nil: nothing is there to walk through.
+    init(_ stored: StoredPast, _ sequences: ClosedRange<UInt64>?) throws(StreamerError) {
         self.stored = stored
         reader = try StreamerError.ofJetStream { () throws(JetStreamError) in
-            try stored.connection.openReader(stored.name, from: .sequence(sequences.lowerBound))
+            try stored.connection.openReader(stored.name, from: .sequence(sequences?.lowerBound ?? 1))
         }
-        nextSequence = sequences.lowerBound
-        lastSequence = sequences.upperBound
+        nextSequence = sequences?.lowerBound ?? 1
+        lastSequence = sequences?.upperBound ?? 0
     }
 
     deinit { reader.close() }
@@ -44,7 +45,7 @@ struct StreamCursor: ~Copyable {
                 continue
             }
             guard message.sequence <= lastSequence else { break }
-            deletedCount += message.sequence - nextSequence
+            if message.sequence > nextSequence { deletedCount += try deletedCount(before: message.sequence) }
             nextSequence = message.sequence + 1
             let text = message.messageID
             peeked = Message(
@@ -53,7 +54,7 @@ struct StreamCursor: ~Copyable {
             return peeked
         }
         if nextSequence <= lastSequence {
-            deletedCount += lastSequence - nextSequence + 1
+            deletedCount += try deletedCount(before: lastSequence + 1)
             nextSequence = lastSequence + 1
         }
         return nil
@@ -64,6 +65,14 @@ struct StreamCursor: ~Copyable {
 
     /// The sequence up to which it has come.
     var position: UInt64 { nextSequence - 1 }
+
+    /// Sequences before `sequence` that are not there, though retention has not come so far.
+    private func deletedCount(before sequence: UInt64) throws(StreamerError) -> UInt64 {
+        let (connection, name) = (stored.connection, stored.name)
+        let info = try StreamerError.ofJetStream { () throws(JetStreamError) in try connection.streamInfo(name) }
+        let first = max(nextSequence, info?.state.firstSequence ?? 1)
+        return sequence > first ? sequence - first : 0
+    }
 
     /// Whether none of what is left is there any more.
     private func isGone() throws(StreamerError) -> Bool {

@@ -120,7 +120,7 @@ package enum Verification {
             let headerByteCount = JetStreamConnection.headerByteCount(
                 messageIDByteCount: 100, previousMessageIDByteCount: 100, isBatched: configuration.delivery.isAtomic)
             try comparison.compare(
-                past, from: walFrom, before: end, payloadLimit: max(0, live.connection.maxPayload - headerByteCount)
+                past, from: walFrom, before: end, payloadLimit: max(0, min(live.connection.maxPayload, stored.maxMessageSize ?? .max) - headerByteCount)
             ) { onProgress($0, $1) }
         }
         return comparison.outcome

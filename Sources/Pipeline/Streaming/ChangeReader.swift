@@ -169,7 +169,8 @@ extension PGOutputMessage {
     fileprivate func commits(before end: LSN) -> Bool {
         switch self {
         case .begin(let begin): begin.finalLSN < end
-        case .message(let message): message.isTransactional || message.lsn < end
+        // Its LSN is where its record ends: a slot that stands there does not send it any more.
+        case .message(let message): message.isTransactional || message.lsn <= end
         case .commit, .origin, .relation, .type, .insert, .update, .delete, .truncate, .streamStart, .streamStop, .streamCommit,
             .streamAbort, .beginPrepare, .prepare, .commitPrepared, .rollbackPrepared, .streamPrepare:
             true

@@ -24,7 +24,8 @@ package struct Ownership {
         record.timeline = facts.timelines.currentTimeline
         record.confirmedLsn = confirmedLSN.description
         record.options = facts.options.text
-        record.lastId = plan.known.storedID?.description ?? record.lastId
+        // Of a stream that lost all of it nothing is stored, whatever the record says.
+        record.lastId = plan.known.storedID?.description ?? (plan.known.storedSequence == 0 ? nil : record.lastId)
         record.lastSequence = plan.known.storedSequence
         record.settledSequence = plan.known.settledSequence
         do throws(JetStreamError) {

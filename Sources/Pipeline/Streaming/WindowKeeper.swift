@@ -71,7 +71,6 @@ final class WindowKeeper: Sendable {
             if observations.keepsWindow {
                 do throws(PostgresError) {
                     try look(&memory)
-                    memory.told = ""
                 } catch {
                     memory.connection = nil
                     tell("the replay window is not kept now: the streamer tries again", "\(error)", &memory)
@@ -123,6 +122,7 @@ final class WindowKeeper: Sendable {
         if let found = anchor { try move(found, confirmed, over: sql, &memory) }
         let reach = anchor?.confirmedFlushLSN.flatMap { memory.window.reach(of: $0) }
         observations.sawAnchor(anchor, reach: reach)
+        memory.told = ""
         memory.connection = consume sql
     }
 
