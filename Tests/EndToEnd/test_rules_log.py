@@ -237,6 +237,7 @@ def test_a_connection_to_another_host_without_verified_tls_is_warned_of(tenants,
 def test_a_connection_over_the_loopback_is_not_warned_of(one_pair, tenants):
     tenant = tenants(one_pair)
     tenant.streamer.start()
-    assert record_entries(tenant.streamer, "streaming")
+    # The log's own thread writes it.
+    wait_until(lambda: record_entries(tenant.streamer, "streaming"), 30, "it streams")
     assert not [entry for server in ("PostgreSQL", "NATS") for entry in record_entries(tenant.streamer, _EXPOSED.format(server))]
     assert tenant.streamer.terminate() == 0
