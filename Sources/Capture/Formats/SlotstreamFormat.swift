@@ -92,7 +92,7 @@ enum SlotstreamFormat: EventLayout {
         }
         let source = object.object("source")
         if let schema = source?.string("schema"), let table = source?.string("table") { event.table = "\(schema).\(table)" }
-        let isOfTable = event.table != nil
+        let isOfTable = source?.string("schema") != nil
         if event.entity == ReservedEntity.name {
             event.kind = .quarantined
         } else if !event.entity.isEmpty {
