@@ -2,6 +2,16 @@ import CNats
 import Synchronization
 
 extension JetStreamConnection {
+    /// The payload that server and stream take, less the headers.
+    /// - Parameters:
+    ///   - messageSizeLimit: The stream's; nil: it has none.
+    ///   - messageIDByteCount: Of an id, at most.
+    public func payloadLimit(messageSizeLimit: Int?, messageIDByteCount: Int, isBatched: Bool) -> Int {
+        let headerByteCount = Self.headerByteCount(
+            messageIDByteCount: messageIDByteCount, previousMessageIDByteCount: messageIDByteCount, isBatched: isBatched)
+        return max(0, min(maxPayload, messageSizeLimit ?? .max) - headerByteCount)
+    }
+
     /// The bytes that headers add to a payload, at most: what `maxPayload` must also hold.
     ///
     /// - Parameter previousMessageIDByteCount: nil: the previous message's id is not expected.

@@ -77,6 +77,9 @@ public struct StreamInfo: Sendable {
         public var firstSequence: UInt64
         /// Free text pairs; from 2.11 on also the server's own `_nats.*`.
         public var metadata: [String: String]
+
+        /// ``maxMessageSize`` where there is a limit.
+        public var messageSizeLimit: Int? { maxMessageSize > 0 ? Int(clamping: maxMessageSize) : nil }
     }
 
     /// What a stream holds.

@@ -197,15 +197,17 @@ final class PastComparison: EventSink {
 
     /// Whether it is the marker of a change that was passed over on purpose.
     private static func isSkip(_ message: StreamCursor.Message) -> Bool {
-        guard message.id?.kind == .marker else { return false }
-        let tokens = message.subject.split(separator: ".").suffix(2)
-        return tokens.first.map { ReservedEntity.isReserved(String($0)) } == true && tokens.last.map(String.init) == ReservedEntity.skipOperation
+        message.id?.kind == .marker && isReserved(message.subject) && message.subject.hasSuffix(".\(ReservedEntity.skipOperation)")
+    }
+
+    /// Whether what stands on the subject is Slotstream's own.
+    private static func isReserved(_ subject: String) -> Bool {
+        subject.split(separator: ".").suffix(2).first.map { ReservedEntity.isReserved(String($0)) } == true
     }
 
     /// Whether the message stands in its place for an event that could not be sent then, and can be now: `skip` or the quarantine put it there.
     private static func standsIn(_ message: StreamCursor.Message, for event: DecodedEvent) -> Bool {
-        let tokens = message.subject.split(separator: ".").suffix(2)
-        return tokens.first.map { ReservedEntity.isReserved(String($0)) } == true && !message.subject.utf8.elementsEqual(event.subject)
+        isReserved(message.subject) && !message.subject.utf8.elementsEqual(event.subject)
     }
 
     /// An expected event of which a later one is stored, or none.

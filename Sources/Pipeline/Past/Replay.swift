@@ -137,9 +137,7 @@ package enum Replay {
 
     /// The payload that server and target take, less the headers: an id has at most 140 bytes here.
     private static func payloadLimit(_ connection: JetStreamConnection, _ target: ReplayTarget?) -> Int {
-        let headerByteCount = JetStreamConnection.headerByteCount(
-            messageIDByteCount: 140, previousMessageIDByteCount: 140, isBatched: false)
-        return max(0, min(connection.maxPayload, target?.maxMessageSize ?? .max) - headerByteCount)
+        connection.payloadLimit(messageSizeLimit: target?.maxMessageSize, messageIDByteCount: 140, isBatched: false)
     }
 }
 
@@ -169,7 +167,7 @@ struct ReplayPlan: Equatable {
 
     init(_ range: ResolvedRange, _ request: Replay.Request, _ stored: StoredPast, reachLSN: LSN?) throws(StreamerError) {
         let lower = try stored.lowerLSN(of: range)
-        let end = min(stored.provenLSN, range.toPosition.commitLSN == LSN(.max) ? .init(.max) : LSN(range.toPosition.commitLSN.rawValue + 1))
+        let end = stored.end(of: range)
         guard let reachLSN else {
             sequences = try stored.sequences(from: lower, before: end)
             return

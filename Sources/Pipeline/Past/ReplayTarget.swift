@@ -88,7 +88,7 @@ struct ReplayTarget: Sendable, Equatable {
         }
         return ReplayTarget(
             stream: info.config.name, prefix: prefix, isNew: false, created: info.created, lastSequence: info.state.lastSequence,
-            maxMessageSize: info.config.maxMessageSize > 0 ? Int(clamping: info.config.maxMessageSize) : nil)
+            maxMessageSize: info.config.messageSizeLimit)
     }
 
     private static func make(

@@ -55,7 +55,7 @@ final class StoredPast {
         provenLSN = record.confirmedLSN
         firstSequence = max(1, info.state.firstSequence)
         lastSequence = info.state.lastSequence
-        maxMessageSize = info.config.maxMessageSize > 0 ? Int(clamping: info.config.maxMessageSize) : nil
+        maxMessageSize = info.config.messageSizeLimit
         first = try StreamerError.ofJetStream { () throws(JetStreamError) -> Place? in try self.place(atOrBehind: firstSequence) }
     }
 
@@ -166,6 +166,12 @@ final class StoredPast {
             .configuration,
             what: "stream \(name) has no event at sequence \(sequence): the stream holds the sequences \(firstSequence) to \(lastSequence)",
             remedy: "Name a sequence between these, or a time such as --from-time 1h")
+    }
+
+    /// Only what commits before it is read of the range, and is known to be stored.
+    func end(of range: ResolvedRange) -> LSN {
+        let last = range.toPosition.commitLSN.rawValue
+        return last == .max ? provenLSN : min(provenLSN, LSN(last + 1))
     }
 
     /// Nothing of the range commits before it; `0/0`: not known.

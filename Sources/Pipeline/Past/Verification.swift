@@ -110,18 +110,16 @@ package enum Verification {
         }
         try comparison.readGaps(prefix: configuration.capture.subjectPrefix)
         let lower = try stored.lowerLSN(of: range)
-        let end = range.toPosition.commitLSN == LSN(.max) ? stored.provenLSN : min(stored.provenLSN, LSN(range.toPosition.commitLSN.rawValue + 1))
+        let end = stored.end(of: range)
         let walFrom = past.map { max($0.reachLSN, lower) }
         let streamEnd = min(walFrom ?? end, end)
         if lower < streamEnd, let sequences = try stored.sequences(from: lower, before: streamEnd) {
             try comparison.proveByStream(sequences) { onProgress($0, $1) }
         }
         if let past, let walFrom, walFrom < end {
-            let headerByteCount = JetStreamConnection.headerByteCount(
-                messageIDByteCount: 100, previousMessageIDByteCount: 100, isBatched: configuration.delivery.isAtomic)
-            try comparison.compare(
-                past, from: walFrom, before: end, payloadLimit: max(0, min(live.connection.maxPayload, stored.maxMessageSize ?? .max) - headerByteCount)
-            ) { onProgress($0, $1) }
+            let payloadLimit = live.connection.payloadLimit(
+                messageSizeLimit: stored.maxMessageSize, messageIDByteCount: 100, isBatched: configuration.delivery.isAtomic)
+            try comparison.compare(past, from: walFrom, before: end, payloadLimit: payloadLimit) { onProgress($0, $1) }
         }
         return comparison.outcome
     }

@@ -375,11 +375,8 @@ package final class Streamer: Sendable {
         let info = try StreamerError.ofJetStream { () throws(JetStreamError) in
             try connection.streamInfo(configuration.stream.name)
         }
-        // Servers show -1 where there is no limit.
-        let streamLimit = info.map(\.config.maxMessageSize).flatMap { $0 > 0 ? Int(clamping: $0) : nil } ?? .max
-        let headerByteCount = JetStreamConnection.headerByteCount(
-            messageIDByteCount: 100, previousMessageIDByteCount: 100, isBatched: configuration.delivery.isAtomic)
-        return max(0, min(connection.maxPayload, streamLimit) - headerByteCount)
+        return connection.payloadLimit(
+            messageSizeLimit: info?.config.messageSizeLimit, messageIDByteCount: 100, isBatched: configuration.delivery.isAtomic)
     }
 
     /// Where it goes on, and how.
