@@ -15,6 +15,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, StorageType, S
 STRAY_HEADER = "Published-By-Somebody-Else"
 
 _QUIET_SECONDS = 30
+_ANSWER_SECONDS = (2, 5, 10, 20)
 _ASKED_AGAIN_SECONDS = 3
 
 
@@ -83,18 +84,28 @@ def read(url: str, stream: str = "fraiseql_events", first: int = 1) -> Iterator[
 _BATCH = 8000
 
 
+async def _answered(connection: nats.NATS, ask):
+    """What `ask` a JetStream context for. A request that reaches a cluster while it elects a leader is never answered: it is made again,
+    each time with more patience."""
+    for seconds in _ANSWER_SECONDS:
+        try:
+            return await ask(connection.jetstream(timeout=seconds))
+        except nats.errors.TimeoutError:
+            continue
+    raise StreamError(f"no answer within {sum(_ANSWER_SECONDS)} s")
+
+
 async def _batches(url: str, stream: str, first: int):
     """The messages as lists, through a pull consumer without acks. A message that got lost on its way would show as a gap
     in the consumer's own count, which is checked."""
     connection = await connect(url)
     try:
-        context = connection.jetstream(timeout=30)
-        state = (await context.stream_info(stream)).state
+        state = (await _answered(connection, lambda context: context.stream_info(stream))).state
         if state.messages == 0 or first > state.last_seq:
             return
-        consumer = await context.add_consumer(stream, ConsumerConfig(
-            deliver_policy=DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=first, ack_policy=AckPolicy.NONE,
-            mem_storage=True, inactive_threshold=60))
+        wanted = ConsumerConfig(deliver_policy=DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=first, ack_policy=AckPolicy.NONE,
+                                mem_storage=True, inactive_threshold=60)
+        consumer = await _answered(connection, lambda context: context.add_consumer(stream, wanted))
         arrived: list[Msg] = []
         enough = asyncio.Event()
 

@@ -114,8 +114,10 @@ def test_no_more_messages_are_in_flight_than_are_allowed(pair, deploy):
     streamer.start()
     deployment.nats.pause()
     try:
-        for _ in range(30):
-            deployment.postgres.run("SELECT fn_create_order(ARRAY['sku-1'], 'x')")
+        # Over one connection: after some seconds without an answer the streamer takes the server for dead, and nothing is on its way.
+        with deployment.postgres.connect() as connection:
+            for _ in range(30):
+                connection.execute("SELECT fn_create_order(ARRAY['sku-1'], 'x')")
         wait_until(lambda: streamer.in_flight() == 7 and streamer.status()["in_flight"]["bytes"] > 12_000, 20,
                    "seven are on their way, and others wait")
         held = streamer.status()["in_flight"]
