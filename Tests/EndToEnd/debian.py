@@ -86,8 +86,9 @@ class Root:
     def install(self, package: Path) -> str:
         """A Debian package of ours with what it depends on, from the mirror; returns what was said."""
         self.apt("update")
-        shutil.copy(package, self.folder / "tmp")
-        return self.apt("install", f"/tmp/{package.name}")
+        # Not in /tmp, which a systemd that runs has in memory.
+        shutil.copy(package, self.folder / "srv")
+        return self.apt("install", f"/srv/{package.name}")
 
 
 class Booted(Root):

@@ -1,9 +1,5 @@
 """The service in a Debian that runs systemd: installed by apt, set up as deploy/docs/packages.md says, stopped, upgraded, removed."""
 
-import json
-import re
-from pathlib import Path
-
 import pytest
 
 from debian import Booted
@@ -57,7 +53,7 @@ def test_the_service_lives_from_its_installation_to_its_removal(machine, place, 
     assert machine.show(_UNIT, "ActiveState") == "active"
     tenant.commit_each(1, 3)
     tenant.wait_stored(3)
-    assert "slotstream" == machine.run("ps", "-o", "user=", "-p", machine.show(_UNIT, "MainPID")).stdout.strip()
+    assert machine.run("stat", "--format", "%U", f"/proc/{machine.show(_UNIT, 'MainPID')}").stdout == "slotstream\n"
     assert "streaming" in machine.show(_UNIT, "StatusText").lower()
     machine.run("slotstream", "health", "--ready", "--config", "/etc/slotstream/slotstream.toml")
     machine.run("slotstream", "status", "--config", "/etc/slotstream/slotstream.toml")

@@ -32,11 +32,21 @@ def test_its_exposure_is_at_most_two_of_ten():
     assert float(re.search(r"Overall exposure level for slotstream.service: ([0-9.]+)", done.stdout)[1]) <= 2.0
 
 
-def test_the_example_configuration_is_accepted_and_reads_its_secrets_where_root_keeps_them_and_where_the_service_has_them(tmp_path):
-    for environment, folder in (({}, "/etc/slotstream/credentials/"), ({"CREDENTIALS": "/run/credentials/x/slotstream_"}, "/run/credentials/x/slotstream_")):
-        done = subprocess.run([slotstream_binary(), "config", "--config", CHECKOUT / "deploy/systemd/slotstream.toml"], cwd=tmp_path,
-                              env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        assert f'source.url_file = "{folder}postgres.url"' in done.stdout
+def _read(environment: dict[str, str]) -> subprocess.CompletedProcess:
+    """The example configuration, as the program reads it."""
+    return subprocess.run([slotstream_binary(), "config", "--config", CHECKOUT / "deploy/systemd/slotstream.toml"], env=environment,
+                          capture_output=True, text=True)
+
+
+def test_the_example_configuration_reads_its_secrets_where_root_keeps_them_and_where_the_service_has_them(tmp_path):
     assert _setting("Environment") == ["CREDENTIALS=%d/slotstream_"]
     assert _setting("LoadCredential") == ["slotstream:/etc/slotstream/credentials"]
+    secret = tmp_path / "slotstream_postgres.url"
+    secret.write_text("postgres://slotstream:secret@localhost/shop\n")
+    secret.chmod(0o600)
+    served = _read({"CREDENTIALS": f"{tmp_path}/slotstream_"})
+    assert served.returncode == 0, served.stderr
+    assert f'source.url_file = "{secret}"' in served.stdout and "secret@" not in served.stdout
+    by_hand = _read({})
+    said = by_hand.stdout + by_hand.stderr
+    assert 'source.url_file = "/etc/slotstream/credentials/postgres.url"' in said and "problems" not in said

@@ -17,17 +17,20 @@ done
 chmod 1777 "$root/tmp"
 install -m 755 "$program" "$root/usr/bin/slotstream"
 
-# keep FILE: copies it, with the links on the way to it, and records its package.
+# record PACKAGE: puts it on record, with its copyright.
+record() {
+    dpkg-query --status "$1" >"$root/var/lib/dpkg/status.d/$1"
+    cp --parents --dereference "/usr/share/doc/$1/copyright" "$root"
+}
+
+# keep FILE: copies it, with what it is a link to, and records its package.
 keep() {
     cp --archive --parents "$1" "$root"
     target=$(readlink -f "$1")
     [ "$target" = "$1" ] || cp --archive --parents "$target" "$root"
-    package=$(dpkg -S "$1" 2>/dev/null || dpkg -S "${1#/usr}" 2>/dev/null || dpkg -S "/usr$1" 2>/dev/null || dpkg -S "$target")
-    package=${package%%:*}
-    [ -e "$root/var/lib/dpkg/status.d/$package" ] && return
-    dpkg-query --status "$package" >"$root/var/lib/dpkg/status.d/$package"
-    copyright=/usr/share/doc/$package/copyright
-    if [ -e "$copyright" ]; then cp --parents --dereference "$copyright" "$root"; fi
+    # A package may say /lib where the file is in /usr/lib.
+    package=$(dpkg -S "$1" 2>/dev/null || dpkg -S "${1#/usr}" 2>/dev/null || dpkg -S "$target" 2>/dev/null || dpkg -S "${target#/usr}")
+    record "${package%%:*}"
 }
 
 # What it is linked with, the loader among it; what the libraries load by name when they need it: OpenSSL's providers.
@@ -37,8 +40,8 @@ done
 # The authorities that sign the certificates of servers, where OpenSSL looks for them, and its settings.
 cp --archive --parents /etc/ssl /usr/share/ca-certificates /usr/lib/ssl "$root"
 rm -rf "$root/etc/ssl/private" "$root/usr/lib/ssl/private" "$root/usr/lib/ssl/misc"
-dpkg-query --status ca-certificates >"$root/var/lib/dpkg/status.d/ca-certificates"
-dpkg-query --status openssl >"$root/var/lib/dpkg/status.d/openssl"
+record ca-certificates
+record openssl
 # libpq asks for the name of the user that it runs as.
 printf 'root:x:0:0:root:/:/sbin/nologin\nslotstream:x:65532:65532:Slotstream:/:/sbin/nologin\n' >"$root/etc/passwd"
 printf 'root:x:0:\nslotstream:x:65532:\n' >"$root/etc/group"
