@@ -23,6 +23,9 @@ let dataPlane: [SwiftSetting] =
 /// line would: there it would tell a reader nothing.
 let memorySafe: [SwiftSetting] = [.strictMemorySafety()]
 
+/// Of the build, for `--version`: whoever builds says it, for the package manager would keep an old one.
+let commit = Context.environment["SLOTSTREAM_COMMIT"] ?? ""
+
 let package = Package(
     name: "slotstream",
     products: [
@@ -95,10 +98,11 @@ let package = Package(
                 .product(name: "TOMLKit", package: "TOMLKit"),
             ],
             swiftSettings: strict),
+        .target(name: "CBuild", cSettings: [.define("SLOTSTREAM_COMMIT", to: "\"\(commit)\"")]),
         .executableTarget(
             name: "slotstream",
             dependencies: [
-                "History", "JetStreamPublishing", "Operations", "Pipeline", "PostgresReplication", "Settings", "Threads", "WAL",
+                "CBuild", "History", "JetStreamPublishing", "Operations", "Pipeline", "PostgresReplication", "Settings", "Threads", "WAL",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),

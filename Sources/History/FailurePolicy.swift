@@ -6,7 +6,7 @@ import PostgresReplication
 package enum Verdict: Equatable {
     /// Try again after a delay, for ever; `hint` is what may help meanwhile.
     case retry(hint: String)
-    /// Another streamer holds the slot: wait for it.
+    /// Another streamer holds the slot, or the server is a standby: wait for either to change.
     case standBy
     /// Retrying cannot mend it.
     case stop(StopReason, remedy: String)
@@ -27,7 +27,7 @@ package enum FailurePolicy {
         case .serverShuttingDown: .retry(hint: "The streamer continues when PostgreSQL is back")
         case .walHeldUp: .retry(hint: "Start NATS again, or raise max_slot_wal_keep_size")
         case .streamMoved, .checkpointConflict: .retry(hint: "The streamer reads both servers again")
-        case .slotActive: .standBy
+        case .slotActive, .serverInRecovery: .standBy
         case .system: .stop(.unexpected, remedy: "Check the limits of the process: ulimit -a")
         case .cancelled: .retry(hint: "")
         }

@@ -17,14 +17,15 @@ extension StreamerError {
     package var peer: Peer {
         switch self {
         case .jetStream, .streamMoved, .checkpointConflict: .nats
-        case .postgres, .capture, .decoding, .stop, .found, .serverShuttingDown, .walHeldUp, .slotActive, .system, .cancelled: .postgres
+        case .postgres, .capture, .decoding, .stop, .found, .serverShuttingDown, .walHeldUp, .slotActive, .serverInRecovery, .system, .cancelled:
+            .postgres
         }
     }
 
     /// Whether PostgreSQL may be asked as before.
     package var leavesPostgres: Bool {
         switch self {
-        case .slotActive, .walHeldUp: true
+        case .slotActive, .serverInRecovery, .walHeldUp: true
         default: peer == .nats
         }
     }

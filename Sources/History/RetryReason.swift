@@ -38,7 +38,7 @@ package enum RetryReason: String, Sendable {
         case .postgres(let error): of(error).rawValue
         case .jetStream(let error): of(error).rawValue
         case .stop(let reason, _, _), .found(let reason, _): reason.rawValue
-        case .serverShuttingDown: RetryReason.serverUnavailable.rawValue
+        case .serverShuttingDown, .serverInRecovery: RetryReason.serverUnavailable.rawValue
         case .walHeldUp: RetryReason.walHeldUp.rawValue
         case .streamMoved: RetryReason.streamMoved.rawValue
         case .slotActive: RetryReason.slotActive.rawValue

@@ -45,7 +45,7 @@ package final class RotationPatience: Sendable {
         // Not to be used is also a file that is being replaced.
         case .jetStream(.authorization), .jetStream(.configuration): true
         case .jetStream(let error): error.isJetStreamMissing
-        case .capture, .decoding, .stop, .found, .serverShuttingDown, .walHeldUp, .streamMoved, .slotActive, .checkpointConflict,
+        case .capture, .decoding, .stop, .found, .serverShuttingDown, .walHeldUp, .streamMoved, .slotActive, .serverInRecovery, .checkpointConflict,
             .system, .cancelled:
             false
         }

@@ -10,6 +10,7 @@ extension StreamerError {
         if case .checkpointConflict = self {
             return (.slotActive, "Wait until the other command or streamer has ended, then run this command again")
         }
+        if case .serverInRecovery = self { return (.unreachable, "Name the primary in source.url, or promote the standby") }
         return switch FailurePolicy.verdict(on: self) {
         case .retry(let hint): (.unreachable, hint)
         case .standBy: (.slotActive, holderRemedy)

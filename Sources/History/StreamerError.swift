@@ -24,6 +24,8 @@ package enum StreamerError: Error, Sendable {
     case streamMoved(String)
     /// The slot is held by somebody; nil: PostgreSQL did not say by whom.
     case slotActive(SlotHolder?)
+    /// The server is a standby: nothing can be streamed from it before its promotion.
+    case serverInRecovery
     /// A record with a later revision was found; recovery reads it.
     case checkpointConflict(String)
     /// The operating system refused something.
@@ -45,6 +47,8 @@ extension StreamerError: CustomStringConvertible {
         case .walHeldUp(let slot, let status):
             "slot \(slot) is \(status): PostgreSQL is about to remove WAL that the slot needs, while nothing can be stored. The streamer closes the connection, which would hold up PostgreSQL's checkpoint"
         case .streamMoved(let what): what
+        case .serverInRecovery:
+            "the server is a standby in recovery: the streamer waits for the promotion. To connect to the primary, set target_session_attrs=primary in source.url"
         case .slotActive(let holder): "the slot is in use" + (holder.map { " by \($0)" } ?? "")
         case .checkpointConflict(let what): what
         case .system(let what): what

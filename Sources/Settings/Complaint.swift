@@ -15,7 +15,6 @@ package struct Complaint: Sendable, Equatable {
         /// With the known name that is nearest, if one is near.
         case unknownVariable(nearest: String?)
         /// A variable for a table whose keys the user chooses.
-        case fileOnly
         /// A value where a table belongs.
         case notATable
         /// A value that breaks its key's rule; `allowed` completes "must be …".
@@ -67,7 +66,6 @@ extension Complaint: CustomStringConvertible {
         case .syntax(let column, let message): return place + "column \(column): \(message)"
         case .unknownKey(let nearest): return place + key + ": unknown key" + Self.suggestion(nearest)
         case .unknownVariable(let nearest): return place + "unknown variable" + Self.suggestion(nearest)
-        case .fileOnly: return place + "\(key) is set in the file only"
         case .notATable: return place + "\(key): must be a table"
         case .badValue(let shown, let allowed): return place + "\(key) = \(shown): must be \(allowed)"
         case .bracketedList(let shown, let instead):

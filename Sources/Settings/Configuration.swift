@@ -158,6 +158,8 @@ package struct Configuration: Sendable, Equatable {
         package var ackTimeout = Duration.seconds(10)
         /// At most one checkpoint record an interval.
         package var checkpointInterval = Duration.seconds(1)
+        /// For how long a stop waits for acks.
+        package var shutdownTimeout = Duration.seconds(25)
 
         /// The defaults.
         package init() {}
@@ -191,6 +193,8 @@ package struct Configuration: Sendable, Equatable {
         package var level = LogLevel.info
         /// Lines for people or objects for programs.
         package var format = LogFormat.text
+        /// Where the reason of a stop is written for a supervisor; nil: nowhere.
+        package var terminationFile: String?
 
         /// The defaults.
         package init() {}

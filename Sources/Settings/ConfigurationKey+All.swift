@@ -143,6 +143,9 @@ extension ConfigurationKey {
         ConfigurationKey(
             "delivery.checkpoint_interval", \.delivery.checkpointInterval, .duration(.milliseconds(1) ... .seconds(3600)),
             means: "The least time between two checkpoint records. PostgreSQL is told after each record."),
+        ConfigurationKey(
+            "delivery.shutdown_timeout", \.delivery.shutdownTimeout, .duration(.milliseconds(100) ... .seconds(3600)),
+            means: "How long a stop waits for the acks of what was read. A supervisor needs 5 s more before the kill."),
 
         ConfigurationKey(
             "replay.window", \.replay.window, .duration(.zero ... .seconds(3650 * 86_400)),
@@ -162,6 +165,9 @@ extension ConfigurationKey {
         ConfigurationKey(
             "log.format", \.log.format, .choice,
             means: "Lines for people (key=value), or one JSON object a line; always on standard error."),
+        ConfigurationKey(
+            "log.termination_file", \.log.terminationFile, .optional(.word),
+            means: "A file to which a stop that only a person can mend writes reason, message and remedy. In Kubernetes: /dev/termination-log."),
     ]
 
     /// FraiseQL's keys and tables that mean nothing to a streamer: accepted and not used. What lies in such a table is not looked at.

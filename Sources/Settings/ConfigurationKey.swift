@@ -13,7 +13,7 @@ struct ConfigurationKey: Sendable {
     let meaning: String
     /// Completes "must be …".
     let allowed: String
-    /// The variables that set it, the strongest first; none for a table whose keys the user chooses.
+    /// The variables that set it, the strongest first.
     let variables: [String]
     /// A variable that is asked when nothing else sets the key.
     let fallbackVariable: String?
@@ -41,9 +41,7 @@ struct ConfigurationKey: Sendable {
         self.allowed = allowed
         self.fallbackVariable = fallbackVariable
         self.secrecy = secrecy
-        variables =
-            shape.isChosenByUser
-            ? [] : [Self.variable(path)] + (hasFraiseQLName ? [Self.fraiseQLVariable(path)] : [])
+        variables = [Self.variable(path)] + (hasFraiseQLName ? [Self.fraiseQLVariable(path)] : [])
         apply = { raw, configuration in
             guard let value = shape.read(raw) else {
                 if shape.isList, let values = raw.bracketed {

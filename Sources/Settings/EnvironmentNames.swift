@@ -10,9 +10,6 @@ enum EnvironmentNames {
             guard name.hasPrefix(ConfigurationKey.variablePrefix), !known.contains(name), !others.contains(name),
                 !services.contain(name)
             else { return nil }
-            if let key = ConfigurationKey.all.first(where: { ConfigurationKey.variable($0.path) == name }) {
-                return Complaint(origin: .environment(name), key: key.path, problem: .fileOnly)
-            }
             return Complaint(
                 origin: .environment(name), key: name,
                 problem: .unknownVariable(nearest: NearestName.nearest(to: name, among: known)))

@@ -24,7 +24,8 @@ extension Configuration {
                 }),
             delivery: StreamerConfiguration.Delivery(
                 isAtomic: delivery.atomic == .auto, inFlightMessages: delivery.inFlightMessages, inFlightBytes: delivery.inFlightBytes,
-                ackTimeout: delivery.ackTimeout, checkpointInterval: delivery.checkpointInterval),
+                ackTimeout: delivery.ackTimeout, checkpointInterval: delivery.checkpointInterval,
+                shutdownTimeout: delivery.shutdownTimeout),
             window: ReplayWindow.Limits(age: replay.window, byteCount: UInt64(replay.windowBytes)),
             readyMaxLagBytes: UInt64(max(0, http.readyMaxLagBytes)))
     }

@@ -39,7 +39,6 @@ extension Shape where Value == [String: String] {
     static var textOfTable: Shape {
         Shape(
             allowed: "\"schema.table\" = \"text\", the table's name in quotes\(oneSpelling)",
-            isChosenByUser: true,
             read: { raw in
                 table(raw) { value in
                     guard let text = value.string, !text.isEmpty else { return nil }
@@ -55,7 +54,6 @@ extension Shape where Value == [String: [String]] {
     static var columnsOfTable: Shape {
         Shape(
             allowed: "\"schema.table\" = [\"column\"], the table's name in quotes, no column twice\(oneSpelling)",
-            isChosenByUser: true,
             read: { raw in
                 table(raw) { value in
                     guard let columns = texts(value), !columns.isEmpty, !columns.contains("") else { return nil }
@@ -75,7 +73,6 @@ extension Shape where Value == [String: [String: Configuration.ColumnMask]] {
         Shape(
             allowed:
                 "\"schema.table\" = { column = \"hmac\" or \"text:…\" }, the table's name in quotes\(oneSpelling)",
-            isChosenByUser: true,
             read: { raw in
                 table(raw) { value in
                     guard case .table(let columns) = value, !columns.isEmpty, areToldApart(columns.keys) else {
@@ -126,8 +123,10 @@ extension Shape {
         }
     }
 
-    /// What `areToldApart` demands, for people.
-    private static var oneSpelling: String { ", and no name in two spellings that Unicode takes for one" }
+    /// What `areToldApart` demands, and how a variable has a table, for people.
+    private static var oneSpelling: String {
+        ", and no name in two spellings that Unicode takes for one; in a variable the same as a JSON object"
+    }
 
     /// Whether no two of the names, taken without their `?`, are one to Swift and two to PostgreSQL, which compares bytes: of two spellings of é a dictionary keeps one,
     /// and the other's rule would be lost.
@@ -139,7 +138,7 @@ extension Shape {
 
     /// A table with `schema.table` keys; nil where a key is none or `read` refuses a value.
     private static func table<Element>(_ raw: RawValue, _ read: (RawValue) -> Element?) -> [String: Element]? {
-        guard case .table(let values) = raw, areToldApart(values.keys) else { return nil }
+        guard case .table(let values) = raw.jsonObject ?? raw, areToldApart(values.keys) else { return nil }
         var table: [String: Element] = [:]
         for (name, value) in values {
             guard isTable(RuleName(name).name), let element = read(value) else { return nil }

@@ -2,8 +2,6 @@
 struct Shape<Value: Sendable & Equatable>: Sendable {
     /// Completes "must be …".
     let allowed: String
-    /// A table whose keys the user chooses: it comes from the file only.
-    var isChosenByUser = false
     /// A list, which a flag or a variable has as a text with commas.
     var isList = false
     /// nil: not allowed.

@@ -4,8 +4,6 @@ import Glibc
 ///
 /// Not settings, but part of what is promised, for which each has one test in real time. Whoever can set a process's environment can end it too.
 package enum LongTime: String, CaseIterable, Sendable {
-    /// For how long a stop waits for acks.
-    case drain
     /// Without a turn of one of its loops for so long the streamer is not live.
     case liveness
     /// A transaction that is open for longer holds the slot back.
@@ -28,7 +26,6 @@ package enum LongTime: String, CaseIterable, Sendable {
 
     private var promised: Duration {
         switch self {
-        case .drain: .seconds(75)
         case .liveness: .seconds(30)
         case .transaction: .seconds(300)
         case .watch: .seconds(15)
@@ -41,7 +38,7 @@ package enum LongTime: String, CaseIterable, Sendable {
         return (try? parse(unsafe String(cString: text))) ?? [:]
     }()
 
-    /// - Parameter text: `<name>=<milliseconds>`, several with commas between them, such as `drain=2000,liveness=3000`.
+    /// - Parameter text: `<name>=<milliseconds>`, several with commas between them, such as `liveness=3000,watch=2000`.
     /// - Throws: ``InvalidText``.
     package static func parse(_ text: String) throws(InvalidText) -> [LongTime: Duration] {
         var times: [LongTime: Duration] = [:]

@@ -30,7 +30,7 @@ struct ConfigurationOptions: ParsableArguments {
         }
         return try Configuration.load(
             flags: flags, configurationFile: file, environment: Self.environment, workingDirectory: Self.workingDirectory,
-            otherVariables: ["SLOTSTREAM_TOOLS", Failpoints.variable, LongTime.variable])
+            otherVariables: ["SLOTSTREAM_TOOLS", "SLOTSTREAM_COMMIT", Failpoints.variable, LongTime.variable])
     }
 
     /// `http.listen` of the streamer that runs with this configuration; nil: it does not listen.

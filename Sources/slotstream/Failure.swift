@@ -64,6 +64,7 @@ enum Failure {
     private static func tell(
         _ text: String, _ reason: StopReason?, _ what: String, remedy: String = "", problems: [String] = [], findings: String? = nil
     ) {
+        let fault = reason.flatMap { TerminationFile.write($0, ([what] + problems).joined(separator: ". "), remedy: remedy) }
         guard let logger = logger.withLock({ $0 }) else { return Output.error(text + "\n") }
         var fields: Logger.Metadata = ["error": "\(what)"]
         if let reason { fields["reason"] = "\(reason.rawValue)" }
@@ -71,5 +72,6 @@ enum Failure {
         if let findings { fields["finding"] = "\(findings)" }
         if !problems.isEmpty { fields["problems"] = .array(problems.map { "\($0)" }) }
         logger.critical("stopped", metadata: fields)
+        if let fault { logger.warning("log.termination_file cannot be written", metadata: ["error": "\(fault)"]) }
     }
 }

@@ -63,22 +63,9 @@ enum ProcessSignals {
         }
     }
 
-    /// Whether that signal means the end: all but those by which others ask a process to read its files again, or to tell something.
-    ///
-    /// - Parameter hasTerminal: Then SIGHUP says that it has gone.
-    static func isStop(_ number: Int32, hasTerminal: Bool) -> Bool {
-        switch number {
-        case SIGUSR1, SIGUSR2: false
-        case SIGHUP: hasTerminal
-        default: true
-        }
-    }
+    /// Whether that signal means the end: all but those by which others ask a process to tell something.
+    static func isStop(_ number: Int32) -> Bool { number != SIGUSR1 && number != SIGUSR2 }
 
-    /// Whether the process has a terminal that can go.
-    static func hasTerminal() -> Bool {
-        let descriptor = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC)
-        guard descriptor >= 0 else { return false }
-        close(descriptor)
-        return true
-    }
+    /// Whether that signal, after another one, means the end at once. A terminal that goes may send several of the others.
+    static func isImpatient(_ number: Int32) -> Bool { number == SIGTERM || number == SIGINT }
 }

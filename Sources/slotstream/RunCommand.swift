@@ -15,13 +15,14 @@ struct RunCommand: AsyncParsableCommand {
         commandName: "run", abstract: "Stream until told to stop.",
         usage: "slotstream run [<options>]",
         discussion: """
-            The first start also sets up slot and stream, as `slotstream setup` does. SIGTERM, SIGINT and other signals that end a \
-            process stop the streamer in order: the streamer stops reading, waits for acks for at most 75 s, confirms and exits 0. The \
-            next start sends all unconfirmed changes again. Without a terminal, SIGHUP does nothing: restart the streamer to apply a \
-            changed configuration.
+            The first start also sets up slot and stream, as `slotstream setup` does. SIGTERM, SIGHUP, SIGINT and other signals \
+            that end a process stop the streamer in order: the streamer stops reading, waits for acks for at most \
+            delivery.shutdown_timeout, confirms and exits 0. The next start sends all unconfirmed changes again. A second SIGTERM or \
+            SIGINT ends the streamer at once. Restart the streamer to apply a changed configuration.
 
             Example:
               slotstream run --config slotstream.toml
+              slotstream run --on-stop wait
             """)
 
     @OptionGroup var options: ConfigurationOptions
@@ -29,14 +30,27 @@ struct RunCommand: AsyncParsableCommand {
     @Flag(name: .customLong("no-setup"), help: "Refuse a first start instead of setting up.")
     var isSetupRefused = false
 
+    /// What the process does once the streamer has stopped for a reason that only a person can mend.
+    enum OnStop: String, ExpressibleByArgument, CaseIterable {
+        case exit, wait
+    }
+
+    @Option(
+        name: .customLong("on-stop"),
+        help: ArgumentHelp(
+            "After a stop that only a person can mend: exit, or wait. A process that waits is live and not ready, and /readyz says why.",
+            valueName: "exit|wait"))
+    var onStop = OnStop.exit
+
     func run() async throws {
         let registry = PrometheusRegistry.slotstream()
         let effective = try load(registry)
         let values = effective.values
         let logger = StderrLogHandler.makeLogger(values.log, counting: registry)
         Failure.goes(to: logger)
+        TerminationFile.goes(to: values.log.terminationFile)
         logger.notice(
-            "starting", metadata: ["version": "\(Slotstream.version)", "configuration": "\(effective.file ?? "defaults")"])
+            "starting", metadata: ["version": "\(Slotstream.fullVersion)", "configuration": "\(effective.file ?? "defaults")"])
         if !effective.ignoredKeys.isEmpty {
             logger.notice(
                 "these keys are FraiseQL's, and are not used", metadata: ["keys": "\(effective.ignoredKeys.joined(separator: " "))"])
@@ -55,7 +69,7 @@ struct RunCommand: AsyncParsableCommand {
         let streamer = try Streamer(
             streamerConfiguration, isSetupAllowed: !isSetupRefused, observations: observations,
             failpoints: try .fromEnvironment(logger), logger: logger)
-        let service = StreamerService(streamer)
+        let service = StreamerService(streamer, staysAfterStop: onStop == .wait, logger: logger)
 
         var services: [ServiceGroupConfiguration.ServiceConfiguration] = []
         if let listen = ConfigurationOptions.endpoint(of: values) {
@@ -70,6 +84,10 @@ struct RunCommand: AsyncParsableCommand {
             .init(service: service, successTerminationBehavior: .gracefullyShutdownGroup))
         services.append(
             .init(service: ProgressService(observations: observations, logger: logger), successTerminationBehavior: .ignore))
+        if let manager = ServiceManager(environment: ConfigurationOptions.environment) {
+            services.append(
+                .init(service: ManagedService(manager: manager, observations: observations), successTerminationBehavior: .ignore))
+        }
         var quiet = logger
         quiet.logLevel = max(logger.logLevel, .warning)
         let group = ServiceGroup(
@@ -90,6 +108,7 @@ struct RunCommand: AsyncParsableCommand {
         do {
             return try options.load()
         } catch let error as SettingsError {
+            TerminationFile.goes(to: error.log.terminationFile)
             if error.log.format == .json { Failure.goes(to: StderrLogHandler.makeLogger(error.log, counting: registry)) }
             throw error
         }
@@ -97,10 +116,15 @@ struct RunCommand: AsyncParsableCommand {
 
     /// Stops in order, or says that a signal does nothing.
     private func heedSignals(_ group: ServiceGroup, _ logger: Logger) async {
-        let hasTerminal = ProcessSignals.hasTerminal()
+        var isStopping = false
         for await number in ProcessSignals.arrivals {
             let signal: Logger.Metadata = ["signal": "\(ProcessSignals.name(number))"]
-            if ProcessSignals.isStop(number, hasTerminal: hasTerminal) {
+            if isStopping, ProcessSignals.isImpatient(number) {
+                logger.warning("told to stop again: ended at once. The next start sends again what is unconfirmed", metadata: signal)
+                Ending.now(ExitStatus.done.rawValue)
+            }
+            if ProcessSignals.isStop(number) {
+                isStopping = true
                 logger.notice("told to stop", metadata: signal)
                 await group.triggerGracefulShutdown()
             } else {
@@ -113,9 +137,16 @@ struct RunCommand: AsyncParsableCommand {
 /// The streamer as a service: a thread of its own, stopped in order when the group is.
 private final class StreamerService: Service {
     private let streamer: Streamer
+    /// Whether the service goes on after a stop that only a person can mend, until the group is stopped.
+    private let staysAfterStop: Bool
+    private let logger: Logger
     private let finished = Mutex<Streamer.Outcome?>(nil)
 
-    init(_ streamer: Streamer) { self.streamer = streamer }
+    init(_ streamer: Streamer, staysAfterStop: Bool, logger: Logger) {
+        self.streamer = streamer
+        self.staysAfterStop = staysAfterStop
+        self.logger = logger
+    }
 
     /// nil until it has run.
     var outcome: Streamer.Outcome? { finished.withLock { $0 } }
@@ -128,11 +159,23 @@ private final class StreamerService: Service {
                     streamer.start { continuation.resume(returning: $0) }
                 }
                 finished.withLock { $0 = outcome }
+                await self.stopped(outcome)
             } onGracefulShutdown: {
                 streamer.stop()
             }
         } onCancel: {
             streamer.stop()
         }
+    }
+
+    /// Leaves word of a stop that only a person can mend, and stays where that is wanted.
+    private func stopped(_ outcome: Streamer.Outcome) async {
+        guard let reason = outcome.reason else { return }
+        if let fault = TerminationFile.write(reason, outcome.message, remedy: outcome.remedy) {
+            logger.warning("log.termination_file cannot be written", metadata: ["error": "\(fault)"])
+        }
+        guard staysAfterStop else { return }
+        logger.notice("waiting to be told to stop: this process does not stream any more", metadata: ["reason": "\(reason.rawValue)"])
+        try? await gracefulShutdown()
     }
 }

@@ -22,7 +22,7 @@ struct SlotstreamCommand: AsyncParsableCommand {
 
             Exit codes: \(ExitStatus.allCases.map { "\($0.rawValue) \($0.name)" }.joined(separator: ", ")).
             """,
-        version: Slotstream.version,
+        version: Slotstream.fullVersion,
         subcommands: [
             RunCommand.self, SetupCommand.self, CheckCommand.self, StatusCommand.self, TailCommand.self, SlotCommand.self,
             ReplayCommand.self, VerifyCommand.self, RewindCommand.self, MendCommand.self, SkipCommand.self,

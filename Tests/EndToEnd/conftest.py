@@ -60,7 +60,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     every_pair = ALL_PAIRS
     module = metafunc.module.__name__
     default = PAIRS
-    if module.startswith("test_rules"):
+    if module.startswith("test_rules") or module == "test_deploy_security":
         # The servers' differences are the load tests' matter: a rule is tried on one of the default pairs, in turn, and on both with --all.
         turn = zlib.crc32(metafunc.function.__name__.encode()) % len(PAIRS)
         default = [PAIRS[turn]]

@@ -97,7 +97,8 @@ def _clean(tenants, pair):
     return tenant, streamer
 
 
-_EMITTER = {"15": "pg_logical_emit_message(boolean, text, text), pg_logical_emit_message(boolean, text, bytea)",
+_EMITTER_WITHOUT_FLUSH = "pg_logical_emit_message(boolean, text, text), pg_logical_emit_message(boolean, text, bytea)"
+_EMITTER = {"15": _EMITTER_WITHOUT_FLUSH, "16": _EMITTER_WITHOUT_FLUSH,
             "18": "pg_logical_emit_message(boolean, text, text, boolean), pg_logical_emit_message(boolean, text, bytea, boolean)"}
 
 

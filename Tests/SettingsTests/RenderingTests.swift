@@ -78,12 +78,14 @@ import Testing
                 delivery.in_flight_bytes = "8MiB"   # default
                 delivery.ack_timeout = "10s"   # default
                 delivery.checkpoint_interval = "250ms"   # slotstream.toml:8
+                delivery.shutdown_timeout = "25s"   # default
                 replay.window = "10m"   # default
                 replay.window_bytes = "1GiB"   # default
                 http.listen = "127.0.0.1:7432"   # default
                 http.ready_max_lag_bytes = 0   # default
                 log.level = "info"   # default
                 log.format = "json"   # flag
+                log.termination_file = ""   # default
 
                 """)
     }

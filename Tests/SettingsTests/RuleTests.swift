@@ -186,4 +186,20 @@ import Testing
         let both = try Loading("[events.columns.exclude]\n\"s.t\" = [\"\u{E9}\", \"e\u{301}\"]").values.events
         #expect(both.excludedColumns["s.t"]?.map { Array($0.utf8) } == [[0xC3, 0xA9], [0x65, 0xCC, 0x81]])
     }
+
+    @Test func aVariableHasATableAsAJSONObject() throws {
+        let variable = "SLOTSTREAM_EVENTS_COLUMNS_MASK"
+        let text = #"{ "public.a:\"b" : {"e\u0301":"text: x:y", "f" : "text:"} , "public.c":{"d":"text:***"}}"#
+        let masks = try Loading(environment: [variable: text]).values.events.masks
+        #expect(masks == ["public.a:\"b": ["e\u{301}": .text(" x:y"), "f": .text("")], "public.c": ["d": .text("***")]])
+        // Nothing, no object, a wrong value, TOML; and of a name that comes twice one rule would be lost.
+        for text in [
+            "", "x", "[]", "{", #"{"public.a":1}"#, #"{"a":{"b":"text:"}}"#, #"{"public.a"={b="text:"}}"#,
+            #"{"public.a":{"b":"text:"},"public.a":{"c":"text:"}}"#, #"{"public.a":{"b":"text:1","b":"text:2"}}"#,
+            #"{"public.a":{"é":"text:1","e\u0301":"text:2"}}"#,
+        ] {
+            let complaints = Loading(environment: [variable: text]).complaints
+            #expect(complaints.count == 1 && complaints[0].contains("in a variable the same as a JSON object"), "\(text): \(complaints)")
+        }
+    }
 }

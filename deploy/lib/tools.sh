@@ -143,11 +143,12 @@ install_nats() {
 build_release() {
     need_swift
     say "building a release (some minutes the first time)"
-    local product
+    local product commit
+    commit=$(git -C "$CHECKOUT" rev-parse --short=12 HEAD 2>/dev/null) || commit=
     for product in slotstream "$@"; do
         (
             cd "$CHECKOUT"
-            swift build -c release --static-swift-stdlib --product "$product" \
+            SLOTSTREAM_COMMIT=$commit swift build -c release --static-swift-stdlib --product "$product" \
                 --explicit-target-dependency-import-check error >&2
         ) || die "the release build of $product failed"
     done

@@ -8,7 +8,8 @@ extension StreamerError {
         case .stop(let reason, _, _): id = FindingID.of(reason)
         case .postgres(let error): id = Finding.id(of: error)
         case .jetStream(let error): id = Finding.id(of: error)
-        case .capture, .decoding, .serverShuttingDown, .walHeldUp, .streamMoved, .slotActive, .checkpointConflict, .system, .cancelled:
+        case .capture, .decoding, .serverShuttingDown, .walHeldUp, .streamMoved, .slotActive, .serverInRecovery, .checkpointConflict, .system,
+            .cancelled:
             id = nil
         }
         guard let id else { return [] }

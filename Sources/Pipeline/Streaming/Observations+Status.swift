@@ -14,7 +14,8 @@ extension Observations {
     func status(at now: Instant) -> StreamerStatus {
         let texts = texts.withLock { $0 }
         var reasons: [String] = []
-        for loop in Loop.allCases {
+        // A streamer that has stopped has no loops; its process may be kept on purpose.
+        for loop in Loop.allCases where texts.role != .stopped {
             guard let quiet = quietTime(of: loop, at: now), quiet >= Self.livenessLimit else { continue }
             reasons.append("\(loop.rawValue) has not turned for \(Int(quiet.seconds)) s")
         }
@@ -25,7 +26,7 @@ extension Observations {
         case .standby: break
         case .stopped:
             isReady = false
-            reasons.append("stopped")
+            reasons.append(texts.stop.map { "stopped: \($0)" } ?? "stopped")
         case .active:
             if let wait = texts.slotWait {
                 reasons.append(wait)

@@ -58,6 +58,8 @@ package final class Observations: Sendable {
         var publication: PublicationContents?
         /// It has no table, though `source.tables` is not empty.
         var isNothingPublished = false
+        /// Why it has stopped for good: the reason and what happened; nil: it has not, or it was asked to.
+        var stop: String?
     }
 
     let receivedLSN = Atomic<UInt64>(0)

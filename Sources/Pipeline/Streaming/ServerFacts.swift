@@ -13,14 +13,10 @@ package enum ServerFacts {
         _ configuration: StreamerConfiguration, replication: borrowing ReplicationConnection,
         sql: borrowing SQLConnection, nats: JetStreamConnection
     ) throws(StreamerError) -> (facts: Recovery.Facts, revision: UInt64) {
-        let (databaseOID, slot) = try StreamerError.ofPostgres { () throws(PostgresError) in
-            guard try !sql.isInRecovery() else {
-                throw PostgresError.connectionFailed(
-                    message: "the server is a standby in recovery: the streamer waits for the promotion. To connect to the primary, set target_session_attrs=primary in source.url",
-                    sqlState: nil)
-            }
-            return (try sql.databaseOID(), try sql.slot(named: configuration.source.slot))
+        let (isInRecovery, databaseOID, slot) = try StreamerError.ofPostgres { () throws(PostgresError) in
+            (try sql.isInRecovery(), try sql.databaseOID(), try sql.slot(named: configuration.source.slot))
         }
+        guard !isInRecovery else { throw .serverInRecovery }
         var (facts, revision) = try gather(configuration, slot: slot, nats: nats) { () throws(PostgresError) in
             let system = try replication.identifySystem()
             return ServerHistory(

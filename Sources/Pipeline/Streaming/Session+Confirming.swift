@@ -79,7 +79,7 @@ extension Session {
         logger.notice("stopping: waiting for acks", metadata: ["retained": .stringConvertible(window.retainedCount)])
         delivery.isDraining.store(true, ordering: .releasing)
         delivery.wakePublisher()
-        let deadline = port.now + Self.drainTime
+        let deadline = port.now + configuration.delivery.shutdownTimeout
         while port.now < deadline {
             try turn(isReading: false)
             if isSettled(true) {

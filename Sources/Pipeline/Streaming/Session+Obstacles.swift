@@ -66,7 +66,7 @@ extension Session {
         logger.notice("waiting for the acks of the earlier events", metadata: ["retained": .stringConvertible(window.retainedCount)])
         delivery.isDraining.store(true, ordering: .releasing)
         delivery.wakePublisher()
-        let deadline = port.now + Self.drainTime
+        let deadline = port.now + configuration.delivery.shutdownTimeout
         do throws(StreamerError) {
             while port.now < deadline {
                 if isServerListening {

@@ -12,8 +12,6 @@ package import WAL
 package final class Session<Port: SlotPort, Server: SlotServer, Catalogue: CataloguePort> {
     /// A libnats that holds its lock is believed to be stuck after this long more.
     static var wedgeConfirmationTime: Duration { .seconds(5) }
-    /// After SIGTERM, what is unconfirmed then is sent again.
-    static var drainTime: Duration { LongTime.drain.duration }
     /// For how long nothing may be stored before a slot in danger is let go.
     static var standstillLimit: Duration { .seconds(5) }
     /// For how long a server that shuts down may end the stream by itself, while it is listened to.

@@ -46,6 +46,15 @@ final class SlotWatch {
         }
     }
 
+    /// Refuses a server in recovery, before anything else is asked for: it is looked at again and again.
+    /// - Throws: `.serverInRecovery`.
+    func requirePrimary() throws(StreamerError) {
+        let connection = try take()
+        let isInRecovery = try StreamerError.ofPostgres { () throws(PostgresError) in try connection.isInRecovery() }
+        kept = consume connection
+        if isInRecovery { throw .serverInRecovery }
+    }
+
     /// That a slot that was looked at is in use, with whose connection it is.
     func active(_ slot: SlotState) throws(StreamerError) -> StreamerError {
         if let holder, holder.pid == slot.activePID { return .slotActive(holder) }

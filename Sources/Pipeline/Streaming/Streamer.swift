@@ -17,6 +17,8 @@ package final class Streamer: Sendable {
         /// nil: stopped in order.
         package var reason: StopReason?
         package var message: String
+        /// What to do about it; empty: nothing.
+        package var remedy = ""
         package var status: ExitStatus
     }
 
@@ -135,10 +137,7 @@ package final class Streamer: Sendable {
                 case .standBy:
                     if !isStandingBy {
                         logger.notice(
-                            former.isNamed(by: error)
-                                ? "waiting: this streamer's own former connection still holds the slot"
-                                : "standing by: another streamer holds the slot",
-                            metadata: ["slot": "\(configuration.source.slot)", "detail": "\(error)"])
+                            standbyMessage(error, former), metadata: ["slot": "\(configuration.source.slot)", "detail": "\(error)"])
                     }
                     isStandingBy = true
                     telling = TroubleTelling()
@@ -172,9 +171,19 @@ package final class Streamer: Sendable {
         return Outcome(reason: nil, message: "stopped", status: .done)
     }
 
+    private func standbyMessage(_ error: StreamerError, _ former: FormerHolder) -> Logger.Message {
+        if case .serverInRecovery = error { return "standing by: the server is in recovery" }
+        return former.isNamed(by: error)
+            ? "waiting: this streamer's own former connection still holds the slot"
+            : "standing by: another streamer holds the slot"
+    }
+
     private func stopped(_ reason: StopReason, _ error: StreamerError, _ remedy: String) -> Outcome {
         observations.failed(reason.rawValue, "\(error)")
-        observations.texts.withLock { $0.role = .stopped }
+        observations.texts.withLock { texts in
+            texts.role = .stopped
+            texts.stop = "\(reason.rawValue): \(ShownText.line("\(error)"))"
+        }
         var fields: Logger.Metadata = [
             "reason": "\(reason.rawValue)", "error": "\(error)", "remedy": "\(remedy)",
             "slot": "\(configuration.source.slot)", "stream": "\(configuration.stream.name)",
@@ -182,7 +191,7 @@ package final class Streamer: Sendable {
         if let ids = error.findingIDs { fields["finding"] = "\(ids)" }
         logger.critical("stopped", metadata: fields)
         if mending == nil { keepLastStop(reason, error, remedy) }
-        return Outcome(reason: reason, message: "\(error)", status: reason.exitCode)
+        return Outcome(reason: reason, message: "\(error)", remedy: remedy, status: reason.exitCode)
     }
 
     /// For `run()` and for `mend`: looks at the slot before a session.
@@ -220,6 +229,7 @@ package final class Streamer: Sendable {
         let logNotice = Self.noticeHandler(logger)
         // Held by another streamer: looked at over one connection only, without a walsender of our own.
         if let holder = try watch.look(), holder.isActive { throw try watch.active(holder) }
+        try watch.requirePrimary()
         let sql = try watch.take()
         // While NATS is away each attempt connects to PostgreSQL anew: that is told once.
         let awaited = observations.texts.withLock { $0.awaited }

@@ -64,16 +64,19 @@ package struct StreamerConfiguration: Sendable {
         package var ackTimeout: Duration
         /// At most one checkpoint record an interval, and one at the stop.
         package var checkpointInterval: Duration
+        /// After a stop was asked for, acks are waited for that long; what is unconfirmed then is sent again.
+        package var shutdownTimeout: Duration
 
         package init(
             isAtomic: Bool = false, inFlightMessages: Int, inFlightBytes: Int, ackTimeout: Duration,
-            checkpointInterval: Duration
+            checkpointInterval: Duration, shutdownTimeout: Duration = .seconds(25)
         ) {
             self.isAtomic = isAtomic
             self.inFlightMessages = inFlightMessages
             self.inFlightBytes = inFlightBytes
             self.ackTimeout = ackTimeout
             self.checkpointInterval = checkpointInterval
+            self.shutdownTimeout = shutdownTimeout
         }
     }
 

@@ -1,0 +1,3 @@
+#include "CBuild.h"
+
+const char *slotstream_commit(void) { return SLOTSTREAM_COMMIT; }
