@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 import helm
-from manifests import CHART, JOBS, containers, of_kind, overlay, pod_template, violations, workload
+from manifests import CHART, JOBS, OVERLAYS, containers, of_kind, overlay, pod_template, violations, workload
+from released import one, release
 from servers.tools import helm_library
 
 # What Helm finds worth a word, from here on (its list has 1 for hints, 2 for warnings, 3 for errors).
@@ -163,6 +164,17 @@ def test_values_reach_the_pods(library):
     assert template["spec"]["tolerations"] == values["tolerations"] and template["spec"]["nodeSelector"] == {"disk": "ssd"}
     assert template["metadata"]["labels"]["team"] == "shop" and template["spec"]["priorityClassName"] == "high"
     assert [each["port"] for each in of_kind(made, "NetworkPolicy")["spec"]["egress"][1]["ports"]] == [6432, 4222]
+
+
+def test_a_release_has_the_chart_the_overlays_and_the_rules(library, folder):
+    made = release(folder, "manifests")
+    values = {"prometheusRule": {"enabled": True}}
+    packed = helm.install(library, "slotstream", one(made, "slotstream-chart-*.tgz"), values)
+    assert packed == helm.install(library, "slotstream", CHART, values)
+    for name in OVERLAYS:
+        assert list(yaml.safe_load_all(one(made, f"*-kubernetes-{name}.yaml").read_text())) == overlay(name)
+    [rule] = [yaml.safe_load(one(made, "*-prometheus-rule.yaml").read_text())]
+    assert rule["spec"] == of_kind(packed, "PrometheusRule")["spec"]
 
 
 def test_another_configuration_rolls_the_pods(library):
