@@ -12,7 +12,7 @@ import yaml
 import helm
 from manifests import CHART, JOBS, OVERLAYS, containers, of_kind, overlay, pod_template, violations, workload
 from released import one, release
-from servers.tools import helm_library
+from servers.tools import CHECKOUT, helm_library
 
 # What Helm finds worth a word, from here on (its list has 1 for hints, 2 for warnings, 3 for errors).
 _WARNING = 2
@@ -175,6 +175,16 @@ def test_a_release_has_the_chart_the_overlays_and_the_rules(library, folder):
         assert list(yaml.safe_load_all(one(made, f"*-kubernetes-{name}.yaml").read_text())) == overlay(name)
     [rule] = [yaml.safe_load(one(made, "*-prometheus-rule.yaml").read_text())]
     assert rule["spec"] == of_kind(packed, "PrometheusRule")["spec"]
+
+
+def test_the_page_s_own_values_are_taken(library):
+    page = (CHECKOUT / "deploy" / "docs" / "kubernetes.md").read_text()
+    [values] = re.findall(r"```yaml\n# shop-values.yaml\n(.*?)```", page, re.DOTALL)
+    made = helm.install(library, "shop", CHART, yaml.safe_load(values))
+    assert {"PodMonitor", "PrometheusRule"} < {each["kind"] for each in made}
+    [container] = [each for each, _ in containers(pod_template(of_kind(made, "Deployment"))["spec"])]
+    assert container["image"] == "registry.shop.example/slotstream:0.1.0"
+    assert container["env"] == [{"name": "SLOTSTREAM_SOURCE_TABLES", "value": "public.customers,public.orders"}]
 
 
 def test_another_configuration_rolls_the_pods(library):
