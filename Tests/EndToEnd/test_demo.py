@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from servers.tools import CHECKOUT, unconfiguring_environment, wait_until
+from servers.tools import CHECKOUT, slotstream_binary, unconfiguring_environment, wait_until
 
 _DEMO = CHECKOUT / "deploy" / "demo"
 
@@ -57,9 +57,18 @@ def _require_excerpt_of(said: str) -> None:
         assert any(line.startswith(_shape(shown).rstrip("9")) for line in lines), shown
 
 
-def test_the_demo_shows_five_events_and_leaves_nothing_behind(place):
-    said = subprocess.run([_DEMO], env=unconfiguring_environment() | _ELSEWHERE | {"TMPDIR": str(place)}, capture_output=True, text=True, timeout=600)
+@pytest.mark.parametrize("origin", ["installed", "built"])
+def test_the_demo_shows_five_events_and_leaves_nothing_behind(place, origin):
+    environment = unconfiguring_environment() | _ELSEWHERE | {"TMPDIR": str(place)}
+    assert not shutil.which("slotstream"), "this machine has a slotstream of its own: nothing would be built"
+    if origin == "installed":
+        installed = place / "bin" / "slotstream"
+        installed.parent.mkdir()
+        installed.symlink_to(slotstream_binary())
+        environment["PATH"] = f"{installed.parent}:{environment['PATH']}"
+    said = subprocess.run([_DEMO], env=environment, capture_output=True, text=True, timeout=600)
     assert said.returncode == 0, said.stderr[-2000:]
+    assert (f"taking {place}" in said.stderr) == (origin == "installed")
     events = re.findall(r"^  [0-9:.]{12}  #(\d)  (\w+ [A-Z]+)  ", said.stdout, re.MULTILINE)
     assert events == [(str(sequence), name) for sequence, name in enumerate(
         ("Order INSERT", "Order INSERT", "Order UPDATE", "Order DELETE", "Invoice SENT"), 1)], said.stdout
@@ -73,7 +82,7 @@ def test_a_demo_that_stays_up_ends_at_ctrl_c(place):
     try:
         with output.open("w") as log:
             # Whoever runs the tests in the background may have them ignore SIGINT, and a shell cannot trap what it was born to ignore.
-            demo = subprocess.Popen(["env", "--default-signal=INT", _DEMO, "--keep"], stdout=log, stderr=log, start_new_session=True,
+            demo = subprocess.Popen(["env", "--default-signal=INT", _DEMO, "--keep", "--binary", slotstream_binary()], stdout=log, stderr=log, start_new_session=True,
                                     env=unconfiguring_environment() | {"TMPDIR": str(place)})
         wait_until(lambda: demo.poll() is not None or "\n  logs " in output.read_text(), 300, "it stays up", 0.2)
         assert demo.poll() is None, output.read_text()

@@ -1,64 +1,11 @@
 """A real Prometheus reads `/metrics`, and has nothing against it."""
 
-import json
 import re
 import subprocess
-import urllib.parse
-import urllib.request
-from contextlib import contextmanager
-from pathlib import Path
 
-from servers.tools import CHECKOUT, free_port, installed, wait_until
+from servers.prometheus import prometheus
+from servers.tools import CHECKOUT, installed, wait_until
 from tenants import tenant_maker, tenants  # noqa: F401
-
-
-class _Prometheus:
-    """A Prometheus that scrapes these addresses."""
-
-    def __init__(self, port: int, log: Path):
-        self._url = f"http://127.0.0.1:{port}/api/v1"
-        self._log = log
-
-    def _ask(self, path: str) -> dict:
-        with urllib.request.urlopen(f"{self._url}{path}", timeout=10) as answer:
-            return json.loads(answer.read())["data"]
-
-    def targets(self) -> list[dict]:
-        """What it scrapes, and how that goes; empty until it answers."""
-        try:
-            return self._ask("/targets")["activeTargets"]
-        except OSError:
-            return []
-
-    def query(self, expression: str) -> list[tuple[dict, float]]:
-        """The labels and values of an expression now."""
-        said = self._ask(f"/query?query={urllib.parse.quote(expression)}")
-        return [(found["metric"], float(found["value"][1])) for found in said["result"]]
-
-    def wait_for(self, expression: str) -> list[tuple[dict, float]]:
-        """The same, as soon as there is something."""
-        wait_until(lambda: self.query(expression), 30, f"{expression}: {self._log}")
-        return self.query(expression)
-
-
-@contextmanager
-def _prometheus(folder: Path, addresses: list[str]):
-    port = free_port()
-    folder.mkdir()
-    configuration = folder / "prometheus.yml"
-    configuration.write_text(json.dumps({
-        "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
-        "scrape_configs": [{"job_name": "slotstream", "static_configs": [{"targets": addresses}]}]}))
-    log = folder / "prometheus.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [installed("prometheus"), f"--config.file={configuration}", f"--storage.tsdb.path={folder / 'data'}",
-             f"--web.listen-address=127.0.0.1:{port}"], stdout=output, stderr=output)
-    try:
-        yield _Prometheus(port, log)
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
 
 
 def test_prometheus_reads_a_streamer_and_its_standby(pair, tenants):
@@ -69,25 +16,25 @@ def test_prometheus_reads_a_streamer_and_its_standby(pair, tenants):
         streamer.start()
     tenant.commit_each(1, 5)
     tenant.wait_confirmed()
-    with _prometheus(tenant.servers.folder / f"{tenant.name}-prometheus", [holder.http, standby.http]) as prometheus:
-        wait_until(lambda: [target["health"] for target in prometheus.targets()] == ["up", "up"], 30, "both are scraped")
-        assert [target["lastError"] for target in prometheus.targets()] == ["", ""]
+    with prometheus(tenant.servers.folder / f"{tenant.name}-prometheus", [holder.http, standby.http]) as server:
+        server.wait_scraped(2)
+        assert [target["lastError"] for target in server.targets()] == ["", ""]
         # It has each sample that is exported, and made nothing of its own of them.
         exported = [line for line in holder.get("/metrics").splitlines() if not line.startswith("#")]
-        (_, scraped), = prometheus.wait_for(f'scrape_samples_scraped{{instance="{holder.http}"}} > 0')
-        (_, kept), = prometheus.query(f'scrape_samples_post_metric_relabeling{{instance="{holder.http}"}}')
+        (_, scraped), = server.wait_for(f'scrape_samples_scraped{{instance="{holder.http}"}} > 0')
+        (_, kept), = server.query(f'scrape_samples_post_metric_relabeling{{instance="{holder.http}"}}')
         assert scraped == kept and abs(scraped - len(exported)) < 10, (scraped, kept, len(exported))
         # What an operator asks.
-        (labels, messages), = prometheus.wait_for(
+        (labels, messages), = server.wait_for(
             "slotstream_stream_messages * on (instance) group_left (slot, stream, database) slotstream_info == 5")
         assert messages == 5 and (labels["stream"], labels["database"]) == (tenant.name, tenant.name)
-        roles = dict((labels["instance"], labels["role"]) for labels, _ in prometheus.wait_for("slotstream_role == 1"))
+        roles = dict((labels["instance"], labels["role"]) for labels, _ in server.wait_for("slotstream_role == 1"))
         assert roles == {holder.http: "active", standby.http: "standby"}
-        assert prometheus.query("sum by (consumer) (slotstream_consumer_pending)") == [({"consumer": "fraiseql_observer_worker"}, 5)]
+        assert server.query("sum by (consumer) (slotstream_consumer_pending)") == [({"consumer": "fraiseql_observer_worker"}, 5)]
         quantile = "histogram_quantile(0.99, sum by (le) (fraiseql_observer_processing_duration_seconds_bucket))"
-        (_, seconds), = prometheus.query(quantile)
+        (_, seconds), = server.query(quantile)
         assert 0 < seconds < 3600
-        assert prometheus.query("process_resident_memory_bytes > 1e6") and prometheus.query("slotstream_build_info")
+        assert server.query("process_resident_memory_bytes > 1e6") and server.query("slotstream_build_info")
         # What the manual says to ask and to alert on is understood, and asks for what there is.
         page = (CHECKOUT / "deploy" / "docs" / "monitoring.md").read_text()
         expressions = re.findall(r"`([a-z_]+(?:_[a-z]+)+ [<>=*][^`]*|(?:slotstream|fraiseql)_[a-z_]+)`", page)
@@ -96,7 +43,7 @@ def test_prometheus_reads_a_streamer_and_its_standby(pair, tenants):
         known = {line.split()[2] for line in holder.get("/metrics").splitlines() if line.startswith("# TYPE")} 
         known |= {"slotstream_stream_markers", "slotstream_last_stop_timestamp_seconds"}
         for expression in expressions:
-            prometheus.query(expression)
+            server.query(expression)
             assert set(re.findall(r"\b(?:slotstream|fraiseql)_[a-z_]+", expression)) <= known, expression
 
 

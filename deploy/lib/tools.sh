@@ -138,6 +138,20 @@ install_nats() {
     done
 }
 
+# The version of the package that has Helm's library.
+HELM_SDK=0.1.32
+
+# install_helm: Helm's library, beside the virtual environment: its package asks for a newer Python than the library needs.
+install_helm() {
+    local folder=$SLOTSTREAM_TOOLS/helm-sdkpy-$HELM_SDK
+    [ -d "$folder/helm_sdkpy" ] && return 0
+    say "installing Helm's library into $folder"
+    "$SLOTSTREAM_TOOLS/bin/python" -m pip install --quiet --disable-pip-version-check --target "$folder" --no-deps \
+        --ignore-requires-python --only-binary=:all: "helm-sdkpy==$HELM_SDK" >&2 ||
+        die "could not install helm-sdkpy $HELM_SDK from the package index"
+    chmod -R a+rX "$folder"
+}
+
 # build_release [PRODUCT...]: builds the release binary, and these beside it, and prints the former's path. What the compiler
 # says goes to stderr.
 build_release() {

@@ -68,6 +68,14 @@ def installed(program: str, hint: str = "run deploy/test once, it installs it") 
     return Path(found)
 
 
+def helm_library() -> Path:
+    """Helm's own library, out of a Python package whose code is not used."""
+    found = sorted(tools_folder().glob("helm-sdkpy-*/helm_sdkpy/_lib/linux-*/libhelm_sdkpy.so"))
+    if not found:
+        raise MissingTool("no libhelm_sdkpy.so: run deploy/test once, it installs it")
+    return found[-1]
+
+
 def memory_folder() -> str | None:
     """A folder in memory with room for what the tests write, where there is one: what they make and remove is never read again, and most
     of what a small test costs on a disk is making the files of a database."""

@@ -1,0 +1,87 @@
+"""The service in a Debian that runs systemd: installed by apt, set up as deploy/docs/packages.md says, stopped, upgraded, removed."""
+
+import pytest
+
+from debian import Booted
+from released import one, place, release  # noqa: F401
+from servers.tools import free_port, wait_until
+from streamer import toml
+from tenants import own, tenant_maker, tenants  # noqa: F401
+
+_UNIT = "slotstream.service"
+_CREDENTIALS = "/etc/slotstream/credentials"
+
+
+@pytest.fixture
+def machine(place) -> Booted:
+    """A Debian with its systemd."""
+    made = Booted(place / "machine")
+    yield made
+    made.close()
+
+
+def _configured(machine: Booted, tenant) -> None:
+    """What an administrator writes: the configuration, and the secret."""
+    tables = {name: dict(values) for name, values in tenant.overrides.items()}
+    tables["source"] |= {"url_file": "${CREDENTIALS:-/etc/slotstream/credentials/}postgres.url"}
+    tables["transport.nats"] |= {"url": tenant.nats.url}
+    tables["http"] = {"listen": f"127.0.0.1:{free_port()}"}
+    machine.write("/etc/slotstream/slotstream.toml", toml(tables))
+    machine.write(f"{_CREDENTIALS}/postgres.url", f"{tenant.conninfo}\n", 0o600)
+
+
+def _wait(machine: Booted, state: str, seconds: float = 60) -> None:
+    wait_until(lambda: machine.show(_UNIT, "ActiveState") == state, seconds, f"{_UNIT} is {state}", 0.2)
+
+
+def test_the_service_lives_from_its_installation_to_its_removal(machine, place, one_pair, own):
+    machine.install(one(release(place / "first", "deb"), "*.deb"))
+    assert machine.show(_UNIT, "UnitFileState") == "disabled"
+    assert machine.show(_UNIT, "ActiveState") == "inactive"
+    tenant = own(one_pair, setup=False)
+
+    # Without a database it stops for good, and says why.
+    machine.write(f"{_CREDENTIALS}/postgres.url", "", 0o600)
+    machine.run("systemctl", "start", _UNIT, expect=1)
+    _wait(machine, "failed")
+    assert machine.show(_UNIT, "ExecMainStatus") == "78" and machine.show(_UNIT, "NRestarts") == "0"
+    assert "remedy" in machine.journal(_UNIT)
+
+    # `systemctl start` returns when it streams. The secret is read by root, and by the streamer's user as a copy.
+    _configured(machine, tenant)
+    machine.run("systemctl", "start", _UNIT)
+    assert machine.show(_UNIT, "ActiveState") == "active"
+    tenant.commit_each(1, 3)
+    tenant.wait_stored(3)
+    assert machine.run("stat", "--format", "%U", f"/proc/{machine.show(_UNIT, 'MainPID')}").stdout == "slotstream\n"
+    assert "streaming" in machine.show(_UNIT, "StatusText").lower()
+    machine.run("slotstream", "health", "--ready", "--config", "/etc/slotstream/slotstream.toml")
+    machine.run("slotstream", "status", "--config", "/etc/slotstream/slotstream.toml")
+
+    # A streamer that is killed is started again; one that hangs is ended by the watchdog's absence and started again.
+    machine.run("systemctl", "kill", "--signal=KILL", _UNIT)
+    wait_until(lambda: machine.show(_UNIT, "NRestarts") == "1", 60, "it is started again", 0.2)
+    _wait(machine, "active")
+    tenant.commit_each(4, 6)
+    tenant.wait_stored(6)
+
+    # An upgrade restarts it and does not wait; a server that is away holds nothing up.
+    tenant.nats.kill()
+    before = machine.show(_UNIT, "MainPID")
+    machine.install(one(release(place / "second", "--revision", "2", "deb"), "*.deb"))
+    wait_until(lambda: machine.show(_UNIT, "MainPID") not in (before, "0"), 120, "the new program runs", 0.2)
+    assert machine.show(_UNIT, "ActiveState") == "activating"
+    tenant.commit_each(7, 9)
+    tenant.nats.start()
+    _wait(machine, "active")
+    tenant.wait_stored(9)
+    tenant.wait_confirmed()
+
+    # A removal stops it, and says what stays.
+    said = machine.apt("remove", "slotstream")
+    assert machine.show(_UNIT, "ActiveState") == "inactive"
+    assert tenant.name in said and "holding WAL" in said
+    tenant.wait_free()
+    assert "pg_drop_replication_slot" in machine.apt("purge", "slotstream")
+    assert not machine.has("/etc/slotstream")
+    tenant.require_exact(*range(1, 10))
