@@ -35,7 +35,7 @@ _failed = pytest.StashKey[bool]()
 
 
 # Run with --all, or when named: what takes minutes beside what it shows.
-LONG = {"test_failover", "test_failpoints", "test_clocks", "test_liveness", "test_nats_limits", "test_nats_partitions", "test_watching_page",
+LONG = {"test_failover", "test_failpoints", "test_clocks", "test_liveness", "test_nats_limits", "test_nats_partitions", "test_postgres_upgrade", "test_watching_page",
         "test_deploy_boot", "test_deploy_image", "test_deploy_package"}
 # With --all also with replicas: the rules by which the stream and the record are read, lost and found.
 REPLICATED_RULES = {"test_rules_foreign", "test_rules_gap", "test_rules_lost_history", "test_rules_lost_slot", "test_rules_record",
