@@ -22,9 +22,8 @@ _PROGRAMS = "/app"
 _PATH = f"{_PROGRAMS}:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # What the kubelet sets in every container, whatever enableServiceLinks says.
 _ALWAYS = {"KUBERNETES_SERVICE_HOST": "10.96.0.1", "KUBERNETES_SERVICE_PORT": "443", "PATH": _PATH}
-# Root makes mounts directly, others in a user namespace: they keep their own user then.
+# Root makes mounts directly, others in a user namespace, in which they then have the container's user.
 _IS_ROOT = os.geteuid() == 0
-_USERSPACE = [] if _IS_ROOT else ["--user", "--map-root-user"]
 
 
 class Container:
@@ -69,10 +68,15 @@ class Container:
 
     def _identity(self) -> list[str]:
         """The user, and none of root's powers."""
+        user, group, volumes = self._user
+        change = ["--reuid", user, "--regid", group, "--groups", volumes] if _IS_ROOT else []
+        return ["setpriv", *change, "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all", "--ambient-caps=-all", "--pdeathsig=KILL", "--"]
+
+    @property
+    def _user(self) -> list[str]:
+        """User, group, and the group of the volumes."""
         security = self.pod.spec["securityContext"] | self.spec["securityContext"]
-        user, group = security["runAsUser"], security["runAsGroup"]
-        change = ["--reuid", str(user), "--regid", str(group), "--groups", str(security["fsGroup"])] if _IS_ROOT else []
-        return ["setpriv", *change, "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all", "--pdeathsig=KILL", "--"]
+        return [str(security[name]) for name in ("runAsUser", "runAsGroup", "fsGroup")]
 
     def start(self) -> None:
         """Starts it: from here on its process id is the program's."""
@@ -85,10 +89,12 @@ class Container:
         if self.spec["securityContext"].get("readOnlyRootFilesystem"):
             lines.append('mount -o remount,bind,ro "$root"')
         lines.append('exec chroot "$root" "$@"')
+        user, group, _ = self._user
+        own = [] if _IS_ROOT else ["--user", f"--map-user={user}", f"--map-group={group}", "--keep-caps"]
         command = [*self._entrypoint, *self.spec.get("command", []), *self.spec.get("args", [])]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                ["unshare", *_USERSPACE, "--mount", "sh", "-c", "\n".join(lines), "sh", str(self._root), *self._identity(), *command],
+                ["unshare", *own, "--mount", "sh", "-c", "\n".join(lines), "sh", str(self._root), *self._identity(), *command],
                 env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
 
     def execute(self, *command: str, seconds: float = 30) -> subprocess.CompletedProcess:
