@@ -1,5 +1,7 @@
 """The service in a Debian that runs systemd: installed by apt, set up as deploy/docs/packages.md says, stopped, upgraded, removed."""
 
+import re
+
 import pytest
 
 from debian import Booted
@@ -10,6 +12,12 @@ from tenants import own, tenant_maker, tenants  # noqa: F401
 
 _UNIT = "slotstream.service"
 _CREDENTIALS = "/etc/slotstream/credentials"
+_DROP_IN = f"/etc/systemd/system/{_UNIT}.d/stuck.conf"
+# It stands still when its first event is stored, and its times are short.
+_STUCK = """[Service]
+Environment=SLOTSTREAM_FAILPOINT=after_ack=hang:1 SLOTSTREAM_LONG_TIMES=liveness=2000
+WatchdogSec=4
+"""
 
 
 @pytest.fixture
@@ -45,7 +53,7 @@ def test_the_service_lives_from_its_installation_to_its_removal(machine, place, 
     machine.run("systemctl", "start", _UNIT, expect=1)
     _wait(machine, "failed")
     assert machine.show(_UNIT, "ExecMainStatus") == "78" and machine.show(_UNIT, "NRestarts") == "0"
-    assert "remedy" in machine.journal(_UNIT)
+    assert "postgres.url" in machine.journal(_UNIT)
 
     # `systemctl start` returns when it streams. The secret is read by root, and by the streamer's user as a copy.
     _configured(machine, tenant)
@@ -58,12 +66,19 @@ def test_the_service_lives_from_its_installation_to_its_removal(machine, place, 
     machine.run("slotstream", "health", "--ready", "--config", "/etc/slotstream/slotstream.toml")
     machine.run("slotstream", "status", "--config", "/etc/slotstream/slotstream.toml")
 
-    # A streamer that is killed is started again; one that hangs is ended by the watchdog's absence and started again.
+    # One that is stuck is ended and started again, and so is one that is killed.
+    machine.write(_DROP_IN, _STUCK)
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "restart", _UNIT)
+    tenant.commit_each(4, 4)
+    wait_until(lambda: "Watchdog timeout" in machine.journal(_UNIT), 60, "systemd misses its sign of life", 0.5)
+    wait_until(lambda: int(machine.show(_UNIT, "NRestarts")) > 0, 60, "it is started again", 0.2)
+    (machine.folder / _DROP_IN.lstrip("/")).unlink()
+    machine.run("systemctl", "daemon-reload")
     machine.run("systemctl", "kill", "--signal=KILL", _UNIT)
-    wait_until(lambda: machine.show(_UNIT, "NRestarts") == "1", 60, "it is started again", 0.2)
-    _wait(machine, "active")
-    tenant.commit_each(4, 6)
+    tenant.commit_each(5, 6)
     tenant.wait_stored(6)
+    _wait(machine, "active")
 
     # An upgrade restarts it and does not wait; a server that is away holds nothing up.
     tenant.nats.kill()
@@ -76,6 +91,9 @@ def test_the_service_lives_from_its_installation_to_its_removal(machine, place, 
     _wait(machine, "active")
     tenant.wait_stored(9)
     tenant.wait_confirmed()
+
+    # What the unit forbids is nothing that the program does.
+    assert not re.search("not permitted|Permission denied|thread priority", machine.journal(_UNIT))
 
     # A removal stops it, and says what stays.
     said = machine.apt("remove", "slotstream")

@@ -19,6 +19,12 @@ def test_it_is_not_started_again_after_exactly_the_exit_codes_that_a_restart_doe
     assert _setting("RestartPreventExitStatus") == [" ".join(code for code, helps in rows if helps == "no")]
 
 
+def test_it_is_given_more_time_for_its_end_than_it_takes(tmp_path):
+    default = subprocess.run([slotstream_binary(), "config"], check=True, capture_output=True, text=True, cwd=tmp_path, env={}).stdout
+    drain = int(re.search(r'^delivery.shutdown_timeout = "(\d+)s"', default, re.MULTILINE)[1])
+    assert [int(seconds) > drain for seconds in _setting("TimeoutStopSec")] == [True]
+
+
 def test_systemd_accepts_it_without_a_word(tmp_path):
     """With a program where the unit has one."""
     unit = tmp_path / _UNIT.name

@@ -9,6 +9,8 @@ set -eu
 
 program=$1 root=$2 seconds=$3
 mkdir -p "$root/usr/bin" "$root/usr/lib" "$root/etc/slotstream" "$root/tmp" "$root/var/lib/dpkg/status.d" "$root/usr/share/doc"
+# Where a container's own are mounted.
+mkdir "$root/dev" "$root/proc" "$root/sys"
 # As Debian has it: one folder under two names.
 for folder in bin lib lib64; do
     mkdir -p "$root/usr/$folder"
