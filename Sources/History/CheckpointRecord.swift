@@ -59,6 +59,8 @@ package struct CheckpointRecord: Codable, Equatable, Sendable {
     package var genesis: Genesis
     /// Changes that were passed over on purpose, and may be decoded again; absent: none. A version before this was kept stops at them again.
     var skips: [Skip]?
+    /// The stream's durable consumers when they were looked at last: who was lost with a stream that is deleted. Absent: nobody knows.
+    package var consumers: [String]?
 
     package init(
         systemId: String, timeline: UInt32, slot: String,

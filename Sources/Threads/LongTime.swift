@@ -10,6 +10,8 @@ package enum LongTime: String, CaseIterable, Sendable {
     case transaction
     /// Between two looks at the stream and its consumers.
     case watch
+    /// Between two looks of a streamer that waits after a stop whether somebody has mended the cause.
+    case mending
     /// Between two lines in the log about what the streamer is doing.
     case progress
 
@@ -29,7 +31,7 @@ package enum LongTime: String, CaseIterable, Sendable {
         case .liveness: .seconds(30)
         case .transaction: .seconds(300)
         case .watch: .seconds(15)
-        case .progress: .seconds(60)
+        case .mending, .progress: .seconds(60)
         }
     }
 

@@ -77,8 +77,14 @@ struct RewindCommand: AsyncParsableCommand {
         if outcome.firstLSN < outcome.anchorLSN {
             lines.append("lost: the changes before \(outcome.anchorLSN)\(outcome.firstLSN.isValid ? ", from \(outcome.firstLSN) on" : ""). A marker says so")
         }
-        lines.append(
-            "consumers: all consumers were lost with the stream.\(consumer.map { " \($0) is created again." } ?? "") Create the others again. Consumers skip handled events by Nats-Msg-Id")
+        let made = consumer.map { " \($0) is created again." } ?? ""
+        let lost =
+            switch outcome.lostConsumers {
+            case nil: "all consumers were lost with the stream.\(made) Create the others again."
+            case []?: "no durable consumer was lost with the stream.\(made)"
+            case let names?: "lost with the stream: \(names.map(ShownText.line).joined(separator: ", ")).\(made) Create the others again."
+            }
+        lines.append("consumers: \(lost) Consumers skip handled events by Nats-Msg-Id")
         return lines
     }
 }
@@ -93,6 +99,7 @@ private struct RewindListing: Encodable {
     var firstLsn: String?
     var endLsn: String
     var events: UInt64
+    var lostConsumers: [String]?
     var created: [String]
     var markerSequence: UInt64?
 
@@ -104,6 +111,7 @@ private struct RewindListing: Encodable {
         firstLsn = outcome.firstLSN.isValid ? outcome.firstLSN.description : nil
         endLsn = outcome.endLSN.description
         events = outcome.eventCount
+        lostConsumers = outcome.lostConsumers
         created = outcome.created
         markerSequence = outcome.markerSequence
     }

@@ -38,7 +38,7 @@ struct RunCommand: AsyncParsableCommand {
     @Option(
         name: .customLong("on-stop"),
         help: ArgumentHelp(
-            "After a stop that only a person can mend: exit, or wait. A process that waits is live and not ready, and /readyz says why.",
+            "After a stop that only a person can mend: exit, or wait. A process that waits is live and not ready, says why on /readyz, and looks every minute whether the cause is mended.",
             valueName: "exit|wait"))
     var onStop = OnStop.exit
 
@@ -67,9 +67,16 @@ struct RunCommand: AsyncParsableCommand {
             readyMaxLagBytes: streamerConfiguration.readyMaxLagBytes, metrics: registry)
         try LongTime.tell(logger)
         let streamer = try Streamer(
-            streamerConfiguration, isSetupAllowed: !isSetupRefused, observations: observations,
+            streamerConfiguration, isSetupAllowed: !isSetupRefused,
+            onStop: onStop == .exit
+                ? .exit
+                : .wait { outcome in
+                    Self.leaveWord(of: outcome, logger)
+                    logger.notice("waiting until somebody mends the cause", metadata: ["reason": "\(outcome.reason?.rawValue ?? "")"])
+                },
+            observations: observations,
             failpoints: try .fromEnvironment(logger), logger: logger)
-        let service = StreamerService(streamer, staysAfterStop: onStop == .wait, logger: logger)
+        let service = StreamerService(streamer)
 
         var services: [ServiceGroupConfiguration.ServiceConfiguration] = []
         if let listen = ConfigurationOptions.endpoint(of: values) {
@@ -100,7 +107,14 @@ struct RunCommand: AsyncParsableCommand {
         }
 
         guard let outcome = service.outcome, outcome.status != .done else { return }
+        if onStop == .exit { Self.leaveWord(of: outcome, logger) }
         throw ExitCode(outcome.status.rawValue)
+    }
+
+    /// Writes the file for supervisors.
+    private static func leaveWord(of outcome: Streamer.Outcome, _ logger: Logger) {
+        guard let reason = outcome.reason, let fault = TerminationFile.write(reason, outcome.message, remedy: outcome.remedy) else { return }
+        logger.warning("log.termination_file cannot be written", metadata: ["error": "\(fault)"])
     }
 
     /// Reads the configuration. Where it is wrong, programs that read the log are told as they are told all else; people get a line for each problem.
@@ -137,16 +151,9 @@ struct RunCommand: AsyncParsableCommand {
 /// The streamer as a service: a thread of its own, stopped in order when the group is.
 private final class StreamerService: Service {
     private let streamer: Streamer
-    /// Whether the service goes on after a stop that only a person can mend, until the group is stopped.
-    private let staysAfterStop: Bool
-    private let logger: Logger
     private let finished = Mutex<Streamer.Outcome?>(nil)
 
-    init(_ streamer: Streamer, staysAfterStop: Bool, logger: Logger) {
-        self.streamer = streamer
-        self.staysAfterStop = staysAfterStop
-        self.logger = logger
-    }
+    init(_ streamer: Streamer) { self.streamer = streamer }
 
     /// nil until it has run.
     var outcome: Streamer.Outcome? { finished.withLock { $0 } }
@@ -159,23 +166,11 @@ private final class StreamerService: Service {
                     streamer.start { continuation.resume(returning: $0) }
                 }
                 finished.withLock { $0 = outcome }
-                await self.stopped(outcome)
             } onGracefulShutdown: {
                 streamer.stop()
             }
         } onCancel: {
             streamer.stop()
         }
-    }
-
-    /// Leaves word of a stop that only a person can mend, and stays where that is wanted.
-    private func stopped(_ outcome: Streamer.Outcome) async {
-        guard let reason = outcome.reason else { return }
-        if let fault = TerminationFile.write(reason, outcome.message, remedy: outcome.remedy) {
-            logger.warning("log.termination_file cannot be written", metadata: ["error": "\(fault)"])
-        }
-        guard staysAfterStop else { return }
-        logger.notice("waiting to be told to stop: this process does not stream any more", metadata: ["reason": "\(reason.rawValue)"])
-        try? await gracefulShutdown()
     }
 }

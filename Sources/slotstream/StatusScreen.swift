@@ -74,7 +74,7 @@ struct StatusScreen {
 
     /// It stands above already: as the last error, or as what a STOPPED says.
     private func isTold(_ reason: String) -> Bool {
-        reason.hasPrefix(StatusReader.wouldStop) && status.lastError != nil
+        status.lastError != nil && (reason.hasPrefix(StatusReader.wouldStop) || status.role == .stopped && reason.hasPrefix("stopped: "))
     }
 
     // MARK: - How it stands
@@ -144,7 +144,8 @@ struct StatusScreen {
         if let first = stream.firstTime.flatMap(age(of:)) { parts.append("oldest \(first) ago") }
         if let last = stream.lastTime.flatMap(age(of:)) { parts.append("newest \(last) ago") }
         if let seconds = stream.fullInSeconds {
-            parts.append(seconds == 0 ? "full: the oldest events go" : "full in about \(Amount.time(seconds))")
+            let full = stream.discard == "new" ? "full: JetStream refuses new events" : "full: the oldest events go"
+            parts.append(seconds == 0 ? full : "full in about \(Amount.time(seconds))")
         }
         row("stream", parts, separator: ", ")
         if let first = stream.firstSequence, let last = stream.lastSequence { row("sequences", ["\(first) to \(last)"]) }

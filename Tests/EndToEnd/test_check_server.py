@@ -14,7 +14,7 @@ from deployment import Pair
 from doctor import Person, findings, found
 from remedies import follow
 from servers.tools import dying_with_us, wait_until
-from tenants import streamed, tenant_maker, tenants  # noqa: F401
+from tenants import refused, streamed, tenant_maker, tenants  # noqa: F401
 from test_rules_gap import CASES
 from test_rules_lost_slot import _unconfirm
 
@@ -58,6 +58,22 @@ def test_wal_level(one_pair, tenants, server):
     server(wal_level="replica")
     _mended(tenant, "E001", "wal_level", "--before-start")
     tenant.streamer.setup()
+
+
+def test_the_plugin_is_not_allowed(oldest_pair, tenants):
+    """Debian's 15 is of a minor version that has the setting."""
+    tenant = tenants(oldest_pair, setup=False)
+    tenant.run("ALTER SYSTEM SET output_plugin_libraries = 'test_decoding'")
+    tenant.run("SELECT pg_reload_conf()")
+    try:
+        wait_until(lambda: tenant.value("SHOW output_plugin_libraries") == "test_decoding", 10, "the setting is in force")
+        refused(tenant.streamer, 78, "configuration", "setup")
+        told = _mended(tenant, "E066", "output_plugin_libraries", "--before-start")
+        assert "'test_decoding', 'pgoutput'" in told["fix"]
+        tenant.streamer.setup()
+    finally:
+        tenant.run("ALTER SYSTEM RESET output_plugin_libraries")
+        tenant.run("SELECT pg_reload_conf()")
 
 
 def test_no_replication_slot_is_free(one_pair, tenants, server):

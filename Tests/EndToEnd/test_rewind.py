@@ -5,6 +5,7 @@ import json
 import pytest
 
 from conftest import POSTGRES_PAIRS
+from servers.tools import wait_until
 from tenants import refused, stopped, tenant_maker, tenants  # noqa: F401
 from windows import WINDOW, anchor, started
 
@@ -48,6 +49,26 @@ def test_a_deleted_stream_is_rebuilt(versions, tenants):
     assert "created: stream" in done.stdout and "Start the streamer" in done.stdout
     _require_rebuilt(tenant, events)
     assert anchor(tenant)[1] != "lost"
+
+
+def test_it_names_the_consumers_that_were_lost_with_the_stream(pair, tenants):
+    tenant = tenants(pair, overrides=WINDOW)
+    tenant.streamer.keep_other_times(watch=200)
+    started(tenant)
+    for name in ("billing", "mailer"):
+        tenant.administrator.api(f"CONSUMER.DURABLE.CREATE.{tenant.name}.{name}", stream_name=tenant.name,
+                                 config={"durable_name": name, "ack_policy": "explicit", "deliver_policy": "all"})
+    wait_until(lambda: {"billing", "mailer"} <= {consumer["name"] for consumer in tenant.streamer.status().get("consumers", [])}, 30,
+               "the streamer has seen both")
+    tenant.commit_each(1, 5)
+    tenant.wait_confirmed()
+    assert {"billing", "mailer"} <= set(tenant.administrator.record(tenant.name)["consumers"])
+    assert tenant.streamer.terminate() == 0
+    tenant.wait_free()
+    tenant.administrator.delete(tenant.name)
+    assert {"billing", "mailer"} <= set(json.loads(tenant.streamer.command("rewind", "--dry-run", "--json", expect=1).stdout)["lost_consumers"])
+    said = tenant.streamer.command("rewind", "--yes", "--by", "ann").stdout
+    assert "lost with the stream: " in said and "billing, mailer" in said, said
 
 
 def test_it_asks_and_does_nothing_without_an_answer(one_pair, tenants):

@@ -90,6 +90,10 @@ def _stopped(tenant, *arguments: str) -> subprocess.Popen:
     assert tenant.streamer.terminate() == 0
     tenant.wait_free()
     tenant.run(f"SELECT pg_drop_replication_slot('{tenant.name}')")
+    return _run(tenant, *arguments)
+
+
+def _run(tenant, *arguments: str) -> subprocess.Popen:
     log = tenant.streamer.log.open("ab")
     tenant.streamer.process = subprocess.Popen([str(tenant.streamer.binary), "run", "--config", str(tenant.streamer.config), *arguments],
                                                cwd=tenant.streamer.folder, env=tenant.streamer.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
@@ -108,7 +112,7 @@ def test_a_process_that_waits_after_a_stop_is_live_and_not_ready_and_says_why(pa
     tenant = tenants(pair)
     tenant.streamer = tenant.another({"log": {"termination_file": str(termination_file), "format": "json"}})
     process = _stopped(tenant, "--on-stop", "wait")
-    wait_until(lambda: record_entries(tenant.streamer, "waiting to be told to stop: this process does not stream any more"), 60, "it waits")
+    wait_until(lambda: record_entries(tenant.streamer, "waiting until somebody mends the cause"), 60, "it waits")
     said = termination_file.read_text().splitlines()
     assert said[0] == "slot_missing, exit code 73" and tenant.name in said[1] and said[2].startswith("  "), said
     assert json.loads(tenant.streamer.get("/livez")) == {"live": True}
@@ -122,6 +126,34 @@ def test_a_process_that_waits_after_a_stop_is_live_and_not_ready_and_says_why(pa
     assert process.poll() is None
     process.terminate()
     assert process.wait(30) == 73
+
+
+def test_a_process_that_waits_looks_at_the_slot_and_streams_on_once_the_cause_is_mended(pair, tenants, termination_file):
+    tenant = tenants(pair)
+    tenant.streamer = tenant.another({"log": {"termination_file": str(termination_file), "format": "json"}})
+    tenant.streamer.keep_other_times(mending=300)
+    _is_gone_on_with(tenant)
+    assert tenant.streamer.terminate() == 0
+    tenant.wait_free()
+    # Refused for what an administrator takes back.
+    tenant.administrator.update(tenant.name, no_ack=True)
+    process = _run(tenant, "--on-stop", "wait")
+    wait_until(lambda: record_entries(tenant.streamer, "waiting until somebody mends the cause"), 60, "it waits")
+    tenant.commit(2)
+    wait_until(lambda: len(record_entries(tenant.streamer, "stopped as before")) >= 3, 30, "it looks again and again")
+    assert len(record_entries(tenant.streamer, "stopped")) == 1 and process.poll() is None
+    # The WAL that the slot holds meanwhile is not hidden.
+    wait_until(lambda: tenant.streamer.metric("slotstream_slot_retained_bytes") > 0, 30, "the slot is looked at")
+    assert tenant.streamer.status()["role"] == "stopped"
+    tenant.administrator.update(tenant.name, no_ack=False)
+    tenant.streamer.wait_ready(60)
+    tenant.wait_stored(2)
+    tenant.wait_confirmed()
+    status = tenant.streamer.status()
+    assert (status["role"], status["reasons"]) == ("active", [])
+    process.terminate()
+    assert process.wait(30) == 0
+    tenant.require_exact(1, 2)
 
 
 def test_the_termination_file_has_reason_and_steps_of_a_stop_and_of_a_wrong_configuration(one_pair, tenants, termination_file):

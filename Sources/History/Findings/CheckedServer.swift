@@ -72,10 +72,31 @@ package struct CheckedServer: Sendable {
             + otherSlots
     }
 
+    /// Whether a slot may be made with `pgoutput`.
+    /// - Parameter libraries: The text of `output_plugin_libraries`.
+    package static func allowsPlugin(_ libraries: String) -> Bool { self.libraries(libraries).contains("pgoutput") }
+
+    /// The names in a setting that is a list: in double quotes where a name needs them.
+    static func libraries(_ setting: String) -> [String] {
+        var names = [""]
+        var isQuoted = false
+        for character in setting {
+            switch character {
+            case "\"": isQuoted.toggle()
+            case "," where !isQuoted: names.append("")
+            case " " where !isQuoted: break
+            default: names[names.count - 1].append(character)
+            }
+        }
+        return names.filter { !$0.isEmpty }
+    }
+
     /// What stops a first start.
     private var limits: [Finding] {
         var findings: [Finding] = []
         if version < 190_000, let level = settings["wal_level"], level != "logical" { findings.append(.walLevel(level)) }
+        // Minor versions of before that allow every plugin.
+        if let allowed = settings["output_plugin_libraries"], !Self.allowsPlugin(allowed) { findings.append(.pluginForbidden(allowed)) }
         let hasWindow = !isWindowWanted || slots.contains { $0.name == ReplayWindow.anchor(of: slotName) }
         if slot == nil || !hasWindow, let limit = number("max_replication_slots"), slots.count >= limit {
             // Without a window the streamer streams all the same.

@@ -1,3 +1,5 @@
+import PostgresReplication
+
 /// The PostgreSQL server.
 extension Finding {
     /// `wal_level` under which no logical slot can be made.
@@ -5,6 +7,17 @@ extension Finding {
         Finding(
             .walLevel, "wal_level", "PostgreSQL cannot make a logical slot: wal_level is \(level)",
             fix: Steps.text(["Set wal_level = logical in postgresql.conf", "Restart PostgreSQL"]), paste: .restarting("wal_level", "'logical'"))
+    }
+
+    /// No slot can be made with the plugin.
+    /// - Parameter allowed: As the setting names them.
+    package static func pluginForbidden(_ allowed: String) -> Finding {
+        // A list: one text with a comma in it would be one name.
+        let libraries = CheckedServer.libraries(allowed) + ["pgoutput"]
+        return Finding(
+            .pluginForbidden, "output_plugin_libraries",
+            "PostgreSQL cannot make a slot with the plugin pgoutput: output_plugin_libraries is \(allowed.isEmpty ? "empty" : allowed)",
+            fix: "Add pgoutput to output_plugin_libraries", paste: .reloading("output_plugin_libraries", libraries.map(quoteLiteral).joined(separator: ", ")))
     }
 
     /// All replication slots are taken.

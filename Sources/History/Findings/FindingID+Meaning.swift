@@ -14,7 +14,7 @@ extension FindingID {
     package var section: Section {
         switch self {
         case .walLevel, .noFreeSlot, .noFreeSender, .slotWALUnlimited, .slotWALShort, .waitsForTransaction, .faultyMinorVersion,
-            .decodingSpills, .idleSlotTimeout, .standbyAway, .walDiskFull, .otherSlotHoldsWAL:
+            .decodingSpills, .idleSlotTimeout, .standbyAway, .pluginForbidden, .walDiskFull, .otherSlotHoldsWAL:
             .postgres
         case .noReplicationRight, .credentialsRefused, .openToEveryAddress, .connectionOpenToOthers, .encodingUnconvertible, .timeLimit,
             .roleTooStrong, .throughPooler:
@@ -62,6 +62,7 @@ extension FindingID {
         case .decodingSpills: ("logical decoding writes transactions to disk", "Decoding is slower, and uses the disk of PostgreSQL")
         case .idleSlotTimeout: ("idle_replication_slot_timeout is under a day", "A stop of that length loses the slot")
         case .standbyAway: ("synchronized_standby_slots names a standby that is away", "Every logical walsender waits for the standby")
+        case .pluginForbidden: ("output_plugin_libraries does not name pgoutput", "PostgreSQL makes no slot for the streamer")
         case .walDiskFull: ("little room on the disk of pg_wal", "PostgreSQL stops when the disk is full")
         case .otherSlotHoldsWAL: ("a slot that nobody uses holds WAL", "The WAL fills the disk of PostgreSQL")
         default: ("", "")

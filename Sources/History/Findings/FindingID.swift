@@ -13,6 +13,8 @@ package enum FindingID: String, Sendable, CaseIterable {
     case decodingSpills = "W046"
     case idleSlotTimeout = "W047"
     case standbyAway = "W048"
+    /// Of minor versions of PostgreSQL since November 2026.
+    case pluginForbidden = "E066"
 
     // The role and its connection.
     case noReplicationRight = "E006"

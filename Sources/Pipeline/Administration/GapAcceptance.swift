@@ -173,7 +173,7 @@ package enum GapAcceptance {
         var outcome = Setup.Outcome()
         if usableSlotLSN(facts.slot) == nil {
             outcome.created.append("slot \(source.slot)\(facts.slot == nil ? "" : ", in place of the old slot")")
-            try Setup.requireLogicalWAL(servers.sql)
+            try Setup.requireLogicalDecoding(servers.sql)
             if facts.slot == nil { try Setup.requireSlotRoom(servers.sql) }
             if !options.isDryRun {
                 if facts.slot != nil {

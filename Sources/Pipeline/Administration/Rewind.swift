@@ -25,6 +25,8 @@ package enum Rewind {
         package var endLSN: LSN
         /// Events that are published again, with the same ids and in the same order.
         package var eventCount: UInt64
+        /// Durable consumers that went with the stream, as far as the record knows; nil: nobody knows.
+        package var lostConsumers: [String]?
         /// What was made; empty: a dry run.
         package var created: [String] = []
         /// Of the marker; nil: a dry run, or the stream is whole without one.
@@ -71,10 +73,17 @@ package enum Rewind {
         var counter = EventCounter()
         try past.begin(at: past.reachLSN, payloadLimit: servers.nats.maxPayload, skips: facts.record?.acceptedSkips ?? [])
         _ = try past.read(before: facts.serverFlushLSN, into: &counter, hasRoom: { true }) { () throws(StreamerError) in true }
+        var lostConsumers = facts.record?.consumers
+        if facts.stream != nil {
+            let present = try StreamerError.ofJetStream { () throws(JetStreamError) in
+                try servers.nats.consumers(facts.streamName).consumers.map(\.name)
+            }
+            lostConsumers?.removeAll { present.contains($0) }
+        }
         return Outcome(
             stream: facts.streamName, isStreamMissing: facts.stream == nil, anchor: ReplayWindow.anchor(of: configuration.source.slot),
             anchorLSN: past.reachLSN, firstLSN: facts.record?.firstLSN ?? .invalid, endLSN: facts.serverFlushLSN,
-            eventCount: counter.count)
+            eventCount: counter.count, lostConsumers: lostConsumers)
     }
 
     /// What is stored stays where it is: the past goes only into a stream that holds nothing of it.

@@ -309,14 +309,29 @@ package enum Setup {
         throw .found(.configuration, [.storageLimit(limit, version: version)])
     }
 
+    /// Refuses a server whose settings let it make no slot for us.
+    static func requireLogicalDecoding(_ sql: borrowing SQLConnection) throws(StreamerError) {
+        try requireLogicalWAL(sql)
+        try requirePlugin(sql)
+    }
+
     /// Refuses a server whose WAL says too little for a slot. From PostgreSQL 19 on it says more as soon as there is one.
-    static func requireLogicalWAL(_ sql: borrowing SQLConnection) throws(StreamerError) {
+    private static func requireLogicalWAL(_ sql: borrowing SQLConnection) throws(StreamerError) {
         guard sql.serverVersion < 190_000 else { return }
         let rows = try StreamerError.ofPostgres { () throws(PostgresError) in
             try sql.query("SELECT pg_catalog.current_setting('wal_level')")
         }
         guard let level = rows.first?.first.flatMap({ $0 }), level != "logical" else { return }
         throw .found(.configuration, [.walLevel(level)])
+    }
+
+    /// Refuses a server that makes no slot with the plugin.
+    private static func requirePlugin(_ sql: borrowing SQLConnection) throws(StreamerError) {
+        let rows = try StreamerError.ofPostgres { () throws(PostgresError) in
+            try sql.query("SELECT pg_catalog.current_setting('output_plugin_libraries', true)")
+        }
+        guard let libraries = rows.first?.first.flatMap({ $0 }), !CheckedServer.allowsPlugin(libraries) else { return }
+        throw .found(.configuration, [.pluginForbidden(libraries)])
     }
 
     /// The stream as it is made on this server.

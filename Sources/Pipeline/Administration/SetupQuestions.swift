@@ -24,7 +24,7 @@ enum SetupQuestions {
         makesSlot: Bool, sql: borrowing SQLConnection, nats: JetStreamConnection
     ) throws(StreamerError) -> [Note] {
         if makesSlot {
-            try Setup.requireLogicalWAL(sql)
+            try Setup.requireLogicalDecoding(sql)
             try Setup.requireSlotRoom(sql)
         }
         try requireRights(configuration, makesStream: facts.stream == nil, nats)

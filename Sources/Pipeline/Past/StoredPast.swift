@@ -184,6 +184,8 @@ final class StoredPast {
             try connection.openReader(name, from: .time(early.description)).next(timeout: .seconds(2))
         }
         guard let message else { return provenLSN }
+        // Retention may have removed what is older and is meant too.
+        guard message.sequence > firstSequence else { return .invalid }
         let place = try StreamerError.ofJetStream { () throws(JetStreamError) -> Place? in try self.place(atOrBehind: message.sequence) }
         return place?.position.commitLSN ?? .invalid
     }

@@ -85,6 +85,7 @@ final class Checkpointer<Port: StreamPort> {
         next.lastId = known.storedID?.description
         next.lastSequence = known.storedSequence
         next.settledSequence = known.settledSequence
+        if let consumers = observations.durableConsumers { next.consumers = consumers }
         putCount += 1
         failpoints.reached(.beforeRecord)
         let token = AckMailbox.controlBit | putCount

@@ -1,3 +1,4 @@
+import History
 import PostgresReplication
 import Synchronization
 import Threads
@@ -34,7 +35,9 @@ extension Observations {
                 reasons.append("not connected to PostgreSQL")
             }
             if texts.isWalsenderSilent { reasons.append("PostgreSQL's walsender does not answer") }
-            if !texts.isNATSConnected, texts.slotWait == nil { reasons.append(texts.refusal ?? "not connected to NATS, or resynchronising") }
+            // Of NATS nothing is known while PostgreSQL is waited for.
+            let isNATSMeant = texts.isPostgresConnected || texts.awaited == .nats || texts.refusal != nil
+            if !texts.isNATSConnected, texts.slotWait == nil, isNATSMeant { reasons.append(texts.refusal ?? "not connected to NATS, or resynchronising") }
             if texts.isNothingPublished { reasons.append("the publication has no table: no change is published") }
             isReady = isReady && texts.isConnected && !texts.isNothingPublished
             if readyMaxLagBytes > 0, let lagBytes, lagBytes > readyMaxLagBytes {
@@ -81,6 +84,9 @@ extension Observations {
         status.checkpoint = checkpointAge(at: now).map { StreamerStatus.Checkpoint(ageSeconds: $0.seconds) }
         return status
     }
+
+    /// The names of the durable consumers, of the first fifty; nil: they were not looked at.
+    var durableConsumers: [String]? { texts.withLock { $0.streamFacts?.consumers?.map(\.name) } }
 
     /// What JetStream said of the stream; nil: it has not said anything lately.
     func streamFacts(_ texts: Texts, at now: Instant) -> StreamFacts? {

@@ -20,6 +20,8 @@ struct StreamFacts: Sendable {
     var maxMessages: UInt64?
     /// nil: no limit.
     var maxAge: Duration?
+    /// `old` or `new`.
+    var discard: String
     /// nil: they could not be read.
     var consumers: [ConsumerStanding]?
     /// Of any kind; nil: they could not be read.
@@ -34,6 +36,7 @@ struct StreamFacts: Sendable {
         replicas = info.config.replicas
         maxBytes = UInt64(exactly: info.config.maxBytes).flatMap { $0 > 0 ? $0 : nil }
         maxMessages = UInt64(exactly: info.config.maxMessages).flatMap { $0 > 0 ? $0 : nil }
+        discard = info.config.discard
         maxAge = info.config.maxAgeNanoseconds > 0 ? .nanoseconds(info.config.maxAgeNanoseconds) : nil
     }
 
@@ -56,6 +59,7 @@ extension StreamerStatus.Stream {
         maxBytes = facts.maxBytes
         maxMessages = facts.maxMessages
         maxAgeSeconds = facts.maxAge?.seconds
+        discard = facts.discard
         if facts.state.messages > 0 { firstTime = facts.state.firstTime }
         // Year 1: nothing was ever stored.
         if facts.state.lastSequence > 0 { lastTime = facts.state.lastTime }

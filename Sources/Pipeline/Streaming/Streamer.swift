@@ -13,7 +13,7 @@ import WAL
 /// `run()` blocks: give it a thread of its own.
 package final class Streamer: Sendable {
     /// How a run ended.
-    package struct Outcome: Sendable {
+    package struct Outcome: Sendable, Equatable {
         /// nil: stopped in order.
         package var reason: StopReason?
         package var message: String
@@ -28,8 +28,16 @@ package final class Streamer: Sendable {
     /// For connecting to PostgreSQL, and for each command before streaming: below the liveness limit.
     static let connectTimeout = Duration.seconds(10)
 
+    /// What comes after a stop that only a person can mend.
+    package enum OnStop: Sendable {
+        case exit
+        /// It stays, and looks again now and then whether somebody has mended the cause. It is handed each new stop.
+        case wait(@Sendable (Outcome) -> Void)
+    }
+
     let configuration: StreamerConfiguration
     private let isSetupAllowed: Bool
+    private let onStop: OnStop
     let observations: Observations
     let failpoints: Failpoints
     let logger: Logger
@@ -50,11 +58,12 @@ package final class Streamer: Sendable {
     ///   - failpoints: For the fault tests.
     /// - Throws: `.system`.
     package init(
-        _ configuration: StreamerConfiguration, isSetupAllowed: Bool, observations: Observations,
+        _ configuration: StreamerConfiguration, isSetupAllowed: Bool, onStop: OnStop = .exit, observations: Observations,
         failpoints: Failpoints = .none, logger: Logger
     ) throws(StreamerError) {
         self.configuration = configuration
         self.isSetupAllowed = isSetupAllowed
+        self.onStop = onStop
         self.observations = observations
         self.failpoints = failpoints
         self.logger = logger
@@ -77,6 +86,7 @@ package final class Streamer: Sendable {
         self.goal = goal
         self.logger = logger
         isSetupAllowed = false
+        onStop = .exit
         observations = Observations(
             slot: configuration.source.slot, stream: configuration.stream.name, readyMaxLagBytes: 0,
             metrics: NOOPMetricsHandler.instance)
@@ -109,6 +119,8 @@ package final class Streamer: Sendable {
     /// Streams until stopped, or until something that retrying cannot mend.
     package func run() -> Outcome {
         var backoff = Backoff()
+        // What it waits behind.
+        var stop: Outcome?
         var isStandingBy = false
         var telling = TroubleTelling()
         var former = FormerHolder()
@@ -119,13 +131,16 @@ package final class Streamer: Sendable {
         while !control.isRequested {
             let began = Instant.now
             do throws(StreamerError) {
-                if try runSession(watch, tables, &former) == .stopped { break }
+                let end = try runSession(watch, tables, &former)
+                stop = nil
+                if end == .stopped { break }
                 observations.repaired()
             } catch {
                 let verdict = patientVerdict(on: error)
                 let isOwnHolder = former.stillHolds(by: error, at: .now)
                 if observations.disconnected(by: error, isStandingBy: verdict == .standBy && !isOwnHolder) {
                     telling = TroubleTelling()
+                    stop = nil
                 }
                 if control.isRequested {
                     if case .cancelled = error { break }
@@ -133,7 +148,12 @@ package final class Streamer: Sendable {
                     break
                 }
                 switch verdict {
-                case .stop(let reason, let remedy): return stopped(reason, error, remedy)
+                case .stop(let reason, let remedy):
+                    let outcome = stopped(reason, error, remedy, before: stop)
+                    guard case .wait(let tell) = onStop else { return outcome }
+                    if outcome != stop { tell(outcome) }
+                    stop = outcome
+                    waitForMending(watch)
                 case .standBy:
                     if !isStandingBy {
                         logger.notice(
@@ -168,7 +188,16 @@ package final class Streamer: Sendable {
             isStandingBy = false
         }
         observations.texts.withLock { $0.role = .stopped }
-        return Outcome(reason: nil, message: "stopped", status: .done)
+        return stop ?? Outcome(reason: nil, message: "stopped", status: .done)
+    }
+
+    /// Between two looks whether somebody has mended what it stopped for; the slot, which holds WAL meanwhile, is looked at more often.
+    private func waitForMending(_ watch: SlotWatch) {
+        let end = Instant.now + LongTime.mending.duration
+        while !control.isRequested, Instant.now < end {
+            do throws(StreamerError) { _ = try watch.look() } catch { observations.lostSight() }
+            control.wait(min(SlotLook.interval, end.duration(since: .now)), observations)
+        }
     }
 
     private func standbyMessage(_ error: StreamerError, _ former: FormerHolder) -> Logger.Message {
@@ -178,7 +207,9 @@ package final class Streamer: Sendable {
             : "standing by: another streamer holds the slot"
     }
 
-    private func stopped(_ reason: StopReason, _ error: StreamerError, _ remedy: String) -> Outcome {
+    /// - Parameter before: The stop behind which it has waited; the same again is no news.
+    private func stopped(_ reason: StopReason, _ error: StreamerError, _ remedy: String, before: Outcome? = nil) -> Outcome {
+        let outcome = Outcome(reason: reason, message: "\(error)", remedy: remedy, status: reason.exitCode)
         observations.failed(reason.rawValue, "\(error)")
         observations.texts.withLock { texts in
             texts.role = .stopped
@@ -189,9 +220,13 @@ package final class Streamer: Sendable {
             "slot": "\(configuration.source.slot)", "stream": "\(configuration.stream.name)",
         ]
         if let ids = error.findingIDs { fields["finding"] = "\(ids)" }
+        guard outcome != before else {
+            logger.debug("stopped as before", metadata: fields)
+            return outcome
+        }
         logger.critical("stopped", metadata: fields)
         if mending == nil { keepLastStop(reason, error, remedy) }
-        return Outcome(reason: reason, message: "\(error)", remedy: remedy, status: reason.exitCode)
+        return outcome
     }
 
     /// For `run()` and for `mend`: looks at the slot before a session.

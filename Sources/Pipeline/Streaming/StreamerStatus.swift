@@ -65,6 +65,8 @@ package struct StreamerStatus: Codable, Sendable, Equatable {
         package var maxBytes: UInt64?
         package var maxMessages: UInt64?
         package var maxAgeSeconds: Double?
+        /// What a full stream does: `old` removes the oldest messages, `new` refuses new ones.
+        package var discard: String?
         /// The server that answered.
         package var host: String?
         /// When the oldest and the newest message were stored; RFC 3339.

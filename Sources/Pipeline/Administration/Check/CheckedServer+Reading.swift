@@ -6,7 +6,7 @@ import Threads
 extension CheckedServer {
     private static let settingNames = [
         "wal_level", "max_replication_slots", "max_wal_senders", "max_slot_wal_keep_size", "idle_replication_slot_timeout",
-        "synchronized_standby_slots", "data_directory",
+        "synchronized_standby_slots", "data_directory", "output_plugin_libraries",
     ]
 
     /// Transactions that are named, at most.
