@@ -87,9 +87,10 @@ class Shop:
 
 @pytest.mark.parametrize("each, atomic", [(PAIRS[0], "off"), (PAIRS[1], "off"), (PAIRS[1], "auto")], ids=str)
 def test_with_the_block_everything_works_and_nothing_is_refused(each, atomic, own):
-    """As it stands on the page, with passwords in it. nats-server's own log says what it has refused."""
-    users = _block().replace('"PASSWORD"', f'"{_SECRET}"').replace("users: [", "authorization { users: [\n{ user: admin, password: admin }", 1)
-    tenant = own(each, nats_lines=(users + "}", "no_auth_user: admin"), setup=False)
+    """As it stands on the page, in an account, with passwords in it. nats-server's own log says what it has refused."""
+    users = _block().replace('"PASSWORD"', f'"{_SECRET}"').replace("users: [", "users: [\n{ user: admin, password: admin }", 1)
+    account = f"accounts {{ SHOP {{\njetstream: enabled\n{users}}} }}"
+    tenant = own(each, nats_lines=(account, "no_auth_user: admin"), setup=False)
     shop = Shop(tenant, "shop")
     window = {"replay": {"window": "10m"}, "delivery": {"atomic": atomic}}
     streamer = shop.streamer("slotstream", **window)
