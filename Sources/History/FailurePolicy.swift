@@ -146,7 +146,10 @@ package enum FailurePolicy {
             .stop(.credentials, remedy: "Correct credentials_file, nkey_seed_file, user and password_file, or token_file in [transport.nats]")
         case .tls: .stop(.tls, remedy: "Correct [transport.nats.tls]")
         case .permission:
-            .stop(.permissionNATS, remedy: "Allow the NATS user to publish to the prefix's subjects, $KV.slotstream.> and $JS.API.>, and to subscribe to _INBOX.>")
+            .stop(.permissionNATS, remedy: Steps.text([
+                    "Print the rights of the NATS user: `slotstream setup --print-nats-permissions`",
+                    "Paste these rights into nats-server's configuration, and load the configuration: `nats-server --signal reload`",
+                ]))
         case .notConnected, .timedOut:
             .retry(hint: "Check transport.nats.url, nats-server and the stream's leader")
         case .noResponders:

@@ -22,6 +22,12 @@ enum NatsStatus {
         return detail.isEmpty ? name : "\(name): \(detail)"
     }
 
+    /// Whether the connection ended during the TLS handshake, and neither side has refused the other: a server that dies or restarts. OpenSSL calls an end so, and
+    /// has no word for a connection that was reset.
+    private static func isBrokenHandshake(_ text: String) -> Bool {
+        text.contains("unexpected eof while reading") || text.hasSuffix("SSL handshake error: (null)")
+    }
+
     /// Throws unless `status` is OK. Call it on the thread that made the call, before any other.
     static func check(_ status: natsStatus, _ operation: @autoclosure () -> String) throws(JetStreamError) {
         guard status != NATS_OK else { return }
@@ -36,6 +42,7 @@ enum NatsStatus {
         case NATS_NO_RESPONDERS: .noResponders(operation: operation)
         case NATS_CONNECTION_AUTH_FAILED: .authorization(text)
         case NATS_NOT_PERMITTED: .permission(text)
+        case NATS_SSL_ERROR where isBrokenHandshake(text): .notConnected(text)
         case NATS_SSL_ERROR, NATS_SECURE_CONNECTION_WANTED, NATS_SECURE_CONNECTION_REQUIRED: .tls(text)
         case NATS_NO_SERVER, NATS_IO_ERROR, NATS_CONNECTION_CLOSED, NATS_CONNECTION_DISCONNECTED, NATS_STALE_CONNECTION,
             NATS_INSUFFICIENT_BUFFER, NATS_DRAINING, NATS_SYS_ERROR:

@@ -79,14 +79,25 @@ extension PostgresError {
     }
 
     /// The connection came to nothing because of TLS: a certificate not trusted, not readable or for another host, or a
-    /// side without TLS.
+    /// side without TLS. A server that dies during the handshake, or cannot answer yet, is none of these.
     ///
     /// libpq has no code for it. It is told by libpq's own words, which are English as long as the program calls no
     /// `setlocale`.
     public var isTLS: Bool {
         guard case .connectionFailed(let message, nil) = self else { return false }
-        return ["SSL", "certificate", "private key file", "tlsv1 alert"].contains { message.contains($0) }
+        // A line for each host and for each try.
+        return message.split(whereSeparator: { $0 == "\n" || $0 == ";" }).contains { line in
+            !Self.passingTLSFaults.contains { line.contains($0) }
+                && ["SSL", "certificate", "private key file", "tlsv1 alert"].contains { line.contains($0) }
+        }
     }
+
+    /// The connection broke; the postmaster could not fork, or had no room for one more; the connection was closed behind OpenSSL's back.
+    ///
+    /// Source: libpq, `fe-connect.c` and `fe-secure-openssl.c`.
+    private static let passingTLSFaults = [
+        "SSL SYSCALL error", "server sent an error response during SSL exchange", "unexpected eof while reading", "SSL connection has been closed unexpectedly",
+    ]
 }
 
 extension PostgresError {

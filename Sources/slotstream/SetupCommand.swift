@@ -16,6 +16,7 @@ struct SetupCommand: AsyncParsableCommand {
               slotstream setup --print-sql | psql shop     # for a DBA
               slotstream setup --adopt-slot                # then: takes the DBA's slot
               slotstream setup --after-foreign             # behind FraiseQL's messages
+              slotstream setup --print-nats-permissions    # for nats-server's configuration
             """)
 
     @OptionGroup var options: ConfigurationOptions
@@ -41,8 +42,18 @@ struct SetupCommand: AsyncParsableCommand {
     @Flag(name: .customLong("print-sql"), help: "Print the SQL for PostgreSQL's side, do nothing.")
     var printsSQL = false
 
+    @Flag(
+        name: .customLong("print-nats-permissions"),
+        help: "Print the users with their rights for nats-server's configuration, do nothing.")
+    var printsNATSPermissions = false
+
+    func validate() throws {
+        if printsSQL, printsNATSPermissions { throw ValidationError("give --print-sql or --print-nats-permissions, not both") }
+    }
+
     func run() async throws {
         let configuration = try options.load().values.streamer
+        if printsNATSPermissions { return Output.data(configuration.natsRights.block) }
         if printsSQL {
             for statement in try Setup.sql(configuration, allowsNoIdentity: allowsNoIdentity) { Output.data(statement + ";") }
             return

@@ -1,6 +1,7 @@
 """`slotstream check` of NATS: account, rights, stream and consumers. Each fault is made, found, mended as printed, and found no more."""
 
 import asyncio
+import json
 import re
 
 import pytest
@@ -165,6 +166,30 @@ def test_rights_are_missing(one_pair, tenants):
     before = server.config.read_text()
     try:
         _mended(tenant, "E028", "NATS user", streamer=streamer, place=_replacing(tenant, denied, "{}"))
+        streamer.start()
+        tenant.commit(1)
+        tenant.wait_stored(1)
+        assert streamer.terminate() == 0
+    finally:
+        server.config.write_text(before)
+        Person(tenant).reload_nats()
+
+
+def test_rights_are_missing_that_it_can_do_without(one_pair, tenants):
+    tenant = tenants(one_pair, nats_lines=_USERS)
+    streamer = _as_user(tenant, "limited")
+    (server,) = tenant.nats.servers
+    before = server.config.read_text()
+    lesser = [f"$KV.slotstream.{tenant.name}.last_stop", f"$JS.API.CONSUMER.LIST.{tenant.name}",
+              f"$JS.API.CONSUMER.CREATE.{tenant.name}.slotstream_headers", "$JS.API.INFO"]
+    denied = f'permissions: {{ publish: {{ deny: {json.dumps(lesser)} }} }}'
+    try:
+        server.config.write_text(before.replace('permissions: { publish: { deny: ["rules.>"] } }', denied))
+        Person(tenant).reload_nats()
+        (told,) = found(streamer, "W065")
+        assert all(subject in told["message"] for subject in lesser), told
+        _mended(tenant, "W065", "NATS user", streamer=streamer, place=_replacing(tenant, denied, "{}"))
+        # With exactly these rights it streams, and stops with a word for whoever asks later.
         streamer.start()
         tenant.commit(1)
         tenant.wait_stored(1)

@@ -1,5 +1,6 @@
 """`deploy/compose`, and the walk through it in `deploy/docs/compose.md`: each command as it is printed there."""
 
+import importlib.resources
 import json
 import re
 import shlex
@@ -14,7 +15,8 @@ from servers.tools import CHECKOUT, freeze, thaw, wait_until
 
 _COMPOSE = CHECKOUT / "deploy" / "compose"
 _DOCS = CHECKOUT / "deploy" / "docs"
-_SPECIFICATION = Path(__file__).parent / "oracles" / "compose-spec" / "compose-spec.json"
+# The Compose Specification's own schema, as a checker of such files brings it along.
+_SPECIFICATION = importlib.resources.files("check_jsonschema") / "builtin_schemas" / "vendor" / "compose-spec.json"
 
 
 def _described() -> dict:

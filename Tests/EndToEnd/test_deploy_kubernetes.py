@@ -10,6 +10,8 @@ import pytest
 from manifests import KUBERNETES, OVERLAYS, changed, containers, kustomized, of_kind, overlay, pod_template, violations, workload
 from servers.tools import CHECKOUT, slotstream_binary
 
+_PAGE = CHECKOUT / "deploy" / "docs" / "kubernetes.md"
+
 # From the first with native sidecars to the newest that the validator has.
 VERSIONS = ["1.29", "1.33", "1.37"]
 
@@ -122,6 +124,20 @@ def test_the_page_s_own_kustomization_does_what_the_page_says(folder):
         assert selector["app.kubernetes.io/instance"] == "shop"
 
 
+def test_the_page_s_certificate_is_mounted_alone(folder):
+    user = _documented(folder)
+    [patch] = re.findall(r"```yaml\n(  - target:\n      kind: Deployment\n    path: .*?)```", _PAGE.read_text(), re.DOTALL)
+    with (user / "kustomization.yaml").open("a") as file:
+        file.write(patch)
+    objects = kustomized(user)
+    assert violations(objects) == []
+    kubernetes_validate.validate(workload(objects), VERSIONS[-1], strict=True)
+    spec = pod_template(workload(objects))["spec"]
+    [secret] = [volume["secret"] for volume in spec["volumes"] if volume["name"] == "postgres-ca"]
+    assert [item["key"] for item in secret["items"]] == ["ca.crt"], "the authority's private key stays where it is"
+    assert spec["containers"][0]["volumeMounts"][-1]["mountPath"] == "/etc/postgres-ca"
+
+
 def test_argo_cd_s_check_has_the_streamer_s_configuration_as_the_page_says(folder):
     objects = kustomized(_documented(folder, "argo"))
     configs = [each for each in objects if each["kind"] == "ConfigMap"]
@@ -136,9 +152,8 @@ def test_argo_cd_s_check_has_the_streamer_s_configuration_as_the_page_says(folde
 
 def _documented(folder, name="shop"):
     """The user's folder `name` that deploy/docs/kubernetes.md describes, beside a checkout."""
-    page = (CHECKOUT / "deploy" / "docs" / "kubernetes.md").read_text()
     shutil.copytree(KUBERNETES, folder / "slotstream" / "deploy" / "kubernetes")
-    for indent, path, text in re.findall(r"^( *)```yaml\n *# (\S+/kustomization\.yaml)\n(.*?)```", page, re.DOTALL | re.MULTILINE):
+    for indent, path, text in re.findall(r"^( *)```yaml\n *# ([a-z/]+\.yaml)\n(.*?)```", _PAGE.read_text(), re.DOTALL | re.MULTILINE):
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(re.sub(f"^{indent}", "", text, flags=re.MULTILINE))
     base = (KUBERNETES / "base" / "slotstream.toml").read_text().replace("public.invoices", "public.orders")

@@ -3,6 +3,7 @@ managed PostgreSQL has them, without a superuser. Failover slots: test_failover.
 
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 import yaml
@@ -12,7 +13,9 @@ from doctor import findings
 from servers.tools import CHECKOUT, wait_until
 from streamer import Streamer
 from tenants import Tenant, own, refused, tenant_maker, tenants  # noqa: F401
+from test_rules_credentials import Certificates, _present, _reload
 
+_CLUSTER = CHECKOUT / "deploy" / "examples" / "cloudnative-pg" / "cluster.yaml"
 _NACK = CHECKOUT / "deploy" / "examples" / "nack" / "jetstream.yaml"
 _CLOUDS = CHECKOUT / "deploy" / "docs" / "clouds.md"
 _SECOND = 10**9
@@ -117,6 +120,32 @@ def test_nacks_default_ack_wait_is_told(own):
     streamer = _shop(tenant)
     streamer.setup()
     assert [each for each in findings(streamer) if each["id"] == "W063" and "ack_wait is 1e-09 s" in each["message"]]
+
+
+# CloudNativePG
+
+
+def test_the_clusters_rules_let_the_role_in_over_tls_and_into_its_database_only(own):
+    """The lines of the example stand before one that lets everybody in, as CloudNativePG writes them. Debian's PostgreSQL speaks TLS."""
+    tenant = own(PAIRS[0])
+    cluster = next(each["spec"] for each in yaml.safe_load_all(_CLUSTER.read_text()) if each["kind"] == "Cluster")
+    ours = Certificates(tenant.servers.folder / "ours")
+    _present(tenant, *ours.issue("server"), ours.ca)
+    tenant.run("CREATE ROLE slotstream LOGIN REPLICATION PASSWORD 'secret'")
+    hba = Path(tenant.value("SHOW hba_file"))
+    lines = [line.replace(" shop ", f" {tenant.name} ") for line in cluster["postgresql"]["pg_hba"]]
+    hba.write_text("\n".join([*lines, "host all slotstream all trust", hba.read_text()]))
+    _reload(tenant)
+    conninfo = tenant.conninfo.replace("user=postgres", "user=slotstream password=secret")
+    refused(tenant.another(conninfo=f"{conninfo} sslmode=disable"), 78, "credentials", "setup")
+    elsewhere = conninfo.replace(f"dbname={tenant.name}", "dbname=postgres")
+    refused(tenant.another(conninfo=f"{elsewhere} sslmode=require"), 78, "credentials", "setup")
+    streamer = tenant.another(conninfo=f"{conninfo} sslmode=verify-full sslrootcert={ours.ca}")
+    streamer.start()
+    tenant.commit(1)
+    tenant.wait_stored(1)
+    tenant.wait_confirmed()
+    assert streamer.terminate() == 0
 
 
 # Roles

@@ -15,6 +15,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ import pytest
 
 from administrator import Administrator
 from conftest import PAIRS
+from handshake import BrokenHandshake
 from servers.nats import Nats
 from servers.tools import wait_until
 from streamer import Streamer
@@ -457,6 +459,30 @@ def test_with_a_certificate_of_its_own_it_streams_over_tls(guarded):
     guarded.require_exact(10)
 
 
+def _waits_for(streamer, server: BrokenHandshake) -> None:
+    """It tries again and again; and streams once the server is whole."""
+    streamer.start(wait=False)
+    wait_until(lambda: server.broken >= 3 and record_entries(streamer, "interrupted, trying again"), 30, "it meets the broken server and tries again")
+    assert streamer.running
+    assert streamer.status()["last_error"]["reason"] == "unreachable"
+    server.mend()
+    streamer.wait_ready(60)
+
+
+@pytest.mark.parametrize("how", ["closed", "reset"])
+def test_a_nats_server_that_dies_during_the_tls_handshake_is_waited_for(how, guarded):
+    ours = Certificates(guarded.folder / "ours")
+    guarded.admit(*_tls(*ours.issue("server")))
+    guarded.start()
+    with closing(BrokenHandshake(guarded.server.port, how)) as server:
+        streamer = guarded.streamer({"url": f"tls://127.0.0.1:{server.port}"}, {"ca_file": str(ours.ca)})
+        _waits_for(streamer, server)
+        guarded.tenant.commit_each(1, 5)
+        guarded.tenant.wait_confirmed()
+        assert streamer.terminate() == 0
+    guarded.require_exact(5)
+
+
 @pytest.mark.parametrize("why", ["another authority", "another host", "expired"])
 def test_a_nats_server_that_tls_does_not_let_us_trust_stops(why, guarded):
     ours, others = Certificates(guarded.folder / "ours"), Certificates(guarded.folder / "others")
@@ -691,6 +717,20 @@ def test_a_postgres_without_tls_is_refused_where_tls_is_demanded(single_pair, te
     streamer = tenant.another(conninfo=f"{tenant.conninfo} sslmode=require")
     streamer.start(wait=False)
     _stops(streamer, 78, "tls")
+
+
+@pytest.mark.parametrize("how", ["closed", "reset", "refused"])
+def test_a_postgres_that_dies_during_the_tls_handshake_is_waited_for(how, tenants):
+    tenant = tenants(PAIRS[0], overrides=_SOON)
+    ours = Certificates(tenant.servers.folder / f"{tenant.name}-ours")
+    _present(tenant, *ours.issue("server"), ours.ca)
+    with closing(BrokenHandshake(tenant.postgres.port, how)) as server:
+        streamer = tenant.another(conninfo=f"{tenant.conninfo.replace(f'port={tenant.postgres.port}', f'port={server.port}')} sslmode=require")
+        _waits_for(streamer, server)
+        tenant.commit_each(1, 5)
+        tenant.wait_confirmed()
+        assert streamer.terminate() == 0
+    tenant.require_exact(*range(1, 6))
 
 
 @pytest.mark.parametrize("why", ["another authority", "another host", "expired", "a key that is not there"])

@@ -183,8 +183,8 @@ def _require_bounded(streamer: Streamer) -> None:
 
 @pytest.mark.parametrize("body", ["RAISE NOTICE '%', repeat('x', 50000000);",
                                   "FOR i IN 1..20000 LOOP RAISE NOTICE 'flood % %', i, repeat('x', 1000); END LOOP;"], ids=["huge", "many"])
-def test_notices_of_a_server_without_measure_do_not_fill_the_log(one_pair, tenants, body):
-    tenant = tenants(one_pair)
+def test_notices_of_a_server_without_measure_do_not_fill_the_log(newest_pair, tenants, body):
+    tenant = tenants(newest_pair)
     tenant.run(_LOGIN_TRIGGER.format(body=body))
     tenant.streamer.start()
     _streams(tenant, 1, 20)
@@ -196,8 +196,8 @@ def test_notices_of_a_server_without_measure_do_not_fill_the_log(one_pair, tenan
     tenant.require_exact(*range(1, 21))
 
 
-def test_an_error_of_a_server_without_measure_does_not_fill_the_log(one_pair, tenants):
-    tenant = tenants(one_pair)
+def test_an_error_of_a_server_without_measure_does_not_fill_the_log(newest_pair, tenants):
+    tenant = tenants(newest_pair)
     tenant.streamer.start()
     tenant.run(_LOGIN_TRIGGER.format(body="RAISE EXCEPTION '%', repeat('x', 50000000);"))
     tenant.terminate_holder()

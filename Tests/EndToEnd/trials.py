@@ -40,6 +40,7 @@ CREATE PUBLICATION {name} FOR TABLE {table}
 """
 
 _ID = re.compile(r"\d+\.\d+\.\d+\.\d+\.[0-9A-F]{16}\.\d+")
+_BEFORE = re.compile(r"before sequence (\d+)")
 # What a stop with `stream_tail_lost` says was stored.
 _LOST = re.compile(r"sequence (\d+) \([^)]*\) was stored")
 
@@ -301,9 +302,17 @@ class Trial:
         said = record_entries(self.streamer, "stopped")[-1]
         assert said["reason"] == "hole_found", said
         self.stops.append(Stop(_ID.findall(said["error"]), "…" not in said["error"] and "at least" not in said["error"],
-                               self.administrator.state(self.name)["last_seq"], self._confirmed()))
+                               self._stream_end(at_least=int(_BEFORE.search(said["error"])[1])), self._confirmed()))
         assert len(self.stops) < 10, "it is mended again and again"
         self.streamer.command("mend", "--by", self.name)
+
+    def _stream_end(self, at_least: int) -> int:
+        """The stream's last sequence. A server that was killed answers for a while as it was then: what the streamer has read is waited for."""
+        def end() -> int | None:
+            last = self.administrator.state(self.name)["last_seq"]
+            return last if last >= at_least else None
+
+        return wait_until(end, 30, f"the stream reaches {at_least}, which the streamer has read")
 
     @property
     def _is_unsafely_killed(self) -> bool:

@@ -25,7 +25,11 @@ import Testing
         (.ruleNamesNothing("[events.columns]", severity: .error, "no such table", fix: "Correct it"), "W042", .error, "[events.columns]"),
         (.rowsBeforeSlot("s", "rows that were committed before 0/1 are not published: 3 in 1 tables"), "I044", .note, "slot s"),
         (.storageLimit(1, version: "2.9.25"), "W058", .error, "nats-server"),
-        (.permissionsMissing(["p.>", "$KV.slotstream.S"], prefix: "p"), "E028", .error, "NATS user"),
+        (.permissionsMissing(["p.>", "$KV.slotstream.S"], NATSRights(stream: "S", prefix: "p", consumer: nil)), "E028", .error, "NATS user"),
+        (
+            .lesserPermissionsMissing([("$JS.API.INFO", "the room is not known")], NATSRights(stream: "S", prefix: "p", consumer: nil)) ?? .configurationWrong([]),
+            "W065", .warning, "NATS user"
+        ),
         (.subjectsTaken("p.>", of: "S", by: ["other"]), "E029", .error, "stream S"),
         (.noAtomicBatches("S", canServer: true), "W063", .warning, "stream S"),
         (.recordLessSafe("slotstream", "num_replicas is 1", why: "the record can be lost", edit: "--replicas=3"), "W033", .warning, "bucket slotstream"),

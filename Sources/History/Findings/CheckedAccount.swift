@@ -3,6 +3,7 @@ package import JetStreamPublishing
 /// What NATS says of server and account, for `check`.
 package struct CheckedAccount: Sendable {
     package var stream: StreamConfiguration
+    package var consumer: String?
     package var version: String?
     /// Of the stream that is there, or that is to be made.
     package var replicas: Int
@@ -16,6 +17,8 @@ package struct CheckedAccount: Sendable {
     package var exposure: String?
     /// Subjects that we may not publish to.
     package var missingRights: [String] = []
+    /// Of ``NATSRights/lesser``.
+    package var missingLesserRights: [(subject: String, consequence: String)] = []
     /// Streams that capture our subjects, where ours is still to be made.
     package var takenBy: [String] = []
     /// A prefix that no stream captures.
@@ -29,8 +32,9 @@ package struct CheckedAccount: Sendable {
     /// Between PostgreSQL's clock and nats-server's; nil: one did not say.
     package var clockDifference: Double?
 
-    package init(stream: StreamConfiguration, replicas: Int) {
+    package init(stream: StreamConfiguration, consumer: String?, replicas: Int) {
         self.stream = stream
+        self.consumer = consumer
         self.replicas = replicas
     }
 
@@ -67,7 +71,9 @@ package struct CheckedAccount: Sendable {
 
     private var rights: [Finding] {
         var findings: [Finding] = []
-        if !missingRights.isEmpty { findings.append(.permissionsMissing(missingRights, prefix: stream.subjectPrefix)) }
+        let all = NATSRights(stream: stream.name, prefix: stream.subjectPrefix, consumer: consumer)
+        if !missingRights.isEmpty { findings.append(.permissionsMissing(missingRights, all)) }
+        if let finding = Finding.lesserPermissionsMissing(missingLesserRights, all) { findings.append(finding) }
         if !takenBy.isEmpty { findings.append(.subjectsTaken(stream.subject, of: stream.name, by: takenBy, free: freePrefix)) }
         if let exposure { findings.append(.connectionOpenToOthers("NATS", exposure: exposure, fix: Finding.verifiesNATS)) }
         if othersMayPublish { findings.append(anybodyPublishes) }
@@ -77,7 +83,7 @@ package struct CheckedAccount: Sendable {
     private var anybodyPublishes: Finding {
         let block =
             isAnonymous
-            ? "authorization: { users: [ { user: slotstream, password: \"PASSWORD\", \(Finding.permissions(prefix: stream.subjectPrefix)) } ] }"
+            ? "authorization: { users: [ { user: slotstream, password: \"PASSWORD\", \(NATSRights(stream: stream.name, prefix: stream.subjectPrefix, consumer: consumer).permissions) } ] }"
             : "permissions: { publish: { deny: [\"\(stream.subjectPrefix).>\", \"$JS.API.STREAM.>\"] } }"
         return Finding(
             .othersMayPublish, "prefix \(stream.subjectPrefix)", "clients without a name may publish to \(stream.subjectPrefix).>",

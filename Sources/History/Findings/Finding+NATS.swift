@@ -24,17 +24,19 @@ extension Finding {
     }
 
     /// Subjects that the NATS user may not publish to.
-    /// - Parameter prefix: Of the events' subjects.
-    package static func permissionsMissing(_ subjects: [String], prefix: String) -> Finding {
+    package static func permissionsMissing(_ subjects: [String], _ rights: NATSRights) -> Finding {
         Finding(
             .natsPermissionMissing, "NATS user", "the NATS user may not publish to \(subjects.joined(separator: ", "))",
             fix: "Allow the NATS user to publish to \(subjects.count == 1 ? "this subject" : "these subjects"), then run the command again",
-            paste: .natsServer(permissions(prefix: prefix)))
+            paste: .natsServer(rights.permissions))
     }
 
-    /// All that a streamer's user may do.
-    static func permissions(prefix: String) -> String {
-        "permissions: { publish: [\"\(prefix).>\", \"$KV.slotstream.>\", \"$JS.API.>\"], subscribe: [\"_INBOX.>\"] }"
+    /// Subjects without which the streamer streams, and what is missed; nil: none is missing.
+    package static func lesserPermissionsMissing(_ missing: [(subject: String, consequence: String)], _ rights: NATSRights) -> Finding? {
+        guard !missing.isEmpty else { return nil }
+        return Finding(
+            .natsPermissionIncomplete, "NATS user", "the NATS user may not publish to \(missing.map(\.subject).joined(separator: ", "))",
+            why: missing.map(\.consequence).joined(separator: "; "), paste: .natsServer(rights.permissions))
     }
 
     /// Other streams that have the subjects of ours.

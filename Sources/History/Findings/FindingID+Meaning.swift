@@ -24,7 +24,7 @@ extension FindingID {
             .rowsTooWide, .anybodyEmits, .triggerEmits, .ruleNamesNothing, .rowsBeforeSlot, .castRunsCode, .namesEncoded:
             .tables
         case .slotUnusable, .notFailoverSafe, .nobodyStreams, .replayWindow, .wouldStop: .slot
-        case .jetStreamMissing, .natsPermissionMissing, .subjectsTaken, .othersMayPublish, .serverVersionFault, .clocksDiffer: .nats
+        case .jetStreamMissing, .natsPermissionMissing, .natsPermissionIncomplete, .subjectsTaken, .othersMayPublish, .serverVersionFault, .clocksDiffer: .nats
         case .noRoom, .retentionShort, .consumerNearEviction, .consumerNeverRead, .otherWriter, .othersMayDelete, .recordLessSafe,
             .streamBreaksGuarantee, .duplicateWindow, .differsFromConfiguration:
             .stream
@@ -126,6 +126,7 @@ extension FindingID {
         case .consumerNeverRead: ("a durable consumer has never read", "Nobody uses the consumer, or its program does not run")
         case .jetStreamMissing: ("JetStream is not enabled for the account", "There can be no stream")
         case .natsPermissionMissing: ("the NATS user lacks a right", "The streamer stops with permission_nats")
+        case .natsPermissionIncomplete: ("the NATS user lacks a right that the streamer can do without", "Something is not told, or takes longer")
         case .subjectsTaken: ("another stream captures the subjects", "JetStream refuses the stream")
         case .otherWriter: ("messages of another writer in the stream", "A stream has one writer")
         case .othersMayPublish: ("others may publish to the prefix", "Consumers cannot tell their messages from events")

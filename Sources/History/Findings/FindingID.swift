@@ -62,6 +62,7 @@ package enum FindingID: String, Sendable, CaseIterable {
     case consumerNeverRead = "W026"
     case jetStreamMissing = "E027"
     case natsPermissionMissing = "E028"
+    case natsPermissionIncomplete = "W065"
     case subjectsTaken = "E029"
     case otherWriter = "E030"
     case othersMayPublish = "W031"

@@ -69,7 +69,7 @@ enum SetupQuestions {
     ) throws(StreamerError) {
         let missing = try missingRights(configuration, makesStream: makesStream, nats)
         guard !missing.isEmpty else { return }
-        throw .found(.permissionNATS, [.permissionsMissing(missing, prefix: configuration.stream.subjectPrefix)])
+        throw .found(.permissionNATS, [.permissionsMissing(missing, configuration.natsRights)])
     }
 
     /// Whether events may be published to the prefix.
@@ -114,6 +114,24 @@ enum SetupQuestions {
                     isThere = try nats.consumerInfo(stream.name, consumer.name) != nil
                 }
                 if !isThere { try ask("$JS.API.CONSUMER.DURABLE.CREATE.\(stream.name).\(consumer.name)") }
+            }
+        } catch {
+            throw .jetStream(error)
+        }
+        return missing
+    }
+
+    /// Those subjects that a streamer can do without and that this user may not publish to.
+    static func missingLesserRights(
+        _ configuration: StreamerConfiguration, _ nats: JetStreamConnection
+    ) throws(StreamerError) -> [(subject: String, consequence: String)] {
+        var missing: [(subject: String, consequence: String)] = []
+        do throws(JetStreamError) {
+            for right in configuration.natsRights.lesser {
+                let isRequest = right.subject.hasPrefix("$JS.API.")
+                if try !nats.mayPublish(to: right.subject, isRequest ? noRequest : [], headers: isRequest ? [] : expectingNone) {
+                    missing.append(right)
+                }
             }
         } catch {
             throw .jetStream(error)

@@ -141,4 +141,9 @@ extension StreamerConfiguration {
                 "\(capture.exclusions.sorted().joined(separator: ",")) message_prefixes=\(capture.messagePrefixes.sorted().joined(separator: ","))"
         )
     }
+
+    /// What its user in NATS may do.
+    package var natsRights: NATSRights {
+        NATSRights(stream: stream.name, prefix: stream.subjectPrefix, consumer: consumer?.name)
+    }
 }

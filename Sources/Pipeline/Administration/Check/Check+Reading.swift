@@ -166,7 +166,7 @@ extension Check {
             guard error.isPermission else { throw .jetStream(error) }
             throw .found(
                 .permissionNATS,
-                [.permissionsMissing(["$JS.API.STREAM.INFO.\(configuration.stream.name)"], prefix: configuration.stream.subjectPrefix)])
+                [.permissionsMissing(["$JS.API.STREAM.INFO.\(configuration.stream.name)"], configuration.natsRights)])
         }
         let now = PostgresTimestamp.now
         reading.add { $0.clocks.nats = info?.time.flatMap { PostgresTimestamp(rfc3339: $0) }.map { Double($0.rawValue - now.rawValue) / 1e6 } }

@@ -10,7 +10,7 @@ extension CheckedAccount {
         _ configuration: StreamerConfiguration, _ info: StreamInfo?, over nats: JetStreamConnection
     ) throws(StreamerError) -> CheckedAccount {
         let stream = configuration.stream
-        var account = CheckedAccount(stream: stream, replicas: info?.config.replicas ?? stream.replicas)
+        var account = CheckedAccount(stream: stream, consumer: configuration.consumer?.name, replicas: info?.config.replicas ?? stream.replicas)
         account.version = nats.serverVersion
         account.exposure = nats.exposure
         account.isAnonymous = configuration.nats.isAnonymous
@@ -21,6 +21,7 @@ extension CheckedAccount {
             if !error.isPermission { throw .jetStream(error) }
         }
         account.missingRights = try SetupQuestions.missingRights(configuration, makesStream: info == nil, nats)
+        account.missingLesserRights = try SetupQuestions.missingLesserRights(configuration, nats)
         do throws(JetStreamError) {
             if info == nil {
                 account.takenBy = try Setup.otherStreams(capturing: stream.subject, than: stream, nats)
