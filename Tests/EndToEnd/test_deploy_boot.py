@@ -55,9 +55,9 @@ def test_the_service_lives_from_its_installation_to_its_removal(machine, place, 
     assert machine.show(_UNIT, "ExecMainStatus") == "78" and machine.show(_UNIT, "NRestarts") == "0"
     assert "postgres.url" in machine.journal(_UNIT)
 
-    # `systemctl start` returns when it streams. The secret is read by root, and by the streamer's user as a copy.
+    # `systemctl enable --now` returns when it streams. The secret is read by root, and by the streamer's user as a copy.
     _configured(machine, tenant)
-    machine.run("systemctl", "start", _UNIT)
+    machine.run("systemctl", "enable", "--now", _UNIT)
     assert machine.show(_UNIT, "ActiveState") == "active"
     tenant.commit_each(1, 3)
     tenant.wait_stored(3)
@@ -102,4 +102,5 @@ def test_the_service_lives_from_its_installation_to_its_removal(machine, place, 
     tenant.wait_free()
     assert "pg_drop_replication_slot" in machine.apt("purge", "slotstream")
     assert not machine.has("/etc/slotstream")
+    assert not machine.has(f"/etc/systemd/system/multi-user.target.wants/{_UNIT}")
     tenant.require_exact(*range(1, 10))
