@@ -66,6 +66,16 @@ package enum FailurePolicy {
                     "Let a superuser run: psql -d DATABASE -v role=NAME -f sql/role.sql. The script gives the role LOGIN, REPLICATION, and CONNECT to the database"
             )
         }
+        // Whoever may not replicate was refused at the connection.
+        if case .server("42501", _, _, _, _, let command) = error, command.hasPrefix("CREATE_REPLICATION_SLOT") {
+            return .stop(
+                .permissionPostgres,
+                remedy: Steps.text([
+                    "Let a superuser look which output plugins PostgreSQL allows, in psql: SHOW output_plugin_libraries",
+                    "Let the superuser add pgoutput to the list: ALTER SYSTEM SET output_plugin_libraries = 'pgoutput', 'test_decoding'",
+                    "Load the setting: SELECT pg_reload_conf()",
+                ]))
+        }
         if error.isPermission {
             return .stop(
                 .permissionPostgres,

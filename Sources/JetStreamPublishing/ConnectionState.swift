@@ -9,6 +9,8 @@ final class ConnectionState: Sendable {
     private let link = Atomic<UInt64>(1)
     /// Why there will be no link any more; nil as long as there may be one.
     private let closedReason = Mutex<String?>(nil)
+    /// The server's latest word that something is not allowed.
+    private let refusal = Mutex("")
     private let maxPayloadByteCount = Atomic<Int>(0)
     private let connectedURL = Mutex("")
     private let token: Mutex<TokenMemory>
@@ -43,6 +45,12 @@ final class ConnectionState: Sendable {
     /// Why nothing can be sent.
     var absence: JetStreamError {
         closedReason.withLock { $0 }.map { .connectionClosed($0) } ?? .notConnected("reconnecting")
+    }
+
+    /// The server's word where it refused what was published to `subject`, lately; nil: it did not.
+    func refusal(of subject: String) -> String? {
+        let text = refusal.withLock { $0 }
+        return text.contains("\"\(subject)\"") ? text : nil
     }
 
     /// Reads off the connection what depends on the server.
@@ -131,6 +139,7 @@ final class ConnectionState: Sendable {
     /// An error outside a call; refused publishes fail the request that waits for them.
     func failed(_ status: natsStatus, _ text: String) {
         if status == NATS_NOT_PERMITTED {
+            refusal.withLock { $0 = text }
             replies.failRefused(text)
             onEvent(.permissionViolation(text))
         } else {

@@ -77,13 +77,15 @@ public struct JetStreamConnectionOptions: Sendable {
     /// Whether TLS is a must.
     public var usesTLS: Bool { tls != TLS() || urls.contains { (try? ServerURL($0))?.isTLS == true } }
 
-    /// Whether no name is given, neither here nor in a URL.
-    public var isAnonymous: Bool { credentials == .none && urls.allSatisfy { (try? ServerURL($0))?.credentials == nil } }
+    /// Whether no name is given, neither here nor in a URL nor by a certificate.
+    public var isAnonymous: Bool { credentials == .none && tls.certificateFile == nil && urls.allSatisfy { (try? ServerURL($0))?.credentials == nil } }
 
     /// The same servers without a name.
     public var anonymous: JetStreamConnectionOptions {
         var options = self
         options.credentials = .none
+        options.tls.certificateFile = nil
+        options.tls.keyFile = nil
         options.urls = urls.compactMap { (try? ServerURL($0))?.text }
         return options
     }

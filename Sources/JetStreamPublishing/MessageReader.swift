@@ -103,6 +103,8 @@ public final class MessageReader {
         self.pull = pull
         let rest = max(.milliseconds(1), min(deadline, pull.deadline) - .now)
         guard let message = try pull.inbox.reader.next(timeout: rest) else {
+            // Nobody answers a request that the server does not pass on.
+            if let refusal = connection.state.refusal(of: nextSubject(pull)) { throw .permission(refusal) }
             // The server ends every pull by saying so; silence means that it has forgotten us.
             if ContinuousClock.now >= pull.deadline { self.pull = nil }
             return nil
@@ -123,12 +125,13 @@ public final class MessageReader {
     private func ask(_ pull: inout Pull) throws(JetStreamError) {
         let count = max(Self.pullCounts.lowerBound, min(Self.pullCounts.upperBound, Self.pullByteCount / averageByteCount))
         let body = #"{"batch":\#(count),"expires":\#(Self.pullExpiry.nanoseconds)}"#
-        try connection.publish(
-            "$JS.API.CONSUMER.MSG.NEXT.\(stream).\(pull.consumer)", Array(body.utf8), reply: pull.inbox.reader.subject)
+        try connection.publish(nextSubject(pull), Array(body.utf8), reply: pull.inbox.reader.subject)
         pull.isOpen = true
         pull.expectedCount = count
         pull.deadline = .now + Self.pullExpiry + Self.pullGrace
     }
+
+    private func nextSubject(_ pull: Pull) -> String { "$JS.API.CONSUMER.MSG.NEXT.\(stream).\(pull.consumer)" }
 
     private func taken(_ message: borrowing MessageHandle) throws(JetStreamError) -> StoredMessage? {
         guard var pull else { return nil }

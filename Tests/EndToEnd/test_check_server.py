@@ -17,6 +17,7 @@ from servers.tools import dying_with_us, wait_until
 from tenants import refused, streamed, tenant_maker, tenants  # noqa: F401
 from test_rules_gap import CASES
 from test_rules_lost_slot import _unconfirm
+from test_rules_permissions import as_role
 
 
 @pytest.fixture
@@ -63,11 +64,15 @@ def test_wal_level(one_pair, tenants, server):
 def test_the_plugin_is_not_allowed(oldest_pair, tenants):
     """Debian's 15 is of a minor version that has the setting."""
     tenant = tenants(oldest_pair, setup=False)
+    tenant.run(f"CREATE PUBLICATION {tenant.name} FOR TABLE tb_item")
     tenant.run("ALTER SYSTEM SET output_plugin_libraries = 'test_decoding'")
     tenant.run("SELECT pg_reload_conf()")
     try:
         wait_until(lambda: tenant.value("SHOW output_plugin_libraries") == "test_decoding", 10, "the setting is in force")
         refused(tenant.streamer, 78, "configuration", "setup")
+        # A role that may not read the setting is refused by PostgreSQL itself.
+        said = refused(as_role(tenant, "REPLICATION"), 77, "permission_postgres", "setup")
+        assert "SHOW output_plugin_libraries" in said, said
         told = _mended(tenant, "E066", "output_plugin_libraries", "--before-start")
         assert "'test_decoding', 'pgoutput'" in told["fix"]
         tenant.streamer.setup()

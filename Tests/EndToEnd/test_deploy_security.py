@@ -261,15 +261,16 @@ def test_without_a_line_for_headers_it_compares_all_the_same_and_names_it(pair, 
     assert [event.json["entity"]["n"] for event in tenant.administrator.messages(name)] == list(range(1, 32))
 
 
-def test_without_the_right_to_make_a_consumer_tail_and_verify_name_it(pair, tenants):
-    lacking = _FOR_LOOKING[0]
+@pytest.mark.parametrize("lacking", _FOR_LOOKING)
+def test_without_a_right_to_read_tail_and_verify_name_it(pair, tenants, lacking):
     user, name = _without(lacking)
     tenant = tenants(pair, nats_lines=_LACKING, setup=False)
     streamer = Shop(tenant, name).streamer(user, replay={"window": "10m"})
     streamer.start()
     Shop(tenant, name).commit_and_wait(1, 1)
     for command in (["tail", "--from", "first", "--count", "1"], ["verify", "--from-sequence", "1"]):
-        assert f'"{_of(lacking, name)}"' in refused(streamer, 77, "permission_nats", *command)
+        # The consumer's name is the server's choice.
+        assert f'"{_of(lacking, name).removesuffix("*")}' in refused(streamer, 77, "permission_nats", *command)
 
 
 @pytest.mark.parametrize("lacking", _FOR_TELLING)
@@ -367,7 +368,7 @@ def test_with_certificates_on_both_sides_there_is_no_password_and_all_are_rotate
     tenant.wait_confirmed()
     assert tenant.value("SELECT client_dn FROM pg_stat_ssl WHERE pid = %s", (tenant.holder(),)) == f"/CN={role.name}"
     findings = streamer.command("check", expect=None).stdout
-    assert "W009" not in findings and "\n  E" not in findings, findings
+    assert "W009" not in findings and "W031" not in findings and "\n  E" not in findings, findings
     serial = "SELECT client_serial FROM pg_stat_ssl WHERE pid = %s"
     first = tenant.value(serial, (tenant.holder(),))
     rotate("second")

@@ -201,6 +201,8 @@ def test_ranges_are_exact_while_a_thousand_commits_a_second_go_through(versions,
     finally:
         is_over.set()
         thread.join()
+    # No commit has waited until its WAL was flushed.
+    tenant.wait_stored(committed[0])
     tenant.wait_confirmed(60)
     live = tenant.read()
     assert [event.json["entity"]["n"] for event in live] == list(range(1, committed[0] + 1)), "the live stream is whole"

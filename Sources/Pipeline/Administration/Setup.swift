@@ -325,10 +325,10 @@ package enum Setup {
         throw .found(.configuration, [.walLevel(level)])
     }
 
-    /// Refuses a server that makes no slot with the plugin.
+    /// Refuses a server that makes no slot with the plugin. A role that may not read the setting learns of it from PostgreSQL's refusal.
     private static func requirePlugin(_ sql: borrowing SQLConnection) throws(StreamerError) {
         let rows = try StreamerError.ofPostgres { () throws(PostgresError) in
-            try sql.query("SELECT pg_catalog.current_setting('output_plugin_libraries', true)")
+            try sql.query("SELECT setting FROM pg_catalog.pg_settings WHERE name = 'output_plugin_libraries'")
         }
         guard let libraries = rows.first?.first.flatMap({ $0 }), !CheckedServer.allowsPlugin(libraries) else { return }
         throw .found(.configuration, [.pluginForbidden(libraries)])

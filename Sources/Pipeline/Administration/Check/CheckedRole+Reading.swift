@@ -11,7 +11,12 @@ extension CheckedRole {
     static func read(publication: String, over sql: borrowing SQLConnection) throws(PostgresError) -> CheckedRole {
         let rows = try sql.query(
             """
-            SELECT r.rolname, d.datname, r.rolsuper, r.rolsuper OR r.rolreplication, pg_catalog.host(pg_catalog.inet_client_addr()),
+            SELECT r.rolname, d.datname, r.rolsuper,
+                -- Members of the second have the right on Amazon, where no role has the attribute. Elsewhere the connection is refused, and that is told.
+                r.rolsuper OR r.rolreplication OR EXISTS (
+                    SELECT FROM pg_catalog.pg_roles g
+                    WHERE g.rolname = 'rds_replication'::pg_catalog.name AND pg_catalog.pg_has_role(r.oid, g.oid, 'MEMBER')),
+                pg_catalog.host(pg_catalog.inet_client_addr()),
                 pg_catalog.current_setting('ssl'), pg_catalog.pg_encoding_to_char(d.encoding), r.oid = '10'::pg_catalog.oid
             FROM pg_catalog.pg_roles r, pg_catalog.pg_database d
             WHERE r.rolname = session_user AND d.datname = pg_catalog.current_database()
