@@ -106,7 +106,7 @@ class Booted(Root):
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
                 [*dying_with_us("TERM"), installed("systemd-nspawn", "apt-get install systemd-container"), "--quiet", "--directory", folder,
-                 "--register=no", "--keep-unit", "--boot", "--console=pipe", "systemd.unit=multi-user.target"],
+                 "--machine=slotstream", "--register=no", "--keep-unit", "--boot", "--console=pipe", "systemd.unit=multi-user.target"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         try:
             wait_until(self._leader, 30, f"systemd starts: {self.log}")

@@ -1,16 +1,19 @@
-"""The service in a Debian that runs systemd: installed by apt, set up as deploy/docs/packages.md says, stopped, upgraded, removed."""
+"""The service in a Debian that runs systemd, as deploy/docs/packages.md has it: of the tarball, and of the package from its installation to
+its removal."""
 
 import re
+import shutil
 
 import pytest
 
 from debian import Booted
 from released import one, place, release  # noqa: F401
-from servers.tools import free_port, wait_until
+from servers.tools import CHECKOUT, free_port, wait_until
 from streamer import toml
 from tenants import own, tenant_maker, tenants  # noqa: F401
 
 _UNIT = "slotstream.service"
+_OTHER = "slotstream@other.service"
 _CREDENTIALS = "/etc/slotstream/credentials"
 _DROP_IN = f"/etc/systemd/system/{_UNIT}.d/stuck.conf"
 # It stands still when its first event is stored, and its times are short.
@@ -21,25 +24,47 @@ WatchdogSec=4
 
 
 @pytest.fixture
-def machine(place) -> Booted:
+def machine(place, request) -> Booted:
     """A Debian with its systemd."""
-    made = Booted(place / "machine")
+    made = Booted(place / request.node.originalname)
     yield made
     made.close()
 
 
-def _configured(machine: Booted, tenant) -> None:
-    """What an administrator writes: the configuration, and the secret."""
-    tables = {name: dict(values) for name, values in tenant.overrides.items()}
-    tables["source"] |= {"url_file": "${CREDENTIALS:-/etc/slotstream/credentials/}postgres.url"}
+def _configured(machine: Booted, tenant, name: str = "slotstream") -> None:
+    """What an administrator writes: a configuration of that name, and its secret."""
+    tables = {table: dict(values) for table, values in tenant.overrides.items()}
+    secret = "postgres.url" if name == "slotstream" else f"{name}.url"
+    tables["source"] |= {"url_file": f"${{CREDENTIALS:-{_CREDENTIALS}/}}{secret}"}
     tables["transport.nats"] |= {"url": tenant.nats.url}
     tables["http"] = {"listen": f"127.0.0.1:{free_port()}"}
-    machine.write("/etc/slotstream/slotstream.toml", toml(tables))
-    machine.write(f"{_CREDENTIALS}/postgres.url", f"{tenant.conninfo}\n", 0o600)
+    machine.write(f"/etc/slotstream/{name}.toml", toml(tables))
+    machine.write(f"{_CREDENTIALS}/{secret}", f"{tenant.conninfo}\n", 0o600)
 
 
 def _wait(machine: Booted, state: str, seconds: float = 60) -> None:
     wait_until(lambda: machine.show(_UNIT, "ActiveState") == state, seconds, f"{_UNIT} is {state}", 0.2)
+
+
+def test_the_tarballs_service_streams_after_the_commands_of_its_page(machine, place, one_pair, own):
+    tarball = one(release(place / "tarball", "tarball"), "*.tar.gz")
+    machine.apt("update")
+    shutil.copy(tarball, machine.folder / "srv")
+    section = (CHECKOUT / "deploy/docs/packages.md").read_text().partition("## The tarball")[2].partition("\n## ")[0]
+    blocks = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
+    assert len(blocks) == 2
+    for block in blocks:
+        machine.run("bash", "-e", "-c", "cd /srv\n" + block.replace("apt-get install", "apt-get install -y --no-install-recommends")
+                    .replace("slotstream-0.1.0-linux-amd64.tar.gz", tarball.name))
+    tenant = own(one_pair, setup=False)
+    _configured(machine, tenant)
+    machine.run("systemctl", "enable", "--now", _UNIT)
+    assert machine.run("readlink", f"/proc/{machine.show(_UNIT, 'MainPID')}/exe").stdout == "/usr/local/bin/slotstream\n"
+    tenant.commit_each(1, 3)
+    tenant.wait_stored(3)
+    machine.run("systemctl", "stop", _UNIT)
+    assert machine.show(_UNIT, "Result") == "success"
+    tenant.require_exact(1, 2, 3)
 
 
 def test_the_service_lives_from_its_installation_to_its_removal(machine, place, one_pair, own):
@@ -80,6 +105,13 @@ def test_the_service_lives_from_its_installation_to_its_removal(machine, place, 
     tenant.wait_stored(6)
     _wait(machine, "active")
 
+    # A second slot on the same machine.
+    other = own(one_pair, setup=False)
+    _configured(machine, other, "other")
+    machine.run("systemctl", "start", _OTHER)
+    other.commit_each(1, 2)
+    other.wait_stored(2)
+
     # An upgrade restarts it and does not wait; a server that is away holds nothing up.
     tenant.nats.kill()
     before = machine.show(_UNIT, "MainPID")
@@ -91,6 +123,7 @@ def test_the_service_lives_from_its_installation_to_its_removal(machine, place, 
     _wait(machine, "active")
     tenant.wait_stored(9)
     tenant.wait_confirmed()
+    wait_until(lambda: machine.show(_OTHER, "ActiveState") == "active", 60, "the second one streams too", 0.2)
 
     # What the unit forbids is nothing that the program does.
     assert not re.search("not permitted|Permission denied|thread priority", machine.journal(_UNIT))
@@ -98,8 +131,10 @@ def test_the_service_lives_from_its_installation_to_its_removal(machine, place, 
     # A removal stops it, and says what stays.
     said = machine.apt("remove", "slotstream")
     assert machine.show(_UNIT, "ActiveState") == "inactive"
-    assert tenant.name in said and "holding WAL" in said
+    assert f"'{tenant.name}', '{tenant.name}_anchor'" in said and f"'{other.name}'" in said and "holding WAL" in said
     tenant.wait_free()
+    other.wait_free()
+    machine.run("rm", "/etc/slotstream/other.toml")
     assert "pg_drop_replication_slot" in machine.apt("purge", "slotstream")
     assert not machine.has("/etc/slotstream")
     assert not machine.has(f"/etc/systemd/system/multi-user.target.wants/{_UNIT}")
