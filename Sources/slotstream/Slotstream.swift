@@ -33,6 +33,11 @@ struct SlotstreamCommand: AsyncParsableCommand {
     static func main() {
         StandardDescriptors.fill()
         ProcessSignals.ignoreFailedWrites()
+        // Swift reads them from there.
+        if CommandLine.arguments.isEmpty {
+            Output.error("slotstream: cannot read the command's arguments: mount /proc\n")
+            Ending.now(ExitStatus.unexpected.rawValue)
+        }
         let arguments = known(Array(CommandLine.arguments.dropFirst()))
         do {
             // Sendable because it is handed to one task, and only its type looked at here.

@@ -16,7 +16,10 @@ struct VerifyCommand: AsyncParsableCommand {
             itself can prove: ids strictly rising, transactions whole, no sequence missing. The streamer runs on. Without a range: \
             all that the stream holds. Exit code 1: there are differences.
 
-            --rows folds the events of one table, from the first to the last in the stream, and compares the result with the rows             of the table at a snapshot, column by column. Transactions that the snapshot does not show are left out on both sides.             Rows that were last changed before the stream began are counted as older, and with --strict as missing. Masked and             excluded columns are not compared. The role needs SELECT on the table.
+            --rows folds the events of one table, from the first to the last in the stream, and compares the result with the rows \
+            of the table at a snapshot, column by column. Transactions that the snapshot does not show are left out on both sides. \
+            Rows that were last changed before the stream began are counted as older, and with --strict as missing. Masked and \
+            excluded columns are not compared. The role needs SELECT on the table.
 
             Example:
               slotstream verify
