@@ -4,6 +4,7 @@ import json
 
 import stream
 from conftest import ALL_PAIRS
+from doctor import found
 from servers.tools import CHECKOUT, wait_until
 from streamer import Streamer
 from tenants import Tenant, own, tenant_maker, tenants  # noqa: F401
@@ -132,7 +133,7 @@ def test_with_a_publication_each_one_transaction_has_the_same_id_in_both_and_a_d
 def test_a_server_before_2_10_14_does_not_gather(oldest_pair, own):
     """It holds each message's Nats-Expected-Last-Sequence against the gathering stream, and tries the same again for ever."""
     tenant = own(oldest_pair, setup=False)
-    _two_publications(tenant)
+    streamers = _two_publications(tenant)
     _gathering(tenant, "shop_all")
     _in_both(tenant, 1, 30)
     (server,) = tenant.nats.servers
@@ -140,3 +141,4 @@ def test_a_server_before_2_10_14_does_not_gather(oldest_pair, own):
     state = tenant.administrator.state
     wait_until(lambda: sum(state(f"shop_{part}")["messages"] for part in _PARTS) == 40, 30, "both streams are whole")
     assert state("shop_all")["messages"] < 40
+    assert found(streamers[0], "W067", "stream shop_all")

@@ -9,6 +9,8 @@ package struct CheckedStream: Sendable {
     package var found: [Finding] = []
     /// The durable ones.
     package var consumers: [ConsumerStanding] = []
+    /// Streams that source from it, on a server that lets them stand still.
+    package var stuckGatherers: [String] = []
     /// The server belongs to a cluster.
     package var isClustered = false
     /// Of the oldest message; nil: there is none.
@@ -37,6 +39,12 @@ package struct CheckedStream: Sendable {
                 Finding(
                     .othersMayDelete, "stream \(name)", "clients without a name may delete events of stream \(name)",
                     why: "consumers miss deleted events", paste: .command("nats stream edit \(name) --deny-delete --deny-purge")))
+        }
+        findings += stuckGatherers.map { gatherer in
+            Finding(
+                .gathererStandsStill, "stream \(gatherer)", "stream \(gatherer) sources from stream \(name), and this nats-server refuses the events there",
+                why: "nats-server before 2.10.14 holds an event's Nats-Expected-Last-Sequence against the stream that gathers, which stands still",
+                fix: "Use nats-server 2.11 or newer")
         }
         if let finding = retention { findings.append(finding) }
         return findings + consumers.compactMap { nearEviction($0) ?? neverRead($0) }

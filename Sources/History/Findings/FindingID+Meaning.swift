@@ -26,7 +26,7 @@ extension FindingID {
         case .slotUnusable, .notFailoverSafe, .nobodyStreams, .replayWindow, .wouldStop: .slot
         case .jetStreamMissing, .natsPermissionMissing, .natsPermissionIncomplete, .subjectsTaken, .othersMayPublish, .serverVersionFault, .clocksDiffer: .nats
         case .noRoom, .retentionShort, .consumerNearEviction, .consumerNeverRead, .otherWriter, .othersMayDelete, .recordLessSafe,
-            .streamBreaksGuarantee, .duplicateWindow, .differsFromConfiguration:
+            .streamBreaksGuarantee, .duplicateWindow, .differsFromConfiguration, .gathererStandsStill:
             .stream
         case .loopbackInPod, .secretOpenToOthers, .configurationWrong, .processLimit: .here
         }
@@ -137,6 +137,7 @@ extension FindingID {
         case .duplicateWindow: ("the duplicate window differs from the configuration", "The guarantee does not depend on the window")
         case .serverVersionFault: ("a nats-server version with a known fault", "The fault can leave a hole, or hold up an event")
         case .clocksDiffer: ("the clocks of the servers differ", "Ages, retention and replays by time are wrong by the difference")
+        case .gathererStandsStill: ("a stream sources from the stream, on a nats-server before 2.10.14", "The stream that sources stands still")
         case .differsFromConfiguration: ("stream or consumer differ from the configuration", "The stream works otherwise than configured")
         default: ("", "")
         }

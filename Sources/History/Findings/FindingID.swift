@@ -76,6 +76,7 @@ package enum FindingID: String, Sendable, CaseIterable {
     case clocksDiffer = "W059"
     /// Stream or consumer work, otherwise than configured.
     case differsFromConfiguration = "W063"
+    case gathererStandsStill = "W067"
 
     // Here.
     case loopbackInPod = "W040"

@@ -47,6 +47,7 @@ package struct NATSRights: Sendable {
             Right("$JS.API.CONSUMER.DELETE.\(stream).slotstream_headers"),
             Right("$JS.API.STREAM.LEADER.STEPDOWN.\(stream)", "nats-server 2.10 and 2.11 with replicas"),
             Right("$JS.API.INFO", "the account's limits"),
+            Right("$JS.API.STREAM.LIST", "check: streams that source from this one"),
             Right("$JS.API.CONSUMER.CREATE.\(stream)", "tail, replay, verify"),
             Right("$JS.API.CONSUMER.MSG.NEXT.\(stream).*"),
         ] + (consumer.map { [Right("$JS.API.CONSUMER.INFO.\(stream).\($0)")] } ?? [])

@@ -80,6 +80,13 @@ extension CheckedStream {
         } catch {
             if !error.isPermission { throw .jetStream(error) }
         }
+        if let version = nats.serverVersion.flatMap({ ServerVersion($0) }), version < ServerVersion(2, 10, 14) {
+            do throws(JetStreamError) {
+                stream.stuckGatherers = try nats.streamsSourcing(from: configuration.stream.name)
+            } catch {
+                if !error.isPermission { throw .jetStream(error) }
+            }
+        }
         if let wanted = configuration.consumer, let found = consumers.first(where: { $0.name == wanted.name }) {
             stream.found += Setup.differences(found, wanted, of: configuration.stream)
         }
