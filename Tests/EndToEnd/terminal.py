@@ -10,6 +10,7 @@ import struct
 import subprocess
 import termios
 import time
+from pathlib import Path
 
 from streamer import Streamer
 
@@ -21,13 +22,22 @@ class Terminal:
     """A command of the program in a terminal; what it printed so far is `text`, as it came."""
 
     def __init__(self, streamer: Streamer, *arguments: str, environment: dict[str, str] | None = None, configured: bool = True):
+        command = [str(streamer.binary), *arguments, *(["--config", str(streamer.config)] if configured else [])]
+        self._open(command, streamer.folder, streamer.environment | (environment or {}))
+
+    @classmethod
+    def running(cls, command: list[str], folder: Path, environment: dict[str, str]) -> "Terminal":
+        """Of any other program."""
+        made = cls.__new__(cls)
+        made._open(command, folder, environment)
+        return made
+
+    def _open(self, command: list[str], folder: Path, environment: dict[str, str]) -> None:
         self.text = ""
         self._main, other = pty.openpty()
         fcntl.ioctl(other, termios.TIOCSWINSZ, struct.pack("HHHH", 24, COLUMNS, 0, 0))
-        command = [str(streamer.binary), *arguments, *(["--config", str(streamer.config)] if configured else [])]
         self.process = subprocess.Popen(
-            command, stdin=other, stdout=other, stderr=other, cwd=streamer.folder, start_new_session=True,
-            env=streamer.environment | {"TERM": "xterm-256color"} | (environment or {}),
+            command, stdin=other, stdout=other, stderr=other, cwd=folder, start_new_session=True, env={"TERM": "xterm-256color"} | environment,
             # Ctrl-C goes to whoever has the terminal.
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
         os.close(other)
