@@ -11,7 +11,8 @@ from functools import partial
 
 from servers.tools import wait_until
 from streamer import Streamer
-from tenants import tenant_maker, tenants  # noqa: F401
+from tenants import own, tenant_maker, tenants  # noqa: F401
+from windows import WINDOW, anchor, started
 
 _LONG_SECONDS = 33
 
@@ -156,3 +157,24 @@ def test_a_streamer_that_waits_for_a_paused_postgres_is_live_and_not_ready(one_p
     tenant.wait_confirmed()
     _require_ready(tenant.streamer)
     tenant.require_exact(1, 2)
+
+
+def test_an_anchor_that_nobody_needs_outlives_idle_replication_slot_timeout(newest_pair, own):
+    """The streamer touches it before; without a streamer PostgreSQL gives it up, and the next streamer makes it anew."""
+    tenant = own(newest_pair, overrides=WINDOW)
+    started(tenant)
+    tenant.run("ALTER SYSTEM SET idle_replication_slot_timeout = '20s'")
+    tenant.run("SELECT pg_reload_conf()")
+    reason = f"SELECT invalidation_reason FROM pg_replication_slots WHERE slot_name = '{tenant.name}_anchor'"
+    end = time.monotonic() + 50
+    while time.monotonic() < end:
+        tenant.run("CHECKPOINT")
+        assert tenant.value(reason) is None, "it is touched in time"
+        time.sleep(1)
+    assert tenant.streamer.terminate() == 0
+    wait_until(lambda: tenant.run("CHECKPOINT") or tenant.value(reason) == "idle_timeout", 60, "without a streamer it is given up", 1)
+    tenant.streamer.start()
+    wait_until(lambda: tenant.value(reason) is None and anchor(tenant) is not None, 60, "it is made anew")
+    tenant.commit(1)
+    tenant.wait_confirmed()
+    tenant.require_exact(1)
