@@ -73,17 +73,22 @@ package enum Rewind {
         var counter = EventCounter()
         try past.begin(at: past.reachLSN, payloadLimit: servers.nats.maxPayload, skips: facts.record?.acceptedSkips ?? [])
         _ = try past.read(before: facts.serverFlushLSN, into: &counter, hasRoom: { true }) { () throws(StreamerError) in true }
-        var lostConsumers = facts.record?.consumers
-        if facts.stream != nil {
-            let present = try StreamerError.ofJetStream { () throws(JetStreamError) in
-                try servers.nats.consumers(facts.streamName).consumers.map(\.name)
-            }
-            lostConsumers?.removeAll { present.contains($0) }
-        }
         return Outcome(
             stream: facts.streamName, isStreamMissing: facts.stream == nil, anchor: ReplayWindow.anchor(of: configuration.source.slot),
             anchorLSN: past.reachLSN, firstLSN: facts.record?.firstLSN ?? .invalid, endLSN: facts.serverFlushLSN,
-            eventCount: counter.count, lostConsumers: lostConsumers)
+            eventCount: counter.count, lostConsumers: try lostConsumers(facts, servers.nats))
+    }
+
+    /// The durable consumers that the record knows and that are not there; nil: nobody knows, or may ask.
+    private static func lostConsumers(_ facts: Recovery.Facts, _ nats: JetStreamConnection) throws(StreamerError) -> [String]? {
+        guard let known = facts.record?.consumers, facts.stream != nil else { return facts.record?.consumers }
+        do throws(JetStreamError) {
+            let present = try nats.consumers(facts.streamName).consumers.map(\.name)
+            return known.filter { !present.contains($0) }
+        } catch {
+            guard error.isPermission else { throw .jetStream(error) }
+            return nil
+        }
     }
 
     /// What is stored stays where it is: the past goes only into a stream that holds nothing of it.
