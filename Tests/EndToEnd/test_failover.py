@@ -43,9 +43,9 @@ _WALRECEIVER = "walreceiver"
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """There are no failover slots before PostgreSQL 17: the newest pair, and with --all its replicated servers."""
-    if "newest_pair" in metafunc.fixturenames:
+    if "failover_pair" in metafunc.fixturenames:
         chosen = [PAIRS[-1], ALL_PAIRS[-1]] if metafunc.config.getoption("--all") else [PAIRS[-1]]
-        metafunc.parametrize("newest_pair", chosen, ids=lambda pair: f"{pair.postgres}-{pair.nats}")
+        metafunc.parametrize("failover_pair", chosen, ids=lambda pair: f"{pair.postgres}-{pair.nats}")
 
 
 # An ANALYZE of its own accord would be a transaction too: see `begin_truth`.
@@ -286,13 +286,13 @@ def _lose_tail(workload: Workload, events: list[stream.Event]) -> int:
 
 
 @pytest.fixture
-def hosts(deploy, newest_pair):
-    made = Hosts(deploy(newest_pair, settings=_QUIET))
+def hosts(deploy, failover_pair):
+    made = Hosts(deploy(failover_pair, settings=_QUIET))
     yield made
     made.close()
 
 
-def test_the_stream_is_equal_after_two_failovers_under_load(hosts, newest_pair, seed, report):
+def test_the_stream_is_equal_after_two_failovers_under_load(hosts, failover_pair, seed, report):
     """Each primary is killed, and its standby promoted. The standby is synchronous, so that nothing acknowledged is lost:
     every commit that a client knows of is in the stream."""
     assert hosts.primary.value(f"SELECT failover FROM pg_replication_slots WHERE slot_name = '{SLOT}'"), "as setup makes it"
@@ -313,11 +313,11 @@ def test_the_stream_is_equal_after_two_failovers_under_load(hosts, newest_pair, 
         result, events = hosts.judge()
         recorded = load.workload.require_order(events[before:])
         assert _timelines(events[before:]) == [number, number + 1]
-        report(f"{newest_pair}: failover {number} under load: {load.told(result, recorded)}")
+        report(f"{failover_pair}: failover {number} under load: {load.told(result, recorded)}")
     assert hosts.streamer.terminate() == 0
 
 
-def test_what_the_standby_never_got_is_not_in_the_stream(hosts, newest_pair, seed, report):
+def test_what_the_standby_never_got_is_not_in_the_stream(hosts, failover_pair, seed, report):
     """The standby is asynchronous and cut off; the primary goes on committing, acknowledges it to its clients, and dies. All
     of that is lost, and was sent to nobody: synchronized_standby_slots holds it back, and the streamer waits."""
     hosts.streamer.start()
@@ -338,12 +338,12 @@ def test_what_the_standby_never_got_is_not_in_the_stream(hosts, newest_pair, see
     assert lost > 0, "no client knew of a commit that was lost"
     recorded = load.workload.require_order(events)
     assert _timelines(events) == [1, 2]
-    report(f"{newest_pair}: failover to a standby that was {end - switch_point} bytes behind: {lost} acknowledged commits "
+    report(f"{failover_pair}: failover to a standby that was {end - switch_point} bytes behind: {lost} acknowledged commits "
            f"lost with the primary, none of them stored; {load.told(result, recorded)}")
     assert hosts.streamer.terminate() == 0
 
 
-def test_the_stream_is_equal_after_a_switchover_under_load(hosts, newest_pair, seed, report):
+def test_the_stream_is_equal_after_a_switchover_under_load(hosts, failover_pair, seed, report):
     """The primary is shut down fast, which hands all its WAL to the standby: nothing is lost, though it is asynchronous."""
     hosts.streamer.start()
     hosts.add_standby()
@@ -356,13 +356,13 @@ def test_the_stream_is_equal_after_a_switchover_under_load(hosts, newest_pair, s
     result, events = hosts.judge()
     recorded = load.workload.require_order(events)
     assert _timelines(events) == [1, 2]
-    report(f"{newest_pair}: switchover under load (fast stop {took:.2f} s): {load.told(result, recorded)}")
+    report(f"{failover_pair}: switchover under load (fast stop {took:.2f} s): {load.told(result, recorded)}")
     assert hosts.streamer.terminate() == 0
 
 
-def test_a_promotion_without_the_slot_stops(deploy, newest_pair):
+def test_a_promotion_without_the_slot_stops(deploy, failover_pair):
     overrides = {"source": {"failover": False}}
-    hosts = Hosts(deploy(newest_pair, overrides=overrides), overrides)
+    hosts = Hosts(deploy(failover_pair, overrides=overrides), overrides)
     try:
         slot = f"SELECT failover FROM pg_replication_slots WHERE slot_name = '{SLOT}'"
         assert hosts.primary.value(slot) is False
