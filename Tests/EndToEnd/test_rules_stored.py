@@ -134,6 +134,7 @@ def test_what_is_refused_is_sent_again_for_ever_and_the_rest_waits_behind_it(pai
 def test_what_was_sent_again_after_a_kill_is_refused_by_the_chain_not_stored_twice(pair, tenants):
     """Killed while nats-server cannot answer: what lies in its socket is stored before the next streamer has looked, or after."""
     tenant = tenants(pair)
+    tenant.send_one_by_one()
     expected = list(range(1, 51))
     tenant.streamer.start()
     tenant.commit(*expected)

@@ -90,9 +90,9 @@ def _roll_back(tenant, copy, within: str = "."):
 
 
 @pytest.mark.parametrize("before", [3, 0], ids=["its end", "all of it"])
-def test_a_store_that_was_rolled_back_is_repaired_at_start(pair, own, tmp_path, before):
+def test_a_store_that_was_rolled_back_is_repaired_at_start(single_pair, own, tmp_path, before):
     """The stream and the record are as they were; PostgreSQL was told of what is lost."""
-    tenant = own(pair, overrides=WINDOW)
+    tenant = own(single_pair, overrides=WINDOW)
     if not before:
         # One that reaches back to where the stream begins: PostgreSQL 17 and newer make it where the server stands.
         tenant.run(f"SELECT pg_copy_logical_replication_slot('{tenant.name}', '{tenant.name}_anchor', false)")
@@ -166,8 +166,8 @@ def test_whoever_drops_the_slot_is_told_of_its_anchor(one_pair, tenants):
 
 
 @pytest.mark.parametrize("point", ["after_ownership", "before_record"])
-def test_a_stream_that_lost_all_of_it_and_kept_its_record_is_repaired_after_a_kill(pair, own, tmp_path, point):
-    tenant = own(pair, overrides=WINDOW)
+def test_a_stream_that_lost_all_of_it_and_kept_its_record_is_repaired_after_a_kill(single_pair, own, tmp_path, point):
+    tenant = own(single_pair, overrides=WINDOW)
     # An anchor that reaches back to where the stream begins.
     tenant.run(f"SELECT pg_copy_logical_replication_slot('{tenant.name}', '{tenant.name}_anchor', false)")
     started(tenant)
@@ -188,8 +188,8 @@ def test_a_stream_that_lost_all_of_it_and_kept_its_record_is_repaired_after_a_ki
     tenant.require_exact(*range(1, 22))
 
 
-def test_a_message_whose_record_ends_where_the_slot_stands_is_repaired_too(pair, own, tmp_path):
-    tenant = own(pair, overrides=WINDOW)
+def test_a_message_whose_record_ends_where_the_slot_stands_is_repaired_too(single_pair, own, tmp_path):
+    tenant = own(single_pair, overrides=WINDOW)
     started(tenant)
     tenant.commit(1)
     tenant.wait_confirmed()
