@@ -46,7 +46,7 @@ def _wait(machine: Booted, state: str, seconds: float = 60) -> None:
     wait_until(lambda: machine.show(_UNIT, "ActiveState") == state, seconds, f"{_UNIT} is {state}", 0.2)
 
 
-def test_the_tarballs_service_streams_after_the_commands_of_its_page(machine, place, one_pair, own):
+def test_the_tarballs_service_streams_after_the_commands_of_its_page(machine, place, newest_pair, own):
     tarball = one(release(place / "tarball", "tarball"), "*.tar.gz")
     machine.apt("update")
     shutil.copy(tarball, machine.folder / "srv")
@@ -56,7 +56,7 @@ def test_the_tarballs_service_streams_after_the_commands_of_its_page(machine, pl
     for block in blocks:
         machine.run("bash", "-e", "-c", "cd /srv\n" + block.replace("apt-get install", "apt-get install -y --no-install-recommends")
                     .replace("slotstream-0.1.0-linux-amd64.tar.gz", tarball.name))
-    tenant = own(one_pair, setup=False)
+    tenant = own(newest_pair, setup=False)
     _configured(machine, tenant)
     machine.run("systemctl", "enable", "--now", _UNIT)
     assert machine.run("readlink", f"/proc/{machine.show(_UNIT, 'MainPID')}/exe").stdout == "/usr/local/bin/slotstream\n"
@@ -67,11 +67,11 @@ def test_the_tarballs_service_streams_after_the_commands_of_its_page(machine, pl
     tenant.require_exact(1, 2, 3)
 
 
-def test_the_service_lives_from_its_installation_to_its_removal(machine, place, one_pair, own):
+def test_the_service_lives_from_its_installation_to_its_removal(machine, place, newest_pair, own):
     machine.install(one(release(place / "first", "deb"), "*.deb"))
     assert machine.show(_UNIT, "UnitFileState") == "disabled"
     assert machine.show(_UNIT, "ActiveState") == "inactive"
-    tenant = own(one_pair, setup=False)
+    tenant = own(newest_pair, setup=False)
 
     # Without a database it stops for good, and says why.
     machine.write(f"{_CREDENTIALS}/postgres.url", "", 0o600)
@@ -106,7 +106,7 @@ def test_the_service_lives_from_its_installation_to_its_removal(machine, place, 
     _wait(machine, "active")
 
     # A second slot on the same machine.
-    other = own(one_pair, setup=False)
+    other = own(newest_pair, setup=False)
     _configured(machine, other, "other")
     machine.run("systemctl", "start", _OTHER)
     other.commit_each(1, 2)

@@ -137,9 +137,9 @@ def _container(root: Path, tenant) -> Streamer:
     return streamer
 
 
-def test_its_container_streams_with_a_root_that_cannot_be_written(image, one_pair, tenants):
+def test_its_container_streams_with_a_root_that_cannot_be_written(image, newest_pair, tenants):
     configuration, root = image
-    tenant = tenants(one_pair, setup=False)
+    tenant = tenants(newest_pair, setup=False)
     streamer = _container(root, tenant)
     _, health, *words = configuration["config"]["Healthcheck"]["Test"]
     assert health == "slotstream"

@@ -114,7 +114,7 @@ def _libraries_are_there(root: Root, binary: str) -> None:
     assert "libnats" in said and "libpq" in said and "not found" not in said
 
 
-def test_the_package_lives_in_a_clean_debian_from_its_installation_to_its_purge(released, place, one_pair, own):
+def test_the_package_lives_in_a_clean_debian_from_its_installation_to_its_purge(released, place, newest_pair, own):
     require_root()
     root = Root(place / "debian")
     root.install(one(released, "*.deb"))
@@ -122,7 +122,7 @@ def test_the_package_lives_in_a_clean_debian_from_its_installation_to_its_purge(
     assert root.run("stat", "--format", "%U %a", "/etc/slotstream/credentials").stdout.split() == ["root", "700"]
     assert not root.has("/etc/systemd/system/multi-user.target.wants/slotstream.service"), "nothing starts that is not configured"
     # Installed and started.
-    tenant = own(one_pair, setup=False, overrides={"replay": {"window": "10m"}})
+    tenant = own(newest_pair, setup=False, overrides={"replay": {"window": "10m"}})
     streamer = _streams_in(root, tenant)
     streamer.setup()
     streamer.start()
@@ -161,7 +161,7 @@ def test_the_package_lives_in_a_clean_debian_from_its_installation_to_its_purge(
     assert not root.has("/etc/slotstream")
 
 
-def test_the_tarball_runs_in_a_clean_debian_with_the_packages_that_its_page_names(unpacked, place, one_pair, tenants):
+def test_the_tarball_runs_in_a_clean_debian_with_the_packages_that_its_page_names(unpacked, place, newest_pair, tenants):
     require_root()
     page = (CHECKOUT / "deploy/docs/packages.md").read_text()
     packages = re.search(r"^apt-get install (lib.*)$", page, re.MULTILINE)[1].split()
@@ -171,7 +171,7 @@ def test_the_tarball_runs_in_a_clean_debian_with_the_packages_that_its_page_name
     shutil.copytree(unpacked, root.folder / "usr/local", dirs_exist_ok=True)
     _libraries_are_there(root, "/usr/local/bin/slotstream")
     root.run("useradd", "--system", "slotstream")
-    tenant = tenants(one_pair, setup=False)
+    tenant = tenants(newest_pair, setup=False)
     streamer = _streams_in(root, tenant, "/usr/local/bin/slotstream")
     streamer.setup()
     streamer.start()

@@ -25,9 +25,9 @@ def _block(kind: str, text: str) -> str:
 
 
 @pytest.fixture
-def postgres(pair, folder) -> Iterator[Postgres]:
+def postgres(single_pair, folder) -> Iterator[Postgres]:
     """A server that wants passwords over TCP, with the README's two tables in its database."""
-    server = Postgres(pair.postgres, folder / "postgres")
+    server = Postgres(single_pair.postgres, folder / "postgres")
     try:
         server.create()
         server.run("CREATE TABLE customers (id INT PRIMARY KEY, email TEXT); CREATE TABLE invoices (id INT PRIMARY KEY, total NUMERIC)")
@@ -39,11 +39,11 @@ def postgres(pair, folder) -> Iterator[Postgres]:
 
 
 @pytest.fixture
-def nats(pair, folder) -> Iterator[Nats]:
+def nats(single_pair, folder) -> Iterator[Nats]:
     """A server that lets in the user of the page on setting up, with the rights that are printed there, and nobody else."""
     page = (CHECKOUT / "deploy" / "docs" / "setup.md").read_text()
     accounts = re.search(r"```\n(accounts \{.*?)```", page, re.DOTALL).group(1)
-    nats = Nats(pair.nats, folder / "nats")
+    nats = Nats(single_pair.nats, folder / "nats")
     server = nats.servers[0]
     server.config.write_text(server.config.read_text() + accounts.replace('"…"', f'"{_SECRETS["nats.password"]}"'))
     try:
@@ -69,7 +69,7 @@ def _write_files(work: Path, postgres: Postgres, nats: Nats) -> None:
         (work / name).chmod(0o600)
 
 
-def test_the_commands_for_a_database_of_ones_own_show_its_first_change(pair, postgres, nats, folder, report):
+def test_the_commands_for_a_database_of_ones_own_show_its_first_change(single_pair, postgres, nats, folder, report):
     commands = _block("sh", _OWN)
     assert len(commands.splitlines()) == 6
     work = folder / "work"
@@ -111,4 +111,4 @@ def test_the_commands_for_a_database_of_ones_own_show_its_first_change(pair, pos
         assert event[member] == shown[member]
     log = (work / "slotstream.log").read_text()
     assert not any(secret in said + log for secret in _SECRETS.values())
-    report(f"{pair}: the README's six commands, with passwords and an account, show the first change of somebody's own table")
+    report(f"{single_pair}: the README's six commands, with passwords and an account, show the first change of somebody's own table")

@@ -41,8 +41,8 @@ def test_events_go_out_in_batches_and_a_stray_makes_no_hole(tenant, somebody):
     assert strays.heard < 3 * 6000, "a batch that a stray ended is not sent again for ever"
 
 
-def test_setup_makes_streams_that_take_batches(one_pair, tenants, somebody):
-    tenant = tenants(one_pair)
+def test_setup_makes_streams_that_take_batches(newest_pair, tenants, somebody):
+    tenant = tenants(newest_pair)
     assert tenant.administrator.config(tenant.name)["allow_batched"]
     strays = somebody(tenant)
     tenant.streamer.start()

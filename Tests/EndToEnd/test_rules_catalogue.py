@@ -251,9 +251,9 @@ _MANY_TYPES = """
     END $$"""
 
 
-def test_many_types_cost_as_much_each_as_few(one_pair, tenants, report):
+def test_many_types_cost_as_much_each_as_few(newest_pair, tenants, report):
     """Enums, domains and composite types: each is asked about once, many at a time, on our side and on the server's."""
-    tenant = tenants(one_pair, setup=False, overrides=_EVERYTHING)
+    tenant = tenants(newest_pair, setup=False, overrides=_EVERYTHING)
     tenant.streamer.setup()
     tenant.streamer.start()
     costs = []
@@ -270,7 +270,7 @@ def test_many_types_cost_as_much_each_as_few(one_pair, tenants, report):
         assert tenant.value(asked) == server, "it asked over one connection"
         costs.append((tenant.streamer.cpu_seconds() - before[0], processor_seconds(server) - before[1]))
     _, few, many = costs
-    report(f"{one_pair}: {10 * _ATTRIBUTES} types cost the streamer {few[0]:.2f} s and the server {few[1]:.2f} s, {40 * _ATTRIBUTES} {many[0]:.2f} s and {many[1]:.2f} s")
+    report(f"{newest_pair}: {10 * _ATTRIBUTES} types cost the streamer {few[0]:.2f} s and the server {few[1]:.2f} s, {40 * _ATTRIBUTES} {many[0]:.2f} s and {many[1]:.2f} s")
     # Four times as many: sixteen times as much would be quadratic. What a wait costs beside is small against a second.
     for side in (0, 1):
         assert many[side] < 7 * few[side] + 0.3, costs

@@ -81,8 +81,8 @@ def test_who_it_is_and_how_it_stands(pair, tenants):
     assert before - 0.05 <= value(holder, "process_cpu_seconds_total") <= holder.cpu_seconds() + 0.05
 
 
-def test_events_in_quarantine_are_counted_where_they_are(one_pair, tenants):
-    tenant = tenants(one_pair, overrides={"events": {"on_poison": "quarantine", "message_prefixes": ["fraiseql_events"]}})
+def test_events_in_quarantine_are_counted_where_they_are(newest_pair, tenants):
+    tenant = tenants(newest_pair, overrides={"events": {"on_poison": "quarantine", "message_prefixes": ["fraiseql_events"]}})
     streamer = tenant.streamer
     streamer.keep_other_times(watch=_LOOK)
     streamer.start()
