@@ -1,5 +1,4 @@
 import CLibPQ
-import Glibc
 public import WAL
 
 /// A walsender session: identifies the server, makes slots, streams one.
@@ -35,13 +34,6 @@ public struct ReplicationConnection: ~Copyable {
 
     /// For poll(2); -1 once the connection is lost. It stays the same as long as the connection lives.
     public var socket: Int32 { connection.socket }
-    /// Has the kernel take little ahead of whoever reads slowly on purpose: a walsender that finds megabytes of room decodes them at once, and whoever shares the
-    /// machine waits. To be called before streaming; a kernel that refuses is no matter.
-    public func takeLittleAhead() {
-        var byteCount: Int32 = 32 * 1024
-        _ = setsockopt(socket, SOL_SOCKET, SO_RCVBUF, &byteCount, socklen_t(MemoryLayout.size(ofValue: byteCount)))
-    }
-
     /// As libpq gives it: 150018 is 15.18.
     public var serverVersion: Int { connection.serverVersion }
     /// The walsender's process, as `pg_stat_activity` shows it.

@@ -92,10 +92,8 @@ final class PastReader {
     ///   - lsn: Nothing that commits before it is sent.
     ///   - payloadLimit: Larger events are poison.
     ///   - skips: What was passed over on purpose.
-    ///   - isPaced: It is read more slowly than the server can send.
-    func begin(at lsn: LSN, payloadLimit: Int, skips: [AcceptedSkip] = [], isPaced: Bool = false) throws(StreamerError) {
+    func begin(at lsn: LSN, payloadLimit: Int, skips: [AcceptedSkip] = []) throws(StreamerError) {
         guard var replication = replication.take() else { return }
-        if isPaced { replication.takeLittleAhead() }
         let source = configuration.source
         let startLSN = max(lsn, reachLSN)
         let sql = try StreamerError.ofPostgres { () throws(PostgresError) in

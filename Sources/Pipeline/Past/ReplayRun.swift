@@ -94,7 +94,7 @@ final class ReplayRun: EventSink {
     func read(_ plan: ReplayPlan, _ stored: StoredPast, _ past: PastReader?, payloadLimit: Int) throws(StreamerError) {
         if let sequences = plan.sequences { try read(sequences, of: stored, before: plan.walFrom) }
         if let past, let from = plan.walFrom {
-            try past.begin(at: from, payloadLimit: payloadLimit, skips: stored.record.acceptedSkips, isPaced: request.rate != nil)
+            try past.begin(at: from, payloadLimit: payloadLimit, skips: stored.record.acceptedSkips)
             let span = max(1, Double(min(plan.walEnd, stored.provenLSN).byteCount(since: from)))
             var sink = self
             _ = try past.read(before: plan.walEnd, into: &sink, hasRoom: { self.hasRoom }) { () throws(StreamerError) in
