@@ -84,8 +84,8 @@ import Testing
 
     private static func account(_ version: String, replicas: Int) -> CheckedAccount {
         var account = CheckedAccount(
-            stream: StreamConfiguration(name: "S", subjectPrefix: "p", duplicateWindow: .seconds(300), maxBytes: 100 << 20), consumer: nil,
-            replicas: replicas)
+            stream: StreamConfiguration(name: "S", subjectPrefix: "p", duplicateWindow: .seconds(300), maxBytes: 100 << 20),
+            neededRights: NATSRights(stream: "S", prefix: "p", consumer: nil), replicas: replicas)
         account.version = version
         return account
     }

@@ -3,7 +3,8 @@ package import JetStreamPublishing
 /// What NATS says of server and account, for `check`.
 package struct CheckedAccount: Sendable {
     package var stream: StreamConfiguration
-    package var consumer: String?
+    /// All that our user needs.
+    package var neededRights: NATSRights
     package var version: String?
     /// Of the stream that is there, or that is to be made.
     package var replicas: Int
@@ -32,9 +33,9 @@ package struct CheckedAccount: Sendable {
     /// Between PostgreSQL's clock and nats-server's; nil: one did not say.
     package var clockDifference: Double?
 
-    package init(stream: StreamConfiguration, consumer: String?, replicas: Int) {
+    package init(stream: StreamConfiguration, neededRights: NATSRights, replicas: Int) {
         self.stream = stream
-        self.consumer = consumer
+        self.neededRights = neededRights
         self.replicas = replicas
     }
 
@@ -71,9 +72,8 @@ package struct CheckedAccount: Sendable {
 
     private var rights: [Finding] {
         var findings: [Finding] = []
-        let all = NATSRights(stream: stream.name, prefix: stream.subjectPrefix, consumer: consumer)
-        if !missingRights.isEmpty { findings.append(.permissionsMissing(missingRights, all)) }
-        if let finding = Finding.lesserPermissionsMissing(missingLesserRights, all) { findings.append(finding) }
+        if !missingRights.isEmpty { findings.append(.permissionsMissing(missingRights, neededRights)) }
+        if let finding = Finding.lesserPermissionsMissing(missingLesserRights, neededRights) { findings.append(finding) }
         if !takenBy.isEmpty { findings.append(.subjectsTaken(stream.subject, of: stream.name, by: takenBy, free: freePrefix)) }
         if let exposure { findings.append(.connectionOpenToOthers("NATS", exposure: exposure, fix: Finding.verifiesNATS)) }
         if othersMayPublish { findings.append(anybodyPublishes) }
@@ -83,7 +83,7 @@ package struct CheckedAccount: Sendable {
     private var anybodyPublishes: Finding {
         let block =
             isAnonymous
-            ? "authorization: { users: [ { user: slotstream, password: \"PASSWORD\", \(NATSRights(stream: stream.name, prefix: stream.subjectPrefix, consumer: consumer).permissions) } ] }"
+            ? "authorization: { users: [ { user: slotstream, password: \"PASSWORD\", \(neededRights.permissions) } ] }"
             : "permissions: { publish: { deny: [\"\(stream.subjectPrefix).>\", \"$JS.API.STREAM.>\"] } }"
         return Finding(
             .othersMayPublish, "prefix \(stream.subjectPrefix)", "clients without a name may publish to \(stream.subjectPrefix).>",

@@ -10,7 +10,7 @@ extension CheckedAccount {
         _ configuration: StreamerConfiguration, _ info: StreamInfo?, over nats: JetStreamConnection
     ) throws(StreamerError) -> CheckedAccount {
         let stream = configuration.stream
-        var account = CheckedAccount(stream: stream, consumer: configuration.consumer?.name, replicas: info?.config.replicas ?? stream.replicas)
+        var account = CheckedAccount(stream: stream, neededRights: configuration.natsRights, replicas: info?.config.replicas ?? stream.replicas)
         account.version = nats.serverVersion
         account.exposure = nats.exposure
         account.isAnonymous = configuration.nats.isAnonymous
