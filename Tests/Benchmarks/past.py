@@ -2,8 +2,8 @@
 
 Throughput: a backlog of one-row and of large transactions is drained by the streamer, then replayed into another stream and
 verified, each timed from the command's start to its end, in turns; claims are ratios to the streamer's own rate. Latency: as
-`latency.py`, at 1,000 commits a second, without and with `replay --rate 5000` beside it, in turns. No figure fails anything; a wrong
-count does.
+`latency.py`, at 1,000 commits a second, without and with `replay --rate 5000` beside it, in turns; and beside a bare publisher that
+stores as many a second in a stream of its own: what of it is the machine's and the server's. No figure fails anything; a wrong count does.
 
     cd Tests/Benchmarks
     SLOTSTREAM_BINARY=… SLOTSTREAM_TOOLS=… $SLOTSTREAM_TOOLS/bin/python past.py --pair 18 2.15.1 --rounds 3
@@ -32,6 +32,8 @@ _FILL = (f"CREATE PROCEDURE fill(transactions INT, size INT) LANGUAGE plpgsql AS
          f"{_INSERT.format(rows='size')}; COMMIT; END LOOP; END $$")
 _LATENCY_RATE = 1_000
 _REPLAY_RATE = 5_000
+# About that of a replayed event.
+_PAYLOAD_BYTES = 400
 
 
 def _anchored(deployment: Deployment) -> None:
@@ -72,7 +74,7 @@ def throughput(pair: Pair, size: int, transactions: int, rounds: int) -> dict:
 
 
 def latency(pair: Pair, seconds: int, rounds: int) -> dict:
-    """p99 in ms of the live stream, alone and beside a replay, medians of so many rounds, which take turns."""
+    """p99 in ms of the live stream, alone, beside a replay and beside a bare publisher, medians of so many rounds, which take turns."""
     measured = Latency(pair, overrides=_WINDOW)
     try:
         streamer = measured.deployment.streamer
@@ -83,22 +85,29 @@ def latency(pair: Pair, seconds: int, rounds: int) -> dict:
         measured.deployment.postgres.run(f"CALL fill({backlog // 10}, 10)")
         measured.stored["fraiseql_events"] += backlog // 10 * 10
         measured.deployment.wait_confirmed()
-        p99 = {"alone": [], "beside a replay": []}
+        measured.administrator.add(**measured.administrator.config("fraiseql_events") | {"name": "elsewhere", "subjects": ["elsewhere.>"]})
+        p99 = {"alone": [], "beside a replay": [], "beside a bare publisher": []}
         for number in range(rounds):
             for kind in list(p99) if number % 2 == 0 else list(p99)[::-1]:
-                replay = None
-                if kind != "alone":
-                    replay = subprocess.Popen(
+                beside = None
+                if kind == "beside a replay":
+                    beside = subprocess.Popen(
                         [str(streamer.binary), "replay", "--config", str(streamer.config), "--into-prefix", f"replayed.r{number}",
                          "--rate", str(_REPLAY_RATE)], cwd=streamer.folder, env=streamer.environment, stdout=subprocess.DEVNULL,
                         stderr=subprocess.PIPE, text=True)
+                elif kind != "alone":
+                    stored = measured.administrator.state("elsewhere")["last_seq"]
+                    beside = subprocess.Popen(
+                        [str(measured.program), "publish", str(2 * seconds + 30), str(_REPLAY_RATE),
+                         str(measured.deployment.folder / "elsewhere.samples"), measured.url, "elsewhere.Order.INSERT", str(stored),
+                         str(_PAYLOAD_BYTES)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
                 try:
                     p99[kind].append(measured.measure(_LATENCY_RATE, seconds)[0]["p99"])
-                    assert replay is None or replay.poll() is None, f"the replay ended too soon: {replay.stderr.read()[-2000:]}"
+                    assert beside is None or beside.poll() is None, f"{kind}: ended too soon: {beside.stderr.read()[-2000:]}"
                 finally:
-                    if replay is not None:
-                        replay.kill()
-                        replay.wait()
+                    if beside is not None:
+                        beside.kill()
+                        beside.wait()
         return {kind: statistics.median(values) for kind, values in p99.items()} | {"rounds": p99}
     finally:
         measured.close()
@@ -117,8 +126,10 @@ def main() -> None:
         shown = ", ".join(f"{kind} {rate:,}/s ({rate / rates['streamer']:.2f})" for kind, rate in rates.items())
         print(f"{pair}: {options.rows:,} events, {name}: {shown}", flush=True)
     found = latency(pair, options.seconds, options.rounds)
-    print(f"{pair}: p99 at {_LATENCY_RATE:,} commits/s: {found['alone']:.2f} ms alone, {found['beside a replay']:.2f} ms beside "
-          f"replay --rate {_REPLAY_RATE} ({found['beside a replay'] / found['alone']:.2f}); rounds {found['rounds']}")
+    alone = found["alone"]
+    beside = ", ".join(f"{found[kind]:.2f} ms {kind} at {_REPLAY_RATE:,}/s ({found[kind] / alone:.2f})"
+                       for kind in found["rounds"] if kind != "alone")
+    print(f"{pair}: p99 at {_LATENCY_RATE:,} commits/s: {alone:.2f} ms alone, {beside}; rounds {found['rounds']}")
 
 
 if __name__ == "__main__":
