@@ -95,6 +95,14 @@ def slotstream_binary() -> Path:
     return binary
 
 
+def observer_binary() -> Path:
+    """The observer worker under test: $SLOTSTREAM_OBSERVER_BINARY, else the one beside the streamer."""
+    binary = Path(os.environ.get("SLOTSTREAM_OBSERVER_BINARY") or slotstream_binary().with_name("slotstream-observer"))
+    if not binary.exists():
+        raise MissingTool(f"no {binary}: swift build -c release --static-swift-stdlib --product slotstream-observer")
+    return binary
+
+
 def dying_with_us(signal: str = "KILL") -> list[str]:
     """To be put before a command: the kernel sends it this signal if the tests die without a chance to end it."""
     return ["setpriv", "--pdeathsig", signal, "--"]
