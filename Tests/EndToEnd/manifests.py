@@ -117,6 +117,11 @@ def _container_violations(container: dict, pod: dict, runs_on: bool, is_sidecar:
         yield "no liveness probe"
     if runs_on and not is_sidecar and "readinessProbe" not in container:
         yield "no readiness probe"
+    ports = {port.get("name") for port in container.get("ports", [])}
+    for probe in ("livenessProbe", "readinessProbe"):
+        asked = container.get(probe, {}).get("httpGet")
+        if asked and asked["port"] not in ports:
+            yield f"the {probe} asks a port that is none of the container's"
     if is_sidecar and ("startupProbe" in container or "readinessProbe" in container):
         yield "the sidecar's probe holds up PostgreSQL"
     for variable in container.get("env", []):

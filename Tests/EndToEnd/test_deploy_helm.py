@@ -106,6 +106,34 @@ def test_a_job_of_the_chart_is_the_overlay_s(library, command):
         kubernetes_validate.validate(each, kubernetes_validate.latest_version(), strict=True)
 
 
+def test_the_observer_of_the_chart_is_the_overlay_s(library):
+    made = helm.install(library, "slotstream", CHART, {"observer": {"enabled": True}})
+    observer = [each for each in made if each["metadata"]["name"] == "slotstream-observer"]
+    _require_equal(observer, overlay("observer"))
+    assert violations(observer) == []
+    _require_equal([each for each in made if each not in observer], overlay("deployment"))
+
+
+def test_values_reach_the_observer_s_pods(library):
+    observer = {"enabled": True, "replicas": 3, "config": "[log]\nformat = \"text\"\n", "env": [{"name": "SLOTSTREAM_LOG_LEVEL", "value": "debug"}],
+                "secrets": {"nats": "", "environment": "hooks"}, "egressPorts": [4222, 8443],
+                "extraVolumes": [{"name": "ca", "secret": {"secretName": "ca", "defaultMode": 0o440}}],
+                "extraVolumeMounts": [{"name": "ca", "mountPath": "/run/secrets/ca", "readOnly": True}]}
+    values = {"observer": observer, "image": {"repository": "registry.shop.example/slotstream", "tag": "0.1.1"}, "nodeSelector": {"disk": "ssd"}}
+    made = [each for each in helm.install(library, "orders", CHART, values) if each["metadata"]["name"] == "orders-slotstream-observer"]
+    assert violations(made) == []
+    for each in made:
+        kubernetes_validate.validate(each, kubernetes_validate.latest_version(), strict=True)
+    deployment = of_kind(made, "Deployment")
+    template = pod_template(deployment)
+    [container] = [each for each, _ in containers(template["spec"])]
+    assert deployment["spec"]["replicas"] == 3 and container["image"] == "registry.shop.example/slotstream:0.1.1"
+    assert container["env"] == observer["env"] and container["envFrom"] == [{"secretRef": {"name": "hooks"}}]
+    assert {volume["name"] for volume in template["spec"]["volumes"]} == {"config", "ca"} and template["spec"]["nodeSelector"] == {"disk": "ssd"}
+    assert of_kind(made, "ConfigMap")["data"]["slotstream.toml"].strip() == observer["config"].strip()
+    assert [each["port"] for each in of_kind(made, "NetworkPolicy")["spec"]["egress"][1]["ports"]] == [4222, 8443]
+
+
 def test_a_chart_with_postgres_takes_the_sidecar_from_this_one(library, folder):
     """What values.yaml says of the mode `sidecar`, with the overlay's own StatefulSet around it."""
     kustomized = overlay("sidecar")
@@ -194,7 +222,7 @@ def test_another_configuration_rolls_the_pods(library):
 
 
 @pytest.mark.parametrize("values", [{"mod": "sidecar"}, {"mode": "daemonset"}, {"secrets": {"postgres": ""}}, {"replicas": "two"},
-                                    {"jobs": {"chek": {"enabled": True}}}], ids=str)
+                                    {"jobs": {"chek": {"enabled": True}}}, {"observer": {"enabeld": True}}, {"observer": {"replicas": 0}}], ids=str)
 def test_a_wrong_value_is_refused(library, values):
     with pytest.raises(helm.HelmError):
         helm.install(library, "slotstream", CHART, values)

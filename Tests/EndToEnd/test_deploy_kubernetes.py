@@ -85,6 +85,12 @@ def test_each_rule_finds_what_breaks_it(deployment, kind, path, value, what):
     assert any(what in each for each in found), found
 
 
+def test_a_probe_of_a_port_that_is_not_there_is_found():
+    objects = overlay("observer")
+    broken = changed(objects, "Deployment", f"{_CONTAINER}/readinessProbe/httpGet/port", "slotstream")
+    assert violations(broken) == ["slotstream-observer: the readinessProbe asks a port that is none of the container's"]
+
+
 @pytest.mark.parametrize("probe", ["startupProbe", "readinessProbe"])
 def test_a_sidecar_must_not_hold_up_postgres(probe):
     objects = overlay("sidecar")
@@ -92,10 +98,27 @@ def test_a_sidecar_must_not_hold_up_postgres(probe):
     assert violations(broken) == ["slotstream: the sidecar's probe holds up PostgreSQL"]
 
 
-def test_two_replicas_are_rolled_without_a_third():
-    made = of_kind(overlay("deployment"), "Deployment")["spec"]
+@pytest.mark.parametrize("name", ["deployment", "observer"])
+def test_two_replicas_are_rolled_without_a_third(name):
+    made = of_kind(overlay(name), "Deployment")["spec"]
     assert made["replicas"] == 2
     assert made["strategy"] == {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}
+
+
+def test_the_observer_s_pods_reach_what_they_need_and_the_streamer_s_no_more_than_before():
+    """Each policy chooses its own pods alone: a pod may do what any policy that chooses it allows."""
+    rendered = {name: overlay(name) for name in ("deployment", "observer")}
+    ports = {}
+    for name, objects in rendered.items():
+        policy = of_kind(objects, "NetworkPolicy")["spec"]
+        ports[name] = [each["port"] for rule in policy["egress"] for each in rule["ports"]]
+        for other, theirs in rendered.items():
+            chosen = policy["podSelector"]["matchLabels"].items() <= pod_template(workload(theirs))["metadata"]["labels"].items()
+            assert chosen == (name == other)
+    assert ports == {"deployment": [53, 53, 5432, 4222], "observer": [53, 53, 4222, 443]}
+    [ingress] = of_kind(rendered["observer"], "NetworkPolicy")["spec"]["ingress"]
+    [container] = pod_template(workload(rendered["observer"]))["spec"]["containers"]
+    assert [each["port"] for each in ingress["ports"]] == [each["containerPort"] for each in container["ports"]]
 
 
 def test_another_configuration_has_another_name(folder):
@@ -181,5 +204,5 @@ def test_a_job_tries_again_only_where_that_helps(name):
 def test_the_image_has_the_program_s_version():
     version = subprocess.run([slotstream_binary(), "--version"], capture_output=True, text=True, check=True).stdout.split()[0]
     for name in OVERLAYS:
-        images = {each["image"] for each, _ in containers(pod_template(workload(overlay(name)))["spec"]) if each["name"] == "slotstream"}
+        images = {each["image"] for each, _ in containers(pod_template(workload(overlay(name)))["spec"]) if each["name"].startswith("slotstream")}
         assert images == {f"registry.example.com/slotstream:{version}"}

@@ -33,13 +33,18 @@ def _from_chart() -> list[dict]:
 
 
 def _from_kustomize(folder) -> list[dict]:
-    """The overlay with the component, and what `prometheus-rule` prints."""
+    """The overlay's PodMonitor with the component, and what `prometheus-rule` prints."""
+    printed = subprocess.run([KUBERNETES / "prometheus-rule"], capture_output=True, text=True, check=True)
+    return [of_kind(_rendered(folder, "deployment", "monitoring"), "PodMonitor"), yaml.safe_load(printed.stdout)]
+
+
+def _rendered(folder, name: str, component: str) -> list[dict]:
+    """An overlay with a component."""
     (folder / "kustomization.yaml").write_text(yaml.safe_dump({
-        "resources": ["deploy/kubernetes/overlays/deployment"], "components": ["deploy/kubernetes/components/monitoring"]}))
+        "resources": [f"deploy/kubernetes/overlays/{name}"], "components": [f"deploy/kubernetes/components/{component}"]}))
     # kubectl follows no link out of the folder.
     subprocess.run(["cp", "--recursive", "--parents", "deploy/kubernetes", folder], cwd=CHECKOUT, check=True)
-    printed = subprocess.run([KUBERNETES / "prometheus-rule"], capture_output=True, text=True, check=True)
-    return [of_kind(kustomized(folder), "PodMonitor"), yaml.safe_load(printed.stdout)]
+    return kustomized(folder)
 
 
 @pytest.mark.parametrize("source", ["kustomize", "chart"])
@@ -58,6 +63,24 @@ def test_both_objects_are_as_the_operator_s_schema_has_them(source, folder):
         assert {key: value for key, value in selected.items() if key != "app.kubernetes.io/instance"}.items() <= template["metadata"]["labels"].items()
         ports = {port["name"] for container, _ in containers(template["spec"]) for port in container.get("ports", [])}
         assert {endpoint["port"] for endpoint in monitor["podMetricsEndpoints"]} <= ports
+
+
+@pytest.mark.parametrize("source", ["kustomize", "chart"])
+def test_the_observer_has_a_monitor_of_its_own_which_chooses_no_streamer(source, folder):
+    """Its series have another `job` than the streamer's of the same name."""
+    if source == "chart":
+        made = helm.install(helm_library(), "slotstream", CHART, {"podMonitor": {"enabled": True}, "observer": {"enabled": True}})
+        made = [each for each in made if each["metadata"]["name"] == "slotstream-observer"]
+    else:
+        made = _rendered(folder, "observer", "monitoring-observer")
+    monitor = of_kind(made, "PodMonitor")
+    _require_valid(monitor | {"metadata": {key: value for key, value in monitor["metadata"].items() if key != "annotations"}})
+    chosen = monitor["spec"]["selector"]["matchLabels"].items()
+    template = pod_template(workload(made))
+    assert chosen <= template["metadata"]["labels"].items()
+    assert not chosen <= pod_template(workload(overlay("deployment")))["metadata"]["labels"].items()
+    [container] = template["spec"]["containers"]
+    assert [each["port"] for each in monitor["spec"]["podMetricsEndpoints"]] == [port["name"] for port in container["ports"]]
 
 
 @pytest.mark.parametrize("change", [{"port": 7432}, {"prot": "slotstream"}, {"interval": "half a minute"}], ids=str)

@@ -96,7 +96,8 @@ PostgreSQL from the application. */}}
 {{- include "slotstream.volumesOf" (dict "root" . "config" (include "slotstream.fullname" .)) }}
 {{- end }}
 
-{{- /* What a pod of the chart's own has beside its containers. `name`: of ServiceAccount and ConfigMap. */}}
+{{- /* What a pod of the chart's own has beside its containers. `name`: of ServiceAccount and ConfigMap; `volumes`: where they are not
+the streamer's. */}}
 {{- define "slotstream.pod" -}}
 {{- $ := .root -}}
 serviceAccountName: {{ .name }}
@@ -130,7 +131,11 @@ affinity:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 volumes:
+  {{- if .volumes }}
+  {{- .volumes | trim | nindent 2 }}
+  {{- else }}
   {{- include "slotstream.volumesOf" (dict "root" $ "config" .name) | trim | nindent 2 }}
+  {{- end }}
 {{- end }}
 
 {{- /* ServiceAccount, ConfigMap and NetworkPolicy: of the streamer, and of each job. `annotations`: a map, or nothing. */}}
