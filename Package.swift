@@ -47,6 +47,7 @@ let package = Package(
         .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .systemLibrary(name: "CNats", pkgConfig: "libnats", providers: [.apt(["libnats-dev"])]),
         .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
 
         // The pure core.
         .target(name: "WAL", swiftSettings: dataPlane + memorySafe),
@@ -56,6 +57,9 @@ let package = Package(
         // The two edges.
         .target(name: "PostgresReplication", dependencies: ["WAL", "CLibPQ"], swiftSettings: dataPlane),
         .target(name: "JetStreamPublishing", dependencies: ["CNats"], swiftSettings: dataPlane),
+
+        // The observer worker's edge to web servers and mail servers.
+        .target(name: "Outbound", dependencies: ["CCurl"], swiftSettings: strict),
 
         // Threads, clocks, and what the fault tests do to them.
         .target(name: "Threads", dependencies: ["WAL"], swiftSettings: dataPlane + memorySafe),
@@ -156,6 +160,10 @@ let package = Package(
         .testTarget(
             name: "PostgresReplicationTests", dependencies: ["PostgresReplication", "WAL", "PrivateServers"], swiftSettings: strict),
         .testTarget(name: "JetStreamPublishingTests", dependencies: ["JetStreamPublishing", "PrivateServers"], swiftSettings: strict),
+        // A name server that hangs, in place of glibc's resolver.
+        .target(name: "CSlowNames", path: "Tests/CSlowNames"),
+        .testTarget(
+            name: "OutboundTests", dependencies: ["Outbound", "CSlowNames", "PrivateServers", "SeededRandom"], swiftSettings: strict),
         .testTarget(
             name: "HistoryTests",
             dependencies: [

@@ -1,0 +1,77 @@
+/// What libcurl's callbacks are told during one request or mail, and what they ask.
+///
+/// A class because C keeps a pointer to it; for the thread that performs.
+final class TransferRecord {
+    /// How many bytes of an answer's head are read, and how many of its body.
+    static let byteLimit = 65_536
+    /// How many bytes of the body are kept.
+    static let excerptLimit = 500
+
+    private let deadline: ContinuousClock.Instant
+    private let guarding: ((IPAddress) -> Bool)?
+    private let upload: [UInt8]
+    private var uploadedCount = 0
+    private var headCount = 0
+    private var bodyCount = 0
+    private var admittedCount = 0
+    private var lastRefused: IPAddress?
+    /// The first bytes of the body.
+    private(set) var excerpt: [UInt8] = []
+    /// The last line of the head: of a mail server, its last words.
+    private(set) var lastLine: [UInt8] = []
+
+    /// - Parameter guarding: whether an address may be connected to; nil for all.
+    init(timeout: Duration, upload: [UInt8] = [], guarding: ((IPAddress) -> Bool)? = nil) {
+        deadline = .now + timeout
+        self.upload = upload
+        self.guarding = guarding
+    }
+
+    /// The head went over its limit.
+    var headIsTooLarge: Bool { headCount > Self.byteLimit }
+
+    /// The body went over its limit: the rest was not read.
+    var bodyWasLeft: Bool { bodyCount > Self.byteLimit }
+
+    /// The address for which nothing was connected to; nil if there was another, or none at all.
+    var refused: IPAddress? { admittedCount == 0 ? lastRefused : nil }
+
+    /// The time is over.
+    var isOverdue: Bool { deadline <= .now }
+
+    /// A line of the head, or of a mail server.
+    /// - Returns: Whether to go on.
+    func receivedHead(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        headCount += bytes.count
+        lastLine = Array(bytes.prefix(Self.excerptLimit))
+        return !headIsTooLarge
+    }
+
+    /// A part of the body.
+    /// - Returns: Whether to go on.
+    func receivedBody(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        bodyCount += bytes.count
+        excerpt += bytes.prefix(Self.excerptLimit - excerpt.count)
+        return !bodyWasLeft
+    }
+
+    /// Fills `buffer` with what is to be sent next.
+    /// - Returns: How many bytes that are; 0 at the end.
+    func takeUpload(into buffer: UnsafeMutableRawBufferPointer) -> Int {
+        let part = upload[uploadedCount...].prefix(buffer.count)
+        buffer.copyBytes(from: part)
+        uploadedCount += part.count
+        return part.count
+    }
+
+    /// Whether an address may be connected to. One that cannot be told (nil) may not, where any may not.
+    func admits(_ address: IPAddress?) -> Bool {
+        guard let guarding else { return true }
+        guard let address, guarding(address) else {
+            lastRefused = address
+            return false
+        }
+        admittedCount += 1
+        return true
+    }
+}
