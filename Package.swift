@@ -106,7 +106,7 @@ let package = Package(
         .executableTarget(
             name: "slotstream",
             dependencies: [
-                "CBuild", "History", "JetStreamPublishing", "Operations", "Pipeline", "PostgresReplication", "Settings", "Threads", "WAL",
+                "CBuild", "Capture", "History", "JetStreamPublishing", "Operations", "Pipeline", "PostgresReplication", "Settings", "Threads", "WAL",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),

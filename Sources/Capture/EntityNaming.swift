@@ -1,5 +1,5 @@
 /// How a table's name becomes an entity, and how any value becomes one subject token.
-enum EntityNaming {
+package enum EntityNaming {
     /// Cuts the longest matching prefix (unless nothing would be left), splits at `_`, upper-cases each part's first ASCII letter and joins: `tb_order_line` → `OrderLine`.
     static func entity(forTable table: String, prefixes: [String]) -> String {
         let cut = prefixes.filter { table.utf8.starts(with: $0.utf8) && table.utf8.count > $0.utf8.count }
@@ -19,7 +19,7 @@ enum EntityNaming {
 
     /// Whether a byte stands for itself in a subject token.
     @inline(__always)
-    static func isPlain(_ byte: UInt8) -> Bool {
+    package static func isPlain(_ byte: UInt8) -> Bool {
         switch byte {
         case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"),
             UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"), UInt8(ascii: "-"):
@@ -29,7 +29,7 @@ enum EntityNaming {
     }
 
     /// The reversible token encoding: bytes outside `A-Z a-z 0-9 _ -` as `%XX`, the empty string as `%empty`.
-    static func token(_ value: String) -> [UInt8] {
+    package static func token(_ value: String) -> [UInt8] {
         var token: [UInt8] = []
         encodeToken(value.utf8) { token.append($0) }
         return token
@@ -78,8 +78,11 @@ enum EntityNaming {
         append(upperHexadecimalDigits[Int(byte & 15)])
     }
 
+    /// What stands for SQL NULL.
+    package static let nullToken = Array("%null".utf8)
+
     /// What stands for a value that was not sent, or that there is none of.
-    static let unknownToken = Array("%unknown".utf8)
+    package static let unknownToken = Array("%unknown".utf8)
 
     private static let upperHexadecimalDigits = Array("0123456789ABCDEF".utf8)
 }

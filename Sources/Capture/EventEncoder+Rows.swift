@@ -114,7 +114,7 @@ extension EventEncoder {
         guard let index, let value = row?.value(of: index, in: plan) else { return subject.append("%unknown") }
         switch value {
         case .absent: subject.append("%unknown")
-        case .null: subject.append("%null")
+        case .null: subject.append(EntityNaming.nullToken)
         case .text(let text): subject.appendToken(try shown(text, at: index, of: plan))
         }
     }

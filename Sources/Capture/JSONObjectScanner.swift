@@ -58,6 +58,28 @@ struct JSONObjectScanner {
         return decoded
     }
 
+    /// The elements of one JSON array, each as a range of the input; nil: it is none.
+    static func elements(of text: UnsafeRawBufferPointer) -> [Range<Int>]? {
+        guard UTF8Validation.isValid(text) else { return nil }
+        var scanner = JSONObjectScanner(text, depthLimit: .max)
+        scanner.skipSpace()
+        guard scanner.peek() == UInt8(ascii: "["), let elements = try? scanner.elements() else { return nil }
+        scanner.skipSpace()
+        return scanner.index == text.count ? elements : nil
+    }
+
+    /// Where the one JSON value stands that the input is, without the space around it; nil: it is none.
+    static func value(of text: UnsafeRawBufferPointer) -> Range<Int>? {
+        guard UTF8Validation.isValid(text) else { return nil }
+        var scanner = JSONObjectScanner(text, depthLimit: .max)
+        scanner.skipSpace()
+        let start = scanner.index
+        guard (try? scanner.value()) != nil else { return nil }
+        let end = scanner.index
+        scanner.skipSpace()
+        return scanner.index == text.count ? start..<end : nil
+    }
+
     private func peek() -> UInt8? { index < text.count ? text[index] : nil }
 
     private func unexpected() -> PoisonReason {
@@ -88,6 +110,20 @@ struct JSONObjectScanner {
             try value()
             try found(Member(key: key, keyRange: keyRange, valueRange: valueStart..<index))
         } while try goesOn(until: UInt8(ascii: "}"))
+    }
+
+    /// The outermost array's elements.
+    private mutating func elements() throws(PoisonReason) -> [Range<Int>] {
+        try expect(UInt8(ascii: "["))
+        guard !isEnd(UInt8(ascii: "]")) else { return [] }
+        var elements: [Range<Int>] = []
+        repeat {
+            skipSpace()
+            let start = index
+            try value()
+            elements.append(start..<index)
+        } while try goesOn(until: UInt8(ascii: "]"))
+        return elements
     }
 
     private mutating func colon() throws(PoisonReason) {

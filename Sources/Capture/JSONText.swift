@@ -1,7 +1,7 @@
 /// Text as JSON on cold paths: names and messages of our own.
-enum JSONText {
+package enum JSONText {
     /// A JSON string with its quotes, escaped as PostgreSQL's `escape_json` does.
-    static func string(_ text: String) -> [UInt8] {
+    package static func string(_ text: String) -> [UInt8] {
         var buffer = OutputBuffer()
         var text = text
         // A Swift string is UTF-8 always: nothing to refuse.

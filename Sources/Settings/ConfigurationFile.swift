@@ -1,4 +1,4 @@
-import Pipeline
+import Capture
 import TOMLKit
 
 /// A configuration file, taken apart: what it says about our keys, and what is wrong with it.

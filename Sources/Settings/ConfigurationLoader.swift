@@ -1,4 +1,4 @@
-import Pipeline
+import Capture
 
 /// One run through all sources: takes each key's value from the strongest, and collects what is wrong instead of stopping at it.
 struct ConfigurationLoader {

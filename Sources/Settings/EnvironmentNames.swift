@@ -1,4 +1,4 @@
-import Pipeline
+import Capture
 
 /// Which variables with our prefix are known.
 enum EnvironmentNames {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Capture
 import Pipeline
 
 /// A command that there is none of: what the parser calls an unexpected argument, told as what it is, with what was probably meant.

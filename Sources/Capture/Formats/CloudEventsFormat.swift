@@ -78,4 +78,8 @@ enum CloudEventsFormat: EventLayout {
     static func read(_ object: EventObject, subject: String) -> ReadEvent? {
         object.object("data").flatMap { SlotstreamFormat.read($0, subject: subject) }
     }
+
+    static func readDocument(_ object: JSONObject, subject: String?) -> ReadDocument? {
+        object["data"]?.object.flatMap { SlotstreamFormat.readDocument($0, subject: subject) }
+    }
 }

@@ -98,6 +98,8 @@ protocol EventLayout {
 
     /// What an object tells if it is an event of this format; nil if it is none.
     static func read(_ object: EventObject, subject: String) -> ReadEvent?
+    /// The same object with its values, if it is an event of this format; nil if it is none.
+    static func readDocument(_ object: JSONObject, subject: String?) -> ReadDocument?
 }
 
 /// The beginning of all events of an entity and an operation, in a format's own words.

@@ -120,11 +120,20 @@ enum FraiseQLFormat: EventLayout {
 
     /// FraiseQL's own backend writes such events too: they are read all the same.
     static func read(_ object: EventObject, subject: String) -> ReadEvent? {
-        guard var operation = object.string("event_type") else { return nil }
-        // The subject's last token is the operation.
-        if operation == otherType, let token = subject.split(separator: ".").last { operation = String(token) }
-        var event = ReadEvent(entity: object.string("entity_type") ?? "", operation: operation)
+        guard let type = object.string("event_type") else { return nil }
+        var event = ReadEvent(entity: object.string("entity_type") ?? "", operation: operation(type, subject: subject))
         if event.entity == ReservedEntity.name { event.kind = .quarantined }
         return event
+    }
+
+    static func readDocument(_ object: JSONObject, subject: String?) -> ReadDocument? {
+        guard let type = object["event_type"]?.string else { return nil }
+        return ReadDocument(object, operation: operation(type, subject: subject ?? ""), data: "data")
+    }
+
+    /// The subject's last token is the operation that `type` has no name for.
+    private static func operation(_ type: String, subject: String) -> String {
+        guard type == otherType, let token = subject.split(separator: ".").last else { return type }
+        return String(token)
     }
 }

@@ -102,4 +102,8 @@ enum SlotstreamFormat: EventLayout {
         if isOfTable { event.commitTimestamp = object.string("timestamp").flatMap { PostgresTimestamp($0) } }
         return event
     }
+
+    static func readDocument(_ object: JSONObject, subject: String?) -> ReadDocument? {
+        ReadDocument(object, operation: object["operation"]?.string, data: "entity")
+    }
 }

@@ -1,3 +1,4 @@
+import Capture
 import PostgresReplication
 
 /// A table that a pattern of `source.tables` means: permanent, and no partition, since partitions come with their root.

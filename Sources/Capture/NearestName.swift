@@ -17,7 +17,7 @@ package enum NearestName {
     }
 
     /// Levenshtein's distance, in bytes.
-    static func distance(_ left: String, _ right: String) -> Int {
+    package static func distance(_ left: String, _ right: String) -> Int {
         let right = Array(right.utf8)
         var row = Array(0...right.count)
         for (leftIndex, leftByte) in left.utf8.enumerated() {

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Pipeline
+@testable import Capture
 
 @Suite struct NearestNameTests {
     private let known = [
