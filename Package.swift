@@ -54,6 +54,9 @@ let package = Package(
         .target(name: "PGOutput", dependencies: ["WAL"], swiftSettings: dataPlane + memorySafe),
         .target(name: "Capture", dependencies: ["WAL", "PGOutput"], swiftSettings: dataPlane),
 
+        // What observers are and what they make of events. Pure too, and of the streamer it knows the events' formats only.
+        .target(name: "Observing", dependencies: ["Capture", "WAL"], swiftSettings: strict + memorySafe),
+
         // The two edges.
         .target(name: "PostgresReplication", dependencies: ["WAL", "CLibPQ"], swiftSettings: dataPlane),
         .target(name: "JetStreamPublishing", dependencies: ["CNats"], swiftSettings: dataPlane),
@@ -137,6 +140,7 @@ let package = Package(
                 "Capture", "PGOutput", "WAL", "CCrypto", "CMallocCounter", "PrivateServers", "SeededRandom", "WireMessages",
             ],
             swiftSettings: strict),
+        .testTarget(name: "ObservingTests", dependencies: ["Observing", "Capture", "WAL", "SeededRandom"], swiftSettings: strict),
         // Nanoseconds and allocations a row, and the fuzzing of what reads values; in release, as it is shipped.
         .executableTarget(
             name: "stage-benchmark",

@@ -1,0 +1,27 @@
+/// What is wrong with a condition, or why it could not be answered for an event. Never carries row data.
+package enum ConditionError: Error, Sendable, Equatable {
+    /// The text is longer than a condition may be.
+    case tooLong(byteCount: Int)
+    /// At that byte, what is wrong and what is allowed.
+    case syntax(offset: Int, String)
+    /// The row has no such field.
+    case missingField(String)
+    /// An operator of order, and a field that is no number, or a value in the condition that is none.
+    case notNumber(field: String)
+    /// The UPDATE does not tell whether the field has changed.
+    case unknownChange(field: String)
+}
+
+extension ConditionError: CustomStringConvertible {
+    package var description: String {
+        switch self {
+        case .tooLong(let byteCount): "the condition has \(byteCount) bytes; at most \(Condition.byteCountLimit) are allowed"
+        case .syntax(let offset, let what): "the condition is wrong at offset \(offset): \(what)"
+        case .missingField(let field):
+            "the row has no field \(field). Correct the name, or ask has_field('\(field)') first: has_field('\(field)') && …"
+        case .notNumber(let field): "> < >= <= compare numbers, and \(field) or the value beside it is none"
+        case .unknownChange(let field):
+            "the UPDATE does not tell whether \(field) has changed. Run ALTER TABLE … REPLICA IDENTITY FULL for the table, or remove field_changed"
+        }
+    }
+}

@@ -1,0 +1,16 @@
+/// The kinds of events that observers tell apart, by the names that they have in configurations.
+package enum EventType: String, CaseIterable, Sendable {
+    /// A row was added.
+    case insert = "INSERT"
+    /// A row was changed.
+    case update = "UPDATE"
+    /// A row was removed.
+    case delete = "DELETE"
+    /// Everything else: TRUNCATE, READ, and what logical messages name.
+    case custom = "CUSTOM"
+
+    /// The kind of an event with that operation.
+    package init(operation: String) {
+        self = EventType(rawValue: operation) ?? .custom
+    }
+}
