@@ -105,11 +105,21 @@ let package = Package(
                 .product(name: "TOMLKit", package: "TOMLKit"),
             ],
             swiftSettings: strict),
+        // What the programs share between the shell and their commands.
+        .target(
+            name: "Console",
+            dependencies: [
+                "Capture", "CBuild", "History", "Operations", "Pipeline", "Settings", "Threads", "WAL",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: strict),
         .target(name: "CBuild", cSettings: [.define("SLOTSTREAM_COMMIT", to: "\"\(commit)\"")]),
         .executableTarget(
             name: "slotstream",
             dependencies: [
-                "CBuild", "Capture", "History", "JetStreamPublishing", "Operations", "Pipeline", "PostgresReplication", "Settings", "Threads", "WAL",
+                "Capture", "Console", "History", "JetStreamPublishing", "Operations", "Pipeline", "PostgresReplication", "Settings", "Threads", "WAL",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -197,7 +207,7 @@ let package = Package(
         .testTarget(
             name: "CommandTests",
             dependencies: [
-                "slotstream", "Capture", "History", "JetStreamPublishing", "Operations", "PGOutput", "Pipeline", "PostgresReplication",
+                "slotstream", "Console", "Capture", "History", "JetStreamPublishing", "Operations", "PGOutput", "Pipeline", "PostgresReplication",
                 "Settings", "Threads", "WAL",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Console
 import Settings
 
 struct ConfigCommand: AsyncParsableCommand {

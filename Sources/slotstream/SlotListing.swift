@@ -1,3 +1,4 @@
+import Console
 import History
 import Pipeline
 import PostgresReplication

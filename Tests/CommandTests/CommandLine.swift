@@ -1,5 +1,6 @@
 import ArgumentParser
 
+@testable import Console
 @testable import slotstream
 
 /// A command line as somebody types it, held against the program's own parser.
@@ -20,7 +21,7 @@ struct CommandLine {
     /// Why the parser refuses it; nil: it takes it.
     var refusal: String? {
         do {
-            _ = try SlotstreamCommand.parseAsRoot(SlotstreamCommand.known(arguments))
+            _ = try SlotstreamCommand.parseAsRoot(Program.known(arguments))
             return nil
         } catch {
             // `--version`.

@@ -1,10 +1,11 @@
 import ArgumentParser
 import Testing
 
+@testable import Console
 @testable import slotstream
 
 @Suite struct MistypedCommandTests {
-    private func said(_ arguments: String...) -> String? { MistypedCommand.error(in: arguments).map { "\($0)" } }
+    private func said(_ arguments: String...) -> String? { MistypedCommand.error(in: arguments, of: SlotstreamCommand.self).map { "\($0)" } }
 
     @Test(arguments: [("statsu", "status"), ("Status", "status"), ("tial", "tail"), ("set-up", "setup"), ("list", "slot list"), ("advance", "slot advance")])
     func theNearestIsNamed(_ typed: String, _ meant: String) {

@@ -3,6 +3,7 @@ import Pipeline
 import Testing
 import WAL
 
+@testable import Console
 @testable import slotstream
 
 @Suite struct StatusScreenTests {

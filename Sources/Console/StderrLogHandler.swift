@@ -1,9 +1,9 @@
 import Glibc
 import History
-import Logging
-import Operations
+package import Logging
+package import Operations
 import Pipeline
-import Settings
+package import Settings
 
 #if canImport(FoundationEssentials)
     import FoundationEssentials
@@ -14,15 +14,15 @@ import Settings
 /// Hands log lines to the queue that writes them to stderr: logfmt for people, or one JSON object a line.
 ///
 /// No line is longer than ``ShownText/byteLimit`` a field, and no message comes without end: both may be another's doing.
-struct StderrLogHandler: LogHandler {
+package struct StderrLogHandler: LogHandler {
     private let format: Configuration.LogFormat
     private let queue: LogQueue
     private let throttle: LogThrottle
-    var metadata: Logger.Metadata = [:]
-    var logLevel: Logger.Level
+    package var metadata: Logger.Metadata = [:]
+    package var logLevel: Logger.Level
 
     /// A logger by that configuration; its lines are written by a thread of its own, and what is left out is counted in `registry`.
-    static func makeLogger(_ configuration: Configuration.Log, counting registry: PrometheusRegistry) -> Logger {
+    package static func makeLogger(_ configuration: Configuration.Log, counting registry: PrometheusRegistry) -> Logger {
         let level: Logger.Level =
             switch configuration.level {
             case .trace: .trace
@@ -41,17 +41,17 @@ struct StderrLogHandler: LogHandler {
         Output.errorsGo(to: queue)
         let handler = StderrLogHandler(
             format: format, queue: queue, throttle: LogThrottle(registry: registry), logLevel: level)
-        var logger = Logger(label: "slotstream") { _ in handler }
+        var logger = Logger(label: Program.name) { _ in handler }
         logger.logLevel = level
         return logger
     }
 
-    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+    package subscript(metadataKey key: String) -> Logger.Metadata.Value? {
         get { metadata[key] }
         set { metadata[key] = newValue }
     }
 
-    func log(event: LogEvent) {
+    package func log(event: LogEvent) {
         let message = "\(event.message)"
         guard let leftOutCount = throttle.admits(message) else { return }
         var fields = metadata.merging(event.metadata ?? [:]) { $1 }

@@ -1,9 +1,9 @@
 import Glibc
-import History
+package import History
 import Synchronization
 
 /// Where a stop that only a person can mend says why: Kubernetes shows the file's text in `kubectl describe pod`.
-enum TerminationFile {
+package enum TerminationFile {
     /// The kubelet cuts after this many bytes.
     private static let limit = 4096
 
@@ -11,11 +11,11 @@ enum TerminationFile {
     private static let path = Mutex<String?>(nil)
 
     /// From here on a stop is written to the file at `path`.
-    static func goes(to path: String?) { Self.path.withLock { $0 = path } }
+    package static func goes(to path: String?) { Self.path.withLock { $0 = path } }
 
     /// Replaces the file's text by the reason, what happened, and the steps.
     /// - Returns: What is wrong with the file; nil: nothing, or there is none.
-    static func write(_ reason: StopReason, _ what: String, remedy: String) -> String? {
+    package static func write(_ reason: StopReason, _ what: String, remedy: String) -> String? {
         guard let path = path.withLock({ $0 }) else { return nil }
         let steps = Steps.lines(of: remedy).map { "  \($0)\n" }.joined()
         let text = "\(reason.rawValue), exit code \(reason.exitCode.rawValue)\n\(ShownText.line(what))\n\(steps)"

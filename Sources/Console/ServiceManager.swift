@@ -3,15 +3,15 @@ import Glibc
 /// The service manager that started the process and wants to hear of its state: systemd, by the protocol of sd_notify(3).
 ///
 /// The protocol is one datagram a message. libsystemd would be one more library in every image for that.
-struct ServiceManager {
+package struct ServiceManager {
     /// Where it listens.
     private let address: sockaddr_un
     private let addressLength: socklen_t
     /// It wants to hear at least so often that the process lives; nil: it does not ask for that.
-    let watchdogInterval: Duration?
+    package let watchdogInterval: Duration?
 
     /// nil: no manager listens.
-    init?(environment: [String: String]) {
+    package init?(environment: [String: String]) {
         guard let path = environment["NOTIFY_SOCKET"], let first = path.utf8.first else { return nil }
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)
@@ -27,7 +27,7 @@ struct ServiceManager {
     }
 
     /// Sends lines such as `READY=1`; a manager that does not take them is not waited for.
-    func tell(_ lines: String...) {
+    package func tell(_ lines: String...) {
         let socket = Glibc.socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         guard socket >= 0 else { return }
         defer { close(socket) }

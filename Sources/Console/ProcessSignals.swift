@@ -1,7 +1,7 @@
-import Glibc
+package import Glibc
 
 /// The signals that end a process that does not handle them: taken by the main thread while `run` streams, so that none ends it without a word.
-enum ProcessSignals {
+package enum ProcessSignals {
     /// Faults of our own, signals that do nothing by default or stop the process for a while, and those that are ignored: a write tells of both.
     private static let left: Set<Int32> = [
         SIGKILL, SIGSTOP, SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS, SIGCHLD, SIGCONT, SIGURG, SIGWINCH, SIGTSTP,
@@ -11,17 +11,17 @@ enum ProcessSignals {
     private static let channel = AsyncStream.makeStream(of: Int32.self, bufferingPolicy: .bufferingNewest(16))
 
     /// What has come since `take()`, in its order.
-    static var arrivals: AsyncStream<Int32> { channel.stream }
+    package static var arrivals: AsyncStream<Int32> { channel.stream }
 
     /// A closed pipe and a file that may not grow are told by the write to it, from the first line on.
-    static func ignoreFailedWrites() {
+    package static func ignoreFailedWrites() {
         signal(SIGPIPE, SIG_IGN)
         signal(SIGXFSZ, SIG_IGN)
     }
 
     /// Blocks them; to be called on the main thread, while there is no other: those that come later inherit that.
     /// - Returns: What `deliver` waits for.
-    static func take() -> sigset_t {
+    package static func take() -> sigset_t {
         var taken = sigset_t()
         sigemptyset(&taken)
         for number in Int32(1)...64 where !left.contains(number) {
@@ -39,7 +39,7 @@ enum ProcessSignals {
     }
 
     /// Hands on what comes, for as long as the process lives.
-    static func deliver(_ taken: sigset_t) -> Never {
+    package static func deliver(_ taken: sigset_t) -> Never {
         var taken = taken
         while true {
             var number: Int32 = 0
@@ -48,7 +48,7 @@ enum ProcessSignals {
     }
 
     /// `SIGHUP`; the number of one that hardly anybody sends.
-    static func name(_ number: Int32) -> String {
+    package static func name(_ number: Int32) -> String {
         switch number {
         case SIGHUP: "SIGHUP"
         case SIGINT: "SIGINT"
@@ -64,8 +64,8 @@ enum ProcessSignals {
     }
 
     /// Whether that signal means the end: all but those by which others ask a process to tell something.
-    static func isStop(_ number: Int32) -> Bool { number != SIGUSR1 && number != SIGUSR2 }
+    package static func isStop(_ number: Int32) -> Bool { number != SIGUSR1 && number != SIGUSR2 }
 
     /// Whether that signal, after another one, means the end at once. A terminal that goes may send several of the others.
-    static func isImpatient(_ number: Int32) -> Bool { number == SIGTERM || number == SIGINT }
+    package static func isImpatient(_ number: Int32) -> Bool { number == SIGTERM || number == SIGINT }
 }

@@ -1,31 +1,33 @@
 import ArgumentParser
 import History
-import Logging
+package import Logging
 import Operations
 import Pipeline
 import Settings
 import Synchronization
 
 /// Input that a command cannot read: what, and where in it.
-struct InputError: Error {
-    var message: String
+package struct InputError: Error {
+    package var message: String
+
+    package init(message: String) { self.message = message }
 }
 
 /// How the program ends when something went wrong: one message on stderr, and the exit code of its kind.
-enum Failure {
+package enum Failure {
     /// Where a program that streams says its end: in the log, as all else.
     private static let logger = Mutex<Logger?>(nil)
 
     /// From here on the end is told by `logger`.
-    static func goes(to logger: Logger) { Self.logger.withLock { $0 = logger } }
+    package static func goes(to logger: Logger) { Self.logger.withLock { $0 = logger } }
 
-    static func exit(with error: any Error) -> Never {
+    package static func exit(with error: any Error) -> Never {
         switch error {
         case let error as SettingsError:
             let problems = error.complaints.map(\.description)
             let finding = Finding.configurationWrong(problems)
             tell(
-                "slotstream: \(error)", .configuration, error.heading, remedy: finding.fix, problems: problems,
+                "\(Program.name): \(error)", .configuration, error.heading, remedy: finding.fix, problems: problems,
                 findings: finding.id.rawValue)
             Ending.now(ExitStatus.configuration.rawValue)
         case let error as StreamerError:
@@ -33,7 +35,7 @@ enum Failure {
             let what = ShownText.line("\(error)")
             let steps = Steps.lines(of: remedy).map { "\n  \($0)" }.joined()
             let ids = error.findingIDs.map { " [\($0)]" } ?? ""
-            tell("slotstream: \(what) [\(reason.rawValue)]\(ids)\(steps)", reason, what, remedy: remedy, findings: error.findingIDs)
+            tell("\(Program.name): \(what) [\(reason.rawValue)]\(ids)\(steps)", reason, what, remedy: remedy, findings: error.findingIDs)
             Ending.now(reason.exitCode.rawValue)
         case let error as InputError:
             end(error.message, .usage)
@@ -47,14 +49,14 @@ enum Failure {
             Ending.now(error.rawValue)
         default:
             // Usage errors, --help and --version are the parser's own; what else there is has no name.
-            let code = SlotstreamCommand.exitCode(for: error)
-            if code == .validationFailure || code == .success { SlotstreamCommand.exit(withError: error) }
+            let code = Program.root.exitCode(for: error)
+            if code == .validationFailure || code == .success { Program.root.exit(withError: error) }
             end("\(error)", .unexpected, .unexpected)
         }
     }
 
     private static func end(_ message: String, _ status: ExitStatus, _ reason: StopReason? = nil) -> Never {
-        tell("slotstream: \(message)", reason, message)
+        tell("\(Program.name): \(message)", reason, message)
         Ending.now(status.rawValue)
     }
 

@@ -1,9 +1,9 @@
 import Glibc
 
 /// What text is written for: a terminal of so many columns, with or without colours; or whoever reads a pipe, for whom no line is broken.
-struct Screen {
+package struct Screen {
     /// What something is marked by, beside its words: nothing is told by a colour alone.
-    enum Mark: String {
+    package enum Mark: String {
         case good = "32"
         case warning = "33"
         case bad = "31"
@@ -13,14 +13,19 @@ struct Screen {
     }
 
     /// nil: as wide as it takes.
-    var columns: Int?
-    var isColoured = false
+    package var columns: Int?
+    package var isColoured = false
+
+    package init(columns: Int? = nil, isColoured: Bool = false) {
+        self.columns = columns
+        self.isColoured = isColoured
+    }
 
     /// Fewer than these are not reckoned with.
     private static let fewestColumns = 40
 
     /// What standard output is.
-    static func ofOutput() -> Screen {
+    package static func ofOutput() -> Screen {
         guard isatty(STDOUT_FILENO) == 1 else { return Screen() }
         var size = winsize()
         let columns = ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0 ? Int(size.ws_col) : 80
@@ -34,15 +39,15 @@ struct Screen {
     }
 
     /// `text`, marked where there are colours.
-    func marked(_ text: String, _ mark: Mark) -> String { isColoured ? "\u{1B}[\(mark.rawValue)m\(text)\u{1B}[0m" : text }
+    package func marked(_ text: String, _ mark: Mark) -> String { isColoured ? "\u{1B}[\(mark.rawValue)m\(text)\u{1B}[0m" : text }
 
     /// `text` in lines that fit, each but the first behind `indent` blanks. What stands between backticks is a command and is not broken.
-    func wrapped(_ text: String, indent: Int) -> String {
+    package func wrapped(_ text: String, indent: Int) -> String {
         columns.map { Self.lines(of: Self.words(text), in: $0, indent: indent) } ?? text
     }
 
     /// `lead` and these parts, in lines that fit: broken between parts, and within one only where it is too long for a line.
-    func wrapped(_ lead: String, _ parts: [String], separator: String, indent: Int) -> String {
+    package func wrapped(_ lead: String, _ parts: [String], separator: String, indent: Int) -> String {
         guard let columns else { return lead + parts.joined(separator: separator) }
         let ending = String(separator.reversed().drop { $0 == " " }.reversed())
         let pieces = parts.enumerated().flatMap { index, part in
@@ -70,7 +75,7 @@ struct Screen {
     }
 
     /// Rows in columns, the first row being the header; where they do not fit, these columns go, in this order, and then the end of the first.
-    func table(_ rows: [[String]], droppable: [Int]) -> String {
+    package func table(_ rows: [[String]], droppable: [Int]) -> String {
         var shown = Array(rows[0].indices)
         func widths() -> [Int] { shown.map { column in rows.map { Self.width($0[column]) }.max() ?? 0 } }
         func excess() -> Int { columns.map { widths().reduce(0, +) + 2 * (shown.count - 1) - $0 } ?? 0 }
@@ -90,7 +95,7 @@ struct Screen {
     }
 
     /// `text`, or as much of it as fits in `width` columns with `…` behind it.
-    static func cut(_ text: String, to width: Int) -> String {
+    package static func cut(_ text: String, to width: Int) -> String {
         guard Self.width(text) > width else { return text }
         var room = width - 1
         return text.prefix { character in
@@ -100,7 +105,7 @@ struct Screen {
     }
 
     /// Columns that `text` takes.
-    static func width(_ text: String) -> Int { text.reduce(0) { $0 + width(of: $1) } }
+    package static func width(_ text: String) -> Int { text.reduce(0) { $0 + width(of: $1) } }
 
     /// Two for what Unicode calls wide (UAX #11), as terminals draw it.
     private static func width(of character: Character) -> Int {
@@ -115,7 +120,7 @@ struct Screen {
     ]
 
     /// Behind `text`, blanks up to `width`; at least one.
-    static func padded(_ text: String, to width: Int) -> String { text + String(repeating: " ", count: max(1, width - Self.width(text))) }
+    package static func padded(_ text: String, to width: Int) -> String { text + String(repeating: " ", count: max(1, width - Self.width(text))) }
 
     /// The words of a text that begins a line: what leads it (blanks of a label) stays with the first.
     private static func words(_ text: String) -> [String] {

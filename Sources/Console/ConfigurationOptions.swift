@@ -1,28 +1,30 @@
-import ArgumentParser
+package import ArgumentParser
 import Glibc
-import Operations
 import Pipeline
-import Settings
+package import Settings
 import Threads
 
 /// Where the configuration comes from: the options that every command has.
-struct ConfigurationOptions: ParsableArguments {
+package struct ConfigurationOptions: ParsableArguments {
     @Option(name: .customLong("config"), help: ArgumentHelp("The configuration file.", valueName: "file"))
-    var file: String?
+    package var file: String?
 
     @Option(
         name: .customLong("set"),
         help: ArgumentHelp(
             "Set one key for this run, such as source.slot=orders. Repeat the option for more keys. Never give a secret.", valueName: "key=value"))
-    var settings: [String] = []
+    package var settings: [String] = []
 
-    func validate() throws {
+    package init() {}
+
+    package func validate() throws {
         for setting in settings where !setting.contains("=") {
             throw ValidationError("--set takes key=value, not \"\(setting)\"; for example --set source.slot=orders")
         }
     }
 
-    func load() throws -> EffectiveConfiguration {
+    /// Reads flags, environment and file.
+    package func load() throws -> EffectiveConfiguration {
         var flags: [String: String] = [:]
         for setting in settings {
             let parts = setting.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
@@ -33,12 +35,8 @@ struct ConfigurationOptions: ParsableArguments {
             otherVariables: ["SLOTSTREAM_TOOLS", "SLOTSTREAM_COMMIT", Failpoints.variable, LongTime.variable])
     }
 
-    /// `http.listen` of the streamer that runs with this configuration; nil: it does not listen.
-    static func endpoint(of configuration: Configuration) -> (host: String, port: Int)? {
-        configuration.http.listen.map { ($0.host, $0.port) }
-    }
-
-    static var environment: [String: String] {
+    /// The process's whole environment.
+    package static var environment: [String: String] {
         var variables: [String: String] = [:]
         var entry = environ
         while let text = entry.pointee {

@@ -1,15 +1,14 @@
-import Logging
-import Pipeline
-import Threads
+package import Logging
+package import Threads
 
 extension Failpoints {
     /// What the fault tests ask for, told in a log.
-    static func fromEnvironment(_ logger: Logger) throws -> Failpoints {
+    package static func fromEnvironment(_ logger: Logger) throws -> Failpoints {
         try fromEnvironment { logger.warning("this process will fail on purpose", metadata: ["failpoint": "\($0)"]) }
     }
 
     /// What the fault tests ask for, of a command without a log.
-    static func fromEnvironment() throws -> Failpoints {
+    package static func fromEnvironment() throws -> Failpoints {
         try fromEnvironment { Output.error("this process will fail on purpose: \($0)\n") }
     }
 

@@ -3,7 +3,7 @@ import Threads
 import WAL
 
 /// How a long command is going, on standard error: a bar that is drawn again on a terminal, a line every few seconds elsewhere.
-final class ProgressLine {
+package final class ProgressLine {
     private static let terminalInterval = Duration.milliseconds(200)
     private static let lineInterval = Duration.seconds(5)
     private static let barWidth = 10
@@ -15,7 +15,7 @@ final class ProgressLine {
     private var isDrawn = false
 
     /// - Parameter title: What is under way: `replay r7`.
-    init(_ title: String) {
+    package init(_ title: String) {
         self.title = title
         isTerminal = isatty(STDERR_FILENO) == 1
     }
@@ -24,7 +24,7 @@ final class ProgressLine {
     /// - Parameters:
     ///   - fraction: From 0 to 1.
     ///   - note: What else there is to say.
-    func update(count: UInt64, fraction: Double, note: String = "") {
+    package func update(count: UInt64, fraction: Double, note: String = "") {
         let now = Instant.now
         guard now.duration(since: lastShownAt) >= (isTerminal ? Self.terminalInterval : Self.lineInterval) else { return }
         lastShownAt = now
@@ -34,13 +34,13 @@ final class ProgressLine {
     }
 
     /// Nothing more comes: what follows begins on a line of its own.
-    func end() {
+    package func end() {
         if isDrawn { Output.error("\r\u{1B}[K") }
         isDrawn = false
     }
 
     /// The line itself.
-    static func text(_ title: String, count: UInt64, fraction: Double, elapsed: Double, note: String) -> String {
+    package static func text(_ title: String, count: UInt64, fraction: Double, elapsed: Double, note: String) -> String {
         let fraction = min(1, max(0, fraction.isFinite ? fraction : 0))
         let filled = Int(fraction * Double(barWidth))
         let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: barWidth - filled)

@@ -1,10 +1,10 @@
-import Logging
-import Threads
+package import Logging
+package import Threads
 
 extension LongTime {
     /// Says in the log that the fault tests have set times.
     /// - Throws: ``InputError`` where the variable sets none.
-    static func tell(_ logger: Logger) throws {
+    package static func tell(_ logger: Logger) throws {
         guard let text = ConfigurationOptions.environment[variable] else { return }
         do throws(InvalidText) {
             _ = try parse(text)

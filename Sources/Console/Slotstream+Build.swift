@@ -1,13 +1,13 @@
 import CBuild
-import Pipeline
+package import Pipeline
 
 extension Slotstream {
     /// The commit that this program was built from; nil: the build did not say.
-    static let commit: String? = {
+    package static let commit: String? = {
         let text = String(cString: slotstream_commit())
         return text.isEmpty ? nil : text
     }()
 
     /// `0.1.0 (commit 0123456789ab)`.
-    static let fullVersion = version + (commit.map { " (commit \($0))" } ?? "")
+    package static let fullVersion = version + (commit.map { " (commit \($0))" } ?? "")
 }
