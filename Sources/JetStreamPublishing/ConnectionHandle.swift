@@ -59,6 +59,13 @@ struct MessageHandle: ~Copyable {
         return Int(String(cString: value))
     }
 
+    /// What the server says beside ``status``; empty: nothing.
+    var statusText: String {
+        var value: UnsafePointer<CChar>?
+        guard natsMsgHeader_Get(pointer, "Description", &value) == NATS_OK, let value else { return "" }
+        return String(cString: value)
+    }
+
     /// The `Nats-Msg-Id`, or nil if it has none; valid as long as the message.
     var messageID: UnsafeBufferPointer<UInt8>? {
         var value: UnsafePointer<CChar>?

@@ -18,6 +18,14 @@ public struct ConsumerInfo: Sendable, Hashable {
     public var filterSubjects: [String]
     /// Set on a consumer that pushes.
     public var deliverSubject: String?
+    /// How many messages may be delivered and not acknowledged; 0: no limit.
+    public var maxAckPending: Int
+    /// The groups by which a consumer has priorities; empty: none.
+    public var priorityGroups: [String]
+    /// `pinned_client`, `overflow`, …; nil: none.
+    public var priorityPolicy: String?
+    /// When it was made, RFC 3339; another time means another consumer.
+    public var created: String
     /// Messages not delivered yet.
     public var pendingCount: UInt64
     /// Messages delivered and not acknowledged.
@@ -30,7 +38,7 @@ public struct ConsumerInfo: Sendable, Hashable {
 
 extension ConsumerInfo: Decodable {
     private enum CodingKeys: String, CodingKey {
-        case name, config, delivered
+        case name, config, delivered, created
         case ackFloor = "ack_floor"
         case pendingCount = "num_pending"
         case ackPendingCount = "num_ack_pending"
@@ -45,6 +53,9 @@ extension ConsumerInfo: Decodable {
         case filterSubject = "filter_subject"
         case filterSubjects = "filter_subjects"
         case deliverSubject = "deliver_subject"
+        case maxAckPending = "max_ack_pending"
+        case priorityGroups = "priority_groups"
+        case priorityPolicy = "priority_policy"
     }
 
     /// Of a place in the consumer and in the stream.
@@ -67,6 +78,10 @@ extension ConsumerInfo: Decodable {
         filterSubjects =
             try config.decodeIfPresent([String].self, forKey: .filterSubjects) ?? (filterSubject.isEmpty ? [] : [filterSubject])
         deliverSubject = try config.decodeIfPresent(String.self, forKey: .deliverSubject)
+        maxAckPending = max(0, try config.decodeIfPresent(Int.self, forKey: .maxAckPending) ?? 0)
+        priorityGroups = try config.decodeIfPresent([String].self, forKey: .priorityGroups) ?? []
+        priorityPolicy = try config.decodeIfPresent(String.self, forKey: .priorityPolicy)
+        created = try values.decodeIfPresent(String.self, forKey: .created) ?? ""
         pendingCount = try values.decodeIfPresent(UInt64.self, forKey: .pendingCount) ?? 0
         ackPendingCount = try values.decodeIfPresent(UInt64.self, forKey: .ackPendingCount) ?? 0
         deliveredSequence = try delivered.decodeIfPresent(UInt64.self, forKey: .sequence) ?? 0

@@ -3,6 +3,8 @@
 /// Shape: `$JS.ACK.<stream>.<consumer>.<deliveries>.<stream sequence>.<consumer sequence>.<time>.<pending>`, or the same
 /// with domain and account hash after `ACK` and, perhaps, a random token at the end. Source: ADR-15.
 struct Delivery: Hashable {
+    /// How many times it has been delivered, this time included.
+    let count: Int
     /// The message's place in the stream.
     let streamSequence: UInt64
     /// Counts deliveries from 1: a gap is a delivery that was lost.
@@ -19,10 +21,11 @@ struct Delivery: Hashable {
             return nil
         }
         let first = tokens.count == 9 ? 5 : 7
-        guard tokens.count > first + 3, let streamSequence = Self.number(tokens[first]),
+        guard tokens.count > first + 3, let count = Self.number(tokens[first - 1]), let streamSequence = Self.number(tokens[first]),
             let consumerSequence = Self.number(tokens[first + 1]), let storedAt = Self.number(tokens[first + 2]),
             let pendingCount = Self.number(tokens[first + 3])
         else { return nil }
+        self.count = Int(clamping: count)
         self.streamSequence = streamSequence
         self.consumerSequence = consumerSequence
         storedAtNanoseconds = Int64(clamping: storedAt)

@@ -33,19 +33,21 @@ extension JetStreamConnection {
 
     /// Creates a durable pull consumer that delivers all and wants each message acknowledged. One that exists is left as
     /// it is, whatever its settings.
-    /// - Parameter maxDeliver: -1: no limit.
+    /// - Parameters:
+    ///   - maxDeliver: -1: no limit.
+    ///   - start: Which message it delivers first.
     /// - Returns: The consumer, found or made.
     public func createConsumer(
         _ stream: String, name: String, filter: String, ackWait: Duration, maxDeliver: Int,
-        timeout: Duration = apiTimeout
+        from start: MessageReader.Start = .first, timeout: Duration = apiTimeout
     ) throws(JetStreamError) -> ConsumerInfo {
         if let existing = try consumerInfo(stream, name, timeout: timeout) { return existing }
         let subject = "$JS.API.CONSUMER.DURABLE.CREATE.\(stream).\(name)"
-        let request = ConsumerRequest(
-            streamName: stream,
-            config: ConsumerRequest.Config(
-                durableName: name, ackPolicy: "explicit", filterSubject: filter, deliverPolicy: "all",
-                ackWait: ackWait.nanoseconds, maxDeliver: maxDeliver))
+        var config = ConsumerRequest.Config(
+            durableName: name, ackPolicy: "explicit", filterSubject: filter, deliverPolicy: "all", ackWait: ackWait.nanoseconds,
+            maxDeliver: maxDeliver)
+        config.begin(at: start)
+        let request = ConsumerRequest(streamName: stream, config: config)
         let (info, _): (ConsumerInfo, [UInt8]) = try call(
             subject, try Self.encode(request, operation: subject), timeout: timeout)
         return info
@@ -60,17 +62,7 @@ extension JetStreamConnection {
         var config = ConsumerRequest.Config(
             ackPolicy: "none", filterSubject: filter, deliverPolicy: "all", memStorage: true,
             inactiveThreshold: MessageReader.inactiveThreshold.nanoseconds)
-        switch start {
-        case .first: break
-        case .new:
-            config.deliverPolicy = "new"
-        case .sequence(let sequence):
-            config.deliverPolicy = "by_start_sequence"
-            config.optStartSeq = max(1, sequence)
-        case .time(let time):
-            config.deliverPolicy = "by_start_time"
-            config.optStartTime = time
-        }
+        config.begin(at: start)
         let request = ConsumerRequest(streamName: stream, config: config)
         let (info, _): (ConsumerInfo, [UInt8]) = try call(
             subject, try Self.encode(request, operation: subject), timeout: timeout)
@@ -97,7 +89,7 @@ extension JetStreamConnection {
     }
 
     /// Deletes a consumer that is no longer read; one that is not there is no error.
-    func deleteConsumer(
+    public func deleteConsumer(
         _ stream: String, _ name: String, timeout: Duration, isWanted: () -> Bool = { true }
     ) throws(JetStreamError) {
         do throws(JetStreamError) {
@@ -127,6 +119,20 @@ extension JetStreamConnection {
             var inactiveThreshold: UInt64?
             var headersOnly: Bool?
             var numReplicas: Int?
+
+            mutating func begin(at start: MessageReader.Start) {
+                switch start {
+                case .first: break
+                case .new:
+                    deliverPolicy = "new"
+                case .sequence(let sequence):
+                    deliverPolicy = "by_start_sequence"
+                    optStartSeq = max(1, sequence)
+                case .time(let time):
+                    deliverPolicy = "by_start_time"
+                    optStartTime = time
+                }
+            }
         }
         var streamName: String
         var config: Config

@@ -171,8 +171,8 @@ extension JetStreamConnection {
         }
     }
 
-    /// Publishes a request whose answers go to an inbox of the caller's.
-    func publish(_ subject: String, _ payload: [UInt8], reply: String) throws(JetStreamError) {
+    /// Publishes what is answered to an inbox of the caller's, or not at all.
+    func publish(_ subject: String, _ payload: [UInt8], reply: String?) throws(JetStreamError) {
         let link = try linkWord()
         let message = try Self.message(subject, reply, payload.span)
         try publish(message.pointer, payloadByteCount: payload.count, link: link)

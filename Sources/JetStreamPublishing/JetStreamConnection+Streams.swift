@@ -158,6 +158,24 @@ extension JetStreamConnection {
         try message(stream, MessageRequest(sequence: sequence, nextBySubject: filter), timeout: timeout)?.sequence
     }
 
+    /// Removes the message at `sequence`; one that is not there is no error.
+    public func deleteMessage(_ stream: String, sequence: UInt64, timeout: Duration = apiTimeout) throws(JetStreamError) {
+        let subject = "$JS.API.STREAM.MSG.DELETE.\(try Self.checked(stream))"
+        do throws(JetStreamError) {
+            let _: (Empty, [UInt8]) = try call(
+                subject, try Self.encode(DeleteRequest(seq: sequence), operation: subject), timeout: timeout)
+        } catch {
+            let isGone = error.errCode == JetStreamErrorCode.messageNotFound || error.errCode == JetStreamErrorCode.sequenceNotFound
+            if !isGone { throw error }
+        }
+    }
+
+    private struct DeleteRequest: Encodable {
+        var seq: UInt64
+        /// Not written over with random bytes: faster, and what was in it was in the stream for a long time.
+        var noErase = true
+    }
+
     /// Asks the stream's leader to step down. On a stream with one replica the server refuses.
     public func stepDownLeader(_ stream: String, timeout: Duration = apiTimeout) throws(JetStreamError) {
         let _: (Empty, [UInt8]) = try call(

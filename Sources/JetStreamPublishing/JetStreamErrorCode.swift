@@ -8,6 +8,8 @@ public enum JetStreamErrorCode {
     public static let consumerNotFound = 10_014
     /// No message at that sequence, or on that subject.
     public static let messageNotFound = 10_037
+    /// No message at that sequence, as a stream says of one that is to be deleted.
+    public static let sequenceNotFound = 10_043
     /// The message is larger than the stream's `max_msg_size`.
     public static let messageTooLarge = 10_054
     /// The server's storage, or its disk, is used up.

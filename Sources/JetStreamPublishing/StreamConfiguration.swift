@@ -1,9 +1,13 @@
-/// The stream that we want: limits retention, file storage, discard old, direct gets, one subject space.
+/// The stream that we want: limits retention, file storage, direct gets, one subject space; discards old messages, unless it says otherwise.
 public struct StreamConfiguration: Sendable, Hashable {
     /// No white space, none of `. * > / \`.
     public var name: String
-    /// The stream captures `<prefix>.>`.
+    /// The stream captures `<prefix>.>`, unless ``otherSubject`` says otherwise.
     public var subjectPrefix: String
+    /// What it captures instead; nil: what is below the prefix.
+    public var otherSubject: String?
+    /// Whether a full stream refuses new messages instead of removing old ones.
+    public var discardsNew = false
     /// How long JetStream remembers message ids. No more than `maxAge`, where that is not zero.
     public var duplicateWindow: Duration
     /// Zero: for ever.
@@ -36,7 +40,7 @@ public struct StreamConfiguration: Sendable, Hashable {
     }
 
     /// The subject filter that the stream captures.
-    public var subject: String { "\(subjectPrefix).>" }
+    public var subject: String { otherSubject ?? "\(subjectPrefix).>" }
 }
 
 extension StreamConfiguration: Encodable {
@@ -61,7 +65,7 @@ extension StreamConfiguration: Encodable {
         try values.encode([subject], forKey: .subjects)
         try values.encode("limits", forKey: .retention)
         try values.encode("file", forKey: .storage)
-        try values.encode("old", forKey: .discard)
+        try values.encode(discardsNew ? "new" : "old", forKey: .discard)
         try values.encode(duplicateWindow.nanoseconds, forKey: .duplicateWindow)
         try values.encode(maxAge.nanoseconds, forKey: .maxAge)
         try values.encode(maxBytes, forKey: .maxBytes)

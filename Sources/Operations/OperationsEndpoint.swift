@@ -14,4 +14,12 @@ package enum OperationsEndpoint: String, CaseIterable, Sendable {
     case page = "/"
     case pageStyle = "/page.css"
     case pageScript = "/page.js"
+
+    /// The page, and what only the page asks for.
+    var isOfThePage: Bool {
+        switch self {
+        case .recent, .page, .pageStyle, .pageScript: true
+        case .live, .ready, .metrics, .status: false
+        }
+    }
 }

@@ -16,12 +16,13 @@ struct OperationsResponder: Sendable {
     private struct Verdict: Encodable {
         var live: Bool?
         var ready: Bool?
-        var role: StreamerStatus.Role?
+        var role: String?
         var reasons: [String]?
     }
 
-    let status: @Sendable () -> StreamerStatus
-    let recent: @Sendable () -> RecentActivity
+    let status: @Sendable () -> any ServedStatus
+    /// nil: there is no page, and nothing that it asks for.
+    let recent: (@Sendable () -> RecentActivity)?
     let refreshMetrics: @Sendable () -> Void
     let registry: PrometheusRegistry
     let hosts: HostRule
@@ -39,8 +40,8 @@ struct OperationsResponder: Sendable {
         guard hosts.allows(request.head.authority) else {
             return text(.misdirectedRequest, "use an address, localhost, or the name in http.listen\n", for: request)
         }
-        guard let endpoint = OperationsEndpoint(rawValue: request.uri.path) else {
-            let paths = OperationsEndpoint.allCases.map(\.rawValue).joined(separator: " ")
+        guard let endpoint = OperationsEndpoint(rawValue: request.uri.path), recent != nil || !endpoint.isOfThePage else {
+            let paths = OperationsEndpoint.allCases.filter { recent != nil || !$0.isOfThePage }.map(\.rawValue).joined(separator: " ")
             return text(.notFound, "not found; there is \(paths)\n", for: request)
         }
         switch request.method {
@@ -63,15 +64,15 @@ struct OperationsResponder: Sendable {
         case .ready:
             let status = status()
             return status.ready
-                ? json(.ok, Verdict(role: status.role))
-                : json(.serviceUnavailable, Verdict(ready: false, role: status.role, reasons: status.reasons))
+                ? json(.ok, Verdict(role: status.roleName))
+                : json(.serviceUnavailable, Verdict(ready: false, role: status.roleName, reasons: status.reasons))
         case .metrics:
             refreshMetrics()
             return response(.ok, "text/plain; version=0.0.4; charset=utf-8", registry.render())
         case .status:
             return response(.ok, "application/json", status().json())
         case .recent:
-            return response(.ok, "application/json", recent().json())
+            return response(.ok, "application/json", recent?().json() ?? "{}")
         case .page: return page(StatusPage.html, "text/html; charset=utf-8")
         case .pageStyle: return page(StatusPage.style, "text/css; charset=utf-8")
         case .pageScript: return page(StatusPage.script, "text/javascript; charset=utf-8")

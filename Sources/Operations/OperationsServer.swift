@@ -31,15 +31,15 @@ package struct OperationsServer: Service {
     /// - Parameters:
     ///   - listen: A name, or a number without brackets, and the port; 0 takes a free one.
     ///   - status: Asked for every request; must not block.
-    ///   - recent: Asked for the page; must not block.
+    ///   - recent: Asked for the page; must not block. nil: there is no page.
     ///   - refreshMetrics: Called before each scrape, to set the gauges that nobody sets otherwise; must not block.
     ///   - registry: What `/metrics` shows.
     ///   - logger: Gets one line when the server listens; Hummingbird's own lines below `notice` are left out.
     ///   - onListening: Called once, with the address and the port that are bound.
     package init(
         listen: (host: String, port: Int),
-        status: @escaping @Sendable () -> StreamerStatus,
-        recent: @escaping @Sendable () -> RecentActivity,
+        status: @escaping @Sendable () -> any ServedStatus,
+        recent: (@Sendable () -> RecentActivity)?,
         refreshMetrics: @escaping @Sendable () -> Void,
         registry: PrometheusRegistry,
         logger: Logger,
