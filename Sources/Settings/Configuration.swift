@@ -19,6 +19,8 @@ package struct Configuration: Sendable, Equatable {
     package var replay = Replay()
     /// `[http]`
     package var http = HTTP()
+    /// `[observer_worker]`
+    package var observerWorker = ObserverWorker()
     /// `[log]`
     package var log = Log()
 
@@ -182,6 +184,29 @@ package struct Configuration: Sendable, Equatable {
         package var listen: ListenAddress? = ListenAddress(host: "127.0.0.1", port: 7432)
         /// 0: no limit.
         package var readyMaxLagBytes = 0
+
+        /// The defaults.
+        package init() {}
+    }
+
+    /// The worker that does observers' actions: a program of its own, `slotstream-observer`.
+    package struct ObserverWorker: Sendable, Equatable {
+        /// Actions that are done at the same time, at most.
+        package var maxConcurrency = 50
+        /// Whether one worker works and others stand by, so that an entity's events stay in order.
+        package var ordered = true
+        /// Whether observers are read from FraiseQL's `tb_observer` too.
+        package var database = false
+        /// Of `tb_observer` and of database actions, as `source.url`; empty: `source.url` itself.
+        package var databaseURL = Secret("", shown: "")
+        /// A file that holds the same, read again at each connect; nil: none.
+        package var databaseURLFile: String?
+        /// Whether a webhook may go to an address of a private network.
+        package var allowPrivateHosts = false
+        /// For how long a stop waits for what is being done.
+        package var shutdownTimeout = Duration.seconds(25)
+        /// nil: no server.
+        package var listen: ListenAddress? = ListenAddress(host: "127.0.0.1", port: 7433)
 
         /// The defaults.
         package init() {}

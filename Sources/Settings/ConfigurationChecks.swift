@@ -19,6 +19,10 @@ struct ConfigurationChecks {
         if source.urlFile != nil, !source.url.value.isEmpty, !isFromFile("source.url") {
             complaints.append(complaint("source.url_file", .excludes("source.url")))
         }
+        let worker = configuration.observerWorker
+        if worker.databaseURLFile != nil, !worker.databaseURL.value.isEmpty {
+            complaints.append(complaint("observer_worker.database_url_file", .excludes("observer_worker.database_url")))
+        }
         if configuration.replay.window > .zero, source.slot.utf8.count > Self.anchoredSlotByteCountLimit {
             let allowed =
                 "at most \(Self.anchoredSlotByteCountLimit) characters while replay.window is not \"0\": the anchor slot's name adds \"_anchor\""

@@ -15,6 +15,8 @@ struct ConfigurationFile {
     private(set) var entries: [String: Entry] = [:]
     /// FraiseQL's keys that it has, in alphabetical order.
     private(set) var ignoredKeys: [String] = []
+    /// What it says of observers; nil: nothing.
+    private(set) var observers: ConfigurationTree?
     /// About unknown keys, and values where tables belong.
     private(set) var complaints: [Complaint] = []
 
@@ -65,6 +67,8 @@ struct ConfigurationFile {
             let line = scan.line(of: parts)
             if ConfigurationKey.byPath[key] != nil, let value = table[name] {
                 entries[key] = Entry(value: Self.rawValue(value, depth: 0), line: line)
+            } else if key == ConfigurationKey.observers, let value = table[name] {
+                observers = ConfigurationTree(value)
             } else if ConfigurationKey.ignored.contains(key) {
                 ignoredKeys.append(key)
             } else if ConfigurationKey.tables.contains(key) {
@@ -76,7 +80,7 @@ struct ConfigurationFile {
             } else {
                 let known =
                     ConfigurationKey.all.map(\.path) + ConfigurationKey.tables.sorted()
-                    + ConfigurationKey.ignored.sorted()
+                    + ConfigurationKey.ignored.sorted() + [ConfigurationKey.observers]
                 complain(key, line, .unknownKey(nearest: NearestName.nearest(to: key, among: known)))
             }
         }
@@ -101,7 +105,7 @@ struct ConfigurationFile {
         "cdc_outbound",
     ]
 
-    private static let fraiseQLServerObserverKeys: Set<String> = ["backend", "enabled", "handlers", "nats_url", "runtime"]
+    private static let fraiseQLServerObserverKeys: Set<String> = ["backend", "enabled", "handlers", "nats_url"]
 
     private static func error(_ path: String, line: Int?, _ problem: Complaint.Problem) -> SettingsError {
         SettingsError([Complaint(origin: .file(path, line: line), key: "", problem: problem)])

@@ -161,6 +161,32 @@ extension ConfigurationKey {
             "http.ready_max_lag_bytes", \.http.readyMaxLagBytes, .byteCount(0...Int.max),
             means: "The lag above which /readyz answers 503; 0 for no limit."),
 
+        ConfigurationKey(
+            "observer_worker.max_concurrency", \.observerWorker.maxConcurrency, .integer(1...1_000),
+            means: "Actions that one observer worker does at the same time, at most."),
+        ConfigurationKey(
+            "observer_worker.ordered", \.observerWorker.ordered, .boolean,
+            means: "Whether the events of an entity stay in order: one worker works, and others stand by. false: all work."),
+        ConfigurationKey(
+            "observer_worker.database", \.observerWorker.database, .boolean,
+            means: "Whether the worker also reads observers from FraiseQL's table tb_observer."),
+        ConfigurationKey(
+            "observer_worker.database_url", \.observerWorker.databaseURL, .connectionString, secrecy: .connectionString,
+            means: "The connection for tb_observer and for database actions. Without this key: source.url."),
+        ConfigurationKey(
+            "observer_worker.database_url_file", \.observerWorker.databaseURLFile, .path, secrecy: .path,
+            means: "A file that holds that connection string. The worker reads the file again at each connect."),
+        ConfigurationKey(
+            "observer_worker.allow_private_hosts", \.observerWorker.allowPrivateHosts, .boolean,
+            means: "Whether webhooks may go to addresses of private networks and of this machine."),
+        // A supervisor's default is 30 s.
+        ConfigurationKey(
+            "observer_worker.shutdown_timeout", \.observerWorker.shutdownTimeout, .duration(.milliseconds(100) ... .seconds(3600)),
+            means: "How long a stop waits for the actions under way. A supervisor needs 5 s more before the kill."),
+        ConfigurationKey(
+            "observer_worker.listen", \.observerWorker.listen, .listenAddress,
+            means: "The address of the worker's /livez, /readyz, /metrics and /status."),
+
         ConfigurationKey("log.level", \.log.level, .choice, means: "The least severe lines that are logged."),
         ConfigurationKey(
             "log.format", \.log.format, .choice,
@@ -174,9 +200,12 @@ extension ConfigurationKey {
     ///
     /// Source: fraiseql-observers, `src/config/transport.rs` and `src/config/runtime.rs`.
     static let ignored: Set<String> = [
-        "transport.bridge", "transport.run_bridge", "transport.run_executors", "redis", "performance", "observers",
+        "transport.bridge", "transport.run_bridge", "transport.run_executors", "redis", "performance",
         "channel_capacity", "max_concurrency", "backlog_alert_threshold", "shutdown_timeout", "max_dlq_size",
     ]
+
+    /// The table of observers, which only the observer worker reads; whatever is in it.
+    static let observers = "observers"
 
     /// The keys by path.
     static let byPath = Dictionary(uniqueKeysWithValues: all.map { ($0.path, $0) })

@@ -46,7 +46,7 @@ struct ConfigurationLoader {
         guard complaints.isEmpty else { throw SettingsError(complaints, log: configuration.log) }
         return EffectiveConfiguration(
             values: configuration, origins: origins, file: file?.path, ignoredKeys: file?.ignoredKeys ?? [],
-            openSecrets: openSecrets)
+            observers: file?.observers, openSecrets: openSecrets)
     }
 
     private mutating func findFile(_ named: String?) -> ConfigurationFile? {

@@ -8,6 +8,8 @@ package struct EffectiveConfiguration: Sendable, Equatable {
     package let file: String?
     /// FraiseQL's keys and tables in the file, accepted and not used: for one line of the log.
     package let ignoredKeys: [String]
+    /// The file's table of observers, as it stands; nil: there is none.
+    package let observers: ConfigurationTree?
     /// Files with secrets in them that every user of this machine can read: for a warning each.
     package let openSecrets: [OpenSecret]
 

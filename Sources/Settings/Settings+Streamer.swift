@@ -2,7 +2,7 @@ import Capture
 import History
 import JetStreamPublishing
 package import Pipeline
-import PostgresReplication
+package import PostgresReplication
 
 extension Configuration {
     /// The values as the streamer and the commands beside it take them.
@@ -28,6 +28,16 @@ extension Configuration {
                 shutdownTimeout: delivery.shutdownTimeout),
             window: ReplayWindow.Limits(age: replay.window, byteCount: UInt64(replay.windowBytes)),
             readyMaxLagBytes: UInt64(max(0, http.readyMaxLagBytes)))
+    }
+
+    /// The database of the observer worker's.
+    package var observerDatabase: ConnectionParameters {
+        let worker = observerWorker
+        if let file = worker.databaseURLFile {
+            let reread = Self.rereading(file)
+            return ConnectionParameters(conninfo: reread() ?? "", reread: reread)
+        }
+        return worker.databaseURL.value.isEmpty ? streamer.source.connection : ConnectionParameters(conninfo: worker.databaseURL.value)
     }
 
     /// Reads a file that holds a connection string, which may have been replaced; nil if there is nothing in it now.

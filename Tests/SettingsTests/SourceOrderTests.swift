@@ -102,7 +102,7 @@ import Testing
             """
         #expect(
             try Loading(text).load().ignoredKeys == [
-                "backlog_alert_threshold", "channel_capacity", "max_concurrency", "max_dlq_size", "observers",
+                "backlog_alert_threshold", "channel_capacity", "max_concurrency", "max_dlq_size",
                 "performance",
                 "redis", "shutdown_timeout", "transport.bridge", "transport.run_bridge", "transport.run_executors",
             ])

@@ -1,0 +1,67 @@
+import TOMLKit
+
+/// A part of the file that has rules of its own: read as it stands, for whoever knows them.
+package indirect enum ConfigurationTree: Sendable, Equatable {
+    case text(String)
+    case integer(Int)
+    case number(Double)
+    case boolean(Bool)
+    case list([ConfigurationTree])
+    case table([String: ConfigurationTree])
+    /// What TOML has and nobody takes; the payload says what it is, with its article.
+    case unsupported(String)
+
+    /// Tables and lists within each other, at most: each costs stack.
+    private static let depthLimit = 16
+
+    /// A value of the file.
+    init(_ value: any TOMLValueConvertible, depth: Int = 0) {
+        guard depth < Self.depthLimit else {
+            self = .unsupported("a value nested too deeply")
+            return
+        }
+        switch value.type {
+        case .string: self = value.string.map { .text($0) } ?? .unsupported("a string")
+        case .int: self = value.int.map { .integer($0) } ?? .unsupported("an integer")
+        case .double: self = value.double.map { .number($0) } ?? .unsupported("a number")
+        case .bool: self = value.bool.map { .boolean($0) } ?? .unsupported("a boolean")
+        case .date, .time, .dateTime: self = .unsupported("a date or time")
+        case .array: self = .list((value.array.map(Array.init) ?? []).map { ConfigurationTree($0, depth: depth + 1) })
+        case .table:
+            var members: [String: ConfigurationTree] = [:]
+            guard let table = value.table else {
+                self = .unsupported("a table")
+                return
+            }
+            for name in table.keys {
+                guard let member = table[name] else { continue }
+                members[name] = ConfigurationTree(member, depth: depth + 1)
+            }
+            self = .table(members)
+        }
+    }
+
+    /// With the variables in its texts put in; `problems` gets the path of each text of which one cannot be, and why.
+    package func expanded(_ environment: [String: String], at path: String, _ problems: inout [(path: String, what: String)]) -> ConfigurationTree {
+        switch self {
+        case .text(let text):
+            do throws(Interpolation.Failure) {
+                return .text(try Interpolation.expand(text, environment) ?? text)
+            } catch .unset(let name) {
+                problems.append((path, "the variable \(name) is not set; set \(name), or write ${\(name):-default}"))
+            } catch {
+                problems.append((path, "${ must begin ${NAME} or ${NAME:-default}"))
+            }
+            return self
+        case .list(let values):
+            return .list(values.enumerated().map { $1.expanded(environment, at: "\(path)[\($0)]", &problems) })
+        case .table(let members):
+            var expanded: [String: ConfigurationTree] = [:]
+            for (name, value) in members.sorted(by: { $0.key < $1.key }) {
+                expanded[name] = value.expanded(environment, at: "\(path).\(name)", &problems)
+            }
+            return .table(expanded)
+        case .integer, .number, .boolean, .unsupported: return self
+        }
+    }
+}
