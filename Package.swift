@@ -29,7 +29,8 @@ let commit = Context.environment["SLOTSTREAM_COMMIT"] ?? ""
 let package = Package(
     name: "slotstream",
     products: [
-        .executable(name: "slotstream", targets: ["slotstream"])
+        .executable(name: "slotstream", targets: ["slotstream"]),
+        .executable(name: "slotstream-observer", targets: ["slotstream-observer"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser.git", exact: "1.8.2"),
@@ -109,7 +110,7 @@ let package = Package(
         .target(
             name: "Console",
             dependencies: [
-                "Capture", "CBuild", "History", "Operations", "Pipeline", "Settings", "Threads", "WAL",
+                "Capture", "CBuild", "History", "JetStreamPublishing", "Operations", "Pipeline", "Settings", "Threads", "WAL",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -126,6 +127,28 @@ let package = Package(
             ],
             swiftSettings: strict,
             // Nothing is loaded into it that would look for its symbols: a tenth of what is resident after the start.
+            linkerSettings: [.unsafeFlags(["-Xlinker", "--no-export-dynamic"])]),
+
+        // The observer worker: a program of its own, which the streamer has nothing of.
+        .target(
+            name: "ObserverWork",
+            dependencies: [
+                "Capture", "History", "JetStreamPublishing", "Observing", "Operations", "Outbound", "Pipeline", "PostgresReplication", "Settings",
+                "Threads", "WAL",
+                .product(name: "CoreMetrics", package: "swift-metrics"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "slotstream-observer",
+            dependencies: [
+                "Capture", "Console", "History", "JetStreamPublishing", "Observing", "ObserverWork", "Operations", "Pipeline", "PostgresReplication",
+                "Settings", "Threads", "WAL",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: strict,
             linkerSettings: [.unsafeFlags(["-Xlinker", "--no-export-dynamic"])]),
 
         // Tests. What needs the whole program and both servers is in Tests/EndToEnd (Python, nats-py as the consumer).

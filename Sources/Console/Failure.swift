@@ -1,5 +1,6 @@
 import ArgumentParser
 import History
+import JetStreamPublishing
 package import Logging
 import Operations
 import Pipeline
@@ -30,6 +31,7 @@ package enum Failure {
                 "\(Program.name): \(error)", .configuration, error.heading, remedy: finding.fix, problems: problems,
                 findings: finding.id.rawValue)
             Ending.now(ExitStatus.configuration.rawValue)
+        case let error as JetStreamError: exit(with: StreamerError.jetStream(error))
         case let error as StreamerError:
             let (reason, remedy) = error.oneShotOutcome
             let what = ShownText.line("\(error)")

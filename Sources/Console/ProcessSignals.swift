@@ -1,4 +1,7 @@
 package import Glibc
+import History
+package import Logging
+package import ServiceLifecycle
 
 /// The signals that end a process that does not handle them: taken by the main thread while `run` streams, so that none ends it without a word.
 package enum ProcessSignals {
@@ -68,4 +71,26 @@ package enum ProcessSignals {
 
     /// Whether that signal, after another one, means the end at once. A terminal that goes may send several of the others.
     package static func isImpatient(_ number: Int32) -> Bool { number == SIGTERM || number == SIGINT }
+}
+
+extension ProcessSignals {
+    /// Stops `group` in order when a signal says so, at once when another one does, or says that a signal does nothing.
+    /// - Parameter impatience: What a second signal means for the next start, as a sentence behind "told to stop again: ".
+    package static func stop(_ group: ServiceGroup, _ logger: Logger, impatience: String) async {
+        var isStopping = false
+        for await number in arrivals {
+            let signal: Logger.Metadata = ["signal": "\(name(number))"]
+            if isStopping, isImpatient(number) {
+                logger.warning("told to stop again: \(impatience)", metadata: signal)
+                Ending.now(ExitStatus.done.rawValue)
+            }
+            if isStop(number) {
+                isStopping = true
+                logger.notice("told to stop", metadata: signal)
+                await group.triggerGracefulShutdown()
+            } else {
+                logger.notice("this signal does nothing: restart the process to apply a changed configuration", metadata: signal)
+            }
+        }
+    }
 }

@@ -8,7 +8,7 @@ package enum LostHistory {
             true
         case .slotTwoPhase, .historyDiverged, .otherCluster, .optionsChanged, .positionAheadOfWAL, .otherWriter,
             .foreignMessage, .holeFound, .poisonEvent, .permissionPostgres, .permissionNATS, .tls, .credentials, .configuration,
-            .unexpected, .unreachable, .slotActive:
+            .unexpected, .unreachable, .slotActive, .consumerMissing:
             false
         }
     }
@@ -120,7 +120,7 @@ package enum LostHistory {
         case .otherCluster: ["If the address is wrong, correct source.url and skip the other steps: `slotstream run`"]
         case .foreignMessage: ["Stop the other writer. A stream has one writer"]
         case .optionsChanged, .otherWriter, .holeFound, .poisonEvent, .permissionPostgres, .permissionNATS, .tls, .credentials,
-            .configuration, .unexpected, .unreachable, .slotActive:
+            .configuration, .unexpected, .unreachable, .slotActive, .consumerMissing:
             []
         }
     }

@@ -39,6 +39,8 @@ extension StopReason {
             "Another streamer holds the slot, or another setup is under way. `slotstream run` stands by instead of stopping."
         case .publicationLost:
             "The publication was dropped, renamed or made again, and rows were written meanwhile. PostgreSQL does not find the publication at their positions."
+        case .consumerMissing:
+            "The durable consumer of the observer worker was deleted, alone or with the stream."
         }
     }
 }

@@ -31,12 +31,14 @@ package enum StopReason: String, Sendable, CaseIterable {
     case slotActive = "slot_active"
     /// The publication was not there when something that the slot holds was written.
     case publicationLost = "publication_lost"
+    /// The observer worker's durable consumer was deleted.
+    case consumerMissing = "consumer_missing"
 
     package var exitCode: ExitStatus {
         switch self {
         case .slotMissing, .slotAhead, .slotInvalidated, .slotUnconfirmed, .historyDiverged, .otherCluster,
             .optionsChanged, .streamMissing, .streamRecreated, .streamPurged, .streamTailLost, .bucketMissing,
-            .positionAheadOfWAL, .publicationLost:
+            .positionAheadOfWAL, .publicationLost, .consumerMissing:
             .lostHistory
         case .otherWriter, .foreignMessage, .holeFound: .otherWriter
         case .poisonEvent: .poisonEvent

@@ -137,11 +137,21 @@ extension JetStreamConnection {
         _ payload: [UInt8], on subject: String, headers: [(String, String)], in stream: String,
         timeout: Duration = apiTimeout
     ) throws(JetStreamError) -> UInt64 {
+        let (sequence, isNew) = try storeOnce(payload, on: subject, headers: headers, in: stream, timeout: timeout)
+        guard isNew else { throw .malformedResponse(operation: subject) }
+        return sequence
+    }
+
+    /// The same for a message that may have been stored before, as its `Nats-Msg-Id` tells within the stream's duplicate window.
+    ///
+    /// - Parameter stream: nil: whichever captures the subject.
+    /// - Returns: Its sequence, and whether it was stored now.
+    public func storeOnce(
+        _ payload: [UInt8], on subject: String, headers: [(String, String)], in stream: String?, timeout: Duration = apiTimeout
+    ) throws(JetStreamError) -> (sequence: UInt64, isNew: Bool) {
         let (ack, _): (StoredAck, [UInt8]) = try call(subject, payload, headers: headers, timeout: timeout)
-        guard ack.stream == stream, ack.seq > 0, ack.duplicate != true else {
-            throw .malformedResponse(operation: subject)
-        }
-        return ack.seq
+        guard stream.map({ ack.stream == $0 }) ?? true, ack.seq > 0 else { throw .malformedResponse(operation: subject) }
+        return (ack.seq, ack.duplicate != true)
     }
 
     private struct StoredAck: Decodable {

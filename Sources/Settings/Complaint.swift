@@ -35,6 +35,8 @@ package struct Complaint: Sendable, Equatable {
         case needs(String)
         /// A flag with a password in it.
         case secretInFlag
+        /// Said by whoever knows the rules of a part of the file.
+        case other(String)
     }
 
     /// Where the value stands.
@@ -79,6 +81,7 @@ extension Complaint: CustomStringConvertible {
             return place + "\(key) = \(ShownValue.quoted(path)): the file cannot be read: \(reason)"
         case .excludes(let other): return place + "\(key) and \(other) exclude each other: remove one"
         case .needs(let other): return place + "\(key) needs \(other) as well"
+        case .other(let what): return place + "\(key): \(what)"
         case .secretInFlag:
             return place
                 + "\(key) contains a password, which every user of this machine can see in the list of processes: "

@@ -4,7 +4,7 @@ import Synchronization
 /// HMAC-SHA-256 under one key.
 ///
 /// Source: RFC 2104; OpenSSL 3.0, `EVP_MAC(3)`.
-final class HMACSHA256: Sendable {
+package final class HMACSHA256: Sendable {
     /// Of a digest.
     static let byteCount = 32
 
@@ -12,6 +12,15 @@ final class HMACSHA256: Sendable {
     private let context: Mutex<Context?>
 
     init(key: [UInt8]) { context = Mutex(Context.keyed(key)) }
+
+    /// The digest of one message under a key that is used once; empty: libcrypto has none to give.
+    package static func digest(key: [UInt8], message: [UInt8]) -> [UInt8] {
+        var digest = [UInt8](repeating: 0, count: byteCount)
+        let isWritten = message.withUnsafeBytes { message in
+            digest.withUnsafeMutableBytes { HMACSHA256(key: key).write(message, to: $0) }
+        }
+        return isWritten ? digest : []
+    }
 
     /// Writes the digest of `text` into the first 32 bytes of `digest`.
     /// - Returns: Whether libcrypto has computed it; if not, what is in `digest` means nothing.

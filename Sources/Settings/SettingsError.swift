@@ -8,7 +8,7 @@ package struct SettingsError: Error, Sendable, Equatable {
     package let log: Configuration.Log
 
     /// Sorts them.
-    init(_ complaints: [Complaint], log: Configuration.Log = Configuration.Log()) {
+    package init(_ complaints: [Complaint], log: Configuration.Log = Configuration.Log()) {
         self.complaints = complaints.sorted()
         self.log = log
     }

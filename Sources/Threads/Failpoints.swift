@@ -65,6 +65,14 @@ package enum Failpoint: String, CaseIterable, Sendable {
     case beforeLate = "before_late"
     /// `mend` has stored the last late event, and not the record.
     case afterLate = "after_late"
+    /// The observer worker is about to do an action.
+    case beforeAction = "before_action"
+    /// An attempt of an action has ended.
+    case afterAction = "after_action"
+    /// A dead letter is about to be stored.
+    case beforeDeadLetter = "before_dead_letter"
+    /// All actions of an event are done; the server does not know yet.
+    case beforeEventAck = "before_event_ack"
 }
 
 /// What is done at which failpoint: nothing, unless the fault tests say so.

@@ -102,7 +102,9 @@ struct RunCommand: AsyncParsableCommand {
             configuration: ServiceGroupConfiguration(
                 services: services, logger: quiet))
         try await withThrowingTaskGroup(of: Void.self) { tasks in
-            tasks.addTask { await heedSignals(group, logger) }
+            tasks.addTask {
+                await ProcessSignals.stop(group, logger, impatience: "ended at once. The next start sends again what is unconfirmed")
+            }
             defer { tasks.cancelAll() }
             try await group.run()
         }
@@ -126,25 +128,6 @@ struct RunCommand: AsyncParsableCommand {
             TerminationFile.goes(to: error.log.terminationFile)
             if error.log.format == .json { Failure.goes(to: StderrLogHandler.makeLogger(error.log, counting: registry)) }
             throw error
-        }
-    }
-
-    /// Stops in order, or says that a signal does nothing.
-    private func heedSignals(_ group: ServiceGroup, _ logger: Logger) async {
-        var isStopping = false
-        for await number in ProcessSignals.arrivals {
-            let signal: Logger.Metadata = ["signal": "\(ProcessSignals.name(number))"]
-            if isStopping, ProcessSignals.isImpatient(number) {
-                logger.warning("told to stop again: ended at once. The next start sends again what is unconfirmed", metadata: signal)
-                Ending.now(ExitStatus.done.rawValue)
-            }
-            if ProcessSignals.isStop(number) {
-                isStopping = true
-                logger.notice("told to stop", metadata: signal)
-                await group.triggerGracefulShutdown()
-            } else {
-                logger.notice("this signal does nothing: restart the streamer to apply a changed configuration", metadata: signal)
-            }
         }
     }
 }

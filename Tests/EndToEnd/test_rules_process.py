@@ -80,7 +80,7 @@ def test_a_signal_that_asks_for_something_else_than_the_end_is_told_and_changes_
     tenant = tenants(pair)
     tenant.streamer.start()
     tenant.streamer.process.send_signal(signal.Signals[name])
-    wait_until(lambda: [entry for entry in record_entries(tenant.streamer, "this signal does nothing: restart the streamer to apply a changed configuration")
+    wait_until(lambda: [entry for entry in record_entries(tenant.streamer, "this signal does nothing: restart the process to apply a changed configuration")
                         if entry["signal"] == name], 10, f"{name} is told")
     _streams(tenant, 1, 20)
     assert not record_entries(tenant.streamer, _TOLD)

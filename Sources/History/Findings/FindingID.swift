@@ -103,7 +103,8 @@ package enum FindingID: String, Sendable, CaseIterable {
         case .historyDiverged, .otherCluster, .optionsChanged, .streamMissing, .streamRecreated, .streamPurged, .streamTailLost,
             .bucketMissing, .positionAheadOfWAL:
             .wouldStop
-        case .holeFound, .poisonEvent, .permissionPostgres, .tls, .credentials, .configuration, .unexpected, .unreachable, .slotActive:
+        case .holeFound, .poisonEvent, .permissionPostgres, .tls, .credentials, .configuration, .unexpected, .unreachable, .slotActive,
+            .consumerMissing:
             nil
         }
     }

@@ -1,11 +1,12 @@
 package import History
 import Synchronization
-import Threads
+package import Threads
 import WAL
 
 /// The wish to stop in order, from any thread, and what it wakes.
 package final class StopControl: Sendable {
-    let wake: WakeSignal
+    /// Signalled by a request to stop.
+    package let wake: WakeSignal
     private let requested = Atomic<Bool>(false)
 
     package init() throws(StreamerError) { wake = try StreamerError.ofSystem { () throws(SystemError) in try WakeSignal() } }

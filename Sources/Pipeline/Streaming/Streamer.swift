@@ -19,6 +19,13 @@ package final class Streamer: Sendable {
         /// What to do about it; empty: nothing.
         package var remedy = ""
         package var status: ExitStatus
+
+        package init(reason: StopReason?, message: String, remedy: String = "", status: ExitStatus) {
+            self.reason = reason
+            self.message = message
+            self.remedy = remedy
+            self.status = status
+        }
     }
 
     /// While another streamer holds the slot it is looked at this often.

@@ -1,0 +1,184 @@
+import Capture
+import History
+import JetStreamPublishing
+import Logging
+package import Observing
+import Outbound
+import PostgresReplication
+import Settings
+import Threads
+import WAL
+
+/// Does actions, one attempt at a time, and keeps the connections that they need. Belongs to one thread.
+package final class ActionDoer {
+    private let configuration: WorkerConfiguration
+    private let database: FunctionCaller
+    private let nats: () -> JetStreamConnection?
+    private let logger: Logger
+    private let http: HTTPSender
+    private let mail: MailSender?
+
+    /// - Parameters:
+    ///   - database: Shared by all threads.
+    ///   - nats: The connection of the moment; nil: there is none.
+    init(_ configuration: WorkerConfiguration, database: FunctionCaller, nats: @escaping () -> JetStreamConnection?, logger: Logger) {
+        self.configuration = configuration
+        self.database = database
+        self.nats = nats
+        self.logger = logger
+        http = HTTPSender(allowsPrivateHosts: configuration.allowsPrivateHosts, caFile: nil)
+        mail = configuration.mailServer.map { MailSender(MailServer($0)) }
+    }
+
+    /// The host that an action goes to, for its circuit breaker; nil: none.
+    package static func host(of action: ObserverAction, _ configuration: WorkerConfiguration) -> String? {
+        switch action {
+        case .webhook(let webhook): webhook.url.authority
+        case .slack(let slack): slack.url.authority
+        case .email: configuration.mailServer.map { "\($0.host):\($0.port)" }
+        case .database: "postgresql"
+        case .log, .nats: nil
+        }
+    }
+
+    /// One attempt.
+    package func attempt(_ action: ObserverAction, of observer: ObserverDefinition, for event: ObservedEvent) -> ActionOutcome {
+        switch action {
+        case .webhook(let webhook):
+            let body = webhook.body(for: event)
+            let signature = webhook.signingSecret.map { secret in
+                WebhookSignature.header(
+                    secret: secret, body: body, unixSeconds: WallClock.unixMicroseconds / 1_000_000, hmac: HMACSHA256.digest)
+            }
+            return post(
+                HTTPRequest(
+                    url: webhook.url.value.value, method: webhook.method, headers: webhook.headers(for: event, signature: signature), body: body,
+                    timeout: observer.actionTimeout))
+        case .slack(let slack):
+            return post(
+                HTTPRequest(
+                    url: slack.url.value.value, method: "POST",
+                    headers: [
+                        ("Content-Type", "application/json"), ("Idempotency-Key", event.headerID), ("Nats-Msg-Id", event.headerID),
+                    ], body: slack.body(for: event), timeout: observer.actionTimeout))
+        case .email(let email): return send(email, event)
+        case .database(let action): return database.call(action, event, timeout: observer.actionTimeout)
+        case .log(let log):
+            logger.log(
+                level: Logger.Level(log.level), "\(log.text(for: event))",
+                metadata: [
+                    "observer": "\(observer.name)", "event_id": "\(event.id)", "entity_type": "\(event.entityType)",
+                    "operation": "\(event.operation)", "entity_id": "\(event.entityID ?? "")",
+                ])
+            return .done
+        case .nats(let action): return publish(action, event)
+        }
+    }
+
+    private func post(_ request: HTTPRequest) -> ActionOutcome {
+        do throws(OutboundError) {
+            let answer = try http.send(request)
+            switch answer.status {
+            case 200...299: return .done
+            case 429:
+                return .failed(
+                    ActionFailure(.executionFailed, Self.text(answer), isTheHosts: true, retryAfter: answer.retryAfter))
+            case 400...499: return .failed(ActionFailure(.permanentlyFailed, Self.text(answer), isPermanent: true))
+            default:
+                return .failed(
+                    ActionFailure(.executionFailed, Self.text(answer), isTheHosts: true, retryAfter: answer.retryAfter))
+            }
+        } catch {
+            return .failed(Self.failure(error))
+        }
+    }
+
+    private static func text(_ answer: HTTPAnswer) -> String {
+        "the receiver answered \(answer.status)" + (answer.excerpt.isEmpty ? "" : ": \(ShownText.line(answer.excerpt))")
+    }
+
+    private static func failure(_ error: OutboundError) -> ActionFailure {
+        ActionFailure(
+            error.isPermanent ? .permanentlyFailed : .executionFailed, "\(error)", isPermanent: error.isPermanent,
+            isTheHosts: !error.isPermanent)
+    }
+
+    private func send(_ email: EmailAction, _ event: ObservedEvent) -> ActionOutcome {
+        guard let mail else {
+            return .failed(
+                ActionFailure(
+                    .invalidConfig, "there is no mail server: write the table [observers.runtime.email]", isPermanent: true))
+        }
+        do {
+            try mail.send(Mail(email.message(for: event), eventID: event.headerID))
+            return .done
+        } catch let error as RenderingError {
+            return .failed(ActionFailure(.templateRenderingFailed, "\(error)", isPermanent: true))
+        } catch let error as OutboundError {
+            return .failed(Self.failure(error))
+        } catch {
+            return .failed(ActionFailure(.otherError, "\(error)"))
+        }
+    }
+
+    private func publish(_ action: NATSAction, _ event: ObservedEvent) -> ActionOutcome {
+        guard let nats = nats() else { return .failed(ActionFailure(.executionFailed, "there is no connection to NATS now")) }
+        do {
+            let subject = try action.subject(for: event)
+            let isLive = subject == configuration.subjectPrefix || subject.hasPrefix(configuration.subjectPrefix + ".")
+            guard !isLive else {
+                return .failed(
+                    ActionFailure(
+                        .permanentlyFailed, "the subject for this event lies under \(configuration.subjectPrefix), which is the streamer's alone",
+                        isPermanent: true))
+            }
+            _ = try nats.storeOnce(action.body(for: event), on: subject, headers: [("Nats-Msg-Id", event.headerID)], in: nil)
+            return .done
+        } catch let error as RenderingError {
+            return .failed(ActionFailure(.templateRenderingFailed, "\(error)", isPermanent: true))
+        } catch let error as JetStreamError {
+            var isPermanent = false
+            switch error {
+            case .permission, .payloadTooLarge, .invalidMessage: isPermanent = true
+            default: break
+            }
+            return .failed(ActionFailure(isPermanent ? .permanentlyFailed : .executionFailed, "\(error)", isPermanent: isPermanent))
+        } catch {
+            return .failed(ActionFailure(.otherError, "\(error)"))
+        }
+    }
+}
+
+extension Logger.Level {
+    fileprivate init(_ level: LogAction.Level) {
+        switch level {
+        case .trace: self = .trace
+        case .debug: self = .debug
+        case .info: self = .info
+        case .warn: self = .warning
+        case .error: self = .error
+        }
+    }
+}
+
+extension MailServer {
+    fileprivate init(_ settings: MailServerSettings) {
+        let security: MailServer.Security =
+            switch settings.encryption {
+            case .startTLS: .startTLS
+            case .tls: .tls
+            case .none: .none
+            }
+        self.init(
+            host: settings.host, port: UInt16(clamping: settings.port), security: security, from: settings.from.headerText,
+            username: settings.credentials?.username, password: settings.credentials?.password.value, timeout: settings.timeout, caFile: nil)
+    }
+}
+
+extension Mail {
+    fileprivate init(_ message: MailMessage, eventID: String) {
+        self.init(
+            to: [message.to.headerText], subject: message.subject, replyTo: message.replyTo?.headerText, text: message.body, messageID: eventID,
+            date: WallClock.unixMicroseconds / 1_000_000)
+    }
+}

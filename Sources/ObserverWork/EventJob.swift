@@ -1,0 +1,86 @@
+import JetStreamPublishing
+import Observing
+import Synchronization
+import Threads
+import WAL
+
+/// One event that a worker holds: how it was delivered last, and how far its observers have come.
+final class EventJob: @unchecked Sendable {
+    // Sendable because what changes is behind a mutex, or belongs to the one thread that runs the job; the schedule hands it from one to the next.
+
+    /// What is due next.
+    enum Due {
+        /// The next action of the next observer.
+        case action
+        /// An observer has failed for good: its dead letter is not stored yet.
+        case deadLetter(DeadLetter)
+        /// All is done: the server does not know yet.
+        case acknowledgement
+    }
+
+    /// In the stream.
+    let sequence: UInt64
+    let message: StoredMessage
+    /// nil: the message is no event.
+    let event: ObservedEvent?
+    /// Of its entity; nil: it stands in nobody's way.
+    let lane: String?
+    let receivedAt: ContinuousClock.Instant
+    private let delivery: Mutex<(reply: String, count: Int)>
+
+    /// The observers as they were when the event was first worked on, in the order of their turns; nil: it was not.
+    var observers: [ObserverDefinition]?
+    var observerIndex = 0
+    /// Whether the observer's condition was asked.
+    var isMatched = false
+    var actionIndex = 0
+    /// Of this action.
+    var attemptCount = 0
+    var firstAttemptAt: PostgresTimestamp?
+    var lastAttemptAt: PostgresTimestamp?
+    var lastError = ""
+    var due = Due.action
+
+    init(_ delivered: DeliveredMessage, event: ObservedEvent?, at now: ContinuousClock.Instant) {
+        sequence = delivered.stored.sequence
+        message = delivered.stored
+        self.event = event
+        lane = event.flatMap { event in event.entityID.map { "\(event.entityType)\u{0}\($0)" } }
+        receivedAt = now
+        delivery = Mutex((delivered.reply, delivered.deliveryCount))
+    }
+
+    /// Whether anything of it was tried.
+    var hasBegun: Bool { observers != nil }
+
+    /// The subject that the server is told on.
+    var reply: String { delivery.withLock { $0.reply } }
+
+    /// How many times it was delivered.
+    var deliveryCount: Int { delivery.withLock { $0.count } }
+
+    /// It was delivered once more.
+    func redelivered(_ message: DeliveredMessage) { delivery.withLock { $0 = (message.reply, message.deliveryCount) } }
+
+    /// The observer whose turn it is; nil: all have had theirs.
+    var observer: ObserverDefinition? {
+        guard let observers, observerIndex < observers.count else { return nil }
+        return observers[observerIndex]
+    }
+
+    /// On to the next observer.
+    func passObserver() {
+        observerIndex += 1
+        actionIndex = 0
+        attemptCount = 0
+        firstAttemptAt = nil
+        isMatched = false
+        due = .action
+    }
+
+    /// On to the next action of the same observer.
+    func passAction() {
+        actionIndex += 1
+        attemptCount = 0
+    }
+}

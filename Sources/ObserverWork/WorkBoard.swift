@@ -1,0 +1,157 @@
+import Glibc
+
+/// The schedule, with the threads that wait for it.
+///
+/// Waits by the monotonic clock, as ``ContinuousClock`` counts.
+final class WorkBoard: @unchecked Sendable {
+    // Sendable because all that changes is touched with the mutex held only, and a condition is there for several threads.
+
+    private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+    private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+    private var schedule = JobSchedule()
+    private var mode = Mode.paused
+
+    /// What threads may take.
+    private enum Mode {
+        /// Nothing yet, or nothing any more.
+        case paused
+        case working
+        /// What runs may end, and nothing else begins.
+        case windingDown
+        /// The threads end.
+        case over
+    }
+
+    init() {
+        var attributes = pthread_condattr_t()
+        pthread_condattr_init(&attributes)
+        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
+        pthread_cond_init(condition, &attributes)
+        pthread_condattr_destroy(&attributes)
+        pthread_mutex_init(mutex, nil)
+    }
+
+    deinit {
+        pthread_cond_destroy(condition)
+        pthread_mutex_destroy(mutex)
+        condition.deallocate()
+        mutex.deallocate()
+    }
+
+    private func locked<Value>(_ body: () -> Value) -> Value {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        return body()
+    }
+
+    private func wakeAll() { pthread_cond_broadcast(condition) }
+
+    var count: Int { locked { schedule.count } }
+    var runningCount: Int { locked { schedule.running.count } }
+    var isWindingDown: Bool { locked { mode == .windingDown || mode == .over } }
+
+    /// What is held, in the order of the stream.
+    var all: [EventJob] { locked { schedule.all } }
+
+    /// Whether that sequence is held.
+    func holds(_ sequence: UInt64) -> Bool { locked { schedule.job(sequence) != nil } }
+
+    /// Threads may take what is ready, from here on.
+    func begin() {
+        locked {
+            mode = .working
+            wakeAll()
+        }
+    }
+
+    /// Threads take nothing new, for a while or for good; what runs goes on.
+    func pause() { locked { mode = .paused } }
+
+    /// The one that is held under the sequence, or nil, and then `make` is admitted.
+    func admit(_ sequence: UInt64, _ make: () -> EventJob) -> EventJob? {
+        if let held = locked({ schedule.job(sequence) }) { return held }
+        let job = make()
+        locked {
+            schedule.admit(job)
+            pthread_cond_signal(condition)
+        }
+        return nil
+    }
+
+    /// Waits for the next event to be worked on; nil: the thread is to end.
+    func take() -> EventJob? {
+        locked {
+            while mode != .over {
+                let now = ContinuousClock.now
+                if mode == .working, let job = schedule.take(now) { return job }
+                if mode == .working, let due = schedule.nextDue { wait(due - now) } else { wait(.seconds(1)) }
+            }
+            return nil
+        }
+    }
+
+    /// One that runs is to be taken again at that time.
+    /// - Returns: Whether it will be: no longer, while the worker stops.
+    func postpone(_ job: EventJob, until instant: ContinuousClock.Instant) -> Bool {
+        locked {
+            guard mode != .windingDown, mode != .over else {
+                schedule.end(job.sequence)
+                wakeAll()
+                return false
+            }
+            schedule.postpone(job.sequence, until: instant)
+            pthread_cond_signal(condition)
+            return true
+        }
+    }
+
+    /// One that runs has ended.
+    func end(_ job: EventJob) {
+        locked {
+            schedule.end(job.sequence)
+            wakeAll()
+        }
+    }
+
+    /// Gives up all that does not run; what runs may end.
+    /// - Returns: What was given up, in the order of the stream.
+    func windDown() -> [EventJob] {
+        locked {
+            mode = .windingDown
+            return schedule.giveUpIdle()
+        }
+    }
+
+    /// Waits until nothing runs any more, or the time is over.
+    /// - Returns: Whether nothing runs.
+    func waitUntilIdle(_ timeout: Duration) -> Bool {
+        let deadline = ContinuousClock.now + timeout
+        return locked {
+            while !schedule.running.isEmpty {
+                let rest = deadline - .now
+                guard rest > .zero else { return false }
+                wait(min(rest, .milliseconds(100)))
+            }
+            return true
+        }
+    }
+
+    /// The threads end, each when it has done what it runs.
+    func close() {
+        locked {
+            mode = .over
+            wakeAll()
+        }
+    }
+
+    /// With the mutex held.
+    private func wait(_ duration: Duration) {
+        var deadline = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &deadline)
+        let nanoseconds = max(0, min(duration / .nanoseconds(1), 60e9))
+        let end = deadline.tv_nsec + Int(nanoseconds)
+        deadline.tv_sec += end / 1_000_000_000
+        deadline.tv_nsec = end % 1_000_000_000
+        pthread_cond_timedwait(condition, mutex, &deadline)
+    }
+}

@@ -1,0 +1,173 @@
+import Glibc
+import History
+import JetStreamPublishing
+import Logging
+import Synchronization
+import Threads
+import WAL
+
+/// What a worker has to do all the time beside its work: tell the server that what is held is being worked on, put the lease again, look at the consumer.
+final class WorkerKeeper: Sendable {
+    private struct Values {
+        var failure: StreamerError?
+        var isStopped = false
+        var ackFloor: UInt64?
+        /// And when it was asked.
+        var ackPending: UInt64?
+    }
+
+    /// One turn.
+    private static let turnMicroseconds: useconds_t = 50_000
+    private static let watchInterval = Duration.seconds(5)
+    /// While what another worker held is waited for.
+    private static let gatheringInterval = Duration.milliseconds(500)
+    private static let deadLettersInterval = Duration.seconds(10)
+    /// Between two records of a worker without a lease.
+    private static let recordInterval = Duration.seconds(10)
+
+    private let configuration: WorkerConfiguration
+    private let state: WorkerState
+    private let board: WorkBoard
+    private let lease: WorkerLease?
+    private let setup: WorkerSetup.Outcome
+    private let logger: Logger
+    private let values = Mutex(Values())
+
+    /// - Parameter lease: nil: others may work too.
+    init(
+        _ configuration: WorkerConfiguration, _ state: WorkerState, _ board: WorkBoard, lease: WorkerLease?, _ setup: WorkerSetup.Outcome,
+        logger: Logger
+    ) {
+        self.configuration = configuration
+        self.state = state
+        self.board = board
+        self.lease = lease
+        self.setup = setup
+        self.logger = logger
+    }
+
+    /// What ends the session; nil: nothing.
+    var failure: StreamerError? { values.withLock { $0.failure } }
+    /// How far the consumer has come.
+    var ackFloor: UInt64? { values.withLock { $0.ackFloor } }
+    /// Messages that the server waits for, as it said since this was asked last.
+    var freshAckPending: UInt64? {
+        values.withLock { values in
+            defer { values.ackPending = nil }
+            return values.ackPending
+        }
+    }
+
+    /// Begins, on a thread of its own.
+    func start(over connection: JetStreamConnection) throws(StreamerError) {
+        do throws(SystemError) {
+            try OwnedThread(name: "keeper") { [self] in
+                run(connection)
+                state.ended("keeper")
+            }.detach()
+        } catch {
+            throw .system(error.message)
+        }
+    }
+
+    /// Ends it; the thread may take a moment more.
+    func stop() { values.withLock { $0.isStopped = true } }
+
+    private func fail(_ error: StreamerError) { values.withLock { if $0.failure == nil { $0.failure = error } } }
+
+    private func run(_ connection: JetStreamConnection) {
+        let ackWait = Duration.nanoseconds(setup.consumer.ackWaitNanoseconds)
+        // Three times before a message counts as forgotten.
+        let progressInterval = max(.milliseconds(100), ackWait / 3)
+        let leaseInterval = lease.map { $0.duration / 4 }
+        let isGathering = setup.consumer.ackPendingCount > 0
+        let gatheringEnd = ContinuousClock.now + ackWait + .seconds(2)
+        var progressAt = ContinuousClock.now + progressInterval
+        var leaseAt = ContinuousClock.now
+        var watchAt = ContinuousClock.now
+        var deadLettersAt = ContinuousClock.now
+        var recordAt = ContinuousClock.now
+        var leaseValidUntil = ContinuousClock.now + (lease?.duration ?? .zero)
+        while !values.withLock({ $0.isStopped || $0.failure != nil }) {
+            state.turned("keeper")
+            let now = ContinuousClock.now
+            if now >= progressAt {
+                progressAt = now + progressInterval
+                tellProgress(connection)
+            }
+            if let lease, let leaseInterval, now >= leaseAt {
+                leaseAt = now + leaseInterval
+                do throws(JetStreamError) {
+                    guard let until = try lease.renew(ackFloor: ackFloor, over: connection) else {
+                        state.permit(until: nil)
+                        return fail(.streamMoved("another worker has taken over"))
+                    }
+                    state.permit(until: until)
+                    leaseValidUntil = now + lease.duration
+                } catch {
+                    state.tell("the lease cannot be put again now", error)
+                    // The others have it by now.
+                    if now > leaseValidUntil {
+                        state.permit(until: nil)
+                        return fail(.jetStream(error))
+                    }
+                }
+            }
+            if now >= watchAt {
+                watchAt = now + (isGathering && now < gatheringEnd ? Self.gatheringInterval : Self.watchInterval)
+                watch(connection)
+            }
+            if now >= deadLettersAt {
+                deadLettersAt = now + Self.deadLettersInterval
+                let count = try? DeadLetterBox(configuration, over: connection).count(timeout: .seconds(2))
+                if let count { state.change { $0.deadLetters.messages = count } }
+            }
+            if lease == nil, now >= recordAt {
+                recordAt = now + Self.recordInterval
+                record(connection)
+            }
+            connection.sendBuffered()
+            usleep(Self.turnMicroseconds)
+        }
+    }
+
+    /// Of all at once, in the order of the stream: should this worker die, they come again in that order.
+    private func tellProgress(_ connection: JetStreamConnection) {
+        for job in board.all {
+            do throws(JetStreamError) { try connection.tell(.inProgress, to: job.reply) } catch { return }
+        }
+    }
+
+    private func watch(_ connection: JetStreamConnection) {
+        do throws(JetStreamError) {
+            guard let info = try connection.consumerInfo(configuration.stream, configuration.consumer, timeout: .seconds(2)) else {
+                return fail(
+                    .jetStream(
+                        .api(code: 503, errCode: JetStreamErrorCode.consumerNotFound, description: "the consumer was deleted", operation: "look at it")))
+            }
+            values.withLock { values in
+                values.ackFloor = info.ackFloorSequence
+                values.ackPending = info.ackPendingCount
+            }
+            state.change { status in
+                status.consumer.pending = info.pendingCount
+                status.consumer.ackPending = info.ackPendingCount
+                status.consumer.ackFloor = info.ackFloorSequence
+            }
+        } catch {
+            if error.errCode == JetStreamErrorCode.streamNotFound { return fail(.jetStream(error)) }
+            state.tell("the consumer cannot be looked at now", error)
+        }
+    }
+
+    /// How far the consumer has come, for the day on which it is gone.
+    private func record(_ connection: JetStreamConnection) {
+        let record = WorkerRecord(
+            holder: "", place: WorkerLease.place, since: PostgresTimestamp.now.description, leaseSeconds: 0,
+            consumerCreated: setup.consumer.created, streamCreated: setup.streamCreated, ackFloor: ackFloor ?? setup.consumer.ackFloorSequence)
+        // Others put it too: whoever is first.
+        if let revision = try? WorkerRecord.read(configuration, over: connection, timeout: .seconds(2)).revision {
+            _ = try? record.put(configuration, after: revision, over: connection, timeout: .seconds(2))
+        }
+    }
+}

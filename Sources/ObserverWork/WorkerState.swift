@@ -1,0 +1,127 @@
+import Capture
+import History
+import JetStreamPublishing
+import Logging
+import Observing
+import Synchronization
+import Threads
+import WAL
+
+/// What the threads of a worker share, and what they tell of it.
+final class WorkerState: Sendable {
+    private struct Values {
+        var connection: JetStreamConnection?
+        /// Until when this worker may begin attempts; nil: it may not.
+        var permitUntil: ContinuousClock.Instant?
+        var observers: [ObserverDefinition]
+        var status: ObserverStatus
+        /// When each loop turned last.
+        var turns: [String: ContinuousClock.Instant] = [:]
+        var toldAt: [String: ContinuousClock.Instant] = [:]
+    }
+
+    /// The same trouble is told again after that time.
+    private static let tellingInterval = Duration.seconds(60)
+
+    let configuration: WorkerConfiguration
+    let meters: WorkerMeters
+    private let logger: Logger
+    private let values: Mutex<Values>
+    private let reservedPrefix: String
+
+    init(_ configuration: WorkerConfiguration, meters: WorkerMeters, logger: Logger) {
+        self.configuration = configuration
+        self.meters = meters
+        self.logger = logger
+        reservedPrefix = "\(configuration.subjectPrefix).\(ReservedEntity.name)."
+        let status = ObserverStatus(role: .active, live: true, ready: false, configuration)
+        values = Mutex(Values(observers: Self.sorted(configuration.observers), status: status))
+        use(configuration.observers)
+    }
+
+    /// The connection of the moment; nil: there is none.
+    var connection: JetStreamConnection? {
+        get { values.withLock { $0.connection } }
+        set { values.withLock { $0.connection = newValue } }
+    }
+
+    /// The observers in the order of their turns.
+    var observers: [ObserverDefinition] { values.withLock { $0.observers } }
+
+    private static func sorted(_ observers: [ObserverDefinition]) -> [ObserverDefinition] {
+        observers.sorted { ($0.priority, $0.name) < ($1.priority, $1.name) }
+    }
+
+    /// From here on events that have not begun are for these.
+    func use(_ observers: [ObserverDefinition]) {
+        meters.know(observers)
+        values.withLock { values in
+            values.observers = Self.sorted(observers)
+            values.status.observers = values.observers.map { observer in
+                ObserverStatus.Observer(name: observer.name, origin: observer.origin.rawValue, actions: observer.actions.map(\.typeName))
+            }
+        }
+    }
+
+    /// Whether the subject is one of Slotstream's own markers'.
+    func isMarker(_ subject: String) -> Bool { subject.hasPrefix(reservedPrefix) }
+
+    // MARK: - Whether it may work
+
+    func permit(until instant: ContinuousClock.Instant?) { values.withLock { $0.permitUntil = instant } }
+
+    func mayWork(_ now: ContinuousClock.Instant) -> Bool { values.withLock { $0.permitUntil.map { now < $0 } ?? false } }
+
+    // MARK: - Telling
+
+    /// Changes what `/status` answers.
+    func change(_ body: (inout ObserverStatus) -> Void) { values.withLock { body(&$0.status) } }
+
+    /// A loop of that name has turned.
+    func turned(_ loop: String) { values.withLock { $0.turns[loop] = .now } }
+
+    /// A loop of that name has ended in order.
+    func ended(_ loop: String) { values.withLock { _ = $0.turns.removeValue(forKey: loop) } }
+
+    /// Something was done.
+    func progressed() { turned("work") }
+
+    func acknowledged(_ job: EventJob) {
+        if job.observers?.isEmpty ?? true { meters.processed(WorkerMeters.none, WorkerMeters.none, after: .now - job.receivedAt) }
+    }
+
+    /// Logs trouble with a server once a minute, and keeps it for `/status`.
+    func tell(_ what: Logger.Message, _ error: JetStreamError, _ fields: Logger.Metadata = [:]) {
+        let now = ContinuousClock.now
+        let isDue = values.withLock { values in
+            values.status.lastError = ObserverStatus.LastError(
+                reason: "nats", at: PostgresTimestamp.now.description, message: "\(what): \(error)")
+            if let at = values.toldAt["\(what)"], now - at < Self.tellingInterval { return false }
+            values.toldAt["\(what)"] = now
+            return true
+        }
+        guard isDue else { return }
+        logger.warning(what, metadata: fields.merging(["error": "\(error)"]) { first, _ in first })
+    }
+
+    /// What is so now.
+    func status(openHosts: [String], inFlight: Int) -> ObserverStatus {
+        let now = ContinuousClock.now
+        return values.withLock { values in
+            var status = values.status
+            status.isConnected = values.connection?.isConnected ?? false
+            status.inFlight = inFlight
+            status.breakers = openHosts
+            let limit = LongTime.liveness.duration
+            // Working threads may wait for a receiver as long as its time limit: only loops of our own count.
+            let stuck = values.turns.filter { $0.key != "work" && now - $0.value > limit }.keys.sorted()
+            status.live = stuck.isEmpty
+            status.reasons = stuck.map { "the worker's loop \($0) has not turned for \(Int(limit / .seconds(1))) s" }
+            if status.role != .stopped, !status.isConnected { status.reasons.append("the worker is not connected to NATS") }
+            if status.role == .stopped { status.reasons.append(values.status.lastError?.message ?? "the worker has stopped") }
+            status.ready = status.live && status.isConnected && status.role != .stopped && (status.ordering != nil)
+            if status.reasons.isEmpty, status.ordering == nil { status.reasons.append("the worker has not found its stream and consumer yet") }
+            return status
+        }
+    }
+}
