@@ -226,11 +226,13 @@ let package = Package(
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             swiftSettings: strict),
+        .testTarget(
+            name: "ObserverWorkTests", dependencies: ["ObserverWork", "JetStreamPublishing", "Observing", "SeededRandom"], swiftSettings: strict),
         .testTarget(name: "SettingsTests", dependencies: ["Settings", "Pipeline", "Capture"], swiftSettings: strict),
         .testTarget(
             name: "CommandTests",
             dependencies: [
-                "slotstream", "Console", "Capture", "History", "JetStreamPublishing", "Operations", "PGOutput", "Pipeline", "PostgresReplication",
+                "slotstream", "slotstream-observer", "Console", "Capture", "History", "JetStreamPublishing", "ObserverWork", "Operations", "PGOutput", "Pipeline", "PostgresReplication",
                 "Settings", "Threads", "WAL",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],

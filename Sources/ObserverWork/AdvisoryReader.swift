@@ -70,6 +70,7 @@ final class AdvisoryReader: Sendable {
                 guard case .message(let message) = try open.next(room: Self.room, timeout: Self.readTime) else { continue }
                 try handle(message, connection)
             } catch {
+                if isStopped.load(ordering: .acquiring) { return }
                 if case .connectionClosed = error { return }
                 state.tell("the server's advisories cannot be read now", error, ["stream": "\(configuration.advisoryStream)"])
                 usleep(useconds_t(Self.readTime / .microseconds(1)))

@@ -82,7 +82,7 @@ final class JobRunner: Sendable {
             if !worker.isMarker(job.message.subject) {
                 let letter = letter(job, nil, reason: .unreadable, error: "the message is no event: no JSON object with entity_type and operation")
                 worker.meters.failed(WorkerMeters.none, WorkerMeters.none)
-                logger.error("a message is no event: it becomes a dead letter", metadata: fields(job, nil))
+                logger.error("a message is no event, and becomes a dead letter", metadata: fields(job, nil))
                 job.due = .deadLetter(letter)
             }
             return
@@ -215,7 +215,7 @@ final class JobRunner: Sendable {
             return .ended
         } catch {
             // Delivered once more, it is known here, and not worked on again.
-            worker.tell("an acknowledgement is not known to be taken: it is sent again", error, ["sequence": .stringConvertible(job.sequence)])
+            worker.tell("nats-server has not confirmed an acknowledgement: the worker sends the acknowledgement again", error, ["sequence": .stringConvertible(job.sequence)])
             return .later(.now + Self.tellInterval)
         }
     }

@@ -80,7 +80,7 @@ extension ObserverWorker {
         for object in setup.created { logger.notice("made what was missing", metadata: ["object": "\(object)"]) }
         for difference in setup.differences {
             logger.warning(
-                "the consumer differs from the configuration, and stays as it is",
+                "the consumer differs from the configuration; a consumer that exists is never altered",
                 metadata: ["consumer": "\(configuration.consumer)", "difference": "\(difference)"])
         }
     }

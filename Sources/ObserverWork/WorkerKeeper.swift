@@ -105,6 +105,7 @@ final class WorkerKeeper: Sendable {
                     state.permit(until: until)
                     leaseValidUntil = now + lease.duration
                 } catch {
+                    if values.withLock({ $0.isStopped }) { return }
                     state.tell("the lease cannot be put again now", error)
                     // The others have it by now.
                     if now > leaseValidUntil {
@@ -143,7 +144,7 @@ final class WorkerKeeper: Sendable {
             guard let info = try connection.consumerInfo(configuration.stream, configuration.consumer, timeout: .seconds(2)) else {
                 return fail(
                     .jetStream(
-                        .api(code: 503, errCode: JetStreamErrorCode.consumerNotFound, description: "the consumer was deleted", operation: "look at it")))
+                        .api(code: 503, errCode: JetStreamErrorCode.consumerNotFound, description: "the consumer was deleted", operation: "consumer \(configuration.consumer)")))
             }
             values.withLock { values in
                 values.ackFloor = info.ackFloorSequence
@@ -155,6 +156,7 @@ final class WorkerKeeper: Sendable {
                 status.consumer.ackFloor = info.ackFloorSequence
             }
         } catch {
+            if values.withLock({ $0.isStopped }) { return }
             if error.errCode == JetStreamErrorCode.streamNotFound { return fail(.jetStream(error)) }
             state.tell("the consumer cannot be looked at now", error)
         }

@@ -82,8 +82,8 @@ package enum WorkerSetup {
             throw .stop(
                 .streamMissing, what: "the stream \(configuration.stream), from which this worker had events, is not there any more",
                 remedy: Steps.text([
-                    "Find out who deleted the stream, and let the streamer make the stream anew: see `slotstream status`",
-                    "Choose where the new consumer begins, and type `slotstream-observer setup --from first`, or `slotstream-observer setup --from new`",
+                    "Find the person or the program that deleted the stream, and see what the streamer says: `slotstream status`",
+                    "When the streamer has made the stream anew, let a new consumer begin at its first event: `slotstream-observer setup --from first`",
                     "Start the worker: `slotstream-observer run`",
                 ]))
         }
@@ -97,20 +97,24 @@ package enum WorkerSetup {
         _ record: WorkerRecord, _ stream: StreamInfo, _ configuration: WorkerConfiguration
     ) -> StreamerError {
         let isSameStream = record.streamCreated == stream.created
-        let next = record.ackFloor + 1
         return .stop(
             .consumerMissing,
             what: "the consumer \(configuration.consumer) of stream \(configuration.stream) is not there any more. "
                 + (isSameStream
                     ? "The worker had acknowledged everything up to sequence \(record.ackFloor)"
                     : "The stream was made anew meanwhile, and its sequences began again"),
-            remedy: Steps.text([
-                isSameStream
-                    ? "Make the consumer again where the old one was: `slotstream-observer setup --from \(next)`. Actions that were done for events behind sequence \(record.ackFloor) are done again"
-                    : "Choose where the new consumer begins: `slotstream-observer setup --from first` does the actions of every event in the stream",
-                "To leave out all events that are stored now, type `slotstream-observer setup --from new` instead",
-                "Start the worker: `slotstream-observer run`",
-            ]))
+            remedy: remedyForLostConsumer(acknowledged: isSameStream ? record.ackFloor : nil))
+    }
+
+    /// - Parameter acknowledged: Everything up to it is done; nil: the stream is another one.
+    package static func remedyForLostConsumer(acknowledged: UInt64?) -> String {
+        Steps.text([
+            acknowledged.map {
+                "Make the consumer again where the old one was: `slotstream-observer setup --from \($0 + 1)`. Some events behind sequence \($0) may be done already, and are done again"
+            } ?? "Let a new consumer begin at the stream's first event: `slotstream-observer setup --from first`. The actions of every event in the stream are done",
+            "To leave out all events that are stored now, make the consumer so instead: `slotstream-observer setup --from new`",
+            "Start the worker: `slotstream-observer run`",
+        ])
     }
 
     // MARK: - Streams

@@ -81,7 +81,7 @@ struct ConditionParser {
             name = readName()
             guard !name.isEmpty else { throw error("a field is expected behind data.") }
         }
-        guard peek != "." else { throw error("a field of a field cannot be asked for; write the name of a column, with or without data. before it") }
+        guard peek != "." else { throw error("a field of a field cannot be asked for; write the name of a column, with or without data. before the name") }
         skipSpace()
         if peek == "(", !hasTable { return try function(name, at: start) }
         let comparison = try comparison()
@@ -114,7 +114,7 @@ struct ConditionParser {
         }
         guard peek.map({ !Self.isName($0) }) ?? true else {
             index = start
-            throw error("a text with _ in it has to stand in single quotes")
+            throw error("a text with _ has to stand in single quotes")
         }
         if let literal = Self.literal(written) {
             if case .number = literal {} else { warn(comparison, start, "\(written) is no number") }

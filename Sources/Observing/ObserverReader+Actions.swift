@@ -21,8 +21,8 @@ extension ObserverReader {
     private static let refusedTypes = [
         "sms": "FraiseQL has no way to send one either; write a webhook to your provider",
         "push": "FraiseQL has no way to send one either; write a webhook to your provider",
-        "search": "FraiseQL has no way to do it either; write a webhook to your search server",
-        "cache": "it needs Redis, which slotstream-observer does not speak; write a webhook or a database action",
+        "search": "FraiseQL has no such action either; write a webhook to your search server",
+        "cache": "this action needs Redis, which slotstream-observer does not speak; write a webhook or a database action",
     ]
 
     mutating func readActions(_ table: Table) -> [ObserverAction] {
@@ -95,7 +95,7 @@ extension ObserverReader {
             if !Self.isHeaderName(name) {
                 complain(path, "is no name of a header; allowed are letters, digits and !#$%&'*+-.^_`|~")
             } else if Self.ownHeaders.contains(name.lowercased()) {
-                complain(path, "is set by slotstream-observer itself; remove it")
+                complain(path, "is set by slotstream-observer itself; remove the header")
             } else if read.contains(where: { $0.name.lowercased() == name.lowercased() }) {
                 complain(path, "stands here twice, in another case")
             }
@@ -144,7 +144,7 @@ extension ObserverReader {
             complain("\(table.path).subject", "is missing; write subject = \"…\", or subject_template")
         }
         if isAbsent("subject_template", table), let subject, !Template(subject).isFixed {
-            note("\(table.path).subject", "is sent as it stands. Write subject_template for a title with the event's values.")
+            note("\(table.path).subject", "is sent without replacing anything. Write subject_template for a title with the event's values.")
         }
         require("body_template", table, "body_template = \"…\"")
         let bodyTemplate = template("body_template", table)

@@ -97,7 +97,7 @@ struct ObserverReader {
     /// The name of one that has none, as FraiseQL's examples have it.
     private mutating func placeName(_ table: Table, _ index: Int) -> String {
         let name = "observer_\(index + 1)"
-        note(table.path, "has no name and is called \(name) by its place in the file. Write name = \"…\", so that it keeps its name when the file changes.")
+        note(table.path, "has no name and is called \(name) by its place in the file. Write name = \"…\", so that the observer keeps its name when the file changes.")
         return name
     }
 

@@ -92,7 +92,11 @@ struct ConfigurationFile {
     private static func fraiseQLServerNames(_ table: TOMLTable, _ path: String) -> [String] {
         var names = table.keys.filter { fraiseQLServerTables.contains($0) && table[$0]?.table != nil }.map { "[\($0)]" }
         // FraiseQL's file of observers has a table for each; its server's has values, and a table that is called so.
-        if let observers = table["observers"]?.table, observers.keys.contains(where: { fraiseQLServerObserverKeys.contains($0) }) {
+        if let observers = table["observers"]?.table,
+            observers.keys.contains(where: { fraiseQLServerObserverKeys.contains($0) })
+                // The observer worker's own is its mail server.
+                || observers["runtime"]?.table?.keys.contains(where: { $0 != "email" }) ?? false
+        {
             names.append("[observers]")
         }
         if names.isEmpty, path.split(separator: "/").last == "fraiseql.toml" { names.append("its name is fraiseql.toml") }

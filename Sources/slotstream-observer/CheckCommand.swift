@@ -6,12 +6,11 @@ import Settings
 
 struct CheckCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "check", abstract: "Find what keeps a worker from its work, before it does.",
+        commandName: "check", abstract: "Find what would keep a worker from its work.",
         usage: "slotstream-observer check [<options>]",
         discussion: """
             Reads the file, the consumer, the stream of dead letters and, with observer_worker.database, tb_observer. Changes nothing. A \
-            line is an error, a warning or a note, with what to do. Exits with 0 when there is no error and no warning, with 1 when there \
-            is one, with 69 when a server does not answer, with 78 when the file is wrong.
+            line is an error, a warning or a note, with what to do. Exits with 0 when there is no error and no warning, else with 1; with 69 when a server does not answer, with 78 when the file is wrong.
 
             Example:
               slotstream-observer check

@@ -43,7 +43,7 @@ struct SetupCommand: ParsableCommand {
         let outcome = try WorkerCommands.setup(worker, start: from.flatMap(Self.start))
         for object in outcome.created { Output.data("made: \(object)") }
         for difference in outcome.differences {
-            Output.error("slotstream-observer: the consumer \(worker.consumer) stays as it is: \(difference)\n")
+            Output.error("slotstream-observer: the consumer \(worker.consumer) differs, and is not altered: \(difference)\n")
         }
         if outcome.created.isEmpty { Output.data("nothing was missing") }
     }

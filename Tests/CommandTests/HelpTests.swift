@@ -2,14 +2,20 @@ import ArgumentParser
 import Testing
 
 @testable import slotstream
+@testable import slotstream_observer
 
 /// What `--help` says of every command, on a terminal of 80 columns.
 @Suite struct HelpTests {
     /// Every command of the program, the program itself included.
-    static let commands = all(SlotstreamCommand.self)
+    static let commands = all(SlotstreamCommand.self) + all(ObserverCommand.self)
 
     private static func all(_ command: any ParsableCommand.Type) -> [any ParsableCommand.Type] {
         [command] + command.configuration.subcommands.flatMap(all)
+    }
+
+    private static func help(_ command: any ParsableCommand.Type, columns: Int) -> String {
+        let isObservers = all(ObserverCommand.self).contains { $0 == command }
+        return isObservers ? ObserverCommand.helpMessage(for: command, columns: columns) : SlotstreamCommand.helpMessage(for: command, columns: columns)
     }
 
     /// The indented lines behind "Example:".
@@ -21,16 +27,16 @@ import Testing
 
     @Test(arguments: commands.indices)
     func everyLineFits(_ index: Int) {
-        let help = SlotstreamCommand.helpMessage(for: Self.commands[index], columns: 80)
+        let help = Self.help(Self.commands[index], columns: 80)
         for line in help.split(separator: "\n") { #expect(line.count <= 80, "\(line)") }
     }
 
     @Test(arguments: commands.indices)
     func everyExampleCanBePasted(_ index: Int) {
         let command = Self.commands[index]
-        let examples = Self.examples(SlotstreamCommand.helpMessage(for: command, columns: 80))
+        let examples = Self.examples(Self.help(command, columns: 80))
         // Wrapped, it would be another command.
-        #expect(examples == Self.examples(SlotstreamCommand.helpMessage(for: command, columns: 1000)))
+        #expect(examples == Self.examples(Self.help(command, columns: 1000)))
         let lines = examples.compactMap { CommandLine($0) }
         #expect(!lines.isEmpty, "\(command) has no example")
         for line in lines { #expect(line.refusal == nil) }
@@ -41,7 +47,7 @@ import Testing
 
     @Test(arguments: commands.indices)
     func everySentenceIsPlain(_ index: Int) {
-        let help = SlotstreamCommand.helpMessage(for: Self.commands[index], columns: 1000)
+        let help = Self.help(Self.commands[index], columns: 1000)
         #expect(PlainLanguage.faults(in: help) == [])
     }
 

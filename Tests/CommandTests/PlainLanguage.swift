@@ -16,7 +16,7 @@ enum PlainLanguage {
         var faults = faults(in: text)
         if text.contains(where: \.isNewline) { faults.append("a line break") }
         let unquoted = text.replacing(/`[^`]*`/, with: "")
-        if unquoted.contains(/\bslotstream [a-z]/) { faults.append("a command that is not between backticks") }
+        if unquoted.contains(/\bslotstream(?:-observer)? [a-z]/) { faults.append("a command that is not between backticks") }
         for command in commands(in: text) {
             guard let line = CommandLine(command) else { continue }
             if let refusal = line.refusal { faults.append(refusal) }

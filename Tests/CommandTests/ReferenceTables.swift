@@ -2,6 +2,7 @@ import Capture
 import Foundation
 import History
 import JetStreamPublishing
+import ObserverWork
 import PostgresReplication
 import Synchronization
 import Threads
@@ -195,6 +196,7 @@ extension StopReason {
         case .bucketMissing:
             [LostHistory.remedy(for: self), LostHistory.remedyForMissingRecord(adoptedBy: "slotstream setup --adopt-slot")]
         case .publicationLost: [SlotObstacle(.publicationMissing, SlotProgress(startLSN: .invalid)).remedy]
+        case .consumerMissing: [WorkerSetup.remedyForLostConsumer(acknowledged: 4711), WorkerSetup.remedyForLostConsumer(acknowledged: nil)]
         case .slotTwoPhase: [LostHistory.remedyForTwoPhase(isFirstStart: false)]
         case .optionsChanged: [LostHistory.remedyForChangedOptions]
         case .otherWriter: [LostHistory.remedyForOtherWriter]

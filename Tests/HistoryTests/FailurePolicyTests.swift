@@ -216,7 +216,7 @@ import WAL
         let contract: [(Int32, String)] = [
             (
                 73,
-                "slot_missing slot_ahead slot_invalidated slot_unconfirmed history_diverged other_cluster options_changed stream_missing stream_recreated stream_purged stream_tail_lost bucket_missing position_ahead_of_wal publication_lost"
+                "slot_missing slot_ahead slot_invalidated slot_unconfirmed history_diverged other_cluster options_changed stream_missing stream_recreated stream_purged stream_tail_lost bucket_missing position_ahead_of_wal publication_lost consumer_missing"
             ),
             (76, "other_writer foreign_message hole_found"), (65, "poison_event"), (77, "permission_postgres permission_nats"),
             (78, "slot_two_phase tls credentials configuration"), (70, "unexpected"), (69, "unreachable"),

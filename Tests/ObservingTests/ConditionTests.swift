@@ -154,12 +154,12 @@ import Testing
     @Test(arguments: [
         ("total = 5", 6, "= is no operator; allowed are == != >= <= > <"), ("total", 5, "the end is no operator; allowed are == != >= <= > <"),
         ("status == \"x\"", 10, "\" is no value; allowed are 'a text' in single quotes, a number, true, false and null"),
-        ("status == in_progress", 10, "a text with _ in it has to stand in single quotes"), ("status == 'x", 10, "the quote is not closed"),
+        ("status == in_progress", 10, "a text with _ has to stand in single quotes"), ("status == 'x", 10, "the quote is not closed"),
         ("a == 1 b", 7, "b is not expected here; allowed are &&, || and the end"), ("(a == 1", 7, "the end is not expected here; allowed are ), && and ||"),
         ("é == 1 & b == 1", 8, "a single & is not expected here; write &&"),
         ("hasfield('a')", 0, "hasfield is no function; allowed are has_field, field_changed, field_changed_to, field_changed_from; did you mean has_field?"),
         ("field_changed_to('a')", 0, "field_changed_to takes 2 arguments, not 1"), ("has_field(a)", 10, "a is no argument; an argument stands in single quotes"),
-        ("a.b == 1", 1, "a field of a field cannot be asked for; write the name of a column, with or without data. before it"),
+        ("a.b == 1", 1, "a field of a field cannot be asked for; write the name of a column, with or without data. before the name"),
         ("a == 1 && \u{7}", 10, "U+7 is not expected here; allowed are a field, a function, ! and ("),
         ("", 0, "the condition is empty; write one, or leave the key out for every event"),
     ])

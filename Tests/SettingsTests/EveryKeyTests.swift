@@ -77,6 +77,14 @@ import Testing
         "log.level": .quoted("trace"),
         "log.format": .quoted("json"),
         "log.termination_file": .quoted("/dev/termination-log"),
+        "observer_worker.max_concurrency": Sample("7", "7"),
+        "observer_worker.ordered": Sample("false", "false"),
+        "observer_worker.database": Sample("true", "true"),
+        "observer_worker.database_url": .quoted("postgresql://worker:pw@db:5433/shop?sslmode=require"),
+        "observer_worker.database_url_file": .quoted("/k/url"),
+        "observer_worker.allow_private_hosts": Sample("true", "true"),
+        "observer_worker.shutdown_timeout": .quoted("1m"),
+        "observer_worker.listen": .quoted("[::1]:0"),
     ]
 
     /// Keys that take others along.

@@ -83,6 +83,14 @@ import Testing
                 replay.window_bytes = "1GiB"   # default
                 http.listen = "127.0.0.1:7432"   # default
                 http.ready_max_lag_bytes = 0   # default
+                observer_worker.max_concurrency = 50   # default
+                observer_worker.ordered = true   # default
+                observer_worker.database = false   # default
+                observer_worker.database_url = ""   # default
+                observer_worker.database_url_file = ""   # default
+                observer_worker.allow_private_hosts = false   # default
+                observer_worker.shutdown_timeout = "25s"   # default
+                observer_worker.listen = "127.0.0.1:7433"   # default
                 log.level = "info"   # default
                 log.format = "json"   # flag
                 log.termination_file = ""   # default
