@@ -19,7 +19,7 @@ extension ConditionError: CustomStringConvertible {
         case .syntax(let offset, let what): "the condition is wrong at offset \(offset): \(what)"
         case .missingField(let field):
             "the row has no field \(field). Correct the name, or ask has_field('\(field)') first: has_field('\(field)') && …"
-        case .notNumber(let field): "> < >= <= compare numbers, and \(field) or the value beside it is none"
+        case .notNumber(let field): "> < >= <= compare numbers only: \(field) is no number, or the value beside the operator is none"
         case .unknownChange(let field):
             "the UPDATE does not tell whether \(field) has changed. Run ALTER TABLE … REPLICA IDENTITY FULL for the table, or remove field_changed"
         }
