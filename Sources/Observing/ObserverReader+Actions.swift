@@ -189,7 +189,7 @@ extension ObserverReader {
             if params == nil { complain("\(table.path).params", "holds a value that JSON has nothing for, or is nested too deeply") }
         }
         guard let name = text("function_name", table) else { return nil }
-        let parts = name.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
+        let parts = name.split(separator: ".", omittingEmptySubsequences: false).map { $0.lowercased() }
         guard parts.count <= 2, parts.allSatisfy(Self.isIdentifier) else {
             complain(
                 "\(table.path).function_name",

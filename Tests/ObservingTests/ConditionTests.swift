@@ -18,7 +18,7 @@ import Testing
             return try condition.evaluate(event) ? .yes : .no
         } catch {
             switch error {
-            case .missingField: return .missing
+            case .missingField, .unsentField: return .missing
             case .notNumber: return .notNumber
             case .unknownChange: return .unknown
             case .tooLong, .syntax: return .wrong
@@ -200,10 +200,20 @@ import Testing
         #expect(try Condition(parsing: text).warnings == warnings)
     }
 
-    @Test func tellsOfNoRow() {
+    @Test func tellsWhatToDo() {
         #expect(
             ConditionError.missingField("status").description
-                == "the row has no field status. Correct the name, or ask has_field('status') first: has_field('status') && …")
+                == "the row has no field status. Correct the name. Where a row may lack the field, as a deleted row lacks all outside its replica identity, "
+                + "ask has_field('status') first: has_field('status') && …")
+    }
+
+    /// A large value that an UPDATE did not touch.
+    @Test func tellsWhatWasNotSent() throws {
+        let event = try EventSamples.event(
+            #"{"id":"1","entity_type":"Order","operation":"UPDATE","entity":{"id":1},"unchanged":["other","document"]}"#)
+        #expect(throws: ConditionError.unsentField("document")) { try Condition(parsing: "document == 'x'").evaluate(event) }
+        #expect(throws: ConditionError.missingField("documents")) { try Condition(parsing: "documents == 'x'").evaluate(event) }
+        #expect(try !Condition(parsing: "has_field('document')").evaluate(event))
     }
 
     // MARK: - Numbers

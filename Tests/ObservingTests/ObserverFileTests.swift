@@ -19,7 +19,7 @@ import Testing
                 "actions": [
                     {"type": "webhook", "url": "https://example.com/hook", "method": "put", "headers": {"X-Key": "k"}, "body_template": "{}", "signing_secret_env": "SIGNING_KEY"},
                     {"type": "slack", "webhook_url_env": "HOOK_URL", "channel": "orders", "message_template": "{{ id }}"},
-                    {"type": "database", "function_name": "app.fn_paid$1", "params": {"b": [1, 2.50, null], "a": true}},
+                    {"type": "database", "function_name": "App.fn_Paid$1", "params": {"b": [1, 2.50, null], "a": true}},
                     {"type": "log", "level": "warn", "message_template": "{{ id }}"},
                     {"type": "nats", "subject": "orders.{{ status }}.paid", "body_template": "{}"}
                 ]
