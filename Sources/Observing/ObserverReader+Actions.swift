@@ -12,7 +12,7 @@ extension ObserverReader {
     /// Headers that say what only the worker knows, or that a request has only once: by their names in small letters.
     private static let ownHeaders: Set<String> = [
         "idempotency-key", "nats-msg-id", "x-fraiseql-signature-256", "host", "content-length", "transfer-encoding", "connection", "keep-alive", "te",
-        "trailer", "upgrade", "expect", "proxy-connection",
+        "trailer", "upgrade", "expect", "proxy-authorization", "proxy-connection",
     ]
 
     private static let methods = ["POST", "PUT", "PATCH", "DELETE", "GET"]
