@@ -166,6 +166,18 @@ import Testing
         #expect(server.credentials == nil)
     }
 
+    @Test(arguments: ["smtp.example.com", "localhost", "10.0.0.1", "::1", "2001:db8::1.2.3.4"]) func takesNamesAndAddressesOfMailServers(host: String)
+        throws
+    {
+        #expect(try Definitions.file(#"{"runtime":{"email":{"host":"\#(host)","from":"a@b"}}}"#).mailServer?.host == host)
+    }
+
+    @Test(arguments: ["", "a b", "10.0.0.1:25", "[::1]", "smtp://a", "a/b", "é", "::x", "a\\n"]) func refusesOtherHostsOfMailServers(host: String)
+        throws
+    {
+        #expect(try Definitions.file(#"{"runtime":{"email":{"host":"\#(host)","from":"a@b"}}}"#).mistakes.count == 1)
+    }
+
     @Test func prefersTemplates() throws {
         let file = try Definitions.file(
             #"{"runtime":{"email":{"host":"localhost","from":"a@b"}},"a":{"actions":[{"type":"email","to":"x@y","to_template":"{{ email }}","subject":"s","subject_template":"{{ id }}","body_template":"b","cc":"z@y"}]}}"#
