@@ -200,7 +200,8 @@ let package = Package(
         // A name server that hangs, in place of glibc's resolver.
         .target(name: "CSlowNames", path: "Tests/CSlowNames"),
         .testTarget(
-            name: "OutboundTests", dependencies: ["Outbound", "CSlowNames", "PrivateServers", "SeededRandom"], swiftSettings: strict),
+            name: "OutboundTests", dependencies: ["Outbound", "CSlowNames", "PrivateServers", "SeededRandom"],
+            resources: [.copy("mail_server.py")], swiftSettings: strict),
         .testTarget(
             name: "HistoryTests",
             dependencies: [

@@ -72,7 +72,7 @@ package enum EntityNaming {
 
     /// `%XX`.
     @inline(__always)
-    static func percentEncode(_ byte: UInt8, _ append: (UInt8) -> Void) {
+    package static func percentEncode(_ byte: UInt8, _ append: (UInt8) -> Void) {
         append(UInt8(ascii: "%"))
         append(upperHexadecimalDigits[Int(byte >> 4)])
         append(upperHexadecimalDigits[Int(byte & 15)])

@@ -22,7 +22,8 @@ package struct ActionURL: Sendable, Equatable {
     package init(_ text: String) throws(Refusal) {
         guard text.utf8.count <= Self.byteCountLimit else { throw Refusal("has more than \(Self.byteCountLimit) bytes") }
         guard !text.contains("{{") else {
-            throw Refusal("has a template: an address is fixed, nothing of an event ever becomes part of one; put the event's values in body_template")
+            throw Refusal(
+                "has a template: an address is fixed, nothing of an event ever becomes part of one; put the event's values in body_template")
         }
         guard text.utf8.allSatisfy({ (0x21...0x7E).contains($0) && $0 != UInt8(ascii: "\\") }) else {
             throw Refusal("has a blank, a backslash or a character outside ASCII; write these as %XX, and a host's name in Punycode (xn--…)")

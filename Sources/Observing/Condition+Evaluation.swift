@@ -5,7 +5,7 @@ extension Condition {
     ///
     /// `&&` and `||` stop at the first part that decides, as FraiseQL's do (its evaluator joins both sides with Rust's own `&&` and `||`): a field that is missing
     /// behind it is no error, and `has_field('f') && f > 1` is how to ask for one that may be missing.
-    /// - Throws: `.missingField`, `.notNumber`, `.unknownChange`: there is no answer.
+    /// - Throws: `.missingField`, `.unsentField`, `.notNumber`, `.unknownChange`: there is no answer.
     package func evaluate(_ event: ObservedEvent) throws(ConditionError) -> Bool {
         try Self.evaluate(root, event)
     }
@@ -13,7 +13,7 @@ extension Condition {
     private static func evaluate(_ node: Node, _ event: ObservedEvent) throws(ConditionError) -> Bool {
         switch node {
         case .comparison(let field, let comparison, let literal):
-            guard let value = event.field(field) else { throw .missingField(field) }
+            guard let value = event.field(field) else { throw event.isUnsent(field) ? .unsentField(field) : .missingField(field) }
             return try compare(value, comparison, literal, field: field)
         case .hasField(let field): return event.field(field) != nil
         case .fieldChanged(let field): return try change(of: field, event) != nil

@@ -81,7 +81,7 @@ struct ConditionParser {
             name = readName()
             guard !name.isEmpty else { throw error("a field is expected behind data.") }
         }
-        guard peek != "." else { throw error("a field of a field cannot be asked for; write the name of a column, with or without data. before the name") }
+        guard peek != "." else { throw error("a field of a field cannot be asked for; write the name of a column, alone or behind data.") }
         skipSpace()
         if peek == "(", !hasTable { return try function(name, at: start) }
         let comparison = try comparison()
@@ -114,13 +114,14 @@ struct ConditionParser {
         }
         guard peek.map({ !Self.isName($0) }) ?? true else {
             index = start
-            throw error("a text with _ has to stand in single quotes")
+            throw error("a text that has _ stands between single quotes")
         }
         if let literal = Self.literal(written) {
             if case .number = literal {} else { warn(comparison, start, "\(written) is no number") }
             return literal
         }
-        warnings.append("offset \(offsets[start]): \(written) is neither a number nor true, false or null, and is taken as a text; write '\(written)'")
+        warnings.append(
+            "offset \(offsets[start]): \(written) is neither a number nor true, false or null, and is taken as a text; write '\(written)'")
         warn(comparison, start, "\(written) is a text")
         return .text(written)
     }
@@ -206,7 +207,8 @@ struct ConditionParser {
         switch comparison {
         case .equal, .unequal: return
         case .greater, .less, .atLeast, .atMost:
-            warnings.append("offset \(offsets[start]): \(comparison.rawValue) compares numbers, and \(what): the comparison is an error for every event")
+            warnings.append(
+                "offset \(offsets[start]): \(comparison.rawValue) compares numbers, and \(what): the comparison is an error for every event")
         }
     }
 
@@ -251,7 +253,9 @@ struct ConditionParser {
         let scalars = Array(word.description.unicodeScalars)
         guard peek == scalars[0] else { return false }
         for (distance, scalar) in scalars.enumerated() {
-            guard index + distance < text.count, text[index + distance] == scalar else { throw error("a single \(scalars[0]) is not expected here; write \(word)") }
+            guard index + distance < text.count, text[index + distance] == scalar else {
+                throw error("a single \(scalars[0]) is not expected here; write \(word)")
+            }
         }
         index += scalars.count
         return true

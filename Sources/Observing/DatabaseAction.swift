@@ -2,7 +2,8 @@ package import Capture
 
 /// A call of a function in PostgreSQL: `SELECT function($1::jsonb)`.
 package struct DatabaseAction: Sendable {
-    /// The function's name without quotes, `["schema", "name"]` or `["name"]`; each part begins with a letter or `_` and holds letters, digits, `_` and `$` only.
+    /// The function's name, `["schema", "name"]` or `["name"]`, for quotes to be put around each part. A part begins with a letter or `_` and holds letters, digits,
+    /// `_` and `$` only; the letters are small, as PostgreSQL makes them of a name without quotes, which is how FraiseQL calls it.
     package let function: [String]
     /// What the function gets beside the event; nil: JSON null.
     package let params: JSONValue?

@@ -33,6 +33,6 @@ package struct EmailAction: Sendable {
             case .template(let template): template.render(event, escaping: .none)
             }
         return MailMessage(
-            to: to, subject: HeaderText.encodedWords(title), body: bodyTemplate.render(event, escaping: .none), replyTo: replyTo)
+            to: to, subject: HeaderText.cleaned(title), body: bodyTemplate.render(event, escaping: .none), replyTo: replyTo)
     }
 }

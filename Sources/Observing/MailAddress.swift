@@ -2,8 +2,8 @@
 package struct MailAddress: Sendable, Equatable {
     /// What the server is told: `ops@example.com`.
     package let address: String
-    /// As a mail's header has it, on one line of printable ASCII: the name as a quoted string or as encoded words.
-    package let headerText: String
+    /// With the name before it, if there is one: `Orders <ops@example.com>`, on one line, and with these two brackets only.
+    package let text: String
 
     /// Of an address (RFC 5321, 4.5.3.1.3).
     private static let byteCountLimit = 254
@@ -19,27 +19,34 @@ package struct MailAddress: Sendable, Equatable {
         guard text.last == ">" else {
             guard Self.isAddress(text) else { return nil }
             address = String(text)
-            headerText = address
+            self.text = address
             return
         }
         guard let start = text.lastIndex(of: "<") else { return nil }
         let inside = text[text.index(after: start)...].dropLast()
         guard Self.isAddress(inside) else { return nil }
         address = String(inside)
-        let name = Self.unquoted(Self.trimmed(text[..<start]))
-        headerText = name.isEmpty ? address : "\(Self.shown(name)) <\(address)>"
+        // A name of a row may have brackets in it: whoever splits the text at them must find the address.
+        let name = Self.trimmed(HeaderText.cleaned(String(text[..<start])).filter { !"<>".contains($0) }[...])
+        self.text = name.isEmpty ? address : "\(name) <\(address)>"
     }
 
     /// A dot-atom, `@`, and a host's name: no quoted parts, comments or literals, which no mailbox of today has.
     private static func isAddress(_ text: Substring) -> Bool {
         let parts = text.utf8.split(separator: UInt8(ascii: "@"), omittingEmptySubsequences: false)
         guard text.utf8.count <= byteCountLimit, parts.count == 2, parts[0].count <= localByteCountLimit else { return false }
-        return isDotted(parts[0]) { isAlphanumeric($0) || "!#$%&'*+/=?^_`{|}~-".utf8.contains($0) }
-            && isDotted(parts[1]) { isAlphanumeric($0) || $0 == UInt8(ascii: "-") }
+        let isLocal = isDotted(parts[0]) { !$0.isEmpty && $0.allSatisfy { isAlphanumeric($0) || "!#$%&'*+/=?^_`{|}~-".utf8.contains($0) } }
+        return isLocal
+            && isDotted(parts[1]) { label in
+                (1...63).contains(label.count) && label.first != hyphen && label.last != hyphen
+                    && label.allSatisfy { isAlphanumeric($0) || $0 == hyphen }
+            }
     }
 
-    private static func isDotted(_ text: Substring.UTF8View.SubSequence, _ isAllowed: (UInt8) -> Bool) -> Bool {
-        text.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false).allSatisfy { !$0.isEmpty && $0.allSatisfy(isAllowed) }
+    private static let hyphen = UInt8(ascii: "-")
+
+    private static func isDotted(_ text: Substring.UTF8View.SubSequence, _ isPart: (Substring.UTF8View.SubSequence) -> Bool) -> Bool {
+        text.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false).allSatisfy(isPart)
     }
 
     private static func isAlphanumeric(_ byte: UInt8) -> Bool {
@@ -53,17 +60,5 @@ package struct MailAddress: Sendable, Equatable {
         var text = text.drop { $0 == " " || $0 == "\t" }
         while text.last == " " || text.last == "\t" { text.removeLast() }
         return text
-    }
-
-    private static func unquoted(_ name: Substring) -> String {
-        guard name.count > 1, name.first == "\"", name.last == "\"" else { return String(name) }
-        return String(name.dropFirst().dropLast()).replacing("\\\"", with: "\"").replacing("\\\\", with: "\\")
-    }
-
-    /// A name as a header has it.
-    private static func shown(_ name: String) -> String {
-        let encoded = HeaderText.encodedWords(name)
-        if encoded.hasPrefix("=?") { return encoded }
-        return "\"" + encoded.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"") + "\""
     }
 }

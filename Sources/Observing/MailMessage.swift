@@ -2,7 +2,7 @@
 package struct MailMessage: Sendable, Equatable {
     /// Who it is for.
     package let to: MailAddress
-    /// As the header has it: printable ASCII on one line, everything else as encoded words (RFC 2047).
+    /// On one line, without control characters; whoever writes the header encodes the rest (RFC 2047).
     package let subject: String
     /// Plain text in UTF-8, with whatever line breaks and control characters the template and the row have.
     package let body: String

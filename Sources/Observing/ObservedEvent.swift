@@ -64,6 +64,11 @@ package struct ObservedEvent: Sendable {
     /// A field of the row; nil: it has none of that name.
     package func field(_ name: String) -> JSONValue? { fields?[name] }
 
+    /// Whether the row has a field that PostgreSQL did not send: an UPDATE did not touch it, and it is stored apart.
+    func isUnsent(_ name: String) -> Bool {
+        event["unchanged"]?.elements?.contains { $0.string.map { $0.utf8.elementsEqual(name.utf8) } ?? false } ?? false
+    }
+
     /// What is known of a field's change. As FraiseQL has it, only UPDATEs can fail to tell.
     package func change(of name: String) -> FieldChange {
         guard let changedFields else { return eventType == .update ? .unknown : .unchanged }

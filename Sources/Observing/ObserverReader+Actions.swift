@@ -12,17 +12,17 @@ extension ObserverReader {
     /// Headers that say what only the worker knows, or that a request has only once: by their names in small letters.
     private static let ownHeaders: Set<String> = [
         "idempotency-key", "nats-msg-id", "x-fraiseql-signature-256", "host", "content-length", "transfer-encoding", "connection", "keep-alive", "te",
-        "trailer", "upgrade", "expect", "proxy-connection",
+        "trailer", "upgrade", "expect", "proxy-authorization", "proxy-connection",
     ]
 
     private static let methods = ["POST", "PUT", "PATCH", "DELETE", "GET"]
 
     /// FraiseQL's actions that are not done here, and what to do instead.
     private static let refusedTypes = [
-        "sms": "FraiseQL has no way to send one either; write a webhook to your provider",
-        "push": "FraiseQL has no way to send one either; write a webhook to your provider",
-        "search": "FraiseQL has no such action either; write a webhook to your search server",
-        "cache": "this action needs Redis, which slotstream-observer does not speak; write a webhook or a database action",
+        "sms": "FraiseQL has no way to send an SMS either; write a webhook to your provider",
+        "push": "FraiseQL has no way to send a push message either; write a webhook to your provider",
+        "search": "FraiseQL has no way to update an index either; write a webhook to your search server",
+        "cache": "the action needs Redis, which slotstream-observer does not speak; write a webhook or a database action",
     ]
 
     mutating func readActions(_ table: Table) -> [ObserverAction] {
@@ -60,13 +60,20 @@ extension ObserverReader {
             if let instead = Self.refusedTypes[type] {
                 complain("\(path).type", "\(type) is not done: \(instead). Allowed are \(allowed)")
             } else {
-                complain("\(path).type", "\(Self.quoted(type)) is no action; allowed are \(allowed)" + Self.suggestion(type, ObserverAction.typeNames))
+                complain(
+                    "\(path).type", "\(Self.quoted(type)) is no action; allowed are \(allowed)" + Self.suggestion(type, ObserverAction.typeNames))
             }
             return nil
         }
     }
 
-    private mutating func template(_ key: String, _ table: Table) -> Template? { nonEmptyText(key, table).map { Template($0) } }
+    private mutating func template(_ key: String, _ table: Table) -> Template? {
+        guard let template = nonEmptyText(key, table).map({ Template($0) }) else { return nil }
+        if template.text.utf8.count > Template.byteCountLimit || template.placeCount > Template.placeLimit {
+            complain("\(table.path).\(key)", "must have at most \(Template.byteCountLimit) bytes and \(Template.placeLimit) places, {{ key }}")
+        }
+        return template
+    }
 
     // MARK: - Each type
 
@@ -129,7 +136,9 @@ extension ObserverReader {
 
     private mutating func email(_ table: Table) -> EmailAction? {
         checkKeys(table, ["type", "to", "to_template", "subject", "subject_template", "body_template", "reply_to"], ignoring: ["cc"])
-        if !isAbsent("cc", table) { note("\(table.path).cc", "is not sent to: neither FraiseQL nor slotstream-observer sends copies. Write another action.") }
+        if !isAbsent("cc", table) {
+            note("\(table.path).cc", "is not sent to: neither FraiseQL nor slotstream-observer sends copies. Write another action.")
+        }
         if !hasMailServer { complain(table.path, "needs a mail server; write [observers.runtime.email] with host and from") }
         let to = mailAddress("to", table)
         let toTemplate = template("to_template", table)
@@ -144,7 +153,7 @@ extension ObserverReader {
             complain("\(table.path).subject", "is missing; write subject = \"…\", or subject_template")
         }
         if isAbsent("subject_template", table), let subject, !Template(subject).isFixed {
-            note("\(table.path).subject", "is sent without replacing anything. Write subject_template for a title with the event's values.")
+            note("\(table.path).subject", "is sent unchanged. Write subject_template for a title with the event's values.")
         }
         require("body_template", table, "body_template = \"…\"")
         let bodyTemplate = template("body_template", table)
@@ -164,7 +173,8 @@ extension ObserverReader {
         guard let text = text(key, table) else { return nil }
         guard let address = MailAddress(text) else {
             let template = key == "to" ? "; for an address of the event write to_template" : ""
-            complain("\(table.path).\(key)", "\(Self.quoted(text)) is not one email address; write name@example.com or Name <name@example.com>" + template)
+            complain(
+                "\(table.path).\(key)", "\(Self.quoted(text)) is not one email address; write name@example.com or Name <name@example.com>" + template)
             return nil
         }
         return address
@@ -179,7 +189,7 @@ extension ObserverReader {
             if params == nil { complain("\(table.path).params", "holds a value that JSON has nothing for, or is nested too deeply") }
         }
         guard let name = text("function_name", table) else { return nil }
-        let parts = name.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
+        let parts = name.split(separator: ".", omittingEmptySubsequences: false).map { $0.lowercased() }
         guard parts.count <= 2, parts.allSatisfy(Self.isIdentifier) else {
             complain(
                 "\(table.path).function_name",

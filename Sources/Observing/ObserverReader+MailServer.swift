@@ -1,3 +1,5 @@
+import Capture
+
 /// What is the same for all observers.
 extension ObserverReader {
     /// Keys of FraiseQL's server beside `email` in `[observers.runtime]`: accepted and not used.
@@ -53,12 +55,11 @@ extension ObserverReader {
     }
 
     private static func isHost(_ host: String) -> Bool {
-        !host.isEmpty && host.utf8.count <= 255
-            && host.utf8.allSatisfy { byte in
-                switch byte {
-                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"): true
-                default: ".-_".utf8.contains(byte)
-                }
-            }
+        guard !host.isEmpty, host.utf8.count <= 255 else { return false }
+        // An IPv6 address has two colons or more; one stands before a port.
+        if host.split(separator: ":", omittingEmptySubsequences: false).count > 2 {
+            return host.utf8.allSatisfy { Character(Unicode.Scalar($0)).isHexDigit || ":.".utf8.contains($0) }
+        }
+        return host.utf8.allSatisfy { EntityNaming.isPlain($0) || $0 == UInt8(ascii: ".") }
     }
 }

@@ -91,7 +91,9 @@ extension ObserverReader {
             return nil
         }
         guard let value = environment[name], !value.isEmpty else {
-            complain(path, "the variable \(name) is \(environment[name] == nil ? "not set" : "empty"); set \(name) in the environment of slotstream-observer")
+            complain(
+                path,
+                "the variable \(name) is \(environment[name] == nil ? "not set" : "empty"); set \(name) in the environment of slotstream-observer")
             return nil
         }
         return ActionSecret(value)

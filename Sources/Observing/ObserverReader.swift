@@ -97,7 +97,10 @@ struct ObserverReader {
     /// The name of one that has none, as FraiseQL's examples have it.
     private mutating func placeName(_ table: Table, _ index: Int) -> String {
         let name = "observer_\(index + 1)"
-        note(table.path, "has no name and is called \(name) by its place in the file. Write name = \"…\", so that the observer keeps its name when the file changes.")
+        note(
+            table.path,
+            "has no name and is called \(name) by its place in the file. Write name = \"…\": the place may change, and dead letters and metrics go by the name."
+        )
         return name
     }
 
@@ -106,7 +109,9 @@ struct ObserverReader {
         guard !name.isEmpty, name.utf8.count <= Self.nameByteCountLimit, HeaderText.cleaned(name) == name else {
             return complain(path, "the name must have 1 to \(Self.nameByteCountLimit) bytes and no control characters")
         }
-        if definitions.contains(where: { $0.name == name }) { complain(path, "another observer has the name \(Self.quoted(name)); each needs its own") }
+        if definitions.contains(where: { $0.name == name }) {
+            complain(path, "another observer has the name \(Self.quoted(name)); each needs its own")
+        }
     }
 
     // MARK: - Parts of an observer

@@ -15,7 +15,9 @@ struct SubjectRule {
     /// nil: the subject may be published on, whatever the event.
     func refusal(of template: Template) -> String? {
         let limit = NATSAction.subjectByteCountLimit
-        guard template.text.utf8.count <= limit else { return "has more than \(limit) bytes" }
+        guard template.text.utf8.count <= limit, template.placeCount <= Template.placeLimit else {
+            return "must have at most \(limit) bytes and \(Template.placeLimit) places, {{ key }}"
+        }
         for literal in template.literals {
             guard literal?.utf8.allSatisfy({ EntityNaming.isPlain($0) || ".%$=:/@+~".utf8.contains($0) }) ?? true else {
                 return "has a character that a subject here may not have; allowed are A-Z a-z 0-9 _ - . % $ = : / @ + ~ and places, {{ key }}"

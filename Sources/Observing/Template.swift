@@ -18,8 +18,14 @@ package struct Template: Sendable, Equatable {
         case slack
     }
 
+    /// Of a definition's template.
+    static let byteCountLimit = 64 * 1024
+    /// Places of a definition's template: each can become as large as an event.
+    static let placeLimit = 100
+
     /// As it was written.
     package let text: String
+    /// Texts and places in turn, with a text at both ends.
     private let segments: [Segment]
 
     private enum Segment: Sendable, Equatable {
@@ -48,7 +54,10 @@ package struct Template: Sendable, Equatable {
     }
 
     /// Whether it has no place at all.
-    package var isFixed: Bool { segments.count == 1 }
+    package var isFixed: Bool { placeCount == 0 }
+
+    /// Places, each as often as it stands there.
+    var placeCount: Int { segments.count / 2 }
 
     /// Its texts and places in order; nil: a place.
     var literals: [String?] {

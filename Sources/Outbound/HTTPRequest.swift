@@ -20,7 +20,7 @@ package struct HTTPRequest: Sendable {
     /// Finds what can never be sent, without sending anything.
     /// - Throws: ``OutboundError/invalidURL(_:)``, ``OutboundError/invalidRequest(_:)``.
     package func validate() throws(OutboundError) {
-        _ = try WebURL(url)
+        _ = try TargetURL(web: url)
         try validateHead()
     }
 
@@ -46,13 +46,7 @@ package struct HTTPRequest: Sendable {
 
     /// Source: RFC 9110, 5.6.2.
     private static func isToken(_ text: String) -> Bool {
-        !text.isEmpty
-            && text.utf8.allSatisfy { byte in
-                switch byte {
-                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"): true
-                default: "!#$%&'*+-.^_`|~".utf8.contains(byte)
-                }
-            }
+        !text.isEmpty && text.utf8.allSatisfy { $0.isASCIILetterOrDigit || "!#$%&'*+-.^_`|~".utf8.contains($0) }
     }
 }
 

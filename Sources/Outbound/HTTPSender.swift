@@ -37,7 +37,7 @@ package final class HTTPSender {
     /// Of the answer's body 64 KiB are read. What is longer is left, and the connection closed: the status has been said.
     package func send(_ request: HTTPRequest) throws(OutboundError) -> HTTPAnswer {
         try request.validateHead()
-        let url = try WebURL(request.url)
+        let url = try TargetURL(web: request.url)
         let addresses = try TextList(addresses)
         let lines = try TextList(Self.lines(request.headers))
         try handle.prepare(protocols: "http,https", timeout: request.timeout, caFile: caFile)
@@ -88,13 +88,15 @@ package final class HTTPSender {
 
     private func answer(_ code: CURLcode, _ record: TransferRecord, host: String) throws(OutboundError) -> HTTPAnswer {
         guard code == CURLE_OK || record.bodyWasLeft else {
-            if record.headIsTooLarge { throw .answerTooLarge(limit: TransferRecord.byteLimit) }
+            // libcurl says so of a line that does not end, until 8.5; since then it has a word of its own for that (100).
+            let lineIsTooLong = [CURLE_OUT_OF_MEMORY.rawValue, 100].contains(code.rawValue) && handle.number(CURLINFO_REQUEST_SIZE) > 0
+            if record.headIsTooLarge || lineIsTooLong { throw .answerTooLarge(limit: TransferRecord.byteLimit) }
             if code == CURLE_COULDNT_CONNECT, let refused = record.refused { throw .privateHost(host: host, address: "\(refused)") }
             throw OutboundError(code, text: handle.text(of: code), host: host)
         }
         let status = handle.number(CURLINFO_RESPONSE_CODE)
         if (300...399).contains(status) {
-            let target = handle.text(CURLINFO_REDIRECT_URL).flatMap { try? WebURL($0).host }
+            let target = handle.text(CURLINFO_REDIRECT_URL).flatMap { try? TargetURL(web: $0).host }
             throw .redirected(status: status, host: target)
         }
         guard status >= 200 else { throw .unreadableAnswer("the status \(status) is none of an answer") }

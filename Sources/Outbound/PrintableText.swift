@@ -3,12 +3,12 @@ func printable(_ bytes: some Collection<UInt8>) -> String {
     printable(String(decoding: bytes.prefix(TransferRecord.excerptLimit), as: UTF8.self))
 }
 
-/// `text` with a space in place of each character that controls, formats or breaks lines, and without spaces at its ends.
+/// `text` on one line: with a space in place of each character that controls something or breaks lines, and without spaces at its ends.
 func printable(_ text: String) -> String {
     var result = String.UnicodeScalarView()
     for scalar in text.unicodeScalars {
         switch scalar.properties.generalCategory {
-        case .control, .format, .lineSeparator, .paragraphSeparator: result.append(" ")
+        case .control, .lineSeparator, .paragraphSeparator: result.append(" ")
         default: result.append(scalar)
         }
     }

@@ -7,7 +7,7 @@ final class TransferRecord {
     /// How many bytes of the body are kept.
     static let excerptLimit = 500
 
-    private let deadline: ContinuousClock.Instant
+    private var deadline: ContinuousClock.Instant
     private let guarding: ((IPAddress) -> Bool)?
     private let upload: [UInt8]
     private var uploadedCount = 0
@@ -17,8 +17,8 @@ final class TransferRecord {
     private var lastRefused: IPAddress?
     /// The first bytes of the body.
     private(set) var excerpt: [UInt8] = []
-    /// The last line of the head: of a mail server, its last words.
-    private(set) var lastLine: [UInt8] = []
+    /// What a mail server said last with each code of a refusal; goodbyes follow it.
+    private(set) var refusals: [Int: [UInt8]] = [:]
 
     /// - Parameter guarding: whether an address may be connected to; nil for all.
     init(timeout: Duration, upload: [UInt8] = [], guarding: ((IPAddress) -> Bool)? = nil) {
@@ -36,6 +36,9 @@ final class TransferRecord {
     /// The address for which nothing was connected to; nil if there was another, or none at all.
     var refused: IPAddress? { admittedCount == 0 ? lastRefused : nil }
 
+    /// A mail server has said yes to all that was sent.
+    private(set) var uploadWasTaken = false
+
     /// The time is over.
     var isOverdue: Bool { deadline <= .now }
 
@@ -43,8 +46,19 @@ final class TransferRecord {
     /// - Returns: Whether to go on.
     func receivedHead(_ bytes: UnsafeRawBufferPointer) -> Bool {
         headCount += bytes.count
-        lastLine = Array(bytes.prefix(Self.excerptLimit))
+        if !upload.isEmpty { receivedReply(bytes) }
         return !headIsTooLarge
+    }
+
+    /// A line of a mail server: a code, a hyphen if more lines follow, and a text.
+    private func receivedReply(_ line: UnsafeRawBufferPointer) {
+        guard let code = Int(String(decoding: line.prefix(3), as: UTF8.self)) else { return }
+        if (400...599).contains(code) { refusals[code] = Array(line.dropFirst(4).prefix(Self.excerptLimit)) }
+        if code == 250, uploadedCount == upload.count, line.dropFirst(3).first != UInt8(ascii: "-") {
+            uploadWasTaken = true
+            // For saying goodbye.
+            deadline = min(deadline, .now + .seconds(1))
+        }
     }
 
     /// A part of the body.

@@ -24,10 +24,11 @@ import backlog  # noqa: E402
 import chart  # noqa: E402
 import latency  # noqa: E402
 import memory  # noqa: E402
+import observer  # noqa: E402
 from administrator import Refused  # noqa: E402
 from cases import CASES, GROWTH, Case  # noqa: E402
 from deployment import Pair  # noqa: E402
-from servers.tools import MissingTool, nats_binary, postgres_bin, slotstream_binary  # noqa: E402
+from servers.tools import MissingTool, nats_binary, observer_binary, postgres_bin, slotstream_binary  # noqa: E402
 from stream import StreamError  # noqa: E402
 
 PAIRS = [Pair("15", "2.9.10"), Pair("18", "2.15.1"), Pair("18", "2.15.1-R3")]
@@ -72,6 +73,16 @@ class Run:
         except _FAILURES as error:
             return self._complain(f"memory, {pair}", error)
         print(memory.table(results) + "\n", flush=True)
+
+    def observer(self, pair: Pair) -> None:
+        """The observer worker beside a minimal one, and its memory over a million events, as tables."""
+        try:
+            self.results["observer"] = observer.measure(pair, self.options.rounds, self.options.scale, self._tell)
+            print(observer.table(self.results["observer"]) + "\n", flush=True)
+            self.results["observer_memory"] = observer.memory(pair, self.options.scale, self._tell)
+            print(observer.memory_table(self.results["observer_memory"]) + "\n", flush=True)
+        except (*_FAILURES, observer.VoidMeasurement) as error:
+            self._complain(f"observer, {pair}", error)
 
     def latency(self, pairs: list[Pair]) -> None:
         """COMMIT returned → received, as a table."""
@@ -225,6 +236,7 @@ examples: deploy/benchmark --json results.json --svg backlog.svg
                         help=f"of each rate (default: {latency.SECONDS})")
     parser.add_argument("--growth", action="store_true", help="how cost grows with the backlog, with tables, with columns")
     parser.add_argument("--memory", action="store_true", help="peak memory after 2 and 20 million events, and with nats-server paused twice")
+    parser.add_argument("--observer", action="store_true", help="webhooks a second of the observer worker, beside a minimal one of nats-py")
     parser.add_argument("--json", type=Path, metavar="FILE", help="all figures of all rounds")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="a chart of the cases")
     options = parser.parse_args()
@@ -242,6 +254,8 @@ examples: deploy/benchmark --json results.json --svg backlog.svg
     # What is not there is missed before anything is measured.
     try:
         slotstream_binary()
+        if options.observer:
+            observer_binary()
         for pair in {pair for _, pair in _plan(options)} | set(options.pairs or [NEWEST]):
             postgres_bin(pair.postgres)
             nats_binary(pair.nats.removesuffix("-R3"))
@@ -270,6 +284,8 @@ def main() -> None:
             run.growth((options.pairs or [NEWEST])[0])
         if options.memory:
             run.memory((options.pairs or [NEWEST])[0])
+        if options.observer:
+            run.observer((options.pairs or [NEWEST])[0])
     finally:
         run.write()
     if run.complaints:

@@ -58,14 +58,16 @@ _PERMANENT, _EXHAUSTED, _FLAKY = 5, 5, 80
 
 @dataclass(frozen=True)
 class Plan:
-    """`paths`: for each path the answers (kinds, or answers of their own) to a key's first, second … arrival, the last of them for good; on the
-    other paths, by `seed`, a fate for each key; without seed all is well. `passing`: how often at most an arrival of a key that is not doomed
-    fails. `honours_keys`: what was seen is answered well when it comes again."""
+    """`keys` and `paths`: for a key, and on a path, the answers (kinds, or answers of their own) to a key's first, second … arrival, the last of them
+    for good; else, by `seed`, a fate for each key; without seed all is well. `passing`: how often at most an arrival of a key that is not doomed
+    fails. `honours_keys`: what was seen is answered well when it comes again. `writes`: what arrives is written down; else it is only counted."""
 
     paths: dict[str, list[str | dict]] = field(default_factory=dict)
+    keys: dict[str, list[str | dict]] = field(default_factory=dict)
     seed: int | None = None
     passing: int = 3
     honours_keys: bool = True
+    writes: bool = True
 
     @classmethod
     def read(cls, plan: dict) -> "Plan":
@@ -85,8 +87,8 @@ class Plan:
 
     def answer(self, path: str, key: str, attempt: int) -> Answer:
         """The answer to this arrival of the key."""
-        if path in self.paths:
-            answers = self.paths[path]
+        answers = self.keys.get(key) or self.paths.get(path)
+        if answers:
             chosen = answers[min(attempt, len(answers)) - 1]
             return KINDS[chosen] if isinstance(chosen, str) else Answer(**chosen)
         if self.seed is None:

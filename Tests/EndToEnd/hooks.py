@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from answers import Plan
@@ -70,17 +70,20 @@ class Receiver:
     def plan(self, plan: Plan) -> bool:
         """From now on it answers by this plan."""
         self.current = plan
-        return self._control("/_plan", json.dumps(plan.written()))
+        return bool(self._control("/_plan", json.dumps(plan.written())))
 
-    def answers(self, *answers: str | dict, path: str = "/hook") -> None:
-        """From now on these at this path; a key that came before goes on counting."""
-        self.plan(Plan(self.current.paths | {path: list(answers)}, self.current.seed, self.current.passing, self.current.honours_keys))
+    def answers(self, *answers: str | dict, path: str = "/hook", key: str | None = None) -> None:
+        """From now on these at this path, or to this key; a key that came before goes on counting."""
+        if key is None:
+            self.plan(replace(self.current, paths=self.current.paths | {path: list(answers)}))
+        else:
+            self.plan(replace(self.current, keys=self.current.keys | {key: list(answers)}))
 
-    def _control(self, path: str, body: str = "") -> bool:
+    def _control(self, path: str, body: str = "") -> dict[str, int]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         try:
             connection.request("POST", path, body)
-            return connection.getresponse().status == 200
+            return json.loads(connection.getresponse().read())
         finally:
             connection.close()
 
@@ -89,14 +92,17 @@ class Receiver:
         self._control("/_flush")
         with self.log.open("rb") as log:
             log.seek(start)
-            found = [Arrival(**json.loads(line)) for line in log]
+            # A line that is being written is none yet.
+            found = [Arrival(**json.loads(line)) for line in log if line.endswith(b"\n")]
         return found if path is None else [arrival for arrival in found if arrival.path == path]
 
     def count(self) -> int:
         """How much has arrived."""
-        self._control("/_flush")
-        with self.log.open("rb") as log:
-            return sum(1 for _ in log)
+        return self._control("/_count")["arrivals"]
+
+    def seen(self) -> int:
+        """How many keys were seen."""
+        return self._control("/_count")["seen"]
 
     def wait(self, condition: Callable[[list[Arrival]], object], what: str, seconds: float = 60, path: str | None = None) -> list[Arrival]:
         """Until what has arrived is so; returns it."""

@@ -4,7 +4,7 @@
 
 It is written for speed: nothing but what HTTP/1.1 clients do here is understood (a Content-Length, no chunks). A request is an arrival of its
 key (header `Idempotency-Key`) at its path; what is answered is `answers.answer` of the plan, of the key and of the number of its arrival. The plan
-is replaced by a POST to `/_plan`; `/_flush` answers when all that has arrived is in the log.
+is replaced by a POST to `/_plan`; `/_flush` answers when all that has arrived is in the log, and `/_count` with how much that is.
 """
 
 import asyncio
@@ -28,10 +28,15 @@ class Desk:
         self._log = log.open("wb", buffering=1 << 20)
         self._arrivals: dict[tuple[str, str], int] = {}
         self._seen: set[tuple[str, str]] = set()
+        self._count = 0
 
     def flush(self) -> None:
         """Everything that has arrived can be read."""
         self._log.flush()
+
+    def counted(self) -> dict[str, int]:
+        """How much has arrived, and how many keys of it were seen."""
+        return {"arrivals": self._count, "seen": len(self._seen)}
 
     async def flush_forever(self) -> None:
         """Readers need not ask."""
@@ -49,6 +54,9 @@ class Desk:
         is_seen = answer.is_seen and not is_repeat
         if is_seen and key:
             self._seen.add(place)
+        self._count += 1
+        if not self.plan.writes:
+            return answer
         line = {"at": time.monotonic_ns(), "connection": connection, "method": method, "path": path, "key": key, "attempt": attempt,
                 "answer": answer.kind, "seen": is_seen, "told": answer.is_told, "headers": headers, "body": body.decode("utf-8", "backslashreplace")}
         self._log.write(json.dumps(line).encode() + b"\n")
@@ -103,7 +111,8 @@ class Connection(asyncio.Protocol):
         if path == "/_plan":
             self._desk.plan = Plan.read(json.loads(body))
         self._desk.flush()
-        self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        said = json.dumps(self._desk.counted()).encode()
+        self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(said), said))
 
     def _answer(self, answer: Answer) -> None:
         if answer.closes == "before":

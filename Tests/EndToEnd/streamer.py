@@ -18,20 +18,44 @@ _UNREACHABLE = 69
 
 
 def toml(tables: dict[str, dict]) -> str:
-    """A TOML document of the given tables; JSON's literals are TOML's too."""
+    """A TOML document of the given tables."""
     lines = []
     for table, values in tables.items():
         lines.append(f"[{table}]")
-        lines += [f"{json.dumps(key)} = {json.dumps(value)}" for key, value in values.items()]
+        lines += [f"{json.dumps(key)} = {_literal(value)}" for key, value in values.items()]
     return "\n".join(lines) + "\n"
+
+
+def _literal(value) -> str:
+    """JSON's literals are TOML's too, all but objects."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(key)} = {_literal(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_literal, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)
 
 
 class Streamer:
     """One `slotstream`, with its configuration in `folder`."""
 
+    title = "the streamer"
+
     def __init__(self, folder: Path, postgres_url: str, nats_url: str, overrides: dict[str, dict] | None = None,
                  prefix: list[str] | None = None, environment: dict[str, str] | None = None, binary: Path | None = None):
-        self.binary = binary or slotstream_binary()
+        self._prepare(folder, binary or slotstream_binary(), prefix, environment)
+        self._configure({
+            "source": {"url": postgres_url},
+            "transport.nats": {"url": nats_url},
+            "transport.nats.jetstream": {},
+            # Most tests are about the one slot; those of the replay window set it.
+            "replay": {"window": "0"},
+            "http": {"listen": self.http},
+            "log": {"format": "json", "level": "debug"},
+        }, overrides)
+
+    def _prepare(self, folder: Path, binary: Path, prefix: list[str] | None, environment: dict[str, str] | None) -> None:
+        """All but its configuration."""
+        self.binary = binary
         self.folder = folder
         folder.mkdir(parents=True)
         self.http = f"127.0.0.1:{free_port()}"
@@ -42,15 +66,9 @@ class Streamer:
         self.process: subprocess.Popen | None = None
         # Where in the log, in bytes, the process under way begins.
         self.log_start = 0
-        tables = {
-            "source": {"url": postgres_url},
-            "transport.nats": {"url": nats_url},
-            "transport.nats.jetstream": {},
-            # Most tests are about the one slot; those of the replay window set it.
-            "replay": {"window": "0"},
-            "http": {"listen": self.http},
-            "log": {"format": "json", "level": "debug"},
-        }
+
+    def _configure(self, tables: dict[str, dict], overrides: dict[str, dict] | None) -> None:
+        """Writes its configuration."""
         for table, values in (overrides or {}).items():
             tables[table] = tables.get(table, {}) | values
         self.config.write_text(toml(tables))
@@ -69,7 +87,7 @@ class Streamer:
                                   capture_output=True, text=True, cwd=self.folder, env=self.environment, timeout=seconds, input=answer)
             if done.returncode != _UNREACHABLE or not is_repeated or time.monotonic() > deadline:
                 break
-        said = f"slotstream {' '.join(arguments)} exited with {done.returncode}: {done.stderr[-3000:]}"
+        said = f"{self.binary.name} {' '.join(arguments)} exited with {done.returncode}: {done.stderr[-3000:]}"
         assert expect is None or done.returncode == expect, said
         return done
 
@@ -100,7 +118,7 @@ class Streamer:
 
     def wait_ready(self, seconds: float = 30) -> None:
         """Until /readyz says 200; a streamer that has ended fails at once, with its last words."""
-        wait_until(lambda: self._alive() and self._ready(), seconds, f"the streamer is ready: {self.log}")
+        wait_until(lambda: self._alive() and self._ready(), seconds, f"{self.title} is ready: {self.log}")
 
     def wait_streaming(self, seconds: float = 30) -> None:
         """Until it holds the slot and is ready (whoever stands by is ready too); asked over HTTP, so not in a network namespace."""
@@ -117,7 +135,7 @@ class Streamer:
         return bool(self.get("/readyz"))
 
     def _alive(self) -> bool:
-        assert self.process.poll() is None, f"the streamer ended with {self.process.returncode}: {self.last_words()}"
+        assert self.process.poll() is None, f"{self.title} ended with {self.process.returncode}: {self.last_words()}"
         return True
 
     @property
@@ -141,7 +159,7 @@ class Streamer:
     def terminate(self, seconds: float = 80) -> int:
         """SIGTERM; returns the exit code (after at most 75 s it is 0, says the contract)."""
         # In its first moments it has no handler, and would end as any process does.
-        wait_until(lambda: not self.running or self._heeds(signal.SIGTERM), 30, "the streamer handles SIGTERM", 0.01)
+        wait_until(lambda: not self.running or self._heeds(signal.SIGTERM), 30, f"{self.title} handles SIGTERM", 0.01)
         self.process.send_signal(signal.SIGTERM)
         return self.wait(seconds)
 
@@ -154,7 +172,7 @@ class Streamer:
         try:
             return self.process.wait(timeout=seconds)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"the streamer still runs after {seconds:g} s: {self.last_words()}") from None
+            raise AssertionError(f"{self.title} still runs after {seconds:g} s: {self.last_words()}") from None
 
     def get(self, path: str, seconds: float = 10) -> str:
         """The body of an HTTP answer with status 200; other statuses raise."""

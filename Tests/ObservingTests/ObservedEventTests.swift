@@ -30,7 +30,8 @@ import Testing
 
     @Test func readsCloudEvents() throws {
         let event = try EventSamples.event(
-            #"{"specversion":"1.0","id":"m","source":"/slotstream/7/shop","type":"Order.UPDATE","datacontenttype":"application/json","data":\#(EventSamples.update)}"#)
+            #"{"specversion":"1.0","id":"m","source":"/slotstream/7/shop","type":"Order.UPDATE","datacontenttype":"application/json","data":\#(EventSamples.update)}"#
+        )
         #expect(event.eventType == .update)
         #expect(event.entityID == "42")
         #expect(event.field("status")?.string == "shipped")
@@ -51,7 +52,7 @@ import Testing
     }
 
     @Test func neverFollowsTheDepthOfAnInput() throws {
-        let depth = 1_000_000
+        let depth = 200_000
         let deep = String(repeating: "[", count: depth) + String(repeating: "]", count: depth)
         let event = try EventSamples.insert(#"{"deep":\#(deep)}"#)
         #expect(event.field("deep")?.text.count == 2 * depth)

@@ -41,6 +41,20 @@ final class ScriptedServer: Sendable {
     var requests: [Peer.Request] { state.requests.withLock { $0 } }
 }
 
+/// The servers of one test, which stay until it ends.
+final class ScriptedServers {
+    private var servers: [ScriptedServer] = []
+
+    /// As ``ScriptedServer/init(address:port:_:)``.
+    func start(
+        address: String = "127.0.0.1", port: UInt16 = 0, _ converse: @escaping @Sendable (Peer, Int) -> Void
+    ) throws -> ScriptedServer {
+        let server = try ScriptedServer(address: address, port: port, converse)
+        servers.append(server)
+        return server
+    }
+}
+
 /// A connection, on the server's side.
 struct Peer: Sendable {
     /// A request, as far as the tests look at it.
@@ -106,6 +120,9 @@ struct Peer: Sendable {
     /// Says nothing more until the other side goes.
     func waitForEnd() { while readByte() != nil {} }
 
+    /// Reads nothing, until `condition` holds or the server is stopped.
+    func waitUntil(_ condition: () -> Bool) { while !condition(), !state.isStopped { usleep(2_000) } }
+
     private func readByte() -> UInt8? {
         var byte: UInt8 = 0
         return recv(descriptor, &byte, 1, 0) == 1 ? byte : nil
@@ -118,6 +135,7 @@ private final class State: Sendable {
     let requests = Mutex<[Peer.Request]>([])
     private let descriptor: Int32
     private let open = Mutex<Set<Int32>>([])
+    private let stopping = Atomic<Bool>(false)
 
     init(_ descriptor: Int32) { self.descriptor = descriptor }
 
@@ -141,8 +159,11 @@ private final class State: Sendable {
         }
     }
 
+    var isStopped: Bool { stopping.load(ordering: .acquiring) }
+
     /// Ends every wait: of the thread that accepts, and of those that converse.
     func stop() {
+        stopping.store(true, ordering: .releasing)
         shutdown(descriptor, Int32(SHUT_RDWR))
         open.withLock { for connection in $0 { shutdown(connection, Int32(SHUT_RDWR)) } }
     }
