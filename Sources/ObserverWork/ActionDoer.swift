@@ -125,12 +125,10 @@ package final class ActionDoer {
         guard let nats = nats() else { return .failed(ActionFailure(.executionFailed, "there is no connection to NATS now")) }
         do {
             let subject = try action.subject(for: event)
-            let isLive = subject == configuration.subjectPrefix || subject.hasPrefix(configuration.subjectPrefix + ".")
-            guard !isLive else {
+            for prefix in [configuration.subjectPrefix, configuration.deadStream] where subject == prefix || subject.hasPrefix(prefix + ".") {
                 return .failed(
                     ActionFailure(
-                        .permanentlyFailed, "the subject for this event lies under \(configuration.subjectPrefix), which is the streamer's alone",
-                        isPermanent: true))
+                        .permanentlyFailed, "the subject for this event lies under \(prefix), which is Slotstream's own", isPermanent: true))
             }
             _ = try nats.storeOnce(action.body(for: event), on: subject, headers: [("Nats-Msg-Id", event.headerID)], in: nil)
             return .done
@@ -170,7 +168,7 @@ extension MailServer {
             case .none: .none
             }
         self.init(
-            host: settings.host, port: UInt16(clamping: settings.port), security: security, from: settings.from.headerText,
+            host: settings.host, port: UInt16(clamping: settings.port), security: security, from: settings.from.text,
             username: settings.credentials?.username, password: settings.credentials?.password.value, timeout: settings.timeout, caFile: nil)
     }
 }
@@ -178,7 +176,7 @@ extension MailServer {
 extension Mail {
     fileprivate init(_ message: MailMessage, eventID: String) {
         self.init(
-            to: [message.to.headerText], subject: message.subject, replyTo: message.replyTo?.headerText, text: message.body, messageID: eventID,
+            to: [message.to.text], subject: message.subject, replyTo: message.replyTo?.text, text: message.body, messageID: eventID,
             date: WallClock.unixMicroseconds / 1_000_000)
     }
 }

@@ -1,4 +1,3 @@
-import FoundationEssentials
 import Glibc
 import History
 import Logging
@@ -16,10 +15,9 @@ final class DatabaseObservers: Sendable {
     /// One look's steps, so that a stop is not waited for.
     private static let stepMicroseconds: useconds_t = 100_000
 
-    /// `SELECT`s each column that there is an observer for, as text.
+    /// Each as text. FraiseQL has had `actions` as `jsonb[]` and as one `jsonb` array.
     static let query = """
-        SELECT name, entity_type, event_type, condition_expression, \
-        (SELECT coalesce(json_agg(action::text), '[]') FROM unnest(actions) AS action)::text, enabled::text, priority::text, \
+        SELECT name, entity_type, event_type, condition_expression, coalesce(to_jsonb(actions), '[]')::text, enabled::text, priority::text, \
         retry_config::text, timeout_ms::text FROM tb_observer WHERE deleted_at IS NULL ORDER BY name
         """
 
@@ -100,7 +98,7 @@ final class DatabaseObservers: Sendable {
         var mistakes: [ObserverMistake] = []
         var notes: [String] = []
         for columns in rows where columns.count == 9 {
-            var row = DatabaseObserverRow(name: columns[0] ?? "", actions: Self.texts(columns[4]))
+            var row = DatabaseObserverRow(name: columns[0] ?? "", actions: [columns[4] ?? "[]"])
             row.entityType = columns[1]
             row.eventType = columns[2]
             row.conditionExpression = columns[3]
@@ -115,10 +113,5 @@ final class DatabaseObservers: Sendable {
             notes += read.notes
         }
         return (definitions, mistakes, notes)
-    }
-
-    /// The texts of a JSON array of texts.
-    private static func texts(_ json: String?) -> [String] {
-        json.flatMap { try? JSONDecoder().decode([String].self, from: Data($0.utf8)) } ?? []
     }
 }

@@ -43,7 +43,7 @@ package struct MailServer: Sendable {
         _ = try Mailbox(from, of: "the sender")
         // They end at a NUL in C, and others stand between them in what is sent.
         guard [username, password].allSatisfy({ $0?.unicodeScalars.allSatisfy { $0.properties.generalCategory != .control } ?? true }) else {
-            throw .invalidMail("the user name or the password has a control character in it")
+            throw .invalidMail("the user name or the password holds a control character")
         }
     }
 }

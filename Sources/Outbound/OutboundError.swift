@@ -43,7 +43,7 @@ package enum OutboundError: Error, Sendable, Hashable {
 extension OutboundError: CustomStringConvertible {
     package var description: String {
         switch self {
-        case .timedOut: "no answer within the time limit (the server may have done it nevertheless)"
+        case .timedOut: "no answer within the time limit (the server may have acted nevertheless)"
         case .nameNotFound(let host): "the name \(host) has no address, or no name server answers"
         case .notConnected(let text): "no connection: \(text)"
         case .tls(let text): "TLS failed: \(text)"
@@ -54,7 +54,7 @@ extension OutboundError: CustomStringConvertible {
         case .redirected(let status, nil): "the server redirects (status \(status)); redirects are not followed"
         case .answerTooLarge(let limit): "the head of the answer has more than \(limit) bytes"
         case .unreadableAnswer(let text): "the answer cannot be read: \(text)"
-        case .cut(let text): "the connection ended before the answer did (the server may have done it nevertheless): \(text)"
+        case .cut(let text): "the connection ended before the answer did (the server may have acted nevertheless): \(text)"
         case .invalidMail(let text): "the mail cannot be sent: \(text)"
         case .mailRefused(let code, let text): "the mail server refused with \(code): \(text)"
         case .failed(let text): "sending failed: \(text)"

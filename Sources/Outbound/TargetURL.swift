@@ -14,7 +14,7 @@ struct TargetURL: ~Copyable {
         let scheme = Self.part(CURLUPART_SCHEME, handle)
         guard scheme == "http" || scheme == "https", let host = Self.part(CURLUPART_HOST, handle), !host.isEmpty else {
             curl_url_cleanup(handle)
-            throw .invalidURL("it begins with neither http:// nor https://, or has no host")
+            throw .invalidURL("a URL begins with http:// or https:// and has a host")
         }
         guard host.utf8.allSatisfy({ $0 < 0x80 }) else {
             curl_url_cleanup(handle)
@@ -43,7 +43,7 @@ struct TargetURL: ~Copyable {
             let code = text.utf8.contains(0) ? CURLUE_MALFORMED_INPUT : curl_url_set(handle, part, text, flags)
             guard code != CURLUE_OK else { continue }
             curl_url_cleanup(handle)
-            if code == CURLUE_USER_NOT_ALLOWED { throw .invalidURL("it has a user name before the host; use a header for credentials") }
+            if code == CURLUE_USER_NOT_ALLOWED { throw .invalidURL("a user name stands before the host; use a header for credentials") }
             throw .invalidURL(String(cString: curl_url_strerror(code)))
         }
         return handle

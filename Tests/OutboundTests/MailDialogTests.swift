@@ -49,7 +49,7 @@ struct MailDialogTests {
         let error = try error(of: sender(server, timeout: .milliseconds(300)))
         #expect(error == .timedOut)
         #expect(!error.isPermanent)
-        #expect(error.description.contains("may have done it"))
+        #expect(error.description.contains("may have acted"))
     }
 
     @Test(arguments: steps)
