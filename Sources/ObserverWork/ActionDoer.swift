@@ -26,8 +26,8 @@ package final class ActionDoer {
         self.database = database
         self.nats = nats
         self.logger = logger
-        http = HTTPSender(allowsPrivateHosts: configuration.allowsPrivateHosts, caFile: nil)
-        mail = configuration.mailServer.map { MailSender(MailServer($0)) }
+        http = HTTPSender(allowsPrivateHosts: configuration.allowsPrivateHosts, caFile: configuration.caFile)
+        mail = configuration.mailServer.map { MailSender(MailServer($0, caFile: configuration.caFile)) }
     }
 
     /// The host that an action goes to, for its circuit breaker; nil: none.
@@ -160,7 +160,7 @@ extension Logger.Level {
 }
 
 extension MailServer {
-    fileprivate init(_ settings: MailServerSettings) {
+    fileprivate init(_ settings: MailServerSettings, caFile: String?) {
         let security: MailServer.Security =
             switch settings.encryption {
             case .startTLS: .startTLS
@@ -169,7 +169,7 @@ extension MailServer {
             }
         self.init(
             host: settings.host, port: UInt16(clamping: settings.port), security: security, from: settings.from.text,
-            username: settings.credentials?.username, password: settings.credentials?.password.value, timeout: settings.timeout, caFile: nil)
+            username: settings.credentials?.username, password: settings.credentials?.password.value, timeout: settings.timeout, caFile: caFile)
     }
 }
 

@@ -206,8 +206,11 @@ final class JobRunner: Sendable {
         guard let connection = worker.connection else { return .later(.now + Self.tellInterval) }
         do throws(JetStreamError) {
             failpoints.reached(.beforeEventAck)
-            if job.event == nil {
-                try connection.confirm(worker.isMarker(job.message.subject) ? .done : .terminated, to: job.reply, timeout: Self.tellTimeout)
+            if job.event == nil, !worker.isMarker(job.message.subject) {
+                try connection.confirm(.terminated, to: job.reply, timeout: Self.tellTimeout)
+            } else if job.observers?.isEmpty ?? true {
+                // Delivered again, there would be nothing to do again.
+                try connection.tell(.done, to: job.reply)
             } else {
                 try connection.confirm(.done, to: job.reply, timeout: Self.tellTimeout)
             }

@@ -78,9 +78,9 @@ struct JobSchedule {
 
     /// One that is held has ended, or is given up: the next of its lane is ready.
     mutating func end(_ sequence: UInt64) {
-        running.remove(sequence)
+        let didRun = running.remove(sequence) != nil
         guard let job = jobs.removeValue(forKey: sequence) else { return }
-        waiting.removeAll { $0.sequence == sequence }
+        if !didRun { waiting.removeAll { $0.sequence == sequence } }
         guard let key = job.lane, var lane = lanes[key] else { return }
         let wasHead = lane.sequences.first == sequence
         lane.sequences.removeAll { $0 == sequence }

@@ -31,8 +31,11 @@ extension ObserverWorker {
         tell(setup)
         // Until it is known who works.
         board.pause()
+        // A consumer that delivers to one client only gives that one up when it asks for nothing for a while, as a worker does whose
+        // events all wait for a retry: it is no lease.
         let isPinned = setup.consumer.priorityPolicy == "pinned_client"
-        let ordering: ObserverStatus.Ordering = isPinned ? .pinned : configuration.isOrdered ? .lease : .none
+        let ordering: ObserverStatus.Ordering = configuration.isOrdered ? .lease : isPinned ? .pinned : .none
+        board.forgetDone()
         let lease = WorkerLease(
             configuration, ackWait: .nanoseconds(setup.consumer.ackWaitNanoseconds), identity: identity, consumer: setup.consumer,
             streamCreated: setup.streamCreated)
@@ -131,10 +134,12 @@ extension ObserverWorker {
             do throws(JetStreamError) {
                 let free = (gathering?.room ?? room) - board.count
                 switch try reader.next(room: max(0, free), timeout: Self.readTime) {
-                case .message(let message): take(message)
+                case .message(let message):
+                    take(message)
+                    if group != nil { state.change { $0.role = .active } }
                 case .nothing: break
                 case .pinnedElsewhere: state.change { $0.role = .standby }
-                case .consumerGone: throw JetStreamError.api(code: 404, errCode: JetStreamErrorCode.consumerNotFound, description: "consumer deleted", operation: "read")
+                case .consumerGone: throw JetStreamError.api(code: 503, errCode: JetStreamErrorCode.consumerNotFound, description: "consumer deleted", operation: "read")
                 }
             } catch {
                 guard error.isTransient else { throw .jetStream(error) }
@@ -167,8 +172,11 @@ extension ObserverWorker {
             if event?.id.isEmpty ?? false { event?.id = "\(configuration.stream).\(message.stored.sequence)" }
             return EventJob(message, event: event, at: .now)
         }
-        held?.redelivered(message)
-        if state.status(openHosts: [], inFlight: 0).role == .standby { state.change { $0.role = .active } }
+        switch held {
+        case .held(let job): job.redelivered(message)
+        case .done: try? state.connection?.tell(.done, to: message.reply)
+        case nil: break
+        }
     }
 
     /// Ends the work: what has not begun or waits goes back to the server, and what is being done may end.
@@ -176,7 +184,12 @@ extension ObserverWorker {
         let idle = board.windDown()
         for job in idle { handBack(job) }
         try? state.connection?.flush(timeout: .seconds(1))
-        let isDone = board.waitUntilIdle(time)
+        let end = ContinuousClock.now + time
+        var isDone = false
+        while !isDone, ContinuousClock.now < end {
+            state.turned("worker")
+            isDone = board.waitUntilIdle(min(.seconds(1), end - .now))
+        }
         if !isDone {
             logger.warning(
                 isStop ? "ended while actions were under way: their events come again" : "actions of a lost session are still under way",

@@ -9,6 +9,8 @@ final class WorkBoard: @unchecked Sendable {
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
     private var schedule = JobSchedule()
+    /// What was acknowledged lately: a delivery of it that was under way is no work.
+    private var done = RecentSequences()
     private var mode = Mode.paused
 
     /// What threads may take.
@@ -67,9 +69,20 @@ final class WorkBoard: @unchecked Sendable {
     /// Threads take nothing new, for a while or for good; what runs goes on.
     func pause() { locked { mode = .paused } }
 
-    /// The one that is held under the sequence, or nil, and then `make` is admitted.
-    func admit(_ sequence: UInt64, _ make: () -> EventJob) -> EventJob? {
-        if let held = locked({ schedule.job(sequence) }) { return held }
+    /// What is known of a message before it is taken in.
+    enum Known {
+        case held(EventJob)
+        /// It was acknowledged lately.
+        case done
+    }
+
+    /// What is known of the sequence; nil: nothing, and then `make` is admitted.
+    func admit(_ sequence: UInt64, _ make: () -> EventJob) -> Known? {
+        let known: Known? = locked {
+            if let held = schedule.job(sequence) { return .held(held) }
+            return done.contains(sequence) ? .done : nil
+        }
+        if let known { return known }
         let job = make()
         locked {
             schedule.admit(job)
@@ -105,10 +118,14 @@ final class WorkBoard: @unchecked Sendable {
         }
     }
 
-    /// One that runs has ended.
+    /// The next messages may be another stream's.
+    func forgetDone() { locked { done = RecentSequences() } }
+
+    /// One that runs has ended, and the server knows.
     func end(_ job: EventJob) {
         locked {
             schedule.end(job.sequence)
+            done.insert(job.sequence)
             wakeAll()
         }
     }

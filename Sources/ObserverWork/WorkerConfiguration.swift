@@ -27,6 +27,8 @@ package struct WorkerConfiguration: Sendable {
     /// Of `tb_observer` and of database actions.
     package var database: ConnectionParameters
     package var allowsPrivateHosts: Bool
+    /// Of receivers and mail servers, instead of the system's; nil: the system's.
+    package var caFile: String?
     package var shutdownTimeout: Duration
     /// Those of the file.
     package var observers: [ObserverDefinition]
@@ -84,7 +86,7 @@ extension WorkerConfiguration {
                 nats: streamer.nats, stream: values.nats.streamName, subjectPrefix: values.nats.subjectPrefix,
                 consumer: values.nats.consumerName ?? "", ackWait: values.jetStream.ackWait, maxDeliver: values.jetStream.maxDeliver,
                 replicas: values.jetStream.replicas, maxConcurrency: worker.maxConcurrency, isOrdered: worker.ordered,
-                readsDatabase: worker.database, database: values.observerDatabase, allowsPrivateHosts: worker.allowPrivateHosts,
+                readsDatabase: worker.database, database: values.observerDatabase, allowsPrivateHosts: worker.allowPrivateHosts, caFile: worker.caFile,
                 shutdownTimeout: worker.shutdownTimeout, observers: read.definitions, mailServer: read.mailServer, environment: environment),
             read.notes
         )

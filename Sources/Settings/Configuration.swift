@@ -203,6 +203,8 @@ package struct Configuration: Sendable, Equatable {
         package var databaseURLFile: String?
         /// Whether a webhook may go to an address of a private network.
         package var allowPrivateHosts = false
+        /// A PEM file with the authorities that sign receivers' certificates; nil: the system's.
+        package var caFile: String?
         /// For how long a stop waits for what is being done.
         package var shutdownTimeout = Duration.seconds(25)
         /// nil: no server.

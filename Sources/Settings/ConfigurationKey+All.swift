@@ -179,6 +179,9 @@ extension ConfigurationKey {
         ConfigurationKey(
             "observer_worker.allow_private_hosts", \.observerWorker.allowPrivateHosts, .boolean,
             means: "Whether webhooks may go to addresses of private networks and of this machine."),
+        ConfigurationKey(
+            "observer_worker.ca_file", \.observerWorker.caFile, .path, secrecy: .path,
+            means: "A PEM file with the authorities that may sign the certificates of receivers and mail servers. Without this key: the system's."),
         // A supervisor's default is 30 s.
         ConfigurationKey(
             "observer_worker.shutdown_timeout", \.observerWorker.shutdownTimeout, .duration(.milliseconds(100) ... .seconds(3600)),

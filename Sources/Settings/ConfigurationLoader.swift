@@ -46,7 +46,7 @@ struct ConfigurationLoader {
         guard complaints.isEmpty else { throw SettingsError(complaints, log: configuration.log) }
         return EffectiveConfiguration(
             values: configuration, origins: origins, file: file?.path, ignoredKeys: file?.ignoredKeys ?? [],
-            observers: file?.observers, openSecrets: openSecrets)
+            observers: file?.observers, openSecrets: openSecrets(file))
     }
 
     private mutating func findFile(_ named: String?) -> ConfigurationFile? {
@@ -159,8 +159,13 @@ struct ConfigurationLoader {
     }
 
     /// Files with secrets that every user of this machine can read: those that a key names, and the configuration file where a password stands in it.
-    private var openSecrets: [OpenSecret] {
-        ConfigurationKey.all.compactMap { key in
+    private func openSecrets(_ file: ConfigurationFile?) -> [OpenSecret] {
+        let observers: [OpenSecret] =
+            file.flatMap { file in
+                (file.observers?.holdsSecret ?? false) && isOpenToOthers(resolved(file.path))
+                    ? [OpenSecret(key: ConfigurationKey.observers, file: file.path)] : nil
+            } ?? []
+        return observers + ConfigurationKey.all.compactMap { key in
             let file: String
             if ConfigurationKey.secretFiles.contains(key.path), let path = key.filePath(configuration) {
                 file = path

@@ -41,6 +41,22 @@ package indirect enum ConfigurationTree: Sendable, Equatable {
         }
     }
 
+    /// Keys of an observer's action whose texts are secrets.
+    private static let secretKeys: Set<String> = ["signing_secret", "webhook_url"]
+
+    /// Whether a secret stands in it, and not the name of a variable that holds one.
+    var holdsSecret: Bool {
+        switch self {
+        case .list(let values): values.contains { $0.holdsSecret }
+        case .table(let members):
+            members.contains { name, value in
+                if Self.secretKeys.contains(name), case .text(let text) = value { return !text.isEmpty && !text.contains("${") }
+                return value.holdsSecret
+            }
+        case .text, .integer, .number, .boolean, .unsupported: false
+        }
+    }
+
     /// With the variables in its texts put in; `problems` gets the path of each text of which one cannot be, and why.
     package func expanded(_ environment: [String: String], at path: String, _ problems: inout [(path: String, what: String)]) -> ConfigurationTree {
         switch self {

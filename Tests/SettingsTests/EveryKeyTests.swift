@@ -83,6 +83,7 @@ import Testing
         "observer_worker.database_url": .quoted("postgresql://worker:pw@db:5433/shop?sslmode=require"),
         "observer_worker.database_url_file": .quoted("/k/url"),
         "observer_worker.allow_private_hosts": Sample("true", "true"),
+        "observer_worker.ca_file": .quoted("/k/ca"),
         "observer_worker.shutdown_timeout": .quoted("1m"),
         "observer_worker.listen": .quoted("[::1]:0"),
     ]

@@ -89,6 +89,7 @@ import Testing
                 observer_worker.database_url = ""   # default
                 observer_worker.database_url_file = ""   # default
                 observer_worker.allow_private_hosts = false   # default
+                observer_worker.ca_file = ""   # default
                 observer_worker.shutdown_timeout = "25s"   # default
                 observer_worker.listen = "127.0.0.1:7433"   # default
                 log.level = "info"   # default
