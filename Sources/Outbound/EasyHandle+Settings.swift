@@ -12,9 +12,11 @@ extension EasyHandle {
         try set(CURLOPT_NOSIGNAL, true)
         // A name server that hangs: the resolver's thread is left to end by itself instead of waited for.
         try set(CURLOPT_QUICK_EXIT, true)
-        let milliseconds = timeout.curlMilliseconds
+        let milliseconds = timeout.asTimeLimit.wholeMilliseconds
         try set(CURLOPT_TIMEOUT_MS, milliseconds)
         try set(CURLOPT_CONNECTTIMEOUT_MS, milliseconds)
+        // Of each answer of a mail server: two minutes otherwise, whatever the whole may take.
+        try set(CURLOPT_SERVER_RESPONSE_TIMEOUT, milliseconds / 1_000 + 1)
         // A proxy of the environment would be what is connected to, and the guard would look at its address instead of the target's.
         try set(CURLOPT_PROXY, "")
         try set(CURLOPT_NETRC, Int(CURL_NETRC_IGNORED.rawValue))
@@ -31,10 +33,12 @@ extension EasyHandle {
 }
 
 extension Duration {
-    /// Whole milliseconds, rounded up. At least 1, since 0 is "no limit" to libcurl; at most 24 days.
-    fileprivate var curlMilliseconds: Int {
-        let bounded = min(max(self, .milliseconds(1)), .milliseconds(Int(Int32.max)))
-        let (seconds, attoseconds) = bounded.components
+    /// At least a millisecond, since 0 is "no limit" to libcurl, and at most 24 days: milliseconds of 32 bits do not hold more.
+    var asTimeLimit: Duration { min(max(self, .milliseconds(1)), .seconds(24 * 86_400)) }
+
+    /// Of one that is a time limit: rounded up.
+    fileprivate var wholeMilliseconds: Int {
+        let (seconds, attoseconds) = components
         return Int(seconds) * 1_000 + Int((attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000)
     }
 }

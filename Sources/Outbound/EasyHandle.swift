@@ -61,8 +61,13 @@ struct EasyHandle: ~Copyable {
         return withExtendedLifetime(record) { curl_easy_perform(handle) }
     }
 
+    /// What the code of ``perform(_:)`` means, if not that all is well.
+    func error(_ code: CURLcode, host: String) -> OutboundError {
+        OutboundError(code, text: text(of: code), host: host, isConnected: text(CURLINFO_PRIMARY_IP)?.isEmpty == false)
+    }
+
     /// libcurl's words for how ``perform(_:)`` ended.
-    func text(of code: CURLcode) -> String {
+    private func text(of code: CURLcode) -> String {
         let text = String(cString: errorText)
         return printable(text.isEmpty ? String(cString: curl_easy_strerror(code)) : text)
     }

@@ -92,7 +92,7 @@ package final class HTTPSender {
             let lineIsTooLong = [CURLE_OUT_OF_MEMORY.rawValue, 100].contains(code.rawValue) && handle.number(CURLINFO_REQUEST_SIZE) > 0
             if record.headIsTooLarge || lineIsTooLong { throw .answerTooLarge(limit: TransferRecord.byteLimit) }
             if code == CURLE_COULDNT_CONNECT, let refused = record.refused { throw .privateHost(host: host, address: "\(refused)") }
-            throw OutboundError(code, text: handle.text(of: code), host: host)
+            throw handle.error(code, host: host)
         }
         let status = handle.number(CURLINFO_RESPONSE_CODE)
         if (300...399).contains(status) {

@@ -44,7 +44,7 @@ package final class MailSender {
 
     private func error(_ code: CURLcode, _ record: TransferRecord) -> OutboundError {
         if record.headIsTooLarge { return .answerTooLarge(limit: TransferRecord.byteLimit) }
-        let error = OutboundError(code, text: handle.text(of: code), host: server.host)
+        let error = handle.error(code, host: server.host)
         let status = handle.number(CURLINFO_RESPONSE_CODE)
         switch error {
         case .cut, .unreadableAnswer, .failed:

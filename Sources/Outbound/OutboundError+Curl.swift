@@ -1,10 +1,16 @@
 internal import CCurl
 
 extension OutboundError {
-    /// What libcurl's `code` means for us. `text` is libcurl's own message, `host` the one that was to be reached.
-    init(_ code: CURLcode, text: String, host: String) {
+    /// What libcurl's `code` means for us.
+    /// - Parameters:
+    ///   - text: libcurl's own message.
+    ///   - host: the one that was to be reached.
+    ///   - isConnected: whether there was a connection.
+    init(_ code: CURLcode, text: String, host: String, isConnected: Bool) {
         self =
             switch code {
+            // Nobody can have done anything yet; the text says whether it was the name or the connection that took too long.
+            case CURLE_OPERATION_TIMEDOUT where !isConnected: .notConnected(text)
             // The second is our own callback, which ends what outlives its time.
             case CURLE_OPERATION_TIMEDOUT, CURLE_ABORTED_BY_CALLBACK: .timedOut
             case CURLE_COULDNT_RESOLVE_HOST: .nameNotFound(host: host)

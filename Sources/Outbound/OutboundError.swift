@@ -1,11 +1,12 @@
 /// Everything that can go wrong between us and a web server or a mail server. Texts are the server's or libcurl's own; none holds
 /// a password, a header or more of a URL than its host.
 package enum OutboundError: Error, Sendable, Hashable {
-    /// The time is over. Whether the other side did it is unknown: a request may have been handled, a mail may have been sent.
+    /// The time is over, and there was a connection. Whether the other side did it is unknown: a request may have been handled, a mail may
+    /// have been sent.
     case timedOut
     /// The host's name has no address, or no name server says so now.
     case nameNotFound(host: String)
-    /// Nobody takes the connection.
+    /// Nobody takes the connection, or nobody says the name's address, within the time limit.
     case notConnected(String)
     /// A certificate that does not hold, or no TLS where it is wanted.
     case tls(String)

@@ -22,7 +22,7 @@ final class TransferRecord {
 
     /// - Parameter guarding: whether an address may be connected to; nil for all.
     init(timeout: Duration, upload: [UInt8] = [], guarding: ((IPAddress) -> Bool)? = nil) {
-        deadline = .now + timeout
+        deadline = .now + timeout.asTimeLimit
         self.upload = upload
         self.guarding = guarding
     }

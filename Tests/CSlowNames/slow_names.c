@@ -5,17 +5,18 @@
 #include <netdb.h>
 #include <pthread.h>
 #include <string.h>
+#include <time.h>
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static int waiting = 0;
-static int released = 0;
+static unsigned releases = 0;
 
 typedef int (*getaddrinfo_function)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
 
 void slow_names_release(void) {
     pthread_mutex_lock(&lock);
-    released = 1;
+    releases++;
     pthread_cond_broadcast(&changed);
     pthread_mutex_unlock(&lock);
 }
@@ -34,7 +35,12 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
     if (length > sizeof suffix && strcmp(node + length - (sizeof suffix - 1), suffix) == 0) {
         pthread_mutex_lock(&lock);
         waiting++;
-        while (!released) pthread_cond_wait(&changed, &lock);
+        struct timespec limit;
+        clock_gettime(CLOCK_REALTIME, &limit);
+        limit.tv_sec += 30;
+        for (unsigned before = releases; releases == before;) {
+            if (pthread_cond_timedwait(&changed, &lock, &limit)) break;
+        }
         waiting--;
         pthread_mutex_unlock(&lock);
         return EAI_AGAIN;

@@ -155,6 +155,18 @@ struct HTTPSenderTests {
         #expect(server.connectionCount == 20)
     }
 
+    @Test(arguments: [Duration.seconds(Int64.max), .seconds(86_400 * 365), .milliseconds(Int32.max)])
+    func aTimeWithoutEndIsOneOfWeeks(_ timeout: Duration) throws {
+        let server = try server("200 OK")
+        #expect(try sender.send(request(server.url, timeout: timeout)).status == 200)
+    }
+
+    @Test(arguments: [Duration.zero, .seconds(-1), .seconds(Int64.min), .nanoseconds(1)])
+    func noTimeIsNotTimeWithoutEnd(_ timeout: Duration) throws {
+        let silent = try servers.start { peer, _ in peer.waitForEnd() }
+        #expect(try !error(of: request(silent.url, timeout: timeout), sender: sender).isPermanent)
+    }
+
     @Test func aProxyOfTheEnvironmentIsNotAsked() throws {
         let proxy = try server("200 OK", body: "proxy")
         let server = try server("200 OK", body: "server")

@@ -62,17 +62,37 @@ struct HostileServerTests {
     @Test func aServerThatNeverAcceptsIsLeftInTime() throws {
         // Its queue is full, so that further connections get no answer.
         let full = try FullQueue()
-        #expect(try error(of: request("http://127.0.0.1:\(full.port)/", timeout: short)) == .timedOut)
+        let error = try error(of: request("http://127.0.0.1:\(full.port)/", timeout: short))
+        guard case .notConnected(let text) = error else { throw TestFailure("\(error)") }
+        #expect(text.contains("timed out"))
     }
 
     @Test func aNameServerThatHangsIsLeftInTime() throws {
-        #expect(try error(of: request("http://one.slow.test/", timeout: short)) == .timedOut)
-        #expect(slow_names_waiting() == 1, "the resolver's thread has not ended, and nobody waits for it")
-        // The sender goes on with others meanwhile.
+        for count in 1...3 {
+            // The sender goes, too.
+            let error = try error(of: request("http://n\(count).slow.test/", timeout: short))
+            guard case .notConnected(let text) = error else { throw TestFailure("\(error)") }
+            #expect(text.hasPrefix("Resolving timed out"))
+            #expect(slow_names_waiting() == count, "the resolver's threads have not ended, and nobody waits for them")
+        }
         let server = try server { $0.answer("200 OK") }
+        _ = try error(of: request("http://n4.slow.test/", timeout: short), sender: sender)
         #expect(try sender.send(request(server.url)).status == 200)
         slow_names_release()
-        try eventually("the resolver's thread ends") { slow_names_waiting() == 0 }
+        try eventually("the resolver's threads end") { slow_names_waiting() == 0 }
+    }
+
+    @Test func aKeptConnectionThatFallsSilentIsLeftInTime() throws {
+        let server = try servers.start { peer, number in
+            guard peer.readRequest() != nil else { return }
+            peer.answer("200 OK")
+            if number == 1 { peer.waitForEnd() }
+        }
+        #expect(try sender.send(request(server.url)).status == 200)
+        #expect(try error(of: request(server.url, timeout: short), sender: sender) == .timedOut)
+        // And not taken again.
+        #expect(try sender.send(request(server.url)).status == 200)
+        #expect(server.connectionCount == 2)
     }
 
     @Test(arguments: ["Content-Length: 1000000000\r\n", "Transfer-Encoding: chunked\r\n", "", "Content-Encoding: gzip\r\n"])
@@ -110,8 +130,8 @@ struct HostileServerTests {
         #expect(!error.isPermanent)
     }
 
-    @Test func bytesAtRandomTrapNothing() throws {
-        let seed = UInt64.random(in: 0...UInt64.max)
+    @Test(arguments: [UInt64.random(in: 0...UInt64.max)])
+    func bytesAtRandomTrapNothing(seed: UInt64) throws {
         var random = SplitMix64(seed: seed)
         let answers = (0..<300).map { _ in randomAnswer(&random) }
         let wild = try servers.start { peer, number in

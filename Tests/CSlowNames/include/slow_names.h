@@ -1,4 +1,5 @@
-// A name server that hangs, in the process: names that end in ".slow.test" are resolved when slow_names_release() is called, and not before.
+// A name server that hangs, in the process: names that end in ".slow.test" are told
+// to have no address when slow_names_release() is called, or after 30 s, so that who waits for them is late instead of stuck.
 
 void slow_names_release(void);
 
