@@ -27,7 +27,7 @@ extension ObserverWorker {
         state.connection = link.connection
         rotation.worked()
         state.turned("worker")
-        let setup = try WorkerSetup.perform(configuration, start: nil, over: link.connection)
+        var setup = try WorkerSetup.perform(configuration, start: nil, over: link.connection)
         tell(setup)
         // Until it is known who works.
         board.pause()
@@ -45,6 +45,8 @@ extension ObserverWorker {
         }
         if ordering == .lease {
             guard try obtain(lease, over: link) else { return }
+            // Much may have happened while it stood by.
+            setup = try WorkerSetup.perform(configuration, start: nil, over: link.connection)
         } else {
             state.permit(until: .now + .seconds(365 * 86_400))
         }
@@ -131,25 +133,37 @@ extension ObserverWorker {
             if let failure = keeper.failure { throw failure }
             if let reason = link.closedReason { throw .jetStream(.connectionClosed(reason)) }
             if link.connection.isWedged { throw .jetStream(.wedged("the connection does not come back from its lock")) }
-            do throws(JetStreamError) {
-                let free = (gathering?.room ?? room) - board.count
-                switch try reader.next(room: max(0, free), timeout: Self.readTime) {
-                case .message(let message):
-                    take(message)
-                    if group != nil { state.change { $0.role = .active } }
-                case .nothing: break
-                case .pinnedElsewhere: state.change { $0.role = .standby }
-                case .consumerGone: throw JetStreamError.api(code: 503, errCode: JetStreamErrorCode.consumerNotFound, description: "consumer deleted", operation: "read")
-                }
-            } catch {
-                guard error.isTransient else { throw .jetStream(error) }
-                state.tell("events cannot be read now", error)
-                wait(.milliseconds(200))
+            let free = (gathering?.room ?? room) - board.count
+            switch try next(reader, room: max(0, free)) {
+            case .message(let message):
+                take(message)
+                if group != nil { state.change { $0.role = .active } }
+            case .nothing: break
+            case .pinnedElsewhere: state.change { $0.role = .standby }
+            case .consumerGone: throw Self.consumerGone
             }
             if let waiting = gathering, waiting.isOver(holding: board.count, keeper) {
                 gathering = nil
                 board.begin()
             }
+        }
+    }
+
+    /// The next session finds out what that means.
+    static var consumerGone: StreamerError {
+        .jetStream(
+            .api(code: 503, errCode: JetStreamErrorCode.consumerNotFound, description: "the consumer was deleted", operation: "read from the consumer"))
+    }
+
+    /// One look; what the server has against it for a while is none.
+    private func next(_ reader: DurableReader, room: Int) throws(StreamerError) -> DurableReader.Event {
+        do throws(JetStreamError) {
+            return try reader.next(room: room, timeout: Self.readTime)
+        } catch {
+            guard error.isTransient else { throw .jetStream(error) }
+            state.tell("events cannot be read now", error)
+            wait(.milliseconds(200))
+            return .nothing
         }
     }
 

@@ -142,9 +142,7 @@ final class WorkerKeeper: Sendable {
     private func watch(_ connection: JetStreamConnection) {
         do throws(JetStreamError) {
             guard let info = try connection.consumerInfo(configuration.stream, configuration.consumer, timeout: .seconds(2)) else {
-                return fail(
-                    .jetStream(
-                        .api(code: 503, errCode: JetStreamErrorCode.consumerNotFound, description: "the consumer was deleted", operation: "consumer \(configuration.consumer)")))
+                return fail(ObserverWorker.consumerGone)
             }
             values.withLock { values in
                 values.ackFloor = info.ackFloorSequence
