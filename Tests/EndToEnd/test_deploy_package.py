@@ -101,6 +101,12 @@ def test_the_units_in_the_tarball_start_the_program_of_the_tarball(unpacked, pro
         assert f"=/usr/local/bin/{program} run --config /etc/slotstream/{file}\n" in text and "/usr/bin/slotstream" not in text
 
 
+def test_the_package_has_the_same_units_as_the_tarball(released, unpacked):
+    listed = subprocess.run(["dpkg-deb", "--contents", one(released, "*.deb")], check=True, capture_output=True, text=True).stdout
+    units = {path.name for path in (unpacked / "lib/systemd/system").iterdir()}
+    assert set(re.findall(r"/systemd/system/(\S+)$", listed, re.MULTILINE)) == units and len(units) == 4
+
+
 @pytest.mark.parametrize("program", ["slotstream", "slotstream-observer"])
 def test_each_shell_has_the_completions_of_both_programs(unpacked, program):
     for path in ("bash-completion/completions/{}", "zsh/site-functions/_{}", "fish/vendor_completions.d/{}.fish"):
