@@ -16,9 +16,9 @@ from answers import Plan
 from hooks import Receiver
 from orders import OrderStream
 from servers.prometheus import prometheus
-from servers.tools import CHECKOUT, installed, wait_until
+from servers.tools import CHECKOUT, free_port, installed, wait_until
 from tenants import own, stopped, tenant_maker  # noqa: F401
-from worker import Worker, observer, webhook
+from worker import QUICK_RETRY, Worker, observer, webhook
 
 _MONITORING = CHECKOUT / "deploy" / "monitoring"
 _DOCS = CHECKOUT / "deploy" / "docs"
@@ -155,7 +155,9 @@ def test_each_panel_and_each_alert_reads_a_real_streamer(one_pair, own, receiver
     observed = OrderStream(tenant.nats.url, tenant.name, tenant.prefix, tenant.nats.replicas)
     worker = Worker(tenant.servers.folder / f"{tenant.name}-worker", observed, {
         "made": observer(webhook(receiver.url()), entity="Item"),
-        "refused": observer(webhook(receiver.url("/refused")), entity="Item", condition="n == 1", on_failure="alert")})
+        "refused": observer(webhook(receiver.url("/refused")), entity="Item", condition="n == 1", on_failure="alert"),
+        # Nobody is there: after five failures nothing is sent, and the one event waits.
+        "away": observer(webhook(f"http://127.0.0.1:{free_port()}/"), entity="Item", condition="n == 2", retry=QUICK_RETRY | {"max_attempts": 100})})
     tenant.streamers.append(worker)
     worker.start()
     with prometheus(folder, [streamer.http for streamer in streamers], _RULES, (worker.http,)) as server:
