@@ -32,8 +32,9 @@ class _Receiver(BaseHTTPRequestHandler):
         print(f"POST {self.path}  order {order.get('id', '?')[:8]}…  {order.get('shipping_address')}  attempt {self.server.attempts[key]}  → {status} {what}",
               flush=True)
         self.send_response(status)
-        self.send_header("Content-Length", "0")
+        self.send_header("Content-Length", str(len(what)))
         self.end_headers()
+        self.wfile.write(what.encode())
 
     def _judge(self, address: str, key: str) -> tuple[int, str]:
         if key in self.server.taken:
