@@ -13,7 +13,7 @@ import nats
 import yaml
 
 from servers.namespace import NetworkNamespace
-from servers.tools import CHECKOUT, MissingTool, dying_with_us, nats_binary, postgres_bin, slotstream_binary, wait_until
+from servers.tools import CHECKOUT, MissingTool, dying_with_us, nats_binary, observer_binary, postgres_bin, slotstream_binary, wait_until
 
 # What docker-entrypoint.sh of the image `postgres` does with these variables and that folder, as its page says.
 _POSTGRES = """
@@ -38,8 +38,8 @@ exec "$@" -D "$PGDATA"
 # A root of the service's own: this machine's folders, with an /etc and a /run that are nobody else's. Behind it the mounts, then the program.
 _ROOT = """
 set -e
-root=$1 user=$2 groups=$3 bounding=$4 directory=$5 mode=$6 mounts=$7
-shift 7
+root=$1 user=$2 groups=$3 bounding=$4 directory=$5 mode=$6 mounts=$7 tmpfs=$8
+shift 8
 mount -t tmpfs root "$root"
 for path in /*; do
     case $path in
@@ -56,6 +56,7 @@ while IFS='|' read -r source target; do
 done <<END
 $mounts
 END
+for path in $tmpfs; do mount -t tmpfs -o mode=1777 tmpfs "$root$path"; done
 mkdir -p "$root$directory"
 if [ "$mode" = ro ]; then mount -o remount,ro "$root"; fi
 exec /usr/sbin/chroot "$root" setpriv --reuid="$user" --regid="$groups" --clear-groups --bounding-set="$bounding" sh -c 'cd "$0" && exec "$@"' "$directory" "$@"
@@ -90,18 +91,20 @@ class Service:
 
     @property
     def _command(self) -> list[str]:
-        """With the image's entrypoint."""
+        """With the file's entrypoint, else the image's."""
         command = [str(word) for word in self.described["command"]]
         before = {"postgres": ["bash", "-c", _POSTGRES, "docker-entrypoint.sh"], "nats": ["nats-server"], "slotstream": ["slotstream"]}
-        return [*before.get(self.name, []), *command]
+        return [*self.described.get("entrypoint", before.get(self.name, [])), *command]
 
     @property
     def _environment(self) -> dict[str, str]:
         places = [slotstream_binary().resolve().parent, postgres_bin("18"), nats_binary("2.15.1").parent]
+        if self.name == "observer":
+            places.append(observer_binary().resolve().parent)
         image = {"PATH": ":".join([*map(str, places), "/usr/bin", "/bin"]), "LANG": "C.UTF-8"}
         if self.name == "postgres":
             image |= {"PGDATA": "/var/lib/postgresql/18/docker", "PGHOST": "/run/postgresql"}
-        if self.name == "consumer":
+        if self.name in ("consumer", "receiver"):
             # The one that runs us may be in a folder that is closed to others; what it has installed is not.
             image |= {"PATH": f"{self.project.python}:/usr/bin:/bin", "PYTHONPATH": str(Path(nats.__file__).parents[1])}
         return image | {name: str(value) for name, value in self.described.get("environment", {}).items()}
@@ -125,12 +128,12 @@ class Service:
         root = self.project.folder / f"{self.name}.root"
         root.mkdir(exist_ok=True)
         mounts = "\n".join(f"{source}|{target}" for source, target in self._mounts)
-        directory = "/etc/slotstream" if self.name == "slotstream" else "/"
+        directory = "/etc/slotstream" if self.name in ("slotstream", "observer") else "/"
         mode = "ro" if self.described.get("read_only") else "rw"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*self.project.network.prefix, "unshare", "--mount", *dying_with_us(), "sh", "-c", _ROOT, "sh", str(root), *self._user, self._bounding,
-                 directory, mode, mounts, *self._command],
+                 directory, mode, mounts, " ".join(self.described.get("tmpfs", [])), *self._command],
                 env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
 
     def run(self, command: list[str]) -> subprocess.CompletedProcess:
@@ -173,11 +176,14 @@ class Project:
         self.place = folder / "deploy" / "compose"
         shutil.copytree(CHECKOUT / "deploy" / "compose", self.place, ignore=shutil.ignore_patterns("secrets.d", ".env"))
         shutil.copytree(CHECKOUT / "sql", folder / "sql")
+        shutil.copytree(CHECKOUT / "deploy" / "lib", folder / "deploy" / "lib")
         self.hosts = folder / "hosts"
         self.python = folder / "python"
         self.python.mkdir()
         (self.python / "python").symlink_to("/usr/bin/python3")
         self.services: dict[str, Service] = {}
+        # Which of the file's profiles are on, besides what has none.
+        self.profiles: set[str] = set()
 
     def __enter__(self) -> "Project":
         self.network = NetworkNamespace()
@@ -214,7 +220,7 @@ class Project:
         return path
 
     def up(self) -> None:
-        """`docker compose up --detach --wait`."""
+        """`docker compose up --detach --wait`, with the profiles that are on."""
         if not self.services:
             self._read()
         for name in self._ordered():
@@ -224,13 +230,15 @@ class Project:
                 self.services[other].wait_healthy()
             if service.process is None or service.process.poll() is not None:
                 service.start()
-        for service in self.services.values():
-            service.wait_healthy()
+        for name in self._ordered():
+            self.services[name].wait_healthy()
 
     def _ordered(self) -> list[str]:
+        """Those that are on, each behind those on which it depends."""
+        wanted = {name: service for name, service in self.services.items() if set(service.described.get("profiles", self.profiles)) <= self.profiles}
         ordered: list[str] = []
-        while len(ordered) < len(self.services):
-            ordered += [name for name, service in self.services.items()
+        while len(ordered) < len(wanted):
+            ordered += [name for name, service in wanted.items()
                         if name not in ordered and set(service.described.get("depends_on", {})) <= set(ordered)]
         return ordered
 

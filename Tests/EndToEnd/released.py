@@ -1,4 +1,4 @@
-"""What deploy/release makes of the binary under test, once a module."""
+"""What deploy/release makes of the binaries under test, once a module."""
 
 import os
 import shutil
@@ -8,16 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from servers.tools import CHECKOUT, slotstream_binary, unconfiguring_environment
+from servers.tools import CHECKOUT, observer_binary, slotstream_binary, unconfiguring_environment
 
 
 def release(output: Path, *arguments: str) -> Path:
-    """Runs deploy/release on the binary under test, into `output`."""
+    """Runs deploy/release on the binaries under test, into `output`."""
     environment = unconfiguring_environment()
     if "SLOTSTREAM_TOOLS" in os.environ:
         environment["SLOTSTREAM_TOOLS"] = os.environ["SLOTSTREAM_TOOLS"]
-    done = subprocess.run([CHECKOUT / "deploy" / "release", "--binary", slotstream_binary(), "--output", output, *arguments],
-                          capture_output=True, text=True, env=environment)
+    with tempfile.TemporaryDirectory() as together:
+        for binary in (slotstream_binary(), observer_binary()):
+            Path(together, binary.name).symlink_to(binary.resolve())
+        done = subprocess.run([CHECKOUT / "deploy" / "release", "--binary", Path(together, "slotstream"), "--output", output, *arguments],
+                              capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr[-4000:]
     return output
 

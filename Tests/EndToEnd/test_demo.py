@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from servers.tools import CHECKOUT, slotstream_binary, unconfiguring_environment, wait_until
+from servers.tools import CHECKOUT, observer_binary, slotstream_binary, unconfiguring_environment, wait_until
 
 _DEMO = CHECKOUT / "deploy" / "demo"
 
@@ -74,6 +74,23 @@ def test_the_demo_shows_five_events_and_leaves_nothing_behind(place, origin):
         ("Order INSERT", "Order INSERT", "Order UPDATE", "Order DELETE", "Invoice SENT"), 1)], said.stdout
     assert "● STREAMING" in said.stdout
     _require_excerpt_of(said.stdout)
+    _require_nothing_left(place)
+
+
+def test_the_demo_of_the_observer_shows_a_way_through_failures_and_leaves_nothing_behind(place):
+    programs = place / "bin"
+    programs.mkdir()
+    for binary in (slotstream_binary(), observer_binary()):
+        (programs / binary.name).symlink_to(binary.resolve())
+    environment = unconfiguring_environment() | _ELSEWHERE | {"TMPDIR": str(place), "PATH": f"{programs}:{os.environ['PATH']}"}
+    said = subprocess.run([_DEMO, "--observer"], env=environment, capture_output=True, text=True, timeout=600)
+    assert said.returncode == 0, said.stderr[-2000:]
+    requests = re.findall(r"^  POST /orders  order [0-9a-f]{8}…  \d ([A-Z][\w ]+)  attempt (\d)  → (\d+) ", said.stdout, re.MULTILINE)
+    assert requests == [("Main Street", "1", "200"), *(("Side Street", str(attempt), status) for attempt, status in enumerate(("503", "503", "200"), 1)),
+                        ("Nowhere", "1", "400"), ("Nowhere", "2", "200")], said.stdout
+    # One dead letter, and then none.
+    before, after = said.stdout.split("$ slotstream-observer dead list")[1:]
+    assert "new_order" in before.split("$ ")[0] and "new_order" not in after.split("$ ")[0], said.stdout
     _require_nothing_left(place)
 
 

@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 from debian import Booted
+from hooks import Receiver
 from released import one, place, release  # noqa: F401
 from servers.tools import CHECKOUT, free_port, wait_until
 from streamer import toml
@@ -14,6 +15,7 @@ from tenants import own, tenant_maker, tenants  # noqa: F401
 
 _UNIT = "slotstream.service"
 _OTHER = "slotstream@other.service"
+_OBSERVER = "slotstream-observer.service"
 _CREDENTIALS = "/etc/slotstream/credentials"
 _DROP_IN = f"/etc/systemd/system/{_UNIT}.d/stuck.conf"
 # It stands still when its first event is stored, and its times are short.
@@ -42,8 +44,8 @@ def _configured(machine: Booted, tenant, name: str = "slotstream") -> None:
     machine.write(f"{_CREDENTIALS}/{secret}", f"{tenant.conninfo}\n", 0o600)
 
 
-def _wait(machine: Booted, state: str, seconds: float = 60) -> None:
-    wait_until(lambda: machine.show(_UNIT, "ActiveState") == state, seconds, f"{_UNIT} is {state}", 0.2)
+def _wait(machine: Booted, state: str, seconds: float = 60, unit: str = _UNIT) -> None:
+    wait_until(lambda: machine.show(unit, "ActiveState") == state, seconds, f"{unit} is {state}", 0.2)
 
 
 def test_the_tarballs_service_streams_after_the_commands_of_its_page(machine, place, newest_pair, own):
@@ -139,3 +141,46 @@ def test_the_service_lives_from_its_installation_to_its_removal(machine, place, 
     assert not machine.has("/etc/slotstream")
     assert not machine.has(f"/etc/systemd/system/multi-user.target.wants/{_UNIT}")
     tenant.require_exact(*range(1, 10))
+
+
+def test_the_observer_s_service_posts_with_what_root_alone_can_read(machine, place, newest_pair, own):
+    machine.install(one(release(place / "observer", "deb"), "*.deb"))
+    assert machine.show(_OBSERVER, "UnitFileState") == "disabled" and machine.show(_OBSERVER, "ActiveState") == "inactive"
+    tenant = own(newest_pair, setup=False)
+    receiver = Receiver(place / "receiver")
+    try:
+        _configured(machine, tenant)
+        configuration = machine.read("/etc/slotstream/slotstream.toml")
+
+        # A mistake stops it for good, and the journal has it.
+        machine.write("/etc/slotstream/slotstream.toml", configuration + "[observers.made]\nactoins = []\n")
+        machine.run("systemctl", "start", _OBSERVER, expect=None)
+        _wait(machine, "failed", unit=_OBSERVER)
+        assert machine.show(_OBSERVER, "ExecMainStatus") == "78" and "actoins" in machine.journal(_OBSERVER)
+
+        machine.write("/etc/slotstream/slotstream.toml", configuration + toml({
+            "observer_worker": {"listen": f"127.0.0.1:{free_port()}", "allow_private_hosts": True},
+            "observers.made": {"entity": "Item", "actions": [{"type": "webhook", "url_env": "MADE_URL"}]}}))
+        machine.write("/etc/slotstream/observer.env", f"MADE_URL={receiver.url()}\n", 0o600)
+        machine.run("systemctl", "reset-failed", _OBSERVER)
+        machine.run("systemctl", "enable", "--now", _UNIT, _OBSERVER)
+        tenant.commit_each(1, 3)
+        assert [arrival.json["n"] for arrival in receiver.wait_count(3)] == [1, 2, 3]
+        assert machine.run("stat", "--format", "%U", f"/proc/{machine.show(_OBSERVER, 'MainPID')}").stdout == "slotstream\n"
+        machine.run("slotstream-observer", "status", "--config", "/etc/slotstream/slotstream.toml")
+
+        # One that is killed is started again.
+        machine.run("systemctl", "kill", "--signal=KILL", _OBSERVER)
+        tenant.commit_each(4, 4)
+        receiver.wait(lambda arrivals: any(arrival.json["n"] == 4 for arrival in arrivals), "it goes on", 120)
+        assert not re.search("not permitted|Permission denied|thread priority", machine.journal(_OBSERVER))
+        machine.run("systemctl", "stop", _OBSERVER)
+        assert machine.show(_OBSERVER, "Result") == "success"
+        assert receiver.url() not in machine.journal(_OBSERVER), "an address can be a secret"
+
+        machine.apt("remove", "slotstream")
+        machine.apt("purge", "slotstream")
+        assert not machine.has("/etc/slotstream")
+        assert not machine.has(f"/etc/systemd/system/multi-user.target.wants/{_OBSERVER}")
+    finally:
+        receiver.close()

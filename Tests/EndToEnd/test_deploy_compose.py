@@ -49,8 +49,17 @@ def test_the_file_is_what_the_specification_allows_and_names_what_there_is():
     assert described["services"]["postgres"]["image"] == "postgres:18" and described["services"]["nats"]["image"] == "nats:2-alpine"
 
 
-def test_the_users_of_nats_are_those_of_the_page_on_security():
+def test_the_users_of_nats_are_those_of_the_pages():
     assert (_COMPOSE / "nats-users.conf").read_text() in (_DOCS / "security.md").read_text()
+    assert (_COMPOSE / "nats-observer.conf").read_text() in (_DOCS / "observer.md").read_text()
+
+
+def test_the_observer_comes_with_its_profile_only_and_writes_to_nobody_else_s_consumer():
+    services = _described()["services"]
+    assert {name for name, service in services.items() if service.get("profiles") == ["observer"]} == {"observer", "receiver"}
+    assert services["observer"]["image"] == services["slotstream"]["image"]
+    names = [re.search(r'^consumer_name = "(\w+)"', (_COMPOSE / file).read_text(), re.MULTILINE)[1] for file in ("slotstream.toml", "observer.toml")]
+    assert len(set(names)) == 2
 
 
 def test_the_secrets_are_made_once_and_closed_to_others(folder):
@@ -59,7 +68,9 @@ def test_the_secrets_are_made_once_and_closed_to_others(folder):
     made = {path.name: path.read_text() for path in (project.place / "secrets.d").iterdir()}
     assert made.keys() == _described()["secrets"].keys()
     assert (project.place / "secrets.d").stat().st_mode & 0o077 == 0
-    assert "PASSWORD" not in made["nats_users"] and made["nats_password"] in made["nats_users"] and made["worker_password"] in made["nats_users"]
+    assert "PASSWORD" not in made["nats_users"]
+    assert all(made[name] in made["nats_users"] for name in ("nats_password", "worker_password", "observer_password"))
+    assert len(set(made.values())) == len(made)
     assert made["slotstream_password"] in made["postgres_url"]
     again = subprocess.run([project.place / "secrets"], capture_output=True, text=True)
     assert again.returncode == 1 and "nothing was done" in again.stderr
@@ -93,6 +104,10 @@ class Shell:
             return self._project.services["slotstream"].run(words).stdout
         assert words[:2] == ["docker", "compose"], line
         match words[2:]:
+            case ["--profile", profile, "up", "--detach", "--wait"]:
+                self._project.profiles.add(profile)
+                self._project.up()
+                return ""
             case ["up", "--detach", "--wait"] | ["start", *_]:
                 self._project.up()
                 return ""
@@ -103,7 +118,8 @@ class Shell:
             case ["stop", service]:
                 self._project.services[service].stop()
                 return ""
-            case ["down", "--volumes"]:
+            case ["--profile", profile, "down", "--volumes"]:
+                assert self._project.profiles == {profile}, "what is left running"
                 self._project.down(with_volumes=True)
                 return ""
         raise AssertionError(f"the page has a command that nobody here can do: {line}")
@@ -143,17 +159,18 @@ def test_the_walk_through_goes_as_it_is_printed(folder, report):
         logs = "".join(service.log.read_text() for service in project.services.values())
         assert not any(secret in logs for secret in secrets)
         assert "every user" not in logs, "no file with a secret is open to all"
-    report(f"deploy/compose: {len(steps)} commands of deploy/docs/compose.md, run as they are printed on four services")
+    report(f"deploy/compose: {len(steps)} commands of deploy/docs/compose.md, run as they are printed on {len(project.services)} services")
 
 
 def test_a_service_has_what_the_file_gives_it_and_no_more(folder):
     with Project(folder) as project:
         subprocess.run([project.place / "secrets"], check=True, capture_output=True)
+        project.profiles.add("observer")
         project.up()
         for name, service in project.services.items():
             listed = service.run(["ls", "/run/secrets"]).stdout.split()
-            assert listed == sorted(_described()["services"][name]["secrets"]), name
-        for name in ("slotstream", "consumer"):
+            assert listed == sorted(_described()["services"][name].get("secrets", [])), name
+        for name in ("slotstream", "consumer", "observer", "receiver"):
             service = project.services[name]
             assert "Read-only file system" in service.run(["touch", "/written"]).stdout
             said = Path(f"/proc/{service.process.pid}/status").read_text()

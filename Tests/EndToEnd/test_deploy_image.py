@@ -90,26 +90,27 @@ def test_its_configuration_is_what_a_cluster_and_a_registry_want(image):
     assert labels["org.opencontainers.image.created"] == configuration["created"]
 
 
-def test_it_is_small_and_has_no_program_but_its_own(image, report):
+def test_it_is_small_and_has_no_programs_but_its_own(image, report):
     _, root = image
     size = sum(path.stat().st_size for path in _files(root))
     report(f"image: {size / 1e6:.0f} MB unpacked")
     assert size < _MOST_BYTES
     runnable = [path.relative_to(root).as_posix() for path in _files(root) if path.stat().st_mode & 0o111 and ".so" not in path.name]
-    assert runnable == ["usr/bin/slotstream"]
+    assert sorted(runnable) == ["usr/bin/slotstream", "usr/bin/slotstream-observer"]
     assert not [path for path in root.rglob("*") if path.lstat().st_mode & (stat.S_ISUID | stat.S_ISGID)]
 
 
-def test_its_shared_libraries_are_those_that_the_program_loads_and_their_packages_are_on_record(image):
+def test_its_shared_libraries_are_those_that_the_programs_load_and_their_packages_are_on_record(image):
     _, root = image
     loader = next(root.glob("usr/lib*/ld-linux-*.so.*")).relative_to(root)
-    listed = subprocess.run(["chroot", root, f"/{loader}", "--list", "/usr/bin/slotstream"], check=True, capture_output=True, text=True).stdout
-    assert "not found" not in listed
+    listed = "".join(subprocess.run(["chroot", root, f"/{loader}", "--list", f"/usr/bin/{program}"], check=True, capture_output=True, text=True).stdout
+                     for program in ("slotstream", "slotstream-observer"))
+    assert "not found" not in listed and "libcurl.so.4" in listed
     loaded = {(root / path.lstrip("/")).resolve().name for path in re.findall(r"(/\S+) \(0x", listed)}
     there = {path.name for path in _files(root) if ".so" in path.name and "ossl-modules" not in path.parts}
     assert there == loaded and len(there) > 20
     recorded = {path.name for path in (root / "var/lib/dpkg/status.d").iterdir()}
-    assert {"libc6", "libnats3.4", "libpq5", "libssl3", "ca-certificates"} <= recorded
+    assert {"libc6", "libnats3.4", "libpq5", "libssl3", "libcurl4", "ca-certificates"} <= recorded
     assert all((root / "usr/share/doc" / package / "copyright").exists() for package in recorded)
 
 
@@ -119,7 +120,8 @@ def test_an_engine_loads_it_and_runs_its_command(archive, place):
     loaded.write_bytes(gzip.decompress(archive.read_bytes()))
     run = _buildah(place)
     container = run("from", f"docker-archive:{loaded}")
-    assert re.match(r"\d+\.\d+\.\d+", run("run", "--isolation", "chroot", container, "--", "slotstream", "--version"))
+    for program in ("slotstream", "slotstream-observer"):
+        assert re.match(r"\d+\.\d+\.\d+", run("run", "--isolation", "chroot", container, "--", program, "--version"))
     run("rm", container)
 
 

@@ -147,6 +147,20 @@ def test_the_page_s_own_kustomization_does_what_the_page_says(folder):
         assert selector["app.kubernetes.io/instance"] == "shop"
 
 
+def test_the_page_s_kustomization_of_the_observer_does_what_the_page_says(folder):
+    objects = kustomized(_documented(folder, "hooks"))
+    assert violations([each for each in objects if each["kind"] != "PodMonitor"]) == []
+    for each in objects:
+        if each["kind"] != "PodMonitor":
+            kubernetes_validate.validate(each, VERSIONS[-1], strict=True)
+    assert {each["metadata"]["namespace"] for each in objects} == {"shop"}
+    assert 'entity = "Orders"' in of_kind(objects, "ConfigMap")["data"]["slotstream.toml"]
+    assert [each["port"] for each in of_kind(objects, "NetworkPolicy")["spec"]["egress"][1]["ports"]] == [4222, 443, 587]
+    template = pod_template(workload(objects))
+    assert next(containers(template["spec"]))[0]["image"] == "registry.shop.example/slotstream:0.1.0"
+    assert of_kind(objects, "PodMonitor")["spec"]["selector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
+
+
 def test_the_page_s_certificate_is_mounted_alone(folder):
     user = _documented(folder)
     [patch] = re.findall(r"```yaml\n(  - target:\n      kind: Deployment\n    path: .*?)```", _PAGE.read_text(), re.DOTALL)
@@ -182,6 +196,8 @@ def _documented(folder, name="shop"):
     base = (KUBERNETES / "base" / "slotstream.toml").read_text().replace("public.invoices", "public.orders")
     for place in (folder / "shop", folder / "argo" / "config"):
         (place / "slotstream.toml").write_text(base)
+    observer = (KUBERNETES / "overlays" / "observer" / "slotstream.toml").read_text()
+    (folder / "hooks" / "slotstream.toml").write_text(observer.replace('entity = "Customers"', 'entity = "Orders"'))
     return folder / name
 
 

@@ -1,5 +1,5 @@
 """`deploy/monitoring`: alert rules that fire when they should and only then, each with a section of the runbook, and a dashboard whose
-every panel shows something of a real streamer."""
+every panel shows something of a real streamer and a real observer worker."""
 
 import json
 import re
@@ -12,9 +12,13 @@ from grafana_foundation_sdk.cog import plugins
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
+from answers import Plan
+from hooks import Receiver
+from orders import OrderStream
 from servers.prometheus import prometheus
-from servers.tools import CHECKOUT, installed, wait_until
+from servers.tools import CHECKOUT, free_port, installed, wait_until
 from tenants import own, stopped, tenant_maker  # noqa: F401
+from worker import QUICK_RETRY, Worker, observer, webhook
 
 _MONITORING = CHECKOUT / "deploy" / "monitoring"
 _DOCS = CHECKOUT / "deploy" / "docs"
@@ -126,7 +130,15 @@ def _require_kept(ours, theirs, path: str = "dashboard") -> None:
         assert ours == theirs, path
 
 
-def test_each_panel_and_each_alert_reads_a_real_streamer(one_pair, own, report):
+@pytest.fixture
+def receiver(folder):
+    """One that refuses what goes to /refused."""
+    made = Receiver(folder / "receiver", Plan({"/refused": ["400"]}))
+    yield made
+    made.close()
+
+
+def test_each_panel_and_each_alert_reads_a_real_streamer(one_pair, own, receiver, report):
     tenant = own(one_pair, overrides={"replay": {"window": "2s"}, "events": {"on_poison": "stop"}})
     tenant.postgres.run("ALTER SYSTEM SET max_slot_wal_keep_size = '1GB'")
     tenant.postgres.run("SELECT pg_reload_conf()")
@@ -140,12 +152,20 @@ def test_each_panel_and_each_alert_reads_a_real_streamer(one_pair, own, report):
         streamer.keep_other_times(watch=200)
         streamer.start()
     folder = tenant.servers.folder / "prometheus"
-    with prometheus(folder, [streamer.http for streamer in streamers], _RULES) as server:
-        server.wait_scraped(2)
+    observed = OrderStream(tenant.nats.url, tenant.name, tenant.prefix, tenant.nats.replicas)
+    worker = Worker(tenant.servers.folder / f"{tenant.name}-worker", observed, {
+        "made": observer(webhook(receiver.url()), entity="Item"),
+        "refused": observer(webhook(receiver.url("/refused")), entity="Item", condition="n == 1", on_failure="alert"),
+        # Nobody is there: after five failures nothing is sent, and the one event waits.
+        "away": observer(webhook(f"http://127.0.0.1:{free_port()}/"), entity="Item", condition="n == 2", retry=QUICK_RETRY | {"max_attempts": 100})})
+    tenant.streamers.append(worker)
+    worker.start()
+    with prometheus(folder, [streamer.http for streamer in streamers], _RULES, (worker.http,)) as server:
+        server.wait_scraped(3)
         tenant.commit_each(1, 50)
         tenant.run(_POISON)
         tenant.wait_confirmed()
-        exported = {line.split()[2] for streamer in streamers for line in streamer.get("/metrics").splitlines() if line.startswith("# TYPE")}
+        exported = {line.split()[2] for streamer in (*streamers, worker) for line in streamer.get("/metrics").splitlines() if line.startswith("# TYPE")}
         # A histogram's series have names of their own.
         exported |= {f"{name}_bucket" for name in exported if name.endswith("_duration_seconds")}
         # Older servers are not asked for markers.
@@ -163,13 +183,16 @@ def test_each_panel_and_each_alert_reads_a_real_streamer(one_pair, own, report):
         wait_until(lambda: _state(server, "SlotstreamPoison") == "firing", 30, "the alert fires")
         rules = {rule["name"]: rule for rule in server.rules()}
         assert {name: rule["health"] for name, rule in rules.items()} == {name: "ok" for name in rules}, rules
-        assert {name for name, rule in rules.items() if rule["state"] == "firing"} == {"SlotstreamPoison"}
-        for streamer in streamers:
-            streamer.kill()
-        wait_until(lambda: _state(server, "SlotstreamGone") == _state(server, "SlotstreamAbsent") == "pending", 60, "it is noticed")
+        # The one dead letter of the worker was there before Prometheus, or came while it looked.
+        of_the_worker = {"SlotstreamObserverDeadLetters", "SlotstreamObserverAlerts"}
+        assert {name for name, rule in rules.items() if rule["state"] == "firing"} - of_the_worker == {"SlotstreamPoison"}
+        for process in (*streamers, worker):
+            process.kill()
+        gone = ("SlotstreamGone", "SlotstreamAbsent", "SlotstreamObserverGone")
+        wait_until(lambda: {_state(server, name) for name in gone} == {"pending"}, 60, "it is noticed")
         (alert,) = next(rule for rule in server.rules() if rule["name"] == "SlotstreamGone")["alerts"]
         assert alert["annotations"]["summary"] == f"No streamer runs for slot {tenant.name}"
-    report(f"{one_pair}: {shown} queries of {len(_panels())} panels show a real streamer, {len(rules)} alert rules are evaluated on it")
+    report(f"{one_pair}: {shown} queries of {len(_panels())} panels show a real streamer and a real worker, {len(rules)} alert rules are evaluated on it")
 
 
 def _state(server, alert: str) -> str:

@@ -13,7 +13,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 
 from debian import Root, require_root
 from released import one, place, release  # noqa: F401
-from servers.tools import CHECKOUT, installed, slotstream_binary
+from servers.tools import CHECKOUT, installed, observer_binary, slotstream_binary
 from streamer import Streamer
 from tenants import own, tenant_maker, tenants  # noqa: F401
 from windows import wait_anchor
@@ -46,18 +46,23 @@ def test_the_same_input_gives_the_same_bytes_and_the_sums_are_theirs(released, p
     assert sums == digests
 
 
-def _commands(arguments: tuple[str, ...] = ()) -> set[str]:
-    """Every command that the program's help lists, as `slot-advance`."""
-    said = subprocess.run([slotstream_binary(), *arguments, "--help"], check=True, capture_output=True, text=True).stdout
+_PROGRAMS = (slotstream_binary, observer_binary)
+
+
+def _commands(binary: Path, arguments: tuple[str, ...] = ()) -> set[str]:
+    """Every command that the program's help lists, as `slotstream-slot-advance`, the program among them."""
+    said = subprocess.run([binary, *arguments, "--help"], check=True, capture_output=True, text=True).stdout
     listed = said.partition("SUBCOMMANDS:")[2].split("\n\n")[0]
     names = [line.split()[0] for line in listed.splitlines() if line.startswith("  ") and not line.startswith("   ")]
-    return {"-".join((*arguments, name)) for name in names}.union(*(_commands((*arguments, name)) for name in names))
+    return {"-".join((binary.name, *arguments))}.union(*(_commands(binary, (*arguments, name)) for name in names))
 
 
 def test_man_shows_a_page_of_each_command_and_of_the_file_without_a_warning(unpacked):
     man = installed("man", "apt-get install man-db")
     pages = {path.name: path for path in unpacked.glob("share/man/man*/*")}
-    assert set(pages) == {"slotstream.1", "slotstream.toml.5"} | {f"slotstream-{command}.1" for command in _commands()}
+    commands = set().union(*(_commands(program()) for program in _PROGRAMS))
+    assert {"slotstream-slot-advance", "slotstream-observer-dead-retry"} < commands
+    assert set(pages) == {"slotstream.toml.5"} | {f"{command}.1" for command in commands}
     shown = {}
     for name, path in pages.items():
         done = subprocess.run([man, "--warnings", "--local-file", path], capture_output=True, text=True, env={"LC_ALL": "C.UTF-8", "MANWIDTH": "200"})
@@ -76,7 +81,8 @@ def test_the_bill_of_materials_is_valid_and_names_what_is_linked_and_loaded(rele
     versions = {component["name"]: component["version"] for component in bill["components"]}
     for address, version in re.findall(r'url: "(\S+)\.git", exact: "(\S+)"', (CHECKOUT / "Package.swift").read_text()):
         assert versions[address.rpartition("/")[2]] == version
-    assert {"libc6", "libnats3.4", "libpq5", "libssl3", "libldap-2.5-0", "swift"} <= set(versions)
+    assert {"libc6", "libnats3.4", "libpq5", "libssl3", "libldap-2.5-0", "libcurl4", "swift"} <= set(versions)
+    assert [part["name"] for part in bill["metadata"]["component"]["components"]] == ["slotstream", "slotstream-observer"]
     assert all("licenses" in component for component in bill["components"] if component["purl"].startswith("pkg:swift/"))
 
 
@@ -88,9 +94,23 @@ def test_what_the_bill_names_brings_its_licence(unpacked):
     assert all(list((folders / name).glob("LICENSE*")) for name in linked)
 
 
-def test_the_unit_in_the_tarball_starts_the_program_of_the_tarball(unpacked):
-    unit = (unpacked / "lib/systemd/system/slotstream.service").read_text()
-    assert "=/usr/local/bin/slotstream run" in unit and "/usr/bin/slotstream" not in unit
+@pytest.mark.parametrize("program", ["slotstream", "slotstream-observer"])
+def test_the_units_in_the_tarball_start_the_program_of_the_tarball(unpacked, program):
+    for unit, file in ((program, "slotstream.toml"), (f"{program}@", "%i.toml")):
+        text = (unpacked / f"lib/systemd/system/{unit}.service").read_text()
+        assert f"=/usr/local/bin/{program} run --config /etc/slotstream/{file}\n" in text and "/usr/bin/slotstream" not in text
+
+
+def test_the_package_has_the_same_units_as_the_tarball(released, unpacked):
+    listed = subprocess.run(["dpkg-deb", "--contents", one(released, "*.deb")], check=True, capture_output=True, text=True).stdout
+    units = {path.name for path in (unpacked / "lib/systemd/system").iterdir()}
+    assert set(re.findall(r"/systemd/system/(\S+)$", listed, re.MULTILINE)) == units and len(units) == 4
+
+
+@pytest.mark.parametrize("program", ["slotstream", "slotstream-observer"])
+def test_each_shell_has_the_completions_of_both_programs(unpacked, program):
+    for path in ("bash-completion/completions/{}", "zsh/site-functions/_{}", "fish/vendor_completions.d/{}.fish"):
+        assert program in (unpacked / "share" / path.format(program)).read_text()
 
 
 def test_lintian_finds_nothing(released):
@@ -110,8 +130,10 @@ def _streams_in(root: Root, tenant, binary: str = "/usr/bin/slotstream") -> Stre
 
 
 def _libraries_are_there(root: Root, binary: str) -> None:
-    said = root.run("ldd", binary).stdout
-    assert "libnats" in said and "libpq" in said and "not found" not in said
+    """Of both programs; the second one starts, so that each is of a version that it can use."""
+    said = root.run("ldd", binary, f"{binary}-observer").stdout
+    assert "libnats" in said and "libpq" in said and "libcurl.so.4" in said and "not found" not in said
+    assert re.match(r"\d+\.\d+\.\d+", root.run(f"{binary}-observer", "--version").stdout)
 
 
 def test_the_package_lives_in_a_clean_debian_from_its_installation_to_its_purge(released, place, newest_pair, own):

@@ -12,7 +12,7 @@ import pytest
 
 import stream
 from conftest import PAIRS
-from servers.tools import CHECKOUT, free_port, slotstream_binary, wait_until
+from servers.tools import CHECKOUT, free_port, observer_binary, slotstream_binary, wait_until
 from streamer import Streamer
 from tenants import Tenant, own, record_entries, refused, stopped, tenant_maker, tenants  # noqa: F401
 from test_rules_credentials import Certificates, Role, _present, _replace, _tls
@@ -414,6 +414,9 @@ def test_the_pages_table_has_each_package_that_is_built_in_and_each_library_that
     table = _PAGE.partition("## Dependencies and licences")[2]
     for name, version in packages.items():
         assert re.search(rf"^\| {name}\b[^|]*\| {re.escape(version)} \|", table, re.MULTILINE), f"{name} {version}"
-    needed = subprocess.run(["objdump", "-p", slotstream_binary()], capture_output=True, text=True, check=True).stdout
-    for library in re.findall(r"NEEDED +(\S+)", needed):
+    needed = {program: set(re.findall(r"NEEDED +(\S+)", subprocess.run(["objdump", "-p", program()], capture_output=True, text=True, check=True).stdout))
+              for program in (slotstream_binary, observer_binary)}
+    for library in set().union(*needed.values()):
         assert library in table or library.startswith("ld-linux"), library
+    curl = "libcurl.so.4"
+    assert curl in needed[observer_binary] and curl not in needed[slotstream_binary], "the streamer links none of what the worker needs"

@@ -1,13 +1,14 @@
 #!/bin/sh
-# Makes the root of the container image: a program, the shared libraries that it loads, and what these read.
+# Makes the root of the container image: programs, the shared libraries that they load, and what these read.
 #
-#   image-root.sh PROGRAM ROOT SECONDS
+#   image-root.sh ROOT SECONDS PROGRAM...
 #
 # It runs in a Debian that has the libraries installed. Their packages are recorded as distroless images do it, in
 # /var/lib/dpkg/status.d, so that scanners find their versions. Every time in ROOT is SECONDS since 1970.
 set -eu
 
-program=$1 root=$2 seconds=$3
+root=$1 seconds=$2
+shift 2
 mkdir -p "$root/usr/bin" "$root/usr/lib" "$root/etc/slotstream" "$root/tmp" "$root/var/lib/dpkg/status.d" "$root/usr/share/doc"
 # Where a container's own are mounted.
 mkdir "$root/dev" "$root/proc" "$root/sys"
@@ -17,7 +18,7 @@ for folder in bin lib lib64; do
     ln -s "usr/$folder" "$root/$folder"
 done
 chmod 1777 "$root/tmp"
-install -m 755 "$program" "$root/usr/bin/slotstream"
+install -m 755 "$@" "$root/usr/bin"
 
 # record PACKAGE: puts it on record, with its copyright.
 record() {
@@ -35,8 +36,8 @@ keep() {
     record "${package%%:*}"
 }
 
-# What it is linked with, the loader among it; what the libraries load by name when they need it: OpenSSL's providers.
-for library in $(ldd "$program" | sed -n 's/^[^/]*\(\/[^ ]*\) (0x.*/\1/p') /usr/lib/*-linux-gnu/ossl-modules/*.so; do
+# What they are linked with, the loader among it; what the libraries load by name when they need it: OpenSSL's providers.
+for library in $(ldd "$@" | sed -n 's/^[^/]*\(\/[^ ]*\) (0x.*/\1/p' | sort -u) /usr/lib/*-linux-gnu/ossl-modules/*.so; do
     keep "$(readlink -f "${library%/*}")/${library##*/}"
 done
 # The authorities that sign the certificates of servers, where OpenSSL looks for them, and its settings.

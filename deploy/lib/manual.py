@@ -1,4 +1,5 @@
-"""The man pages of a slotstream binary, made of what the binary says of itself: a page for each command, and slotstream.toml(5).
+"""The man pages of one of slotstream's programs, made of what the program says of itself: a page for each command, and, of the one
+that has the command `config`, slotstream.toml(5).
 
     python3 manual.py BINARY FOLDER
 
@@ -162,8 +163,9 @@ def write(binary: str, folder: Path) -> None:
         (folder / section).mkdir(parents=True, exist_ok=True)
     for path, command in _walk((), help_of_all["command"]):
         (folder / "man1" / f"{'-'.join(path)}.1").write_text(_page(path, command, day, version))
-    explained = _ask(binary, "config", "--explain")
-    (folder / "man5" / f"{_NAME}.toml.5").write_text(_configuration(explained, day, version))
+    if any(command["commandName"] == "config" for command in help_of_all["command"]["subcommands"]):
+        explained = _ask(binary, "config", "--explain")
+        (folder / "man5" / f"{_NAME}.toml.5").write_text(_configuration(explained, day, version))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""The bill of materials of a slotstream binary, as CycloneDX JSON.
+"""The bill of materials of slotstream's programs, as CycloneDX JSON.
 
-    swift package show-dependencies --format json | python3 sbom.py BINARY VERSION >slotstream.cdx.json
+    swift package show-dependencies --format json | python3 sbom.py VERSION BINARY... >slotstream.cdx.json
 
 Named are the packages that Swift's package manager resolved, with the licence in each one's folder; Swift's own library, which is
-linked statically like them; and the shared libraries that the binary loads, by the Debian packages that they are of.
-The same input gives the same bytes: SOURCE_DATE_EPOCH is the time, and the serial number is made of the binary's digest.
+linked statically like them; and the shared libraries that the binaries load, by the Debian packages that they are of.
+The same input gives the same bytes: SOURCE_DATE_EPOCH is the time, and the serial number is made of the binaries' digests.
 """
 
 import hashlib
@@ -60,8 +60,8 @@ def _owner(library: str) -> str:
     sys.exit(f"sbom.py: {library} is of no Debian package")
 
 
-def _debian_packages(binary: str) -> list[dict]:
-    libraries = re.findall(r"(?:=> )?(/\S+) \(0x", _said("ldd", binary))
+def _debian_packages(binaries: list[str]) -> list[dict]:
+    libraries = re.findall(r"(?:=> )?(/\S+) \(0x", _said("ldd", *binaries))
     components = []
     for package in sorted({_owner(library) for library in libraries}):
         name, version, architecture, source = _said(
@@ -79,13 +79,13 @@ def _walk(dependency: dict, seen: dict[str, dict]) -> None:
         _walk(each, seen)
 
 
-def bill(binary: str, version: str, resolved: dict) -> dict:
+def bill(version: str, binaries: list[str], resolved: dict) -> dict:
     """The document."""
-    digest = hashlib.sha256(Path(binary).read_bytes()).hexdigest()
+    digests = {Path(binary).name: hashlib.sha256(Path(binary).read_bytes()).hexdigest() for binary in binaries}
     seen: dict[str, dict] = {}
     _walk(resolved, seen)
     packages = {identity: _swift_package(each) for identity, each in sorted(seen.items())}
-    swift, libraries = _swift_library(), _debian_packages(binary)
+    swift, libraries = _swift_library(), _debian_packages(binaries)
     program = f"pkg:generic/slotstream@{version}"
     direct = [packages[each["identity"]]["bom-ref"] for each in resolved["dependencies"]]
     graph = [{"ref": program, "dependsOn": sorted([*direct, swift["bom-ref"], *(each["bom-ref"] for each in libraries)])}]
@@ -94,11 +94,13 @@ def bill(binary: str, version: str, resolved: dict) -> dict:
     moment = time.gmtime(int(os.environ.get("SOURCE_DATE_EPOCH") or time.time()))
     return {
         "bomFormat": "CycloneDX", "specVersion": "1.5", "version": 1,
-        "serialNumber": f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_OID, digest)}",
+        "serialNumber": f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_OID, ' '.join(digests.values()))}",
         "metadata": {
             "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", moment),
             "component": {"type": "application", "bom-ref": program, "name": "slotstream", "version": version, "purl": program,
-                          "licenses": [{"license": {"id": "Apache-2.0"}}], "hashes": [{"alg": "SHA-256", "content": digest}]},
+                          "licenses": [{"license": {"id": "Apache-2.0"}}],
+                          "components": [{"type": "file", "name": name, "hashes": [{"alg": "SHA-256", "content": digest}]}
+                                         for name, digest in digests.items()]},
         },
         "components": [*packages.values(), swift, *libraries],
         "dependencies": graph,
@@ -106,4 +108,4 @@ def bill(binary: str, version: str, resolved: dict) -> dict:
 
 
 if __name__ == "__main__":
-    print(json.dumps(bill(sys.argv[1], sys.argv[2], json.load(sys.stdin)), indent=1))
+    print(json.dumps(bill(sys.argv[1], sys.argv[2:], json.load(sys.stdin)), indent=1))

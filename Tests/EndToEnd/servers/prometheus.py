@@ -49,15 +49,17 @@ class Prometheus:
 
 
 @contextmanager
-def prometheus(folder: Path, addresses: list[str], rules: Path | None = None) -> Iterator[Prometheus]:
-    """One that scrapes these addresses every second, with its data in `folder`; `rules`: a file that it evaluates as often."""
+def prometheus(folder: Path, addresses: list[str], rules: Path | None = None, workers: tuple[str, ...] = ()) -> Iterator[Prometheus]:
+    """One that scrapes these addresses every second, with its data in `folder`; `rules`: a file that it evaluates as often; `workers`:
+    addresses of observer workers, which have a job of their own."""
+    jobs = {"slotstream": addresses, "slotstream-observer": list(workers)}
     port = free_port()
     folder.mkdir()
     configuration = folder / "prometheus.yml"
     configuration.write_text(json.dumps({
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
         "rule_files": [str(rules)] if rules else [],
-        "scrape_configs": [{"job_name": "slotstream", "static_configs": [{"targets": addresses}]}]}))
+        "scrape_configs": [{"job_name": name, "static_configs": [{"targets": targets}]} for name, targets in jobs.items() if targets]}))
     log = folder / "prometheus.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
