@@ -1,5 +1,6 @@
 import CoreMetrics
 import Observing
+import Pipeline
 import Synchronization
 
 /// What a worker counts, by observer and action.
@@ -30,6 +31,10 @@ final class WorkerMeters: Sendable {
     private let deadLetters: Meter
     private let inFlight: Meter
     private let isUp: Meter
+    private let processorTime: FloatingPointCounter
+    private let processorSeconds = Mutex(0.0)
+    private let residentMemory: Meter
+    private let startTime: Meter
     private let roles: [ObserverStatus.Role: Meter]
     private let breakers = Mutex<[String: Meter]>([:])
 
@@ -41,6 +46,9 @@ final class WorkerMeters: Sendable {
         deadLetters = meter("slotstream_observer_dead_letters")
         inFlight = meter("slotstream_observer_in_flight_events")
         isUp = meter("slotstream_observer_up")
+        processorTime = FloatingPointCounter(label: "process_cpu_seconds_total", dimensions: [], factory: factory)
+        residentMemory = meter("process_resident_memory_bytes")
+        startTime = meter("process_start_time_seconds")
         roles = Dictionary(
             uniqueKeysWithValues: ObserverStatus.Role.allCases.map { ($0, meter("slotstream_observer_role", [("role", $0.rawValue)])) })
         meter("slotstream_observer_info", [("stream", configuration.stream), ("consumer", configuration.consumer)]).set(1)
@@ -113,6 +121,13 @@ final class WorkerMeters: Sendable {
     /// Called before each scrape.
     func refresh(_ status: ObserverStatus, inFlight count: Int) {
         inFlight.set(Double(count))
+        processorSeconds.withLock { known in
+            let now = ProcessUsage.processorSeconds
+            processorTime.increment(by: max(0, now - known))
+            known = now
+        }
+        residentMemory.set(ProcessUsage.residentByteCount.map { Double($0) } ?? .nan)
+        startTime.set(ProcessUsage.startSeconds ?? .nan)
         isUp.set(status.isConnected ? 1 : 0)
         for (role, meter) in roles { meter.set(role == status.role ? 1 : 0) }
         pending.set(status.consumer.pending.map { Double($0) } ?? .nan)

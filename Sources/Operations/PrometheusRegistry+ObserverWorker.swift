@@ -34,6 +34,9 @@ extension PrometheusRegistry {
         "slotstream_observer_role": "1 for the role that the worker has now, 0 for the others.",
         "slotstream_observer_build_info": "Always 1; the program's version is a label.",
         "slotstream_observer_info": "Always 1; the labels name stream and consumer.",
+        "process_cpu_seconds_total": "User and system time of the process, in seconds.",
+        "process_resident_memory_bytes": "Resident memory of the process.",
+        "process_start_time_seconds": "Start of the process, in seconds since 1970.",
         LogQueue.counterName: "Log lines that were not written, by cause.",
     ]
 }

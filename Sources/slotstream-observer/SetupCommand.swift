@@ -25,7 +25,8 @@ struct SetupCommand: ParsableCommand {
     var from: String?
 
     func validate() throws {
-        if let from, Self.start(from) == nil {
+        // A placeholder stands where a text shows the command.
+        if let from, Self.start(from) == nil, from != "SEQUENCE" {
             throw ValidationError("--from takes first, new or a sequence, not \"\(from)\"; for example --from first")
         }
     }
@@ -39,6 +40,7 @@ struct SetupCommand: ParsableCommand {
     }
 
     func run() throws {
+        if let from, Self.start(from) == nil { throw ValidationError("--from SEQUENCE: write the sequence as a number") }
         let worker = try options.worker()
         let outcome = try WorkerCommands.setup(worker, start: from.flatMap(Self.start))
         for object in outcome.created { Output.data("made: \(object)") }

@@ -1,21 +1,21 @@
 import Glibc
 
 /// What this process takes of the machine, as Prometheus's clients tell it. What the kernel does not tell is not known.
-enum ProcessUsage {
+package enum ProcessUsage {
     /// User and system time since the start, in seconds.
-    static var processorSeconds: Double {
+    package static var processorSeconds: Double {
         var used = timespec()
         clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used)
         return seconds(used)
     }
 
     /// Memory that is resident, in bytes. Source: Linux, `proc(5)`, `/proc/pid/statm`.
-    static var residentByteCount: Int? {
+    package static var residentByteCount: Int? {
         field(1, of: "/proc/self/statm").flatMap { Int($0) }.map { $0 * sysconf(Int32(_SC_PAGESIZE)) }
     }
 
     /// When it was started, in seconds since 1970, by the clock as it was when this was asked for first. Source: Linux, `proc(5)`, `/proc/pid/stat`, `starttime`.
-    static let startSeconds: Double? = {
+    package static let startSeconds: Double? = {
         // The 22nd field. The second is the name, in parentheses, and may hold anything.
         guard let text = line(of: "/proc/self/stat"), let end = text.lastIndex(of: ")") else { return nil }
         let fields = text[text.index(after: end)...].split(separator: " ")
