@@ -53,7 +53,7 @@ extension JetStreamConnection {
     public func confirm(
         _ acknowledgement: Acknowledgement, to reply: String, timeout: Duration = apiTimeout
     ) throws(JetStreamError) {
-        _ = try request(reply, Array(acknowledgement.payload.utf8), timeout: timeout)
+        try answered(reply, Array(acknowledgement.payload.utf8), timeout: timeout)
     }
 
     /// The subject on which a message is acknowledged that nobody holds a delivery of.

@@ -153,6 +153,14 @@ public final class JetStreamConnection: Sendable {
         return try waiter.answer(timeout, isWanted: isWanted)
     }
 
+    /// A request without headers whose answer does not matter, of which many threads may make some at the same time without waiting for each other.
+    func answered(_ subject: String, _ payload: [UInt8], timeout: Duration) throws(JetStreamError) {
+        let (number, waiter) = state.replies.open(subject)
+        defer { state.replies.close(number) }
+        try publish(subject, payload, reply: "\(handle.inbox).\(PendingReplies.text(number))")
+        _ = try waiter.answer(timeout, isWanted: { true })
+    }
+
     /// Hands a message to libnats under the link state that was read before.
     func publish(_ message: OpaquePointer, payloadByteCount: Int, link: UInt64) throws(JetStreamError) {
         let status = natsConnection_PublishMsg(handle.pointer, message)

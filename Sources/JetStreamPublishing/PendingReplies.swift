@@ -90,6 +90,12 @@ final class PendingReplies: Sendable {
         return AckReply.hexadecimal(subject, from: subject.count - 16, digits: 16)
     }
 
+    /// The subject token of `number`.
+    static func text(_ number: UInt64) -> String {
+        let digits = String(number, radix: 16)
+        return "r" + String(repeating: "0", count: 16 - digits.count) + digits
+    }
+
     /// Writes the subject token of `number` to the `byteCount` bytes at `destination`.
     static func write(_ number: UInt64, to destination: UnsafeMutablePointer<CChar>) {
         destination[0] = CChar(bitPattern: UInt8(ascii: "r"))

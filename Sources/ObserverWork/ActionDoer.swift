@@ -42,7 +42,8 @@ package final class ActionDoer {
     }
 
     /// One attempt.
-    package func attempt(_ action: ObserverAction, of observer: ObserverDefinition, for event: ObservedEvent) -> ActionOutcome {
+    /// - Parameter index: The action's place in the observer's.
+    package func attempt(_ action: ObserverAction, at index: Int, of observer: ObserverDefinition, for event: ObservedEvent) -> ActionOutcome {
         switch action {
         case .webhook(let webhook):
             let body = webhook.body(for: event)
@@ -61,7 +62,7 @@ package final class ActionDoer {
                     headers: [
                         ("Content-Type", "application/json"), ("Idempotency-Key", event.headerID), ("Nats-Msg-Id", event.headerID),
                     ], body: slack.body(for: event), timeout: observer.actionTimeout))
-        case .email(let email): return send(email, event)
+        case .email(let email): return send(email, event, id: "\(event.headerID).\(observer.name).\(index)")
         case .database(let action): return database.call(action, event, timeout: observer.actionTimeout)
         case .log(let log):
             logger.log(
@@ -82,35 +83,42 @@ package final class ActionDoer {
             case 200...299: return .done
             case 429:
                 return .failed(
-                    ActionFailure(.executionFailed, Self.text(answer), isTheHosts: true, retryAfter: answer.retryAfter))
-            case 400...499: return .failed(ActionFailure(.permanentlyFailed, Self.text(answer), isPermanent: true))
+                    ActionFailure(
+                        .executionFailed, Self.text(answer), answer: answer.excerpt, isTheHosts: true, retryAfter: answer.retryAfter))
+            case 400...499:
+                return .failed(ActionFailure(.permanentlyFailed, Self.text(answer), answer: answer.excerpt, isPermanent: true))
             default:
                 return .failed(
-                    ActionFailure(.executionFailed, Self.text(answer), isTheHosts: true, retryAfter: answer.retryAfter))
+                    ActionFailure(
+                        .executionFailed, Self.text(answer), answer: answer.excerpt, isTheHosts: true, retryAfter: answer.retryAfter))
             }
         } catch {
             return .failed(Self.failure(error))
         }
     }
 
-    private static func text(_ answer: HTTPAnswer) -> String {
-        "the receiver answered \(answer.status)" + (answer.excerpt.isEmpty ? "" : ": \(ShownText.line(answer.excerpt))")
-    }
+    private static func text(_ answer: HTTPAnswer) -> String { "the receiver answered \(answer.status)" }
 
     private static func failure(_ error: OutboundError) -> ActionFailure {
-        ActionFailure(
+        // A mail server may name the recipient.
+        if case .mailRefused(let code, let text) = error {
+            return ActionFailure(
+                error.isPermanent ? .permanentlyFailed : .executionFailed, "the mail server refused with \(code)", answer: text,
+                isPermanent: error.isPermanent, isTheHosts: !error.isPermanent)
+        }
+        return ActionFailure(
             error.isPermanent ? .permanentlyFailed : .executionFailed, "\(error)", isPermanent: error.isPermanent,
             isTheHosts: !error.isPermanent)
     }
 
-    private func send(_ email: EmailAction, _ event: ObservedEvent) -> ActionOutcome {
+    private func send(_ email: EmailAction, _ event: ObservedEvent, id: String) -> ActionOutcome {
         guard let mail else {
             return .failed(
                 ActionFailure(
                     .invalidConfig, "there is no mail server: write the table [observers.runtime.email]", isPermanent: true))
         }
         do {
-            try mail.send(Mail(email.message(for: event), eventID: event.headerID))
+            try mail.send(Mail(email.message(for: event), id: id, event))
             return .done
         } catch let error as RenderingError {
             return .failed(ActionFailure(.templateRenderingFailed, "\(error)", isPermanent: true))
@@ -174,9 +182,11 @@ extension MailServer {
 }
 
 extension Mail {
-    fileprivate init(_ message: MailMessage, eventID: String) {
+    /// A repeat is the same mail, with the same date.
+    fileprivate init(_ message: MailMessage, id: String, _ event: ObservedEvent) {
+        let date = event.timestamp.flatMap { PostgresTimestamp(rfc3339: $0) } ?? .now
         self.init(
-            to: [message.to.text], subject: message.subject, replyTo: message.replyTo?.text, text: message.body, messageID: eventID,
-            date: WallClock.unixMicroseconds / 1_000_000)
+            to: [message.to.text], subject: message.subject, replyTo: message.replyTo?.text, text: message.body, messageID: id,
+            date: date.unixMicroseconds / 1_000_000)
     }
 }

@@ -21,6 +21,8 @@ package struct ActionFailure: Sendable, Equatable {
     package var kind: Kind
     /// Without a secret and without row data.
     package var text: String
+    /// What the other side said, which may repeat the row: for the dead letter, which has the row too, and for no log.
+    package var answer: String
     /// The same again must fail again.
     package var isPermanent: Bool
     /// The receiver itself is in trouble, so far as it can be told: what opens its breaker.
@@ -28,11 +30,15 @@ package struct ActionFailure: Sendable, Equatable {
     /// How long the receiver wants to be left alone; nil: it does not say.
     package var retryAfter: Duration?
 
-    init(_ kind: Kind, _ text: String, isPermanent: Bool = false, isTheHosts: Bool = false, retryAfter: Duration? = nil) {
+    init(_ kind: Kind, _ text: String, answer: String = "", isPermanent: Bool = false, isTheHosts: Bool = false, retryAfter: Duration? = nil) {
         self.kind = kind
         self.text = text
+        self.answer = answer
         self.isPermanent = isPermanent
         self.isTheHosts = isTheHosts
         self.retryAfter = retryAfter
     }
+
+    /// With what the other side said.
+    package var wholeText: String { answer.isEmpty ? text : "\(text): \(answer)" }
 }

@@ -1,4 +1,5 @@
 import Capture
+import CoreMetrics
 import FoundationEssentials
 import Glibc
 import History
@@ -93,7 +94,7 @@ final class AdvisoryReader: Sendable {
             failpoints.reached(.beforeDeadLetter)
             let letter = try letter(advisory, connection)
             if let letter, try DeadLetterBox(configuration, over: connection).put(letter) {
-                state.meters.failed(WorkerMeters.none, WorkerMeters.none)
+                state.meters.counters(WorkerMeters.Key(observer: WorkerMeters.none, action: WorkerMeters.none)).failed.increment()
                 logger.error(
                     "an event has used up its deliveries: its worker died or hung each time, and the event becomes a dead letter",
                     metadata: [

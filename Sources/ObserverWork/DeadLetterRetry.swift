@@ -43,8 +43,8 @@ package final class DeadLetterRetry {
             guard let observer else {
                 return .stays("there is no observer \(letter.observer ?? "") any more: write the observer again, or drop the dead letter")
             }
-            for action in observer.actions.dropFirst(first) {
-                if let failure = perform(action, of: observer, for: event) { return .stays("\(observer.name), \(action.typeName): \(failure)") }
+            for (index, action) in observer.actions.enumerated().dropFirst(first) {
+                if let failure = perform(action, at: index, of: observer, for: event) { return .stays("\(observer.name), \(action.typeName): \(failure)") }
                 count += 1
             }
         }
@@ -60,12 +60,12 @@ package final class DeadLetterRetry {
     }
 
     /// - Returns: Why it failed; nil: it is done.
-    private func perform(_ action: ObserverAction, of observer: ObserverDefinition, for event: ObservedEvent) -> String? {
+    private func perform(_ action: ObserverAction, at index: Int, of observer: ObserverDefinition, for event: ObservedEvent) -> String? {
         var attempt = 0
         while true {
             attempt += 1
-            guard case .failed(let failure) = doer.attempt(action, of: observer, for: event) else { return nil }
-            guard !failure.isPermanent, attempt < observer.retry.maxAttempts else { return failure.text }
+            guard case .failed(let failure) = doer.attempt(action, at: index, of: observer, for: event) else { return nil }
+            guard !failure.isPermanent, attempt < observer.retry.maxAttempts else { return failure.wholeText }
             let delay = max(observer.retry.delay(afterAttempt: attempt, random: .random(in: 0...1)), failure.retryAfter ?? .zero)
             usleep(useconds_t(clamping: Int64(min(delay, .seconds(60)) / .microseconds(1))))
         }

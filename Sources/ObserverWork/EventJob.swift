@@ -38,7 +38,6 @@ final class EventJob: @unchecked Sendable {
     var attemptCount = 0
     var firstAttemptAt: PostgresTimestamp?
     var lastAttemptAt: PostgresTimestamp?
-    var lastError = ""
     var due = Due.action
 
     init(_ delivered: DeliveredMessage, event: ObservedEvent?, at now: ContinuousClock.Instant) {

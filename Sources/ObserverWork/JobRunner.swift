@@ -1,3 +1,4 @@
+import CoreMetrics
 import Glibc
 import History
 import JetStreamPublishing
@@ -9,7 +10,7 @@ import WAL
 
 /// Works on one event, a step at a time: observers one after another, their actions in order, each action with its own attempts; then its acknowledgement.
 ///
-/// One for all threads; each brings its own ``ActionDoer``.
+/// One for all threads; each brings its own ``ActionThread``.
 final class JobRunner: Sendable {
     /// What becomes of a job after a step.
     enum Next {
@@ -32,7 +33,7 @@ final class JobRunner: Sendable {
     private let worker: WorkerState
     private let failpoints: Failpoints
     private let logger: Logger
-    private let breaker = Mutex(CircuitBreaker())
+    private let breaker = Breaker()
     private let told = Mutex<Set<String>>([])
 
     init(_ configuration: WorkerConfiguration, _ worker: WorkerState, failpoints: Failpoints, logger: Logger) {
@@ -43,17 +44,17 @@ final class JobRunner: Sendable {
     }
 
     /// The hosts that nothing goes to for a while.
-    var openHosts: [String] { breaker.withLock { $0.openHosts } }
+    var openHosts: [String] { breaker.openHosts }
 
     /// As many steps as can be done without waiting.
-    func work(on job: EventJob, with doer: ActionDoer) -> Next {
-        guard worker.mayWork(.now) else { return .later(.now + Self.permitInterval) }
-        if job.observers == nil { begin(job) }
+    func work(on job: EventJob, on thread: ActionThread) -> Next {
+        guard worker.mayWork else { return .later(.now + Self.permitInterval) }
+        if job.observers == nil { begin(job, thread) }
         while true {
             switch job.due {
-            case .acknowledgement: return acknowledge(job)
+            case .acknowledgement: return acknowledge(job, thread)
             case .deadLetter(let letter):
-                guard store(letter) else { return .later(.now + Self.tellInterval) }
+                guard store(letter, thread) else { return .later(.now + Self.tellInterval) }
                 job.passObserver()
             case .action:
                 guard let event = job.event, let observer = job.observer else {
@@ -69,26 +70,26 @@ final class JobRunner: Sendable {
                     job.passObserver()
                     continue
                 }
-                if let later = attempt(observer.actions[job.actionIndex], of: observer, event, job, doer) { return .later(later) }
+                if let later = attempt(observer.actions[job.actionIndex], of: observer, event, job, thread) { return .later(later) }
             }
         }
     }
 
-    private func begin(_ job: EventJob) {
+    private func begin(_ job: EventJob, _ thread: ActionThread) {
         job.observers = []
-        if job.deliveryCount > 1 { worker.meters.redelivered() }
+        if job.deliveryCount > 1 { thread.meters(WorkerMeters.none, WorkerMeters.none).retried.increment() }
         guard let event = job.event else {
             // A marker of Slotstream's own is nobody's event.
             if !worker.isMarker(job.message.subject) {
                 let letter = letter(job, nil, reason: .unreadable, error: "the message is no event: no JSON object with entity_type and operation")
-                worker.meters.failed(WorkerMeters.none, WorkerMeters.none)
+                thread.meters(WorkerMeters.none, WorkerMeters.none).failed.increment()
                 logger.error("a message is no event, and becomes a dead letter", metadata: fields(job, nil))
                 job.due = .deadLetter(letter)
             }
             return
         }
         guard !worker.isMarker(job.message.subject) else { return }
-        job.observers = worker.observers.filter { $0.isFor(event) }
+        job.observers = thread.read().observers.filter { $0.isFor(event) }
     }
 
     private func matches(_ observer: ObserverDefinition, _ event: ObservedEvent) -> Bool {
@@ -110,37 +111,35 @@ final class JobRunner: Sendable {
     /// One attempt of one action.
     /// - Returns: When to go on; nil: now.
     private func attempt(
-        _ action: ObserverAction, of observer: ObserverDefinition, _ event: ObservedEvent, _ job: EventJob, _ doer: ActionDoer
+        _ action: ObserverAction, of observer: ObserverDefinition, _ event: ObservedEvent, _ job: EventJob, _ thread: ActionThread
     ) -> ContinuousClock.Instant? {
         let host = ActionDoer.host(of: action, configuration)
-        if let host, case .waitUntil(let instant) = breaker.withLock({ $0.mayTry(host, now: .now) }) { return instant }
+        if let host, case .waitUntil(let instant) = breaker.mayTry(host) { return instant }
         failpoints.reached(.beforeAction)
         let now = PostgresTimestamp.now
         if job.attemptCount == 0 { job.firstAttemptAt = now }
         job.lastAttemptAt = now
         job.attemptCount += 1
-        let outcome = doer.attempt(action, of: observer, for: event)
+        let outcome = thread.doer.attempt(action, at: job.actionIndex, of: observer, for: event)
         failpoints.reached(.afterAction)
         switch outcome {
         case .done:
-            if let host { breaker.withLock { $0.succeeded(host) } }
-            worker.meters.processed(observer.name, action.typeName, after: .now - job.receivedAt)
-            worker.progressed()
+            if let host { breaker.succeeded(host) }
+            thread.meters(observer.name, action.typeName).done(after: .now - job.receivedAt)
             job.passAction()
             return nil
         case .failed(let failure):
-            if let host { breaker.withLock { if failure.isTheHosts { $0.failed(host, now: .now) } else { $0.succeeded(host) } } }
+            if let host { if failure.isTheHosts { breaker.failed(host) } else { breaker.succeeded(host) } }
             worker.meters.attemptFailed(failure.kind)
-            return failed(failure, action, observer, job)
+            return failed(failure, action, observer, job, thread)
         }
     }
 
     private func failed(
-        _ failure: ActionFailure, _ action: ObserverAction, _ observer: ObserverDefinition, _ job: EventJob
+        _ failure: ActionFailure, _ action: ObserverAction, _ observer: ObserverDefinition, _ job: EventJob, _ thread: ActionThread
     ) -> ContinuousClock.Instant? {
-        job.lastError = failure.text
         guard failure.isPermanent || job.attemptCount >= observer.retry.maxAttempts else {
-            worker.meters.retried(observer.name, action.typeName)
+            thread.meters(observer.name, action.typeName).retried.increment()
             let delay = max(
                 observer.retry.delay(afterAttempt: job.attemptCount, random: .random(in: 0...1)), failure.retryAfter ?? .zero)
             logger.debug(
@@ -150,7 +149,7 @@ final class JobRunner: Sendable {
                 ) { $1 })
             return .now + delay
         }
-        worker.meters.failed(observer.name, action.typeName)
+        thread.meters(observer.name, action.typeName).failed.increment()
         let reason: DeadLetter.Reason = failure.isPermanent ? .permanent : .attemptsExhausted
         let metadata = fields(job, observer).merging(
             [
@@ -169,7 +168,7 @@ final class JobRunner: Sendable {
         case .dlq:
             logger.warning("an action failed for good: the event becomes a dead letter", metadata: metadata)
         }
-        job.due = .deadLetter(letter(job, observer, reason: reason, error: failure.text))
+        job.due = .deadLetter(letter(job, observer, reason: reason, error: failure.wholeText))
         return nil
     }
 
@@ -187,12 +186,11 @@ final class JobRunner: Sendable {
     }
 
     /// - Returns: Whether it is stored.
-    private func store(_ letter: DeadLetter) -> Bool {
-        guard let connection = worker.connection else { return false }
+    private func store(_ letter: DeadLetter, _ thread: ActionThread) -> Bool {
+        guard let connection = thread.read().connection else { return false }
         do throws(JetStreamError) {
             failpoints.reached(.beforeDeadLetter)
             try DeadLetterBox(configuration, over: connection).put(letter)
-            worker.progressed()
             return true
         } catch {
             worker.tell(
@@ -202,8 +200,8 @@ final class JobRunner: Sendable {
         }
     }
 
-    private func acknowledge(_ job: EventJob) -> Next {
-        guard let connection = worker.connection else { return .later(.now + Self.tellInterval) }
+    private func acknowledge(_ job: EventJob, _ thread: ActionThread) -> Next {
+        guard let connection = thread.read().connection else { return .later(.now + Self.tellInterval) }
         do throws(JetStreamError) {
             failpoints.reached(.beforeEventAck)
             if job.event == nil, !worker.isMarker(job.message.subject) {
@@ -211,10 +209,10 @@ final class JobRunner: Sendable {
             } else if job.observers?.isEmpty ?? true {
                 // Delivered again, there would be nothing to do again.
                 try connection.tell(.done, to: job.reply)
+                thread.meters(WorkerMeters.none, WorkerMeters.none).done(after: .now - job.receivedAt)
             } else {
                 try connection.confirm(.done, to: job.reply, timeout: Self.tellTimeout)
             }
-            worker.acknowledged(job)
             return .ended
         } catch {
             // Delivered once more, it is known here, and not worked on again.

@@ -66,6 +66,9 @@ struct JobSchedule {
         return nil
     }
 
+    /// Whether another can perhaps be taken at once.
+    var hasReady: Bool { readyStart < ready.count }
+
     /// When the next of those that wait is due; nil: none waits.
     var nextDue: ContinuousClock.Instant? { waiting.last?.at }
 

@@ -133,8 +133,9 @@ package final class ObserverWorker: Sendable {
         for number in 1...configuration.maxConcurrency {
             try OwnedThread(name: "action \(number)") { [self] in
                 let doer = ActionDoer(configuration, database: database, nats: { [state] in state.connection }, logger: logger)
+                let thread = ActionThread(doer, state)
                 while let job = board.take() {
-                    switch runner.work(on: job, with: doer) {
+                    switch runner.work(on: job, on: thread) {
                     case .ended: board.end(job)
                     case .later(let instant):
                         if !board.postpone(job, until: instant) { handBack(job, after: instant - .now) }

@@ -7,11 +7,17 @@ final class WorkBoard: @unchecked Sendable {
     // Sendable because all that changes is touched with the mutex held only, and a condition is there for several threads.
 
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
-    private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+    /// There is work, or none will come any more.
+    private let work = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+    /// Nothing runs, perhaps.
+    private let idle = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
     private var schedule = JobSchedule()
     /// What was acknowledged lately: a delivery of it that was under way is no work.
     private var done = RecentSequences()
     private var mode = Mode.paused
+
+    /// Longer nobody waits without looking.
+    private static let idleTime = Duration.seconds(1)
 
     /// What threads may take.
     private enum Mode {
@@ -28,15 +34,18 @@ final class WorkBoard: @unchecked Sendable {
         var attributes = pthread_condattr_t()
         pthread_condattr_init(&attributes)
         pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
-        pthread_cond_init(condition, &attributes)
+        pthread_cond_init(work, &attributes)
+        pthread_cond_init(idle, &attributes)
         pthread_condattr_destroy(&attributes)
         pthread_mutex_init(mutex, nil)
     }
 
     deinit {
-        pthread_cond_destroy(condition)
+        pthread_cond_destroy(work)
+        pthread_cond_destroy(idle)
         pthread_mutex_destroy(mutex)
-        condition.deallocate()
+        work.deallocate()
+        idle.deallocate()
         mutex.deallocate()
     }
 
@@ -45,8 +54,6 @@ final class WorkBoard: @unchecked Sendable {
         defer { pthread_mutex_unlock(mutex) }
         return body()
     }
-
-    private func wakeAll() { pthread_cond_broadcast(condition) }
 
     var count: Int { locked { schedule.count } }
     var runningCount: Int { locked { schedule.running.count } }
@@ -62,7 +69,7 @@ final class WorkBoard: @unchecked Sendable {
     func begin() {
         locked {
             mode = .working
-            wakeAll()
+            pthread_cond_signal(work)
         }
     }
 
@@ -86,7 +93,7 @@ final class WorkBoard: @unchecked Sendable {
         let job = make()
         locked {
             schedule.admit(job)
-            pthread_cond_signal(condition)
+            pthread_cond_signal(work)
         }
         return nil
     }
@@ -96,8 +103,12 @@ final class WorkBoard: @unchecked Sendable {
         locked {
             while mode != .over {
                 let now = ContinuousClock.now
-                if mode == .working, let job = schedule.take(now) { return job }
-                if mode == .working, let due = schedule.nextDue { wait(due - now) } else { wait(.seconds(1)) }
+                if mode == .working, let job = schedule.take(now) {
+                    // One wakes the next, and not one all: most find nothing.
+                    if schedule.hasReady { pthread_cond_signal(work) }
+                    return job
+                }
+                wait(for: work, mode == .working ? schedule.nextDue.map { $0 - now } ?? Self.idleTime : Self.idleTime)
             }
             return nil
         }
@@ -109,11 +120,13 @@ final class WorkBoard: @unchecked Sendable {
         locked {
             guard mode != .windingDown, mode != .over else {
                 schedule.end(job.sequence)
-                wakeAll()
+                pthread_cond_signal(idle)
                 return false
             }
             schedule.postpone(job.sequence, until: instant)
-            pthread_cond_signal(condition)
+            // Whoever waits may have to wait less.
+            pthread_cond_signal(work)
+            pthread_cond_signal(idle)
             return true
         }
     }
@@ -126,7 +139,7 @@ final class WorkBoard: @unchecked Sendable {
         locked {
             schedule.end(job.sequence)
             done.insert(job.sequence)
-            wakeAll()
+            pthread_cond_signal(idle)
         }
     }
 
@@ -147,7 +160,7 @@ final class WorkBoard: @unchecked Sendable {
             while !schedule.running.isEmpty {
                 let rest = deadline - .now
                 guard rest > .zero else { return false }
-                wait(min(rest, .milliseconds(100)))
+                wait(for: idle, rest)
             }
             return true
         }
@@ -157,12 +170,12 @@ final class WorkBoard: @unchecked Sendable {
     func close() {
         locked {
             mode = .over
-            wakeAll()
+            pthread_cond_broadcast(work)
         }
     }
 
     /// With the mutex held.
-    private func wait(_ duration: Duration) {
+    private func wait(for condition: UnsafeMutablePointer<pthread_cond_t>, _ duration: Duration) {
         var deadline = timespec()
         clock_gettime(CLOCK_MONOTONIC, &deadline)
         let nanoseconds = max(0, min(duration / .nanoseconds(1), 60e9))

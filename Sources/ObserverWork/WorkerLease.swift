@@ -14,7 +14,7 @@ final class WorkerLease: Sendable {
         var revision: UInt64
         var isHeld = false
         /// The revision of somebody else's that is waited for, and since when.
-        var seen: (revision: UInt64, at: ContinuousClock.Instant)?
+        var seen: (revision: UInt64, at: Instant)?
     }
 
     /// The longest that others wait for a holder that is gone.
@@ -48,12 +48,12 @@ final class WorkerLease: Sendable {
     }
 
     /// Until when its holder may begin something, if it was put by a call that began then.
-    private func validity(from began: ContinuousClock.Instant) -> ContinuousClock.Instant { began + duration * Self.holdersPart }
+    private func validity(from began: Instant) -> Instant { began + duration * Self.holdersPart }
 
     /// One try to get it.
     /// - Returns: Until when it is held; nil and who works: it is somebody else's.
-    func take(over connection: JetStreamConnection) throws(JetStreamError) -> (until: ContinuousClock.Instant?, holder: String?) {
-        let began = ContinuousClock.now
+    func take(over connection: JetStreamConnection) throws(JetStreamError) -> (until: Instant?, holder: String?) {
+        let began = Instant.now
         let (found, revision) = try WorkerRecord.read(configuration, over: connection, timeout: duration / 3)
         if let found, !found.holder.isEmpty, found.holder != identity {
             let seen = values.withLock { values in
@@ -62,7 +62,7 @@ final class WorkerLease: Sendable {
             }
             // As long as that holder said, or as we would, where that is longer.
             let wait = max(duration, .seconds(min(max(found.leaseSeconds, 0), 3_600)))
-            guard began - seen >= wait else { return (nil, found.place) }
+            guard began.duration(since: seen) >= wait else { return (nil, found.place) }
         }
         return try put(after: revision, began: began, over: connection) ? (validity(from: began), nil) : (nil, found?.place)
     }
@@ -70,8 +70,8 @@ final class WorkerLease: Sendable {
     /// Puts it again.
     /// - Parameter ackFloor: How far the consumer has come; nil: not known.
     /// - Returns: Until when it is held; nil: it is lost.
-    func renew(ackFloor: UInt64?, over connection: JetStreamConnection) throws(JetStreamError) -> ContinuousClock.Instant? {
-        let began = ContinuousClock.now
+    func renew(ackFloor: UInt64?, over connection: JetStreamConnection) throws(JetStreamError) -> Instant? {
+        let began = Instant.now
         let revision = values.withLock { values in
             if let ackFloor { values.record.ackFloor = max(values.record.ackFloor, ackFloor) }
             return values.revision
@@ -83,7 +83,7 @@ final class WorkerLease: Sendable {
         return try put(after: now, began: began, over: connection) ? validity(from: began) : nil
     }
 
-    private func put(after revision: UInt64, began: ContinuousClock.Instant, over connection: JetStreamConnection) throws(JetStreamError) -> Bool {
+    private func put(after revision: UInt64, began: Instant, over connection: JetStreamConnection) throws(JetStreamError) -> Bool {
         let record = values.withLock { $0.record }
         guard let stored = try record.put(configuration, after: revision, over: connection, timeout: duration / 3) else { return false }
         values.withLock { values in

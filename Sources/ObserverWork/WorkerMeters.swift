@@ -11,11 +11,17 @@ final class WorkerMeters: Sendable {
         var action: String
     }
 
-    private struct Counted {
+    struct Counted {
         var processed: Counter
         var failed: Counter
         var retried: Counter
         var duration: CoreMetrics.Timer
+
+        /// Done, after that time since the event came.
+        func done(after duration: Duration) {
+            processed.increment()
+            self.duration.recordNanoseconds(Int64(clamping: Int128(duration / .nanoseconds(1))))
+        }
     }
 
     /// Label of what concerns no observer, or no action.
@@ -69,7 +75,8 @@ final class WorkerMeters: Sendable {
         for kind in ActionFailure.Kind.allCases { _ = counter(in: errors, "slotstream_observer_action_errors_total", "error_type", kind.rawValue) }
     }
 
-    private func counters(_ key: Key) -> Counted {
+    /// The series of one action of one observer: to be kept, for asking takes a lock.
+    func counters(_ key: Key) -> Counted {
         counted.withLock { counted in
             if let known = counted[key] { return known }
             let labels = [("observer", key.observer), ("action", key.action)]
@@ -91,22 +98,6 @@ final class WorkerMeters: Sendable {
             return made
         }
     }
-
-    /// An action of an event is done, after that time since the event came.
-    func processed(_ observer: String, _ action: String, after duration: Duration) {
-        let counters = counters(Key(observer: observer, action: action))
-        counters.processed.increment()
-        counters.duration.recordNanoseconds(Int64(clamping: Int128(duration / .nanoseconds(1))))
-    }
-
-    /// An action of an event has failed for good.
-    func failed(_ observer: String, _ action: String) { counters(Key(observer: observer, action: action)).failed.increment() }
-
-    /// An attempt failed that is followed by another.
-    func retried(_ observer: String, _ action: String) { counters(Key(observer: observer, action: action)).retried.increment() }
-
-    /// An event that had been delivered before.
-    func redelivered() { counters(Key(observer: Self.none, action: Self.none)).retried.increment() }
 
     func attemptFailed(_ kind: ActionFailure.Kind) {
         counter(in: errors, "slotstream_observer_action_errors_total", "error_type", kind.rawValue).increment()

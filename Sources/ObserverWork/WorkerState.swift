@@ -11,8 +11,6 @@ import WAL
 final class WorkerState: Sendable {
     private struct Values {
         var connection: JetStreamConnection?
-        /// Until when this worker may begin attempts; nil: it may not.
-        var permitUntil: ContinuousClock.Instant?
         var observers: [ObserverDefinition]
         var status: ObserverStatus
         /// When each loop turned last.
@@ -27,6 +25,10 @@ final class WorkerState: Sendable {
     let meters: WorkerMeters
     private let logger: Logger
     private let values: Mutex<Values>
+    /// Changes with each connection and each set of observers: threads keep what they have read, and ask again when this has changed.
+    private let generation = Atomic<UInt64>(0)
+    /// Until when this worker may begin attempts, on the monotonic clock; 0: it may not.
+    private let permitUntil = Atomic<UInt64>(0)
     private let reservedPrefix: String
 
     init(_ configuration: WorkerConfiguration, meters: WorkerMeters, logger: Logger) {
@@ -42,7 +44,25 @@ final class WorkerState: Sendable {
     /// The connection of the moment; nil: there is none.
     var connection: JetStreamConnection? {
         get { values.withLock { $0.connection } }
-        set { values.withLock { $0.connection = newValue } }
+        set {
+            values.withLock { $0.connection = newValue }
+            generation.add(1, ordering: .releasing)
+        }
+    }
+
+    /// What is read for each event.
+    struct Reading {
+        let generation: UInt64
+        let connection: JetStreamConnection?
+        /// In the order of their turns.
+        let observers: [ObserverDefinition]
+    }
+
+    /// What is so now; `former`, where nothing has changed since it was read. A lock for each event would be a queue of all threads.
+    func reading(_ former: Reading?) -> Reading {
+        let generation = generation.load(ordering: .acquiring)
+        if let former, former.generation == generation { return former }
+        return values.withLock { Reading(generation: generation, connection: $0.connection, observers: $0.observers) }
     }
 
     /// The observers in the order of their turns.
@@ -61,6 +81,7 @@ final class WorkerState: Sendable {
                 ObserverStatus.Observer(name: observer.name, origin: observer.origin.rawValue, actions: observer.actions.map(\.typeName))
             }
         }
+        generation.add(1, ordering: .releasing)
     }
 
     /// Whether the subject is one of Slotstream's own markers'.
@@ -68,9 +89,11 @@ final class WorkerState: Sendable {
 
     // MARK: - Whether it may work
 
-    func permit(until instant: ContinuousClock.Instant?) { values.withLock { $0.permitUntil = instant } }
+    /// - Parameter instant: nil: no longer.
+    func permit(until instant: Instant?) { permitUntil.store(instant?.nanoseconds ?? 0, ordering: .releasing) }
 
-    func mayWork(_ now: ContinuousClock.Instant) -> Bool { values.withLock { $0.permitUntil.map { now < $0 } ?? false } }
+    /// Whether an attempt may begin.
+    var mayWork: Bool { Instant.now.nanoseconds < permitUntil.load(ordering: .acquiring) }
 
     // MARK: - Telling
 
@@ -82,13 +105,6 @@ final class WorkerState: Sendable {
 
     /// A loop of that name has ended in order.
     func ended(_ loop: String) { values.withLock { _ = $0.turns.removeValue(forKey: loop) } }
-
-    /// Something was done.
-    func progressed() { turned("work") }
-
-    func acknowledged(_ job: EventJob) {
-        if job.observers?.isEmpty ?? true { meters.processed(WorkerMeters.none, WorkerMeters.none, after: .now - job.receivedAt) }
-    }
 
     /// Logs trouble with a server once a minute, and keeps it for `/status`.
     func tell(_ what: Logger.Message, _ error: JetStreamError, _ fields: Logger.Metadata = [:]) {
@@ -113,8 +129,8 @@ final class WorkerState: Sendable {
             status.inFlight = inFlight
             status.breakers = openHosts
             let limit = LongTime.liveness.duration
-            // Working threads may wait for a receiver as long as its time limit: only loops of our own count.
-            let stuck = values.turns.filter { $0.key != "work" && now - $0.value > limit }.keys.sorted()
+            // Not the threads that do actions: they may wait for a receiver as long as its time limit.
+            let stuck = values.turns.filter { now - $0.value > limit }.keys.sorted()
             status.live = stuck.isEmpty
             status.reasons = stuck.map { "the worker's loop \($0) has not turned for \(Int(limit / .seconds(1))) s" }
             if status.role != .stopped, !status.isConnected { status.reasons.append("the worker is not connected to NATS") }

@@ -69,6 +69,9 @@ package struct CircuitBreaker: Sendable {
     /// The hosts that nothing goes to, or one request only, in alphabetical order.
     package var openHosts: [String] { hosts.filter { $0.value.openUntil != nil }.map(\.key).sorted() }
 
+    /// Hosts whose last request failed.
+    package var troubledCount: Int { hosts.count }
+
     private mutating func forgetOne() {
         guard let idle = hosts.min(by: { $0.value.lastUsed < $1.value.lastUsed }) else { return }
         hosts[idle.key] = nil
