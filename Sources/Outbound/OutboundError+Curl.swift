@@ -10,7 +10,7 @@ extension OutboundError {
         self =
             switch code {
             // Nobody can have done anything yet; the text says whether it was the name or the connection that took too long.
-            case CURLE_OPERATION_TIMEDOUT where !isConnected: .notConnected(text)
+            case CURLE_OPERATION_TIMEDOUT where !isConnected, CURLE_ABORTED_BY_CALLBACK where !isConnected: .notConnected(text)
             // The second is our own callback, which ends what outlives its time.
             case CURLE_OPERATION_TIMEDOUT, CURLE_ABORTED_BY_CALLBACK: .timedOut
             case CURLE_COULDNT_RESOLVE_HOST: .nameNotFound(host: host)

@@ -22,7 +22,8 @@ final class TransferRecord {
 
     /// - Parameter guarding: whether an address may be connected to; nil for all.
     init(timeout: Duration, upload: [UInt8] = [], guarding: ((IPAddress) -> Bool)? = nil) {
-        deadline = .now + timeout.asTimeLimit
+        // A second later than libcurl's own limit, which says what it was that took too long.
+        deadline = .now + timeout.asTimeLimit + .seconds(1)
         self.upload = upload
         self.guarding = guarding
     }
@@ -39,7 +40,7 @@ final class TransferRecord {
     /// A mail server has said yes to all that was sent.
     private(set) var uploadWasTaken = false
 
-    /// The time is over.
+    /// The time is over, and libcurl waits still: for an answer to its goodbye, which its own limit is not for.
     var isOverdue: Bool { deadline <= .now }
 
     /// A line of the head, or of a mail server.

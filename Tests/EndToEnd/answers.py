@@ -80,6 +80,8 @@ class Plan:
 
     def fate(self, key: str) -> str:
         """What becomes of a key: "permanent", "exhausted", or "done" (maybe after failures)."""
+        if key in self.keys:
+            return {"400": "permanent", "500": "exhausted"}.get(self.keys[key][-1], "done")
         share = self._draw(key, 0) % 1000
         if self.seed is None or share >= _PERMANENT + _EXHAUSTED:
             return "done"

@@ -36,10 +36,13 @@ _failed = pytest.StashKey[bool]()
 
 # Run with --all, or when named: what takes minutes beside what it shows.
 LONG = {"test_failover", "test_failpoints", "test_clocks", "test_liveness", "test_nats_limits", "test_nats_partitions", "test_postgres_upgrade", "test_watching_page",
-        "test_deploy_boot", "test_deploy_image", "test_deploy_package"}
+        "test_deploy_boot", "test_deploy_image", "test_deploy_package", "test_observer_mass"}
 # With --all also with replicas: the rules by which the stream and the record are read, lost and found.
 REPLICATED_RULES = {"test_rules_foreign", "test_rules_gap", "test_rules_lost_history", "test_rules_lost_slot", "test_rules_record",
                     "test_rules_stored", "test_rules_takeover"}
+
+# Who works of several, and what is lost when it dies: on both pairs, and with replicas where --all is.
+OBSERVER_PAIRS = {"test_observer_delivery", "test_observer_mass", "test_observer_workers", "test_observer_failpoints"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -60,7 +63,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     every_pair = ALL_PAIRS
     module = metafunc.module.__name__
     default = PAIRS
-    if module.startswith("test_rules") or module == "test_deploy_security":
+    if module.startswith("test_observer") and module not in OBSERVER_PAIRS:
+        # What a worker does on JetStream's side by the server's version (pinned clients, leases) is in OBSERVER_PAIRS.
+        turn = zlib.crc32(metafunc.function.__name__.encode()) % len(PAIRS)
+        default, every_pair = [PAIRS[turn]], PAIRS
+    elif module in OBSERVER_PAIRS:
+        every_pair = [*PAIRS, ALL_PAIRS[-1]]
+    elif module.startswith("test_rules") or module == "test_deploy_security":
         # The servers' differences are the load tests' matter: a rule is tried on one of the default pairs, in turn, and on both with --all.
         turn = zlib.crc32(metafunc.function.__name__.encode()) % len(PAIRS)
         default = [PAIRS[turn]]

@@ -11,6 +11,7 @@ from administrator import Administrator
 
 # As many are on their way to the server at once.
 _BATCH = 500
+_ANSWER_SECONDS = 10
 _SYSTEM = "7439120938471029384.5.1"
 
 
@@ -102,7 +103,8 @@ class OrderStream:
             for start in range(0, len(orders), _BATCH):
                 waiting = [await context.publish_async(f"{self.prefix}.{order.entity}.{order.operation}", order.body(form),
                                                        headers={"Nats-Msg-Id": order.id}) for order in orders[start:start + _BATCH]]
-                await asyncio.gather(*waiting)
+                # A server that is killed takes the answers with it.
+                await asyncio.wait_for(asyncio.gather(*waiting), _ANSWER_SECONDS)
         finally:
             await connection.close()
 
@@ -120,4 +122,4 @@ class OrderStream:
         if name not in self.administrator.names():
             return []
         return [message.json | {"_subject": message.subject, "_id": message.id, "_sequence": message.sequence}
-                for message in stream.read(self.url, name)]
+                for message in self.administrator.messages(name)]

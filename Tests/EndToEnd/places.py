@@ -16,6 +16,9 @@ from worker import Worker, signed_webhooks
 
 CONSUMER = "fraiseql_observer_worker"
 
+# A consumer that serves one client at a time (nats-server 2.11 and later), and another when it has not asked for so long.
+PINNED = {"priority_policy": "pinned_client", "priority_groups": ["observers"], "priority_timeout": 2 * 10**9}
+
 
 class Place:
     """A stream of orders called `name`, a receiver, and workers, all in `folder`. `ack_wait` in seconds and `max_deliver` are the consumer's."""

@@ -11,11 +11,12 @@ import re
 import shutil
 import signal
 import subprocess
+import urllib.error
 import urllib.request
 from pathlib import Path
 
 from manifests import containers
-from servers.tools import processor_seconds, slotstream_binary, tools_folder, wait_until
+from servers.tools import observer_binary, processor_seconds, slotstream_binary, tools_folder, wait_until
 
 # Where the program is in the container; the image has it in PATH as well.
 _PROGRAMS = "/app"
@@ -35,6 +36,8 @@ class Container:
         self.log = self.folder / "log"
         self.termination = self.folder / "termination-log"
         declared = {each["name"]: each["value"] for each in spec.get("env", [])}
+        for source in spec.get("envFrom", []):
+            declared = pod.secrets[source["secretRef"]["name"]] | declared
         self.environment = _ALWAYS | {"HOSTNAME": pod.name} | declared | environment
         self._entrypoint = entrypoint
         self.process: subprocess.Popen | None = None
@@ -54,7 +57,8 @@ class Container:
         (self._root / "etc" / "passwd").write_text("slotstream:x:65532:65532::/:/none\npostgres:x:999:999::/:/none\n")
         self.termination.touch()
         self.termination.chmod(0o666)
-        self._mounts: list[tuple[Path, str, bool]] = [(Path("/usr"), "/usr", True), (slotstream_binary(), f"{_PROGRAMS}/slotstream", True)]
+        program = {"slotstream-observer": observer_binary}.get(self.name, slotstream_binary)()
+        self._mounts: list[tuple[Path, str, bool]] = [(Path("/usr"), "/usr", True), (program, f"{_PROGRAMS}/{program.name}", True)]
         self._mounts += [(Path("/dev") / each, f"/dev/{each}", False) for each in ("null", "zero", "urandom", "random")]
         self._mounts.append((self.termination, self.spec.get("terminationMessagePath", "/dev/termination-log"), False))
         if (tools := tools_folder()).is_dir():
@@ -106,7 +110,22 @@ class Container:
     def probe(self, which: str) -> subprocess.CompletedProcess:
         """`livenessProbe` or `readinessProbe`: the exit code, and what the pod's event would say."""
         probe = self.spec[which]
+        if "httpGet" in probe:
+            return self._asked(probe["httpGet"]["path"], probe["timeoutSeconds"])
         return self.execute(*probe["exec"]["command"], seconds=probe["timeoutSeconds"])
+
+    def _asked(self, path: str, seconds: float) -> subprocess.CompletedProcess:
+        """A probe by HTTP, at the address that the test gave it: 0 where the kubelet takes the answer for a yes."""
+        try:
+            with urllib.request.urlopen(f"http://{self._listens}{path}", timeout=seconds) as answer:
+                return subprocess.CompletedProcess([path], 0 if 200 <= answer.status < 400 else 1, answer.read().decode(), "")
+        except (OSError, urllib.error.HTTPError) as error:
+            return subprocess.CompletedProcess([path], 1, "", str(error))
+
+    @property
+    def _listens(self) -> str:
+        """The address that the test gave it."""
+        return self.environment.get("SLOTSTREAM_OBSERVER_WORKER_LISTEN") or self.environment["SLOTSTREAM_HTTP_LISTEN"]
 
     @property
     def running(self) -> bool:
@@ -137,7 +156,7 @@ class Container:
 
     def status(self) -> dict:
         """/status, at the address that the test gave it."""
-        with urllib.request.urlopen(f"http://{self.environment['SLOTSTREAM_HTTP_LISTEN']}/status", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://{self._listens}/status", timeout=10) as answer:
             return json.load(answer)
 
     def cpu_seconds(self) -> float:
@@ -152,13 +171,13 @@ class Container:
 class Pod:
     """The pod of a template.
 
-    `objects`: what was rendered, for the ConfigMaps. `secrets`: the content of each Secret. `environment`: variables for the container
-    `slotstream`, besides those rendered. `entrypoints`: of images that have one, by the container's name.
+    `objects`: what was rendered, for the ConfigMaps. `secrets`: the content of each Secret. `environment`: variables for each container
+    by its name, besides those rendered. `entrypoints`: of images that have one, by the container's name.
     """
 
     def __init__(self, name: str, folder: Path, template: dict, objects: list[dict], secrets: dict[str, dict[str, str]],
                  environment: dict[str, dict[str, str]] | None = None, entrypoints: dict[str, list[str]] | None = None):
-        self.name, self.folder, self.spec = name, folder / name, template["spec"]
+        self.name, self.folder, self.spec, self.secrets = name, folder / name, template["spec"], secrets
         self.folder.mkdir(parents=True)
         self.folder.chmod(0o755)
         group = self.spec["securityContext"]["fsGroup"]

@@ -144,6 +144,8 @@ class Connection(asyncio.Protocol):
         pieces = 8
         step = -(-len(whole) // pieces)
         for start in range(0, len(whole), step):
+            if self._transport.is_closing():
+                return
             self._transport.write(whole[start:start + step])
             await asyncio.sleep(DRIP_SECONDS / pieces)
         self._is_busy = False

@@ -5,27 +5,36 @@ import subprocess
 
 import pytest
 
-from servers.tools import slotstream_binary
+from servers.tools import observer_binary, slotstream_binary
 from terminal import Terminal
 
+# Both programs' scripts are there, as in a shell of an installation.
 _ASK = """
-source "$1"; shift
+source "$1"; source "$2"; shift 2
 COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMP_LINE="$*"; COMP_POINT=${#COMP_LINE}
-_slotstream slotstream "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+ask=$(complete -p "$1" | sed 's/.*-F \\([^ ]*\\) .*/\\1/')
+"$ask" "$1" "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
 printf '%s\\n' "${COMPREPLY[@]}"
 """
 
 
-def _said(*arguments: str) -> str:
-    return subprocess.run([slotstream_binary(), *arguments], check=True, capture_output=True, text=True).stdout
+_PROGRAMS = (slotstream_binary, observer_binary)
 
 
-@pytest.mark.parametrize("words, completed", [(["sk"], {"skip"}), (["skip", "--c"], {"--config", "--change"}), (["slot", "ad"], {"advance"}),
-                                              (["verify", "--ro"], {"--rows"})], ids=["command", "option", "subcommand", "group's option"])
+def _said(*arguments: str, by=slotstream_binary) -> str:
+    return subprocess.run([by(), *arguments], check=True, capture_output=True, text=True).stdout
+
+
+@pytest.mark.parametrize("words, completed", [(["slotstream", "sk"], {"skip"}), (["slotstream", "skip", "--c"], {"--config", "--change"}),
+                                              (["slotstream", "slot", "ad"], {"advance"}), (["slotstream", "verify", "--ro"], {"--rows"}),
+                                              (["slotstream-observer", "dead", "re"], {"retry"}),
+                                              (["slotstream-observer", "dead", "list", "--rea"], {"--reason"})],
+                         ids=["command", "option", "subcommand", "group's option", "observer's subcommand", "observer's option"])
 def test_bash_completes_commands_and_options(tmp_path, words, completed):
-    script = tmp_path / "slotstream.bash"
-    script.write_text(_said("--generate-completion-script", "bash"))
-    done = subprocess.run(["bash", "-c", _ASK, "bash", script, "slotstream", *words], check=True, capture_output=True, text=True)
+    scripts = [tmp_path / f"{program().name}.bash" for program in _PROGRAMS]
+    for program, script in zip(_PROGRAMS, scripts):
+        script.write_text(_said("--generate-completion-script", "bash", by=program))
+    done = subprocess.run(["bash", "-c", _ASK, "bash", *scripts, *words], check=True, capture_output=True, text=True)
     assert set(done.stdout.split()) == completed, (done.stdout, done.stderr)
 
 
@@ -59,9 +68,10 @@ def test_zsh_completes_commands_and_options(tmp_path, environment):
         terminal.wait_for("--dry-run")
 
 
+@pytest.mark.parametrize("program, one", zip(_PROGRAMS, ("skip", "dead")), ids=["slotstream", "slotstream-observer"])
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_each_script_names_every_command(shell):
-    script = _said("--generate-completion-script", shell)
-    listed = _said("--help").split("SUBCOMMANDS:")[1].split("\n\n")[0]
+def test_each_script_names_every_command(shell, program, one):
+    script = _said("--generate-completion-script", shell, by=program)
+    listed = _said("--help", by=program).split("SUBCOMMANDS:")[1].split("\n\n")[0]
     commands = [line.split()[0] for line in listed.splitlines() if line.startswith("  ") and not line.startswith("   ")]
-    assert "skip" in commands and [command for command in commands if command not in script] == []
+    assert one in commands and [command for command in commands if command not in script] == []

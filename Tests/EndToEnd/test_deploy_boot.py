@@ -167,7 +167,8 @@ def test_the_observer_s_service_posts_with_what_root_alone_can_read(machine, pla
         tenant.commit_each(1, 3)
         assert [arrival.json["n"] for arrival in receiver.wait_count(3)] == [1, 2, 3]
         assert machine.run("stat", "--format", "%U", f"/proc/{machine.show(_OBSERVER, 'MainPID')}").stdout == "slotstream\n"
-        machine.run("slotstream-observer", "status", "--config", "/etc/slotstream/slotstream.toml")
+        [commands] = re.findall(r"```sh\n(set -a; .*?)```", (CHECKOUT / "deploy/docs/packages.md").read_text(), re.DOTALL)
+        wait_until(lambda: "WORKING" in machine.run("bash", "-c", commands, expect=None).stdout, 30, "the page's commands show it")
 
         # One that is killed is started again.
         machine.run("systemctl", "kill", "--signal=KILL", _OBSERVER)

@@ -1,4 +1,5 @@
-"""The pods of `deploy/kubernetes`, run as processes on real servers: probes, a rolling update, a stop that waits, jobs."""
+"""The pods of `deploy/kubernetes`, run as processes on real servers: probes, rolling updates of streamer and observer worker, a stop that
+waits, jobs."""
 
 import json
 import threading
@@ -7,6 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from hooks import Receiver
 from manifests import of_kind, overlay, pod_template, workload
 from pods import Pod
 from servers.tools import CHECKOUT, free_port, wait_until
@@ -39,6 +41,19 @@ class Shop:
         self.pods.append(made)
         return made
 
+    def observer(self, name: str, receiver: Receiver) -> Pod:
+        """A pod of the observer worker, not yet started; its webhooks go to the receiver."""
+        variables = {"WEBHOOK_URL": receiver.url(), "WEBHOOK_SIGNING_SECRET": _PASSWORD}
+        secrets = {"slotstream-observer-nats": {"password": f"{_PASSWORD}\n"}, "slotstream-observer": variables}
+        names = {"TRANSPORT_NATS_STREAM_NAME": self.tenant.name, "TRANSPORT_NATS_SUBJECT_PREFIX": self.tenant.prefix,
+                 "TRANSPORT_NATS_URL": self.tenant.nats.url.replace("127.0.0.1", "nats"), "OBSERVER_WORKER_LISTEN": f"127.0.0.1:{free_port()}",
+                 "OBSERVER_WORKER_ALLOW_PRIVATE_HOSTS": "true"}
+        objects = overlay("observer")
+        made = Pod(name, self.folder, pod_template(workload(objects)), objects, secrets,
+                   {"slotstream-observer": {f"SLOTSTREAM_{key}": value for key, value in names.items()}})
+        self.pods.append(made)
+        return made
+
     def run_job(self, command: str) -> tuple[int, str]:
         """The exit code of an overlay's job, and what its log has."""
         pod = self.pod(f"{command}-{len(self.pods)}", overlay(f"job-{command}"), "Job")
@@ -53,7 +68,8 @@ class Shop:
 @pytest.fixture
 def shop(one_pair, tenants, folder) -> Iterator[Shop]:
     # The tests themselves come without a name.
-    lines = (f'accounts {{ SHOP {{ jetstream: enabled, users: [{{ user: slotstream, password: "{_PASSWORD}" }}, {{ user: test, password: test }}] }} }}',
+    lines = (f'accounts {{ SHOP {{ jetstream: enabled, users: [{{ user: slotstream, password: "{_PASSWORD}" }}, '
+             f'{{ user: slotstream_observer, password: "{_PASSWORD}" }}, {{ user: test, password: test }}] }} }}',
              "no_auth_user: test")
     made = Shop(tenants(one_pair, nats_lines=lines, setup=False), folder)
     yield made
@@ -239,3 +255,41 @@ def test_a_job_fails_at_once_where_another_try_does_not_help(shop):
     shop.secrets["slotstream-postgres"]["uri"] = f"postgres://slotstream@127.0.0.1:{free_port()}/shop"
     code, said = shop.run_job("setup")
     assert code == 69 and code not in rules, said
+
+
+@pytest.fixture
+def receiver(folder) -> Iterator[Receiver]:
+    made = Receiver(folder / "receiver")
+    yield made
+    made.close()
+
+
+def _observers(shop: Shop, receiver: Receiver) -> list[Pod]:
+    """Both replicas, ready: the first one works, the second one stands by."""
+    pods = [shop.observer(f"observer-{letter}", receiver) for letter in "ab"]
+    for pod, role in zip(pods, ("active", "standby")):
+        pod.start()
+        pod.wait_ready()
+        assert pod["slotstream-observer"].probe("livenessProbe").returncode == 0
+        wait_until(lambda: pod["slotstream-observer"].status()["role"] == role, 30, f"{pod.name} is {role}")
+    return pods
+
+
+def test_a_rolling_update_of_the_observer_posts_each_row_once(shop, receiver, report):
+    _replicas(shop)
+    old = _observers(shop, receiver)
+    with _committing(shop) as committed:
+        wait_until(lambda: receiver.count() > 20, 30, "rows are posted")
+        for number, pod in enumerate(old):
+            assert pod["slotstream-observer"].end() == 0
+            new = shop.observer(f"observer-{'cd'[number]}", receiver)
+            new.start()
+            new.wait_ready()
+        count = receiver.count()
+        wait_until(lambda: receiver.count() > count + 20, 30, "the new ones go on")
+    _require_all(shop, committed)
+    arrivals = receiver.wait_count(len(committed))
+    assert sorted(arrival.json["n"] for arrival in arrivals) == committed, "each once: nothing was under way that was not ended"
+    said = "".join(pod["slotstream-observer"].last_words() for pod in shop.pods if pod.name.startswith("observer"))
+    assert _PASSWORD not in said and receiver.url() not in said
+    report(f"overlays/observer: a rolling update of two replicas, {len(committed)} rows posted once each")

@@ -37,8 +37,8 @@ class Worker(Streamer):
     title = "the worker"
 
     def __init__(self, folder: Path, stream: OrderStream, observers: dict[str, dict] | None = None, overrides: dict[str, dict] | None = None,
-                 environment: dict[str, str] | None = None, prefix: list[str] | None = None):
-        self._prepare(folder, observer_binary(), prefix, environment)
+                 environment: dict[str, str] | None = None):
+        self._prepare(folder, observer_binary(), None, environment)
         self.observers = observers or {}
         tables = {
             "transport.nats": {"url": stream.url, "stream_name": stream.name, "subject_prefix": stream.prefix},
@@ -47,11 +47,9 @@ class Worker(Streamer):
             "observer_worker": {"listen": self.http, "allow_private_hosts": True},
             "log": {"format": "json", "level": "debug"},
         }
+        # It has secrets in it.
+        self.config.touch(mode=0o600)
         self._configure(tables, {f"observers.{name}": values for name, values in self.observers.items()} | (overrides or {}))
-
-    def _ready(self) -> bool:
-        """Asked over HTTP whatever stands before its command: it is never in another network."""
-        return bool(self.get("/readyz"))
 
     @property
     def role(self) -> str | None:

@@ -50,6 +50,24 @@ struct HTTPSenderTests {
         #expect(server.connectionCount == 1)
     }
 
+    @Test func aRequestKnowsNothingOfTheOneBefore() throws {
+        let server = try servers.start { peer, _ in
+            while let request = peer.readRequest() {
+                peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n" + (request.line.hasPrefix("HEAD") ? "" : "ok"))
+            }
+        }
+        for method in ["HEAD", "POST", "GET", "PUT", "HEAD", "GET", "POST"] {
+            let body = ["POST", "PUT"].contains(method) ? "body of \(method)" : ""
+            let answer = try sender.send(request(server.url, method: method, headers: body.isEmpty ? [("X-A", "b")] : [], body: body))
+            #expect(answer.excerpt == (method == "HEAD" ? "" : "ok"))
+            let sent = try #require(server.requests.last)
+            #expect(sent.line == "\(method) / HTTP/1.1")
+            #expect(String(decoding: sent.body, as: UTF8.self) == body)
+            #expect(sent["X-A"] == (body.isEmpty ? "b" : nil))
+        }
+        #expect(server.connectionCount == 1)
+    }
+
     @Test func aLargeBodyIsNotAskedForFirst() throws {
         let server = try server("200 OK")
         let body = String(repeating: "0123456789abcdef", count: 131_072)
