@@ -24,7 +24,8 @@ package struct ConfigurationOptions: ParsableArguments {
     }
 
     /// Reads flags, environment and file.
-    package func load() throws -> EffectiveConfiguration {
+    /// - Parameter checking: What is wrong with the file's observers, to be told with all else.
+    package func load(checking observers: Configuration.ObserversCheck? = nil) throws -> EffectiveConfiguration {
         var flags: [String: String] = [:]
         for setting in settings {
             let parts = setting.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
@@ -32,7 +33,7 @@ package struct ConfigurationOptions: ParsableArguments {
         }
         return try Configuration.load(
             flags: flags, configurationFile: file, environment: Self.environment, workingDirectory: Self.workingDirectory,
-            otherVariables: ["SLOTSTREAM_TOOLS", "SLOTSTREAM_COMMIT", Failpoints.variable, LongTime.variable])
+            otherVariables: ["SLOTSTREAM_TOOLS", "SLOTSTREAM_COMMIT", Failpoints.variable, LongTime.variable], checking: observers)
     }
 
     /// The process's whole environment.

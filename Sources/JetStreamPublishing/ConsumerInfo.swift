@@ -10,12 +10,19 @@ public struct ConsumerInfo: Sendable, Hashable {
     public var ackPolicy: String
     /// After this a message that was not acknowledged is delivered again.
     public var ackWaitNanoseconds: Int64
+    /// How long each delivery is waited for instead, the last one for all that follow; empty: `ackWait` for all.
+    public var backoffNanoseconds: [Int64]
     /// -1: no limit.
     public var maxDeliver: Int
     /// Empty: the whole stream, or several filters.
     public var filterSubject: String
     /// All its filters; empty: the whole stream.
     public var filterSubjects: [String]
+    /// The shortest and the longest time that a delivery is waited for.
+    public var ackWaits: ClosedRange<Duration> {
+        let all = backoffNanoseconds.isEmpty ? [ackWaitNanoseconds] : backoffNanoseconds
+        return .nanoseconds(all.min() ?? 0) ... .nanoseconds(all.max() ?? 0)
+    }
     /// Set on a consumer that pushes.
     public var deliverSubject: String?
     /// How many messages may be delivered and not acknowledged; 0: no limit.
@@ -49,6 +56,7 @@ extension ConsumerInfo: Decodable {
         case deliverPolicy = "deliver_policy"
         case ackPolicy = "ack_policy"
         case ackWait = "ack_wait"
+        case backoff
         case maxDeliver = "max_deliver"
         case filterSubject = "filter_subject"
         case filterSubjects = "filter_subjects"
@@ -73,6 +81,7 @@ extension ConsumerInfo: Decodable {
         deliverPolicy = try config.decodeIfPresent(String.self, forKey: .deliverPolicy) ?? "all"
         ackPolicy = try config.decodeIfPresent(String.self, forKey: .ackPolicy) ?? "none"
         ackWaitNanoseconds = try config.decodeIfPresent(Int64.self, forKey: .ackWait) ?? 0
+        backoffNanoseconds = try config.decodeIfPresent([Int64].self, forKey: .backoff) ?? []
         maxDeliver = try config.decodeIfPresent(Int.self, forKey: .maxDeliver) ?? -1
         filterSubject = try config.decodeIfPresent(String.self, forKey: .filterSubject) ?? ""
         filterSubjects =

@@ -46,16 +46,27 @@ public final class DurableReader {
         self.group = group
     }
 
+    /// Whether anything can come: something is asked for, or would be at the next look.
+    /// - Parameters:
+    ///   - room: How many messages the owner takes now.
+    ///   - whole: How many it takes when it has none.
+    public func asks(for room: Int, of whole: Int) -> Bool {
+        (openCount > 0 && ContinuousClock.now < deadline) || room >= Self.step(whole)
+    }
+
+    /// Not for each message that is done: for a quarter of them at a time.
+    private static func step(_ whole: Int) -> Int { max(1, whole / 4) }
+
     /// The next event.
     /// - Parameters:
     ///   - room: How many messages the owner takes now; 0: none, and nothing is asked for.
+    ///   - whole: How many it takes when it has none.
     ///   - timeout: How long one is waited for.
     /// - Throws: What the connection or the server has against it.
-    public func next(room: Int, timeout: Duration) throws(JetStreamError) -> Event {
+    public func next(room: Int, of whole: Int, timeout: Duration) throws(JetStreamError) -> Event {
         let inbox = try opened()
         if openCount > 0, ContinuousClock.now >= deadline { openCount = 0 }
-        // Not for each message that is done: half of what there is room for.
-        if room - openCount >= max(1, room / 2) { try ask(for: room - openCount, inbox.reader.subject) }
+        if room - openCount >= Self.step(whole) { try ask(for: room - openCount, inbox.reader.subject) }
         guard let message = try inbox.reader.next(timeout: timeout) else {
             // Nobody answers a request that the server does not pass on.
             if openCount > 0, let refusal = connection.state.refusal(of: nextSubject) { throw .permission(refusal) }

@@ -204,6 +204,7 @@ extension JetStreamConnection {
             // Base64; left out when empty.
             var hdrs: Data?
             var data: Data?
+            var time: String?
         }
         var message: Message
     }
@@ -219,7 +220,7 @@ extension JetStreamConnection {
             return StoredMessage(
                 subject: message.subject, sequence: message.seq,
                 headers: message.hdrs.map { StoredMessage.headers(block: [UInt8]($0)) } ?? [],
-                payload: message.data.map { [UInt8]($0) } ?? [])
+                payload: message.data.map { [UInt8]($0) } ?? [], storedAt: message.time)
         } catch {
             if error.errCode == JetStreamErrorCode.messageNotFound { return nil }
             throw error

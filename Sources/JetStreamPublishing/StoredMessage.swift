@@ -22,16 +22,19 @@ public struct StoredMessage: Sendable, Hashable {
     public var headers: [Header]
     /// The body, as published.
     public var payload: [UInt8]
-    /// When it was stored, by its server's clock, in nanoseconds since 1970; nil: not told by how it was read.
+    /// When it was stored, by its server's clock, in nanoseconds since 1970; nil: it was read one by one.
     public var storedAtNanoseconds: Int64?
+    /// The same as RFC 3339, of a message that was read one by one.
+    public var storedAt: String?
 
     /// A message with these parts.
-    public init(subject: String, sequence: UInt64, headers: [Header], payload: [UInt8], storedAtNanoseconds: Int64? = nil) {
+    public init(subject: String, sequence: UInt64, headers: [Header], payload: [UInt8], storedAtNanoseconds: Int64? = nil, storedAt: String? = nil) {
         self.subject = subject
         self.sequence = sequence
         self.headers = headers
         self.payload = payload
         self.storedAtNanoseconds = storedAtNanoseconds
+        self.storedAt = storedAt
     }
 
     /// The first value of the header `name`, which is compared as it stands; nil if there is none.

@@ -2,7 +2,7 @@ import Capture
 import History
 import JetStreamPublishing
 import Logging
-package import Observing
+import Observing
 import Outbound
 import PostgresReplication
 import Settings
@@ -10,7 +10,7 @@ import Threads
 import WAL
 
 /// Does actions, one attempt at a time, and keeps the connections that they need. Belongs to one thread.
-package final class ActionDoer {
+final class ActionDoer {
     private let configuration: WorkerConfiguration
     private let database: FunctionCaller
     private let nats: () -> JetStreamConnection?
@@ -31,7 +31,7 @@ package final class ActionDoer {
     }
 
     /// The host that an action goes to, for its circuit breaker; nil: none.
-    package static func host(of action: ObserverAction, _ configuration: WorkerConfiguration) -> String? {
+    static func host(of action: ObserverAction, _ configuration: WorkerConfiguration) -> String? {
         switch action {
         case .webhook(let webhook): webhook.url.authority
         case .slack(let slack): slack.url.authority
@@ -42,8 +42,12 @@ package final class ActionDoer {
     }
 
     /// One attempt.
-    /// - Parameter index: The action's place in the observer's.
-    package func attempt(_ action: ObserverAction, at index: Int, of observer: ObserverDefinition, for event: ObservedEvent) -> ActionOutcome {
+    /// - Parameters:
+    ///   - index: The action's place in the observer's.
+    ///   - isWanted: Asked once more where others had to be waited for.
+    func attempt(
+        _ action: ObserverAction, at index: Int, of observer: ObserverDefinition, for event: ObservedEvent, isWanted: () -> Bool = { true }
+    ) -> ActionOutcome {
         switch action {
         case .webhook(let webhook):
             let body = webhook.body(for: event)
@@ -54,16 +58,18 @@ package final class ActionDoer {
             return post(
                 HTTPRequest(
                     url: webhook.url.value.value, method: webhook.method, headers: webhook.headers(for: event, signature: signature), body: body,
-                    timeout: observer.actionTimeout))
+                    timeout: observer.actionTimeout),
+                hiding: webhook.headers.map(\.value.value) + [webhook.url.value.value, signature ?? ""])
         case .slack(let slack):
             return post(
                 HTTPRequest(
                     url: slack.url.value.value, method: "POST",
                     headers: [
                         ("Content-Type", "application/json"), ("Idempotency-Key", event.headerID), ("Nats-Msg-Id", event.headerID),
-                    ], body: slack.body(for: event), timeout: observer.actionTimeout))
+                    ], body: slack.body(for: event), timeout: observer.actionTimeout),
+                hiding: [slack.url.value.value])
         case .email(let email): return send(email, event, id: "\(event.headerID).\(observer.name).\(index)")
-        case .database(let action): return database.call(action, event, timeout: observer.actionTimeout)
+        case .database(let action): return database.call(action, event, timeout: observer.actionTimeout, isWanted: isWanted)
         case .log(let log):
             logger.log(
                 level: Logger.Level(log.level), "\(log.text(for: event))",
@@ -72,39 +78,43 @@ package final class ActionDoer {
                     "operation": "\(event.operation)", "entity_id": "\(event.entityID ?? "")",
                 ])
             return .done
-        case .nats(let action): return publish(action, event)
+        case .nats(let action): return publish(action, event, id: "\(event.headerID).\(configuration.consumer).\(observer.name).\(index)")
         }
     }
 
-    private func post(_ request: HTTPRequest) -> ActionOutcome {
+    /// - Parameter secrets: What an answer may repeat of the request, and nobody should read.
+    private func post(_ request: HTTPRequest, hiding secrets: [String]) -> ActionOutcome {
         do throws(OutboundError) {
             let answer = try http.send(request)
-            switch answer.status {
-            case 200...299: return .done
-            case 429:
-                return .failed(
-                    ActionFailure(
-                        .executionFailed, Self.text(answer), answer: answer.excerpt, isTheHosts: true, retryAfter: answer.retryAfter))
-            case 400...499:
-                return .failed(ActionFailure(.permanentlyFailed, Self.text(answer), answer: answer.excerpt, isPermanent: true))
-            default:
-                return .failed(
-                    ActionFailure(
-                        .executionFailed, Self.text(answer), answer: answer.excerpt, isTheHosts: true, retryAfter: answer.retryAfter))
-            }
+            guard !(200...299).contains(answer.status) else { return .done }
+            let isPermanent = (400...499).contains(answer.status) && answer.status != 429
+            return .failed(
+                ActionFailure(
+                    isPermanent ? .permanentlyFailed : .executionFailed, "the receiver answered \(answer.status)",
+                    answer: Self.hiding(secrets, in: answer.excerpt), isPermanent: isPermanent, isTheHosts: !isPermanent, isAnswered: true,
+                    retryAfter: answer.retryAfter))
         } catch {
             return .failed(Self.failure(error))
         }
     }
 
-    private static func text(_ answer: HTTPAnswer) -> String { "the receiver answered \(answer.status)" }
+    /// Shorter ones stand in any text.
+    private static let shortestSecret = 4
+
+    /// `text` with `***` for each of these, in whole or behind a word such as Bearer.
+    private static func hiding(_ secrets: [String], in text: String) -> String {
+        let parts = secrets.flatMap { [$0] + $0.split(separator: " ").map(String.init) }
+        return parts.filter { $0.utf8.count >= shortestSecret }.sorted { $0.utf8.count > $1.utf8.count }.reduce(text) {
+            $0.replacing($1, with: "***")
+        }
+    }
 
     private static func failure(_ error: OutboundError) -> ActionFailure {
         // A mail server may name the recipient.
         if case .mailRefused(let code, let text) = error {
             return ActionFailure(
                 error.isPermanent ? .permanentlyFailed : .executionFailed, "the mail server refused with \(code)", answer: text,
-                isPermanent: error.isPermanent, isTheHosts: !error.isPermanent)
+                isPermanent: error.isPermanent, isTheHosts: !error.isPermanent, isAnswered: true)
         }
         return ActionFailure(
             error.isPermanent ? .permanentlyFailed : .executionFailed, "\(error)", isPermanent: error.isPermanent,
@@ -129,7 +139,8 @@ package final class ActionDoer {
         }
     }
 
-    private func publish(_ action: NATSAction, _ event: ObservedEvent) -> ActionOutcome {
+    /// - Parameter id: Of this action of this event: several may publish to one stream.
+    private func publish(_ action: NATSAction, _ event: ObservedEvent, id: String) -> ActionOutcome {
         guard let nats = nats() else { return .failed(ActionFailure(.executionFailed, "there is no connection to NATS now")) }
         do {
             let subject = try action.subject(for: event)
@@ -138,7 +149,9 @@ package final class ActionDoer {
                     ActionFailure(
                         .permanentlyFailed, "the subject for this event lies under \(prefix), which is Slotstream's own", isPermanent: true))
             }
-            _ = try nats.storeOnce(action.body(for: event), on: subject, headers: [("Nats-Msg-Id", event.headerID)], in: nil)
+            // Within the stream's duplicate window a repeat is dropped there.
+            _ = try nats.storeOnce(
+                action.body(for: event), on: subject, headers: [("Nats-Msg-Id", id), ("Slotstream-Event-Id", event.headerID)], in: nil)
             return .done
         } catch let error as RenderingError {
             return .failed(ActionFailure(.templateRenderingFailed, "\(error)", isPermanent: true))

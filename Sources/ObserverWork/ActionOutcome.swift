@@ -1,14 +1,15 @@
 /// How one attempt of an action went.
-package enum ActionOutcome: Sendable, Equatable {
+enum ActionOutcome: Sendable, Equatable {
     case done
-    /// - Parameter retryAfter: How long the receiver wants to be left alone; nil: it does not say.
     case failed(ActionFailure)
+    /// It was not wanted any more when its turn came.
+    case notBegun
 }
 
 /// Why an attempt failed.
-package struct ActionFailure: Sendable, Equatable {
+struct ActionFailure: Sendable, Equatable {
     /// FraiseQL's kinds, for its metric.
-    package enum Kind: String, Sendable, CaseIterable {
+    enum Kind: String, Sendable, CaseIterable {
         case executionFailed = "execution_failed"
         case permanentlyFailed = "permanently_failed"
         case invalidConfig = "invalid_config"
@@ -18,27 +19,33 @@ package struct ActionFailure: Sendable, Equatable {
         case otherError = "other_error"
     }
 
-    package var kind: Kind
+    var kind: Kind
     /// Without a secret and without row data.
-    package var text: String
+    var text: String
     /// What the other side said, which may repeat the row: for the dead letter, which has the row too, and for no log.
-    package var answer: String
+    var answer: String
     /// The same again must fail again.
-    package var isPermanent: Bool
+    var isPermanent: Bool
     /// The receiver itself is in trouble, so far as it can be told: what opens its breaker.
-    package var isTheHosts: Bool
+    var isTheHosts: Bool
+    /// Whether the receiver has said anything.
+    var isAnswered: Bool
     /// How long the receiver wants to be left alone; nil: it does not say.
-    package var retryAfter: Duration?
+    var retryAfter: Duration?
 
-    init(_ kind: Kind, _ text: String, answer: String = "", isPermanent: Bool = false, isTheHosts: Bool = false, retryAfter: Duration? = nil) {
+    init(
+        _ kind: Kind, _ text: String, answer: String = "", isPermanent: Bool = false, isTheHosts: Bool = false, isAnswered: Bool = false,
+        retryAfter: Duration? = nil
+    ) {
         self.kind = kind
         self.text = text
         self.answer = answer
         self.isPermanent = isPermanent
         self.isTheHosts = isTheHosts
+        self.isAnswered = isAnswered
         self.retryAfter = retryAfter
     }
 
     /// With what the other side said.
-    package var wholeText: String { answer.isEmpty ? text : "\(text): \(answer)" }
+    var wholeText: String { answer.isEmpty ? text : "\(text): \(answer)" }
 }

@@ -34,14 +34,22 @@ final class AdvisoryReader: Sendable {
     private let configuration: WorkerConfiguration
     private let state: WorkerState
     private let board: WorkBoard
+    private let keeper: WorkerKeeper
+    /// The consumer's.
+    private let maxDeliver: Int
     private let failpoints: Failpoints
     private let logger: Logger
     private let isStopped = Atomic<Bool>(false)
 
-    init(_ configuration: WorkerConfiguration, _ state: WorkerState, _ board: WorkBoard, failpoints: Failpoints, logger: Logger) {
+    init(
+        _ configuration: WorkerConfiguration, _ state: WorkerState, _ board: WorkBoard, _ keeper: WorkerKeeper, maxDeliver: Int,
+        failpoints: Failpoints, logger: Logger
+    ) {
         self.configuration = configuration
         self.state = state
         self.board = board
+        self.keeper = keeper
+        self.maxDeliver = maxDeliver
         self.failpoints = failpoints
         self.logger = logger
     }
@@ -68,12 +76,14 @@ final class AdvisoryReader: Sendable {
             do throws(JetStreamError) {
                 let open = try opened(reader, connection)
                 reader = open
-                guard case .message(let message) = try open.next(room: Self.room, timeout: Self.readTime) else { continue }
+                let event = try open.next(room: Self.room, of: Self.room, timeout: Self.readTime)
+                state.mended(.advisories)
+                guard case .message(let message) = event else { continue }
                 try handle(message, connection)
             } catch {
                 if isStopped.load(ordering: .acquiring) { return }
                 if case .connectionClosed = error { return }
-                state.tell("the server's advisories cannot be read now", error, ["stream": "\(configuration.advisoryStream)"])
+                state.tell(.advisories, "the server's advisories cannot be read now", error, ["stream": "\(configuration.advisoryStream)"])
                 usleep(useconds_t(Self.readTime / .microseconds(1)))
             }
         }
@@ -88,9 +98,16 @@ final class AdvisoryReader: Sendable {
         guard let advisory = try? JSONDecoder().decode(Advisory.self, from: Data(message.stored.payload)),
             advisory.stream == configuration.stream, advisory.consumer == configuration.consumer
         else { return try connection.tell(.terminated, to: message.reply) }
-        // It may yet end well, here.
-        guard !board.holds(advisory.streamSeq) else { return try connection.tell(.again(after: Self.retryDelay), to: message.reply) }
+        switch board.known(advisory.streamSeq) {
+        // It may yet end well, here. One that was given up is told of by its advisory.
+        case .held(let job) where job.isGivenUp: return job.redelivered(message, in: state.session)
+        case .held, .other: return try connection.tell(.again(after: Self.retryDelay), to: message.reply)
+        // It has ended well, or as a dead letter of its own.
+        case .done: return try connection.confirm(.done, to: message.reply)
+        case nil: break
+        }
         do throws(JetStreamError) {
+            if try goesOn(with: advisory, message, connection) { return }
             failpoints.reached(.beforeDeadLetter)
             let letter = try letter(advisory, connection)
             if let letter, try DeadLetterBox(configuration, over: connection).put(letter) {
@@ -113,6 +130,26 @@ final class AdvisoryReader: Sendable {
             try? connection.tell(.again(after: Self.retryDelay), to: message.reply)
             throw error
         }
+    }
+
+    /// An event that a stopping worker has handed back has not failed: it is worked on, and its advisory stands for it with the server.
+    /// - Returns: Whether it is one.
+    private func goesOn(
+        with advisory: Advisory, _ message: DeliveredMessage, _ connection: JetStreamConnection
+    ) throws(JetStreamError) -> Bool {
+        // Tried as often as any other.
+        guard message.deliveryCount <= max(1, maxDeliver), try keeper.returned(over: connection).contains(advisory.streamSeq),
+            let stored = try connection.message(configuration.stream, sequence: advisory.streamSeq)
+        else { return false }
+        let delivered = DeliveredMessage(
+            stored: stored, reply: message.reply, deliveryCount: message.deliveryCount, pendingCount: message.pendingCount)
+        let session = state.session
+        _ = board.admit(stored) {
+            var event = ObservedEvent(payload: stored.payload, messageID: stored.messageID, subject: stored.subject)
+            if event?.id.isEmpty ?? false { event?.id = "\(configuration.stream).\(stored.sequence)" }
+            return EventJob(delivered, event: event, at: .now, session: session, isGivenUp: true)
+        }
+        return true
     }
 
     /// nil: the message is a marker of Slotstream's own.

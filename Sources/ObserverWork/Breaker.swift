@@ -10,9 +10,16 @@ final class Breaker: Sendable {
     /// The hosts that nothing goes to for a while.
     var openHosts: [String] { state.withLock { $0.openHosts } }
 
-    func mayTry(_ host: String) -> CircuitBreaker.Answer {
+    /// - Parameter asker: The event's sequence.
+    func mayTry(_ host: String, by asker: UInt64) -> CircuitBreaker.Answer {
         guard troubledCount.load(ordering: .acquiring) > 0 else { return .yes }
-        return state.withLock { $0.mayTry(host, now: .now) }
+        return state.withLock { $0.mayTry(host, by: asker, now: .now) }
+    }
+
+    /// Whether only one request goes there, to try.
+    func isOpen(_ host: String) -> Bool {
+        guard troubledCount.load(ordering: .acquiring) > 0 else { return false }
+        return state.withLock { $0.isOpen(host) }
     }
 
     func succeeded(_ host: String) {
@@ -20,7 +27,7 @@ final class Breaker: Sendable {
         change { $0.succeeded(host) }
     }
 
-    func failed(_ host: String) { change { $0.failed(host, now: .now) } }
+    func failed(_ host: String, by asker: UInt64) { change { $0.failed(host, by: asker, now: .now) } }
 
     private func change(_ body: (inout CircuitBreaker) -> Void) {
         state.withLock { state in

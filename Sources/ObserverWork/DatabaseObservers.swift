@@ -25,6 +25,12 @@ final class DatabaseObservers: Sendable {
     private let state: WorkerState
     private let logger: Logger
     private let isStopped = Atomic<Bool>(false)
+    private let isRead = Atomic<Bool>(false)
+    /// The last good definition of each row, by name.
+    private let good = Mutex<[String: ObserverDefinition]>([:])
+
+    /// Whether the table was read once: before that nobody knows whom an event is for.
+    var hasRead: Bool { isRead.load(ordering: .acquiring) }
 
     init(_ configuration: WorkerConfiguration, _ state: WorkerState, logger: Logger) {
         self.configuration = configuration
@@ -53,22 +59,22 @@ final class DatabaseObservers: Sendable {
     private func run() {
         var connection: Boxed?
         var before: [[String?]]?
-        var trouble: String?
         while !isStopped.load(ordering: .acquiring) {
             do throws(PostgresError) {
                 let open = try opened(connection)
                 connection = open
                 let rows = try open.sql.query(Self.query)
-                trouble = nil
+                state.mended(.observers)
                 if rows != before { use(rows) }
                 before = rows
+                isRead.store(true, ordering: .releasing)
             } catch {
                 connection = nil
-                if trouble != "\(error)" {
-                    logger.warning(
-                        "tb_observer cannot be read now: the observers stay as they are", metadata: ["error": "\(error)"])
-                }
-                trouble = "\(error)"
+                state.tell(
+                    .observers,
+                    hasRead
+                        ? "tb_observer cannot be read now: the observers stay as they are"
+                        : "tb_observer was not read yet, and no event is taken before: check observer_worker.database_url", error: "\(error)")
             }
             let end = ContinuousClock.now + Self.interval
             while ContinuousClock.now < end, !isStopped.load(ordering: .acquiring) { usleep(Self.stepMicroseconds) }
@@ -82,10 +88,22 @@ final class DatabaseObservers: Sendable {
         }
         for note in read.notes { logger.notice("\(note)") }
         let names = Set(configuration.observers.map(\.name))
-        for definition in read.definitions where names.contains(definition.name) {
+        // Of a row that has a mistake now, the last good definition goes on: without it its events would be acknowledged undone.
+        let present = Set(rows.compactMap { $0.first.flatMap { $0 } })
+        let (definitions, kept) = good.withLock { good in
+            let fresh = Dictionary(read.definitions.map { ($0.name, $0) }) { first, _ in first }
+            let kept = good.filter { fresh[$0.key] == nil && present.contains($0.key) }
+            good = fresh.merging(kept) { first, _ in first }
+            return (good.values.sorted { $0.name < $1.name }, kept.keys.sorted())
+        }
+        for name in kept {
+            logger.error(
+                "an observer of tb_observer has a mistake now: the worker goes on with the row as it was", metadata: ["observer": "\(name)"])
+        }
+        for definition in definitions where names.contains(definition.name) {
             logger.warning("an observer of tb_observer is left out: the file has one of that name", metadata: ["observer": "\(definition.name)"])
         }
-        let observers = configuration.observers + read.definitions.filter { !names.contains($0.name) }
+        let observers = configuration.observers + definitions.filter { !names.contains($0.name) }
         state.use(observers)
         logger.notice("tb_observer was read", metadata: ["observers": .stringConvertible(read.definitions.count)])
     }

@@ -26,6 +26,11 @@ final class EventJob: @unchecked Sendable {
     /// Of its entity; nil: it stands in nobody's way.
     let lane: String?
     let receivedAt: ContinuousClock.Instant
+    /// Whether the server has given the event up: what is told of it goes to the advisory that says so.
+    let isGivenUp: Bool
+    /// Bytes of the message.
+    let byteCount: Int
+    private let session: Atomic<UInt64>
     private let delivery: Mutex<(reply: String, count: Int)>
 
     /// The observers as they were when the event was first worked on, in the order of their turns; nil: it was not.
@@ -36,16 +41,25 @@ final class EventJob: @unchecked Sendable {
     var actionIndex = 0
     /// Of this action.
     var attemptCount = 0
+    /// Whether it waits for a host that nothing goes to for a while.
+    var isParked = false
     var firstAttemptAt: PostgresTimestamp?
     var lastAttemptAt: PostgresTimestamp?
     var due = Due.action
 
-    init(_ delivered: DeliveredMessage, event: ObservedEvent?, at now: ContinuousClock.Instant) {
+    /// - Parameter session: The one that it was delivered in.
+    init(
+        _ delivered: DeliveredMessage, event: ObservedEvent?, at now: ContinuousClock.Instant, session: UInt64 = 0, isGivenUp: Bool = false
+    ) {
         sequence = delivered.stored.sequence
         message = delivered.stored
         self.event = event
         lane = event.flatMap { event in event.entityID.map { "\(event.entityType)\u{0}\($0)" } }
         receivedAt = now
+        self.isGivenUp = isGivenUp
+        self.session = Atomic(session)
+        byteCount = delivered.stored.payload.count + delivered.stored.subject.utf8.count
+            + delivered.stored.headers.reduce(0) { $0 + $1.name.utf8.count + $1.value.utf8.count }
         delivery = Mutex((delivered.reply, delivered.deliveryCount))
     }
 
@@ -58,8 +72,28 @@ final class EventJob: @unchecked Sendable {
     /// How many times it was delivered.
     var deliveryCount: Int { delivery.withLock { $0.count } }
 
+    /// Whether it belongs to that session.
+    func isOf(_ number: UInt64) -> Bool { session.load(ordering: .acquiring) == number }
+
+    /// Whether `message` is the same one: another stream has other messages under the same sequences.
+    func isSame(_ message: StoredMessage) -> Bool { Identity(self.message) == Identity(message) }
+
+    /// Tells messages apart over streams.
+    struct Identity: Hashable {
+        let sequence: UInt64
+        let storedAtNanoseconds: Int64
+
+        init(_ message: StoredMessage) {
+            sequence = message.sequence
+            storedAtNanoseconds = message.storedAtNanoseconds ?? 0
+        }
+    }
+
     /// It was delivered once more.
-    func redelivered(_ message: DeliveredMessage) { delivery.withLock { $0 = (message.reply, message.deliveryCount) } }
+    func redelivered(_ message: DeliveredMessage, in session: UInt64) {
+        delivery.withLock { $0 = (message.reply, message.deliveryCount) }
+        self.session.store(session, ordering: .releasing)
+    }
 
     /// The observer whose turn it is; nil: all have had theirs.
     var observer: ObserverDefinition? {

@@ -33,11 +33,14 @@ final class FunctionCaller: Sendable {
     }
 
     /// `SELECT function($1::jsonb)`, in a transaction of its own.
-    func call(_ action: DatabaseAction, _ event: ObservedEvent, timeout: Duration) -> ActionOutcome {
+    ///
+    /// - Parameter isWanted: Asked when a connection is free: others may have been waited for.
+    func call(_ action: DatabaseAction, _ event: ObservedEvent, timeout: Duration, isWanted: () -> Bool) -> ActionOutcome {
         let name = action.function.map { quoteIdentifier($0) }.joined(separator: ".")
         let argument = String(decoding: action.argument(for: event), as: UTF8.self)
         let place = places[turns.add(1, ordering: .relaxed).newValue & (Self.connectionLimit - 1)]
         return place.mutex.withLock { _ in
+            guard isWanted() else { return .notBegun }
             do throws(PostgresError) {
                 let connection = try opened(place)
                 _ = try connection.sql.query("SELECT \(name)($1::jsonb)", [argument], timeout: timeout)
@@ -67,7 +70,8 @@ final class FunctionCaller: Sendable {
         // What the function was given, or its name, its rights and its code: the same again. A function's own RAISE (P0001) may be about a moment.
         let isPermanent = ["42", "22", "23", "0A", "3F"].contains { error.sqlState?.hasPrefix($0) ?? false } && isAnswer(error)
         return ActionFailure(
-            isPermanent ? .permanentlyFailed : .databaseError, ShownText.line(text(error)), isPermanent: isPermanent, isTheHosts: !isAnswer(error))
+            isPermanent ? .permanentlyFailed : .databaseError, ShownText.line(text(error)), isPermanent: isPermanent, isTheHosts: !isAnswer(error),
+            isAnswered: isAnswer(error))
     }
 
     /// Without the detail, which may show a row.

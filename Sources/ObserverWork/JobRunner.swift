@@ -18,6 +18,8 @@ final class JobRunner: Sendable {
         case ended
         /// It goes on at that time.
         case later(ContinuousClock.Instant)
+        /// It goes on at that time, when its host may be asked again.
+        case hostAway(ContinuousClock.Instant)
     }
 
     /// Between two attempts to tell the server something.
@@ -48,7 +50,7 @@ final class JobRunner: Sendable {
 
     /// As many steps as can be done without waiting.
     func work(on job: EventJob, on thread: ActionThread) -> Next {
-        guard worker.mayWork else { return .later(.now + Self.permitInterval) }
+        guard mayGoOn(with: job) else { return .later(.now + Self.permitInterval) }
         if job.observers == nil { begin(job, thread) }
         while true {
             switch job.due {
@@ -70,10 +72,13 @@ final class JobRunner: Sendable {
                     job.passObserver()
                     continue
                 }
-                if let later = attempt(observer.actions[job.actionIndex], of: observer, event, job, thread) { return .later(later) }
+                if let next = attempt(observer.actions[job.actionIndex], of: observer, event, job, thread) { return next }
             }
         }
     }
+
+    /// Asked before each attempt: another worker may have taken over since the last.
+    private func mayGoOn(with job: EventJob) -> Bool { worker.mayWork && job.isOf(worker.session) }
 
     private func begin(_ job: EventJob, _ thread: ActionThread) {
         job.observers = []
@@ -109,18 +114,25 @@ final class JobRunner: Sendable {
     }
 
     /// One attempt of one action.
-    /// - Returns: When to go on; nil: now.
+    /// - Returns: When to go on; nil: at once.
     private func attempt(
         _ action: ObserverAction, of observer: ObserverDefinition, _ event: ObservedEvent, _ job: EventJob, _ thread: ActionThread
-    ) -> ContinuousClock.Instant? {
+    ) -> Next? {
+        guard mayGoOn(with: job) else { return .later(.now + Self.permitInterval) }
         let host = ActionDoer.host(of: action, configuration)
-        if let host, case .waitUntil(let instant) = breaker.mayTry(host) { return instant }
+        var isTrial = false
+        if let host {
+            switch breaker.mayTry(host, by: job.sequence) {
+            case .yes: isTrial = breaker.isOpen(host)
+            case .waitUntil(let instant): return .hostAway(instant)
+            }
+        }
         failpoints.reached(.beforeAction)
         let now = PostgresTimestamp.now
         if job.attemptCount == 0 { job.firstAttemptAt = now }
         job.lastAttemptAt = now
         job.attemptCount += 1
-        let outcome = thread.doer.attempt(action, at: job.actionIndex, of: observer, for: event)
+        let outcome = thread.doer.attempt(action, at: job.actionIndex, of: observer, for: event) { mayGoOn(with: job) }
         failpoints.reached(.afterAction)
         switch outcome {
         case .done:
@@ -129,25 +141,30 @@ final class JobRunner: Sendable {
             job.passAction()
             return nil
         case .failed(let failure):
-            if let host { if failure.isTheHosts { breaker.failed(host) } else { breaker.succeeded(host) } }
+            if let host { if failure.isTheHosts { breaker.failed(host, by: job.sequence) } else { breaker.succeeded(host) } }
             worker.meters.attemptFailed(failure.kind)
+            // The one request that tries whether a host is back has told nothing of the event, unless the host has answered.
+            if isTrial, failure.isTheHosts, !failure.isAnswered { job.attemptCount -= 1 }
             return failed(failure, action, observer, job, thread)
+        case .notBegun:
+            job.attemptCount -= 1
+            return .later(.now + Self.permitInterval)
         }
     }
 
     private func failed(
         _ failure: ActionFailure, _ action: ObserverAction, _ observer: ObserverDefinition, _ job: EventJob, _ thread: ActionThread
-    ) -> ContinuousClock.Instant? {
+    ) -> Next? {
         guard failure.isPermanent || job.attemptCount >= observer.retry.maxAttempts else {
             thread.meters(observer.name, action.typeName).retried.increment()
             let delay = max(
-                observer.retry.delay(afterAttempt: job.attemptCount, random: .random(in: 0...1)), failure.retryAfter ?? .zero)
+                observer.retry.delay(afterAttempt: max(1, job.attemptCount), random: .random(in: 0...1)), failure.retryAfter ?? .zero)
             logger.debug(
                 "an action failed, and is tried again",
                 metadata: fields(job, observer).merging(
                     ["error": "\(failure.text)", "attempt": .stringConvertible(job.attemptCount), "after_ms": .stringConvertible(Int(delay / .milliseconds(1)))]
                 ) { $1 })
-            return .now + delay
+            return .later(.now + delay)
         }
         thread.meters(observer.name, action.typeName).failed.increment()
         let reason: DeadLetter.Reason = failure.isPermanent ? .permanent : .attemptsExhausted
@@ -191,10 +208,11 @@ final class JobRunner: Sendable {
         do throws(JetStreamError) {
             failpoints.reached(.beforeDeadLetter)
             try DeadLetterBox(configuration, over: connection).put(letter)
+            worker.mended(.deadLetters)
             return true
         } catch {
             worker.tell(
-                "a dead letter cannot be stored: the event waits", error,
+                .deadLetters, "a dead letter cannot be stored: the event waits", error,
                 ["stream": "\(configuration.deadStream)", "event_id": "\(letter.eventID)"])
             return false
         }
@@ -213,10 +231,13 @@ final class JobRunner: Sendable {
             } else {
                 try connection.confirm(.done, to: job.reply, timeout: Self.tellTimeout)
             }
+            worker.mended(.acknowledging)
             return .ended
         } catch {
             // Delivered once more, it is known here, and not worked on again.
-            worker.tell("nats-server has not confirmed an acknowledgement: the worker sends the acknowledgement again", error, ["sequence": .stringConvertible(job.sequence)])
+            worker.tell(
+                .acknowledging, "nats-server has not confirmed an acknowledgement: the worker sends the acknowledgement again", error,
+                ["sequence": .stringConvertible(job.sequence)])
             return .later(.now + Self.tellInterval)
         }
     }

@@ -19,6 +19,16 @@ struct JobSchedule {
 
     /// Events that are held, whatever becomes of them.
     var count: Int { jobs.count }
+    /// Their bytes.
+    private(set) var byteCount = 0
+
+    /// Of those, the events that wait for a host that nothing goes to for a while, with what waits behind them.
+    var parkedCount: Int {
+        waiting.reduce(0) { sum, next in
+            guard let job = jobs[next.sequence], job.isParked else { return sum }
+            return sum + (job.lane.flatMap { lanes[$0]?.sequences.count } ?? 1)
+        }
+    }
 
     /// All that are held, in the order of the stream.
     var all: [EventJob] { jobs.values.sorted { $0.sequence < $1.sequence } }
@@ -29,6 +39,7 @@ struct JobSchedule {
     /// Takes a new event in.
     mutating func admit(_ job: EventJob) {
         jobs[job.sequence] = job
+        byteCount += job.byteCount
         guard let key = job.lane else { return append(job.sequence) }
         guard var lane = lanes[key], let head = lane.sequences.first else {
             lanes[key] = Lane(sequences: [job.sequence])
@@ -83,6 +94,7 @@ struct JobSchedule {
     mutating func end(_ sequence: UInt64) {
         let didRun = running.remove(sequence) != nil
         guard let job = jobs.removeValue(forKey: sequence) else { return }
+        byteCount -= job.byteCount
         if !didRun { waiting.removeAll { $0.sequence == sequence } }
         guard let key = job.lane, var lane = lanes[key] else { return }
         let wasHead = lane.sequences.first == sequence
@@ -94,7 +106,10 @@ struct JobSchedule {
     /// Gives up all that does not run; in the order of the stream.
     mutating func giveUpIdle() -> [EventJob] {
         let idle = all.filter { !running.contains($0.sequence) }
-        for job in idle { jobs.removeValue(forKey: job.sequence) }
+        for job in idle {
+            jobs.removeValue(forKey: job.sequence)
+            byteCount -= job.byteCount
+        }
         lanes = lanes.compactMapValues { lane in
             let kept = lane.sequences.filter { jobs[$0] != nil }
             return kept.isEmpty ? nil : Lane(sequences: kept)

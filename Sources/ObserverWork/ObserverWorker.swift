@@ -67,6 +67,11 @@ package final class ObserverWorker: Sendable {
         }
         do throws(SystemError) { try startThreads() } catch { return stopped(.unexpected, .system(error.message), "") }
         while !control.isRequested {
+            // An event that no observer is for is acknowledged: first it has to be known which there are.
+            if let observers, !observers.hasRead {
+                wait(.milliseconds(100))
+                continue
+            }
             let began = Instant.now
             do throws(StreamerError) {
                 try runSession()
@@ -80,12 +85,12 @@ package final class ObserverWorker: Sendable {
                     verdict = .retry(hint: "The secret worked before: the worker reads the file again and tries for \(Int(rest.seconds)) s. \(remedy)")
                 }
                 switch verdict {
-                case .stop(let reason, let remedy): return stopped(reason, error, remedy)
+                case .stop(let reason, let remedy): return stopped(reason, error, reason == .permissionNATS ? Self.rightsRemedy : remedy)
                 case .standBy, .retry:
                     if Instant.now.duration(since: began) > .seconds(30) { backoff.reset() }
                     let delay = backoff.delay(atMost: FailurePolicy.retryLimit(after: error))
                     var fields: Logger.Metadata = ["error": "\(error)", "after_ms": .stringConvertible(delay.milliseconds)]
-                    if case .retry(let hint) = verdict { fields["hint"] = "\(hint)" }
+                    if case .retry(let hint) = verdict, error.peer == .nats { fields["hint"] = "\(hint)" }
                     logger.log(level: telling.isNews(error) ? .warning : .debug, "interrupted, trying again", metadata: fields)
                     state.change { status in
                         status.ordering = nil
@@ -100,6 +105,11 @@ package final class ObserverWorker: Sendable {
         state.change { $0.role = .stopped }
         return Streamer.Outcome(reason: nil, message: "stopped", status: .done)
     }
+
+    private static let rightsRemedy = Steps.text([
+        "Print the rights of the worker's NATS user: `slotstream-observer setup --print-nats-permissions`",
+        "Paste these rights into nats-server's configuration, and load the configuration: `nats-server --signal reload`",
+    ])
 
     /// Waits, unless it is asked to stop.
     func wait(_ duration: Duration) {
@@ -137,17 +147,23 @@ package final class ObserverWorker: Sendable {
                 while let job = board.take() {
                     switch runner.work(on: job, on: thread) {
                     case .ended: board.end(job)
-                    case .later(let instant):
-                        if !board.postpone(job, until: instant) { handBack(job, after: instant - .now) }
+                    case .later(let instant): putOff(job, until: instant, isParked: false)
+                    case .hostAway(let instant): putOff(job, until: instant, isParked: true)
                     }
                 }
             }.detach()
         }
     }
 
+    private func putOff(_ job: EventJob, until instant: ContinuousClock.Instant, isParked: Bool) {
+        job.isParked = isParked
+        guard !board.postpone(job, until: instant, in: state.session) else { return }
+        // Where order matters, no delay: the later events of its entity go back too.
+        if job.isOf(state.session) { handBack(job, after: configuration.isOrdered ? .zero : instant - .now) }
+    }
+
     /// Tells the server to deliver it again, as far as it hears.
     func handBack(_ job: EventJob, after delay: Duration = .zero) {
-        // Until it is due here anyway. The last delivery of all comes back as a dead letter: the server says so by itself.
         try? state.connection?.tell(.again(after: max(.zero, delay)), to: job.reply)
     }
 

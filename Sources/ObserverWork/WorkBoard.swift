@@ -1,4 +1,5 @@
 import Glibc
+import JetStreamPublishing
 
 /// The schedule, with the threads that wait for it.
 ///
@@ -9,11 +10,11 @@ final class WorkBoard: @unchecked Sendable {
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     /// There is work, or none will come any more.
     private let work = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
-    /// Nothing runs, perhaps.
-    private let idle = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+    /// One has ended, or waits.
+    private let ended = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
     private var schedule = JobSchedule()
     /// What was acknowledged lately: a delivery of it that was under way is no work.
-    private var done = RecentSequences()
+    private var done = RecentMessages()
     private var mode = Mode.paused
 
     /// Longer nobody waits without looking.
@@ -35,17 +36,17 @@ final class WorkBoard: @unchecked Sendable {
         pthread_condattr_init(&attributes)
         pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
         pthread_cond_init(work, &attributes)
-        pthread_cond_init(idle, &attributes)
+        pthread_cond_init(ended, &attributes)
         pthread_condattr_destroy(&attributes)
         pthread_mutex_init(mutex, nil)
     }
 
     deinit {
         pthread_cond_destroy(work)
-        pthread_cond_destroy(idle)
+        pthread_cond_destroy(ended)
         pthread_mutex_destroy(mutex)
         work.deallocate()
-        idle.deallocate()
+        ended.deallocate()
         mutex.deallocate()
     }
 
@@ -56,14 +57,21 @@ final class WorkBoard: @unchecked Sendable {
     }
 
     var count: Int { locked { schedule.count } }
+    /// What is held, and of it what waits for hosts that nothing goes to for a while.
+    var load: (count: Int, parkedCount: Int, byteCount: Int) { locked { (schedule.count, schedule.parkedCount, schedule.byteCount) } }
     var runningCount: Int { locked { schedule.running.count } }
     var isWindingDown: Bool { locked { mode == .windingDown || mode == .over } }
 
     /// What is held, in the order of the stream.
     var all: [EventJob] { locked { schedule.all } }
 
-    /// Whether that sequence is held.
-    func holds(_ sequence: UInt64) -> Bool { locked { schedule.job(sequence) != nil } }
+    /// What is known of the sequence, of the stream's that is read now.
+    func known(_ sequence: UInt64) -> Known? {
+        locked {
+            if let held = schedule.job(sequence) { return .held(held) }
+            return done.contains(where: { $0.sequence == sequence }) ? .done : nil
+        }
+    }
 
     /// Threads may take what is ready, from here on.
     func begin() {
@@ -81,13 +89,15 @@ final class WorkBoard: @unchecked Sendable {
         case held(EventJob)
         /// It was acknowledged lately.
         case done
+        /// Another stream's message is held under the same sequence.
+        case other
     }
 
-    /// What is known of the sequence; nil: nothing, and then `make` is admitted.
-    func admit(_ sequence: UInt64, _ make: () -> EventJob) -> Known? {
+    /// What is known of the message; nil: nothing, and then `make` is admitted.
+    func admit(_ message: StoredMessage, _ make: () -> EventJob) -> Known? {
         let known: Known? = locked {
-            if let held = schedule.job(sequence) { return .held(held) }
-            return done.contains(sequence) ? .done : nil
+            if let held = schedule.job(message.sequence) { return held.isSame(message) ? .held(held) : .other }
+            return done.contains(EventJob.Identity(message)) ? .done : nil
         }
         if let known { return known }
         let job = make()
@@ -115,31 +125,32 @@ final class WorkBoard: @unchecked Sendable {
     }
 
     /// One that runs is to be taken again at that time.
-    /// - Returns: Whether it will be: no longer, while the worker stops.
-    func postpone(_ job: EventJob, until instant: ContinuousClock.Instant) -> Bool {
+    /// - Parameter session: The one of the moment.
+    /// - Returns: Whether it will be: no longer, while the worker stops, or where it belongs to a session that is over.
+    func postpone(_ job: EventJob, until instant: ContinuousClock.Instant, in session: UInt64) -> Bool {
         locked {
-            guard mode != .windingDown, mode != .over else {
+            guard mode != .windingDown, mode != .over, job.isOf(session) else {
                 schedule.end(job.sequence)
-                pthread_cond_signal(idle)
+                pthread_cond_signal(ended)
                 return false
             }
             schedule.postpone(job.sequence, until: instant)
             // Whoever waits may have to wait less.
             pthread_cond_signal(work)
-            pthread_cond_signal(idle)
+            pthread_cond_signal(ended)
             return true
         }
     }
 
     /// The next messages may be another stream's.
-    func forgetDone() { locked { done = RecentSequences() } }
+    func forgetDone() { locked { done = RecentMessages() } }
 
     /// One that runs has ended, and the server knows.
     func end(_ job: EventJob) {
         locked {
             schedule.end(job.sequence)
-            done.insert(job.sequence)
-            pthread_cond_signal(idle)
+            done.insert(EventJob.Identity(job.message))
+            pthread_cond_signal(ended)
         }
     }
 
@@ -160,11 +171,14 @@ final class WorkBoard: @unchecked Sendable {
             while !schedule.running.isEmpty {
                 let rest = deadline - .now
                 guard rest > .zero else { return false }
-                wait(for: idle, rest)
+                wait(for: ended, rest)
             }
             return true
         }
     }
+
+    /// Waits until one has ended or waits, or the time is over.
+    func waitForRoom(_ timeout: Duration) { locked { wait(for: ended, timeout) } }
 
     /// The threads end, each when it has done what it runs.
     func close() {

@@ -36,7 +36,12 @@ package enum WorkerCheck {
         try StreamerError.ofJetStream { () throws(JetStreamError) in
             try look(at: box.connection, configuration, &findings)
         }
-        let read = try WorkerCommands.observers(configuration)
+        let read: (definitions: [ObserverDefinition], mistakes: [ObserverMistake], notes: [String])
+        do throws(StreamerError) { read = try WorkerCommands.observers(configuration) } catch {
+            findings.append(
+                Finding(.error, "tb_observer", "the table cannot be read: \(error)", fix: "correct observer_worker.database_url, or grant SELECT ON tb_observer"))
+            return findings
+        }
         findings += read.mistakes.map { Finding(.warning, $0.path, "\($0.what). The worker leaves this observer out", fix: nil) }
         findings += read.notes.map { Finding(.note, "tb_observer", $0, fix: nil) }
         if read.definitions.isEmpty {
@@ -49,7 +54,7 @@ package enum WorkerCheck {
     private static func look(
         at connection: JetStreamConnection, _ configuration: WorkerConfiguration, _ findings: inout [Finding]
     ) throws(JetStreamError) {
-        guard try connection.streamInfo(configuration.stream) != nil else {
+        guard let stream = try connection.streamInfo(configuration.stream) else {
             findings.append(
                 Finding(.error, configuration.stream, "the stream is not there", fix: "start the streamer, or type: slotstream setup"))
             return
@@ -68,11 +73,15 @@ package enum WorkerCheck {
                         fix: "correct the file, or change the consumer: nats consumer edit \(configuration.stream) \(configuration.consumer)"))
             }
         } else {
-            let isLost = try WorkerRecord.read(configuration, over: connection).record != nil
-            findings.append(
-                Finding(
-                    isLost ? .error : .note, configuration.consumer, isLost ? "the consumer was deleted" : "the consumer is not made yet",
-                    fix: "slotstream-observer setup" + (isLost ? " --from first" : "")))
+            if let record = try WorkerRecord.read(configuration, over: connection).record {
+                let isSameStream = record.streamCreated == stream.created
+                findings.append(
+                    Finding(
+                        .error, configuration.consumer, "the consumer was deleted",
+                        fix: WorkerSetup.remedyForLostConsumer(acknowledged: isSameStream ? record.ackFloor : nil)))
+            } else {
+                findings.append(Finding(.note, configuration.consumer, "the consumer is not made yet", fix: "slotstream-observer setup"))
+            }
         }
         for name in [configuration.deadStream, configuration.advisoryStream] {
             guard let info = try connection.streamInfo(name) else {

@@ -42,14 +42,22 @@ package enum WorkerCommands {
                         "the consumer \(configuration.consumer) is not there: start a worker, or type slotstream-observer setup")
                 }
                 status.deadLetters.messages = try box.count()
-                let record = try WorkerRecord.read(configuration, over: box.connection).record
-                status.holder = record.flatMap { $0.holder.isEmpty ? nil : $0.place }
+                guard let record = try WorkerRecord.read(configuration, over: box.connection).record, !record.holder.isEmpty else { return }
+                if let age = try WorkerRecord.age(configuration, over: box.connection), age > .seconds(2 * record.leaseSeconds) + clockDoubt {
+                    status.reasons.append(
+                        "nobody works: the worker \(record.place) was the last, and has not renewed its lease for \(Int(age / .seconds(1))) s")
+                } else {
+                    status.holder = record.place
+                }
             }
             return (status, nil)
         } catch {
             return (status, error)
         }
     }
+
+    /// The server's clock may be so far from this machine's.
+    private static let clockDoubt = Duration.seconds(5)
 
     private static func connectionInfo(
         _ configuration: WorkerConfiguration, _ connection: JetStreamConnection

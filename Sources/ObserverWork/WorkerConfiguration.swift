@@ -52,24 +52,14 @@ package struct WorkerConfiguration: Sendable {
 }
 
 extension WorkerConfiguration {
-    /// Reads what the configuration says of the worker and of observers.
-    ///
-    /// - Returns: The configuration, and what is worth knowing about it, a sentence each.
-    /// - Throws: Everything that is wrong, at once.
-    package static func read(
-        _ effective: EffectiveConfiguration, environment: [String: String]
-    ) throws(SettingsError) -> (configuration: WorkerConfiguration, notes: [String]) {
-        let values = effective.values
-        let origin = effective.file.map { ValueOrigin.file($0, line: nil) } ?? .defaultValue
+    /// What is wrong with the worker's configuration beyond single keys.
+    package static func complaints(
+        _ observers: ConfigurationTree?, _ values: Configuration, _ origin: ValueOrigin, environment: [String: String]
+    ) -> [Complaint] {
         var complaints: [Complaint] = []
-        func complain(_ key: String, _ what: String) {
-            complaints.append(Complaint(origin: origin, key: key, problem: .other(what)))
-        }
-        var problems: [(path: String, what: String)] = []
-        let tree = effective.observers?.expanded(environment, at: "observers", &problems)
+        func complain(_ key: String, _ what: String) { complaints.append(Complaint(origin: origin, key: key, problem: .other(what))) }
+        let (read, problems) = file(observers, values, environment: environment)
         for problem in problems { complain(problem.path, problem.what) }
-        let read = ObserverFile.read(
-            tree.map(ObserverValue.init) ?? .table([:]), environment: environment, livePrefix: values.nats.subjectPrefix)
         // A text that lacks its variable has its complaint already.
         for mistake in read.mistakes where !problems.contains(where: { $0.path == mistake.path }) { complain(mistake.path, mistake.what) }
         if values.nats.consumerName == nil {
@@ -78,7 +68,38 @@ extension WorkerConfiguration {
         if read.definitions.isEmpty, read.mistakes.isEmpty, problems.isEmpty, !values.observerWorker.database {
             complain("observers", "there is no observer; write an [observers.NAME] table, or set observer_worker.database = true")
         }
+        return complaints
+    }
+
+    private static func file(
+        _ observers: ConfigurationTree?, _ values: Configuration, environment: [String: String]
+    ) -> (read: ObserverFile, problems: [(path: String, what: String)]) {
+        var problems: [(path: String, what: String)] = []
+        var tree = observers?.expanded(environment, at: ConfigurationTree.observersPath, &problems)
+        // FraiseQL's first example has an empty table of this name, which its parser passes over.
+        if case .table(var members)? = tree, members["on_failure"] == .table([:]) {
+            members["on_failure"] = nil
+            tree = .table(members)
+        }
+        return (
+            ObserverFile.read(tree.map(ObserverValue.init) ?? .table([:]), environment: environment, livePrefix: values.nats.subjectPrefix), problems
+        )
+    }
+
+    /// Reads what the configuration says of the worker and of observers.
+    ///
+    /// - Parameter requiresObservers: false: for what looks at the servers only, and needs no variable of an action.
+    /// - Returns: The configuration, and what is worth knowing about it, a sentence each.
+    /// - Throws: Everything that is wrong, at once.
+    package static func read(
+        _ effective: EffectiveConfiguration, environment: [String: String], requiresObservers: Bool = true
+    ) throws(SettingsError) -> (configuration: WorkerConfiguration, notes: [String]) {
+        let values = effective.values
+        let origin = effective.file.map { ValueOrigin.file($0, line: nil) } ?? .defaultValue
+        let all = complaints(effective.observers, values, origin, environment: environment)
+        let complaints = requiresObservers ? all : all.filter { $0.key == "transport.nats.consumer_name" }
         guard complaints.isEmpty else { throw SettingsError(complaints, log: values.log) }
+        let read = file(effective.observers, values, environment: environment).read
         let streamer = values.streamer
         let worker = values.observerWorker
         return (

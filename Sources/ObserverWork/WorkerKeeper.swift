@@ -9,11 +9,12 @@ import WAL
 /// What a worker has to do all the time beside its work: tell the server that what is held is being worked on, put the lease again, look at the consumer.
 final class WorkerKeeper: Sendable {
     private struct Values {
-        var failure: StreamerError?
         var isStopped = false
         var ackFloor: UInt64?
-        /// And when it was asked.
+        /// As it was asked last, and not read since.
         var ackPending: UInt64?
+        /// A lease of somebody else's, and when it was seen first.
+        var lease: (revision: UInt64, seenAt: ContinuousClock.Instant)?
     }
 
     /// One turn.
@@ -46,8 +47,6 @@ final class WorkerKeeper: Sendable {
         self.logger = logger
     }
 
-    /// What ends the session; nil: nothing.
-    var failure: StreamerError? { values.withLock { $0.failure } }
     /// How far the consumer has come.
     var ackFloor: UInt64? { values.withLock { $0.ackFloor } }
     /// Messages that the server waits for, as it said since this was asked last.
@@ -73,22 +72,20 @@ final class WorkerKeeper: Sendable {
     /// Ends it; the thread may take a moment more.
     func stop() { values.withLock { $0.isStopped = true } }
 
-    private func fail(_ error: StreamerError) { values.withLock { if $0.failure == nil { $0.failure = error } } }
-
     private func run(_ connection: JetStreamConnection) {
-        let ackWait = Duration.nanoseconds(setup.consumer.ackWaitNanoseconds)
+        let ackWaits = setup.consumer.ackWaits
         // Three times before a message counts as forgotten.
-        let progressInterval = max(.milliseconds(100), ackWait / 3)
+        let progressInterval = max(.milliseconds(100), ackWaits.lowerBound / 3)
         let leaseInterval = lease.map { $0.duration / 4 }
         let isGathering = setup.consumer.ackPendingCount > 0
-        let gatheringEnd = ContinuousClock.now + ackWait + .seconds(2)
+        let gatheringEnd = ContinuousClock.now + ackWaits.upperBound + .seconds(2)
         var progressAt = ContinuousClock.now + progressInterval
         var leaseAt = ContinuousClock.now
         var watchAt = ContinuousClock.now
         var deadLettersAt = ContinuousClock.now
         var recordAt = ContinuousClock.now
         var leaseValidUntil = ContinuousClock.now + (lease?.duration ?? .zero)
-        while !values.withLock({ $0.isStopped || $0.failure != nil }) {
+        while !values.withLock({ $0.isStopped }), state.failure == nil {
             state.turned("keeper")
             let now = ContinuousClock.now
             if now >= progressAt {
@@ -100,17 +97,18 @@ final class WorkerKeeper: Sendable {
                 do throws(JetStreamError) {
                     guard let until = try lease.renew(ackFloor: ackFloor, over: connection) else {
                         state.permit(until: nil)
-                        return fail(.streamMoved("another worker has taken over"))
+                        return state.fail(.streamMoved("another worker has taken over"))
                     }
                     state.permit(until: until)
+                    state.mended(.lease)
                     leaseValidUntil = now + lease.duration
                 } catch {
                     if values.withLock({ $0.isStopped }) { return }
-                    state.tell("the lease cannot be put again now", error)
+                    state.tell(.lease, "the lease cannot be put again now", error)
                     // The others have it by now.
                     if now > leaseValidUntil {
                         state.permit(until: nil)
-                        return fail(.jetStream(error))
+                        return state.fail(.jetStream(error))
                     }
                 }
             }
@@ -120,12 +118,11 @@ final class WorkerKeeper: Sendable {
             }
             if now >= deadLettersAt {
                 deadLettersAt = now + Self.deadLettersInterval
-                let count = try? DeadLetterBox(configuration, over: connection).count(timeout: .seconds(2))
-                if let count { state.change { $0.deadLetters.messages = count } }
+                lookAtDeadLetters(connection)
             }
             if lease == nil, now >= recordAt {
                 recordAt = now + Self.recordInterval
-                record(connection)
+                record(over: connection)
             }
             connection.sendBuffered()
             usleep(Self.turnMicroseconds)
@@ -142,8 +139,10 @@ final class WorkerKeeper: Sendable {
     private func watch(_ connection: JetStreamConnection) {
         do throws(JetStreamError) {
             guard let info = try connection.consumerInfo(configuration.stream, configuration.consumer, timeout: .seconds(2)) else {
-                return fail(ObserverWorker.consumerGone)
+                return state.fail(ObserverWorker.consumerGone)
             }
+            guard info.created == setup.consumer.created else { return state.fail(ObserverWorker.consumerGone) }
+            state.mended(.consumer)
             values.withLock { values in
                 values.ackFloor = info.ackFloorSequence
                 values.ackPending = info.ackPendingCount
@@ -155,19 +154,62 @@ final class WorkerKeeper: Sendable {
             }
         } catch {
             if values.withLock({ $0.isStopped }) { return }
-            if error.errCode == JetStreamErrorCode.streamNotFound { return fail(.jetStream(error)) }
-            state.tell("the consumer cannot be looked at now", error)
+            if error.errCode == JetStreamErrorCode.streamNotFound { return state.fail(.jetStream(error)) }
+            state.tell(.consumer, "the consumer cannot be looked at now", error)
+        }
+    }
+
+    /// A stream that somebody has deleted is made again: a dead letter must find it.
+    private func lookAtDeadLetters(_ connection: JetStreamConnection) {
+        do throws(JetStreamError) {
+            let count = try DeadLetterBox(configuration, over: connection).count(timeout: .seconds(2))
+            state.change { $0.deadLetters.messages = count ?? 0 }
+            guard count == nil else { return }
+            do throws(StreamerError) { try WorkerSetup.makeStreams(configuration, over: connection) } catch {
+                state.tell(.deadLetters, "the stream of dead letters was deleted, and cannot be made again", error: "\(error)")
+            }
+        } catch {
+            // Whoever wants to store a letter tells.
         }
     }
 
     /// How far the consumer has come, for the day on which it is gone.
-    private func record(_ connection: JetStreamConnection) {
-        let record = WorkerRecord(
-            holder: "", place: WorkerLease.place, since: PostgresTimestamp.now.description, leaseSeconds: 0,
-            consumerCreated: setup.consumer.created, streamCreated: setup.streamCreated, ackFloor: ackFloor ?? setup.consumer.ackFloorSequence)
-        // Others put it too: whoever is first.
-        if let revision = try? WorkerRecord.read(configuration, over: connection, timeout: .seconds(2)).revision {
-            _ = try? record.put(configuration, after: revision, over: connection, timeout: .seconds(2))
+    /// - Parameter sequences: What this worker hands back on the last delivery.
+    func record(returned sequences: [UInt64] = [], over connection: JetStreamConnection) {
+        do throws(JetStreamError) {
+            let (found, revision) = try WorkerRecord.read(configuration, over: connection, timeout: .seconds(2))
+            guard !isLeaseOfAnother(found, revision) else { return }
+            var record = WorkerRecord(
+                holder: "", place: WorkerLease.place, since: PostgresTimestamp.now.description, leaseSeconds: 0,
+                consumerCreated: setup.consumer.created, streamCreated: setup.streamCreated, ackFloor: ackFloor ?? setup.consumer.ackFloorSequence,
+                returned: found?.returned)
+            record.add(returned: sequences)
+            // Others put it too: whoever is first. What is handed back must be in it.
+            if try record.put(configuration, after: revision, over: connection, timeout: .seconds(2)) == nil, !sequences.isEmpty {
+                self.record(returned: sequences, over: connection)
+            }
+            state.mended(.record)
+        } catch {
+            state.tell(.record, "the worker's record cannot be put now", error, ["key": "\(configuration.recordKey)"])
         }
+    }
+
+    /// Whether a worker that works alone has put it, and not long ago: it is not written over.
+    private func isLeaseOfAnother(_ record: WorkerRecord?, _ revision: UInt64) -> Bool {
+        guard let record, !record.holder.isEmpty else { return false }
+        let now = ContinuousClock.now
+        let since = values.withLock { values in
+            if values.lease?.revision != revision { values.lease = (revision, now) }
+            return values.lease?.seenAt ?? now
+        }
+        guard now - since < .seconds(2 * min(max(record.leaseSeconds, 0), 3_600)) else { return false }
+        state.tell(.record, "a worker with ordered = true uses the same consumer: give all workers the same setting", error: record.place)
+        return true
+    }
+
+    /// What stopping workers have handed back on the last delivery.
+    func returned(over connection: JetStreamConnection) throws(JetStreamError) -> Set<UInt64> {
+        if let lease { return lease.returned }
+        return Set(try WorkerRecord.read(configuration, over: connection).record?.returned ?? [])
     }
 }

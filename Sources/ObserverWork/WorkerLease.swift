@@ -51,8 +51,8 @@ final class WorkerLease: Sendable {
     private func validity(from began: Instant) -> Instant { began + duration * Self.holdersPart }
 
     /// One try to get it.
-    /// - Returns: Until when it is held; nil and who works: it is somebody else's.
-    func take(over connection: JetStreamConnection) throws(JetStreamError) -> (until: Instant?, holder: String?) {
+    /// - Returns: Until when it is held, and whether somebody had it who has not let it go; nil and who works: it is somebody else's.
+    func take(over connection: JetStreamConnection) throws(JetStreamError) -> (until: Instant?, hadHolder: Bool, holder: String?) {
         let began = Instant.now
         let (found, revision) = try WorkerRecord.read(configuration, over: connection, timeout: duration / 3)
         if let found, !found.holder.isEmpty, found.holder != identity {
@@ -62,9 +62,12 @@ final class WorkerLease: Sendable {
             }
             // As long as that holder said, or as we would, where that is longer.
             let wait = max(duration, .seconds(min(max(found.leaseSeconds, 0), 3_600)))
-            guard began.duration(since: seen) >= wait else { return (nil, found.place) }
+            guard began.duration(since: seen) >= wait else { return (nil, true, found.place) }
         }
-        return try put(after: revision, began: began, over: connection) ? (validity(from: began), nil) : (nil, found?.place)
+        values.withLock { $0.record.returned = found?.returned }
+        let hadHolder = found.map { !$0.holder.isEmpty && $0.holder != identity } ?? false
+        return try put(after: revision, began: began, over: connection)
+            ? (validity(from: began), hadHolder, nil) : (nil, hadHolder, found?.place)
     }
 
     /// Puts it again.
@@ -93,11 +96,16 @@ final class WorkerLease: Sendable {
         return true
     }
 
+    /// What stopping workers have handed back on the last delivery.
+    var returned: Set<UInt64> { Set(values.withLock { $0.record.returned } ?? []) }
+
     /// Lets others have it at once.
-    func release(ackFloor: UInt64?, over connection: JetStreamConnection) {
+    /// - Parameter sequences: What this worker hands back on the last delivery.
+    func release(ackFloor: UInt64?, returned sequences: [UInt64], over connection: JetStreamConnection) {
         let (record, revision, isHeld) = values.withLock { values in
             var record = values.record
             record.holder = ""
+            record.add(returned: sequences)
             if let ackFloor { record.ackFloor = max(record.ackFloor, ackFloor) }
             defer { values.isHeld = false }
             return (record, values.revision, values.isHeld)

@@ -9,6 +9,7 @@ final class WorkerLink: Sendable {
 
     private final class Closed: Sendable {
         let reason = Mutex<String?>(nil)
+        let refusal = Mutex<String?>(nil)
     }
 
     /// Connects, waiting for it.
@@ -36,9 +37,17 @@ final class WorkerLink: Sendable {
         // Nothing is published whose acks would come there.
         let mailbox = AckMailbox(stream: configuration.deadStream, controlStream: "KV_" + CheckpointRecord.bucket, wake: {})
         connection = try JetStreamConnection(configuration.nats, mailbox: mailbox, isWanted: isWanted) { event in
-            if case .closed(let reason) = event { closed.reason.withLock { $0 = reason } }
+            switch event {
+            case .closed(let reason): closed.reason.withLock { $0 = reason }
+            // Of what nobody waits for: an acknowledgement.
+            case .permissionViolation(let text) where text.contains("$JS.ACK."): closed.refusal.withLock { $0 = text }
+            case .permissionViolation, .disconnected, .reconnected, .asyncError: break
+            }
         }
     }
+
+    /// The server's word that the worker may not acknowledge; nil: it has not said so.
+    var refusal: String? { closed.refusal.withLock { $0 } }
 
     /// Why the client has given the connection up for good; nil: it has not.
     var closedReason: String? { closed.reason.withLock { $0 } }

@@ -25,6 +25,8 @@ package enum WorkerSetup {
         package var differences: [String] = []
         package var consumer: ConsumerInfo
         package var streamCreated: String
+        /// Whether a place to begin at was given, and the consumer was there already.
+        package var isStartUnused = false
     }
 
     /// How long a dead letter's id is remembered: an event that dies twice dies within it.
@@ -47,20 +49,19 @@ package enum WorkerSetup {
         try StreamerError.ofJetStream { () throws(JetStreamError) in
             try connection.createBucket(CheckpointRecord.bucket, replicas: configuration.replicas)
         }
-        if try make(deadStream(configuration), over: connection) { created.append("stream \(configuration.deadStream)") }
-        if try make(advisoryStream(configuration), over: connection) { created.append("stream \(configuration.advisoryStream)") }
+        created += try makeStreams(configuration, over: connection)
         let consumer = try StreamerError.ofJetStream { () throws(JetStreamError) in
             // The consumer of advisories first: nothing is delivered before there is somebody who hears of its end.
-            let advisories = try connection.createConsumer(
+            _ = try connection.createConsumer(
                 configuration.advisoryStream, name: configuration.consumer,
                 filter: configuration.advisorySubject(consumer: configuration.consumer), ackWait: advisoryAckWait, maxDeliver: -1)
-            _ = advisories
             return try connection.consumerInfo(configuration.stream, configuration.consumer)
         }
         if let consumer {
             try refuseUnusable(consumer, configuration)
             return Outcome(
-                created: created, differences: differences(consumer, configuration), consumer: consumer, streamCreated: stream.created)
+                created: created, differences: differences(consumer, configuration), consumer: consumer, streamCreated: stream.created,
+                isStartUnused: start != nil)
         }
         if let record, start == nil { throw lostConsumer(record, stream, configuration) }
         let made = try StreamerError.ofJetStream { () throws(JetStreamError) in
@@ -70,6 +71,17 @@ package enum WorkerSetup {
         }
         created.append("consumer \(configuration.consumer) of stream \(configuration.stream)")
         return Outcome(created: created, consumer: made, streamCreated: stream.created)
+    }
+
+    /// Makes the worker's own streams where they are missing.
+    /// - Returns: What was made now.
+    @discardableResult
+    static func makeStreams(_ configuration: WorkerConfiguration, over connection: JetStreamConnection) throws(StreamerError) -> [String] {
+        var created: [String] = []
+        for wanted in [deadStream(configuration), advisoryStream(configuration)] where try make(wanted, over: connection) {
+            created.append("stream \(wanted.name)")
+        }
+        return created
     }
 
     private static func stream(

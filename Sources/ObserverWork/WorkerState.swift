@@ -15,7 +15,17 @@ final class WorkerState: Sendable {
         var status: ObserverStatus
         /// When each loop turned last.
         var turns: [String: ContinuousClock.Instant] = [:]
-        var toldAt: [String: ContinuousClock.Instant] = [:]
+        /// What is wrong now, and when it was told last.
+        var troubles: [Trouble: (text: String, toldAt: ContinuousClock.Instant)] = [:]
+        /// What ends the session.
+        var failure: StreamerError?
+    }
+
+    /// What can be wrong for a while. As long as it is, the worker is not ready.
+    enum Trouble: UInt8, CaseIterable {
+        case reading, acknowledging, deadLetters, advisories, lease, consumer, observers, record
+
+        fileprivate var bit: UInt16 { 1 << UInt16(rawValue) }
     }
 
     /// The same trouble is told again after that time.
@@ -29,6 +39,10 @@ final class WorkerState: Sendable {
     private let generation = Atomic<UInt64>(0)
     /// Until when this worker may begin attempts, on the monotonic clock; 0: it may not.
     private let permitUntil = Atomic<UInt64>(0)
+    /// Counts sessions: what was begun in another one is not gone on with.
+    private let sessionNumber = Atomic<UInt64>(0)
+    /// The bits of the troubles that there are.
+    private let troubled = Atomic<UInt16>(0)
     private let reservedPrefix: String
 
     init(_ configuration: WorkerConfiguration, meters: WorkerMeters, logger: Logger) {
@@ -89,6 +103,21 @@ final class WorkerState: Sendable {
 
     // MARK: - Whether it may work
 
+    /// The session of the moment.
+    var session: UInt64 { sessionNumber.load(ordering: .acquiring) }
+
+    /// A new session: nothing has failed in it yet.
+    func beginSession() {
+        sessionNumber.add(1, ordering: .releasing)
+        values.withLock { $0.failure = nil }
+    }
+
+    /// What ends the session; nil: nothing.
+    var failure: StreamerError? { values.withLock { $0.failure } }
+
+    /// Ends the session.
+    func fail(_ error: StreamerError) { values.withLock { if $0.failure == nil { $0.failure = error } } }
+
     /// - Parameter instant: nil: no longer.
     func permit(until instant: Instant?) { permitUntil.store(instant?.nanoseconds ?? 0, ordering: .releasing) }
 
@@ -106,18 +135,33 @@ final class WorkerState: Sendable {
     /// A loop of that name has ended in order.
     func ended(_ loop: String) { values.withLock { _ = $0.turns.removeValue(forKey: loop) } }
 
-    /// Logs trouble with a server once a minute, and keeps it for `/status`.
-    func tell(_ what: Logger.Message, _ error: JetStreamError, _ fields: Logger.Metadata = [:]) {
+    /// Logs trouble once a minute for as long as it lasts, and keeps it for `/status`. A right that is missing ends the session.
+    func tell(_ trouble: Trouble, _ what: Logger.Message, _ error: JetStreamError, _ fields: Logger.Metadata = [:]) {
+        if error.isPermission { fail(.jetStream(error)) }
+        tell(trouble, what, error: "\(error)", fields)
+    }
+
+    /// The same of whatever is not NATS's.
+    func tell(_ trouble: Trouble, _ what: Logger.Message, error: String, _ fields: Logger.Metadata = [:]) {
         let now = ContinuousClock.now
+        troubled.bitwiseOr(trouble.bit, ordering: .relaxed)
         let isDue = values.withLock { values in
+            let toldAt = values.troubles[trouble]?.toldAt
+            let isDue = toldAt.map { now - $0 >= Self.tellingInterval } ?? true
+            values.troubles[trouble] = ("\(what): \(ShownText.line(error))", isDue ? now : toldAt ?? now)
             values.status.lastError = ObserverStatus.LastError(
-                reason: "nats", at: PostgresTimestamp.now.description, message: "\(what): \(error)")
-            if let at = values.toldAt["\(what)"], now - at < Self.tellingInterval { return false }
-            values.toldAt["\(what)"] = now
-            return true
+                reason: "\(trouble)", at: PostgresTimestamp.now.description, message: "\(what): \(ShownText.line(error))")
+            return isDue
         }
         guard isDue else { return }
         logger.warning(what, metadata: fields.merging(["error": "\(error)"]) { first, _ in first })
+    }
+
+    /// It went well: whatever trouble there was is over.
+    func mended(_ trouble: Trouble) {
+        guard troubled.load(ordering: .relaxed) & trouble.bit != 0 else { return }
+        troubled.bitwiseAnd(~trouble.bit, ordering: .relaxed)
+        values.withLock { _ = $0.troubles.removeValue(forKey: trouble) }
     }
 
     /// What is so now.
@@ -134,8 +178,10 @@ final class WorkerState: Sendable {
             status.live = stuck.isEmpty
             status.reasons = stuck.map { "the worker's loop \($0) has not turned for \(Int(limit / .seconds(1))) s" }
             if status.role != .stopped, !status.isConnected { status.reasons.append("the worker is not connected to NATS") }
+            status.reasons += values.troubles.sorted { $0.key.rawValue < $1.key.rawValue }.map { $0.value.text }
             if status.role == .stopped { status.reasons.append(values.status.lastError?.message ?? "the worker has stopped") }
-            status.ready = status.live && status.isConnected && status.role != .stopped && (status.ordering != nil)
+            status.ready =
+                status.live && status.isConnected && status.role != .stopped && status.ordering != nil && values.troubles.isEmpty
             if status.reasons.isEmpty, status.ordering == nil { status.reasons.append("the worker has not found its stream and consumer yet") }
             return status
         }

@@ -26,6 +26,10 @@ package struct CircuitBreaker: Sendable {
         /// nil: closed.
         var openUntil: ContinuousClock.Instant?
         var isTried = false
+        /// Who failed last: one event that fails for a reason of its own is one failure, however often it is tried.
+        var lastFailed: UInt64?
+        /// Whether somebody else has asked since: whoever failed as the one that tries goes behind the others.
+        var othersWait = false
         var lastUsed: ContinuousClock.Instant
     }
 
@@ -35,9 +39,16 @@ package struct CircuitBreaker: Sendable {
     package init() {}
 
     /// Asks for one request. Where the answer is yes and the breaker was open, it is the one that tries.
-    package mutating func mayTry(_ host: String, now: ContinuousClock.Instant) -> Answer {
+    ///
+    /// - Parameter asker: Who asks: the sequence of the event, say.
+    package mutating func mayTry(_ host: String, by asker: UInt64 = 0, now: ContinuousClock.Instant) -> Answer {
         guard var state = hosts[host], let openUntil = state.openUntil else { return .yes }
+        if asker != state.lastFailed, !state.othersWait {
+            state.othersWait = true
+            hosts[host] = state
+        }
         guard now >= openUntil else { return .waitUntil(openUntil) }
+        if asker == state.lastFailed, state.othersWait { return .waitUntil(now + Self.firstPause) }
         // The one that tries should be back by then; if it is not, its worker has forgotten it.
         guard !state.isTried || now >= openUntil + Self.pauseLimit else { return .waitUntil(now + Self.firstPause) }
         state.isTried = true
@@ -51,10 +62,13 @@ package struct CircuitBreaker: Sendable {
     package mutating func succeeded(_ host: String) { hosts[host] = nil }
 
     /// A request failed for a reason that is the host's.
-    package mutating func failed(_ host: String, now: ContinuousClock.Instant) {
+    /// - Parameter asker: Who had asked; nil: nobody that can be told from others.
+    package mutating func failed(_ host: String, by asker: UInt64? = nil, now: ContinuousClock.Instant) {
         var state = hosts[host] ?? Host(lastUsed: now)
         state.lastUsed = now
-        state.failureCount = min(state.failureCount + 1, Self.failureLimit)
+        if asker == nil || asker != state.lastFailed { state.failureCount = min(state.failureCount + 1, Self.failureLimit) }
+        state.lastFailed = asker
+        state.othersWait = false
         if state.openUntil == nil, state.failureCount >= Self.failureLimit {
             state.openUntil = now + state.pause
         } else if state.isTried {
@@ -68,6 +82,9 @@ package struct CircuitBreaker: Sendable {
 
     /// The hosts that nothing goes to, or one request only, in alphabetical order.
     package var openHosts: [String] { hosts.filter { $0.value.openUntil != nil }.map(\.key).sorted() }
+
+    /// Whether nothing goes there, or one request only.
+    package func isOpen(_ host: String) -> Bool { hosts[host]?.openUntil != nil }
 
     /// Hosts whose last request failed.
     package var troubledCount: Int { hosts.count }

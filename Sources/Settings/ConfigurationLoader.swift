@@ -29,9 +29,11 @@ struct ConfigurationLoader {
     /// The files that are looked for when none is named, the first one found wins. The second is FraiseQL's.
     private static let fileNames = ["slotstream.toml", "fraiseql-observer.toml"]
 
-    /// - Parameter otherVariables: Variables with our prefix that are no settings.
+    /// - Parameters:
+    ///   - otherVariables: Variables with our prefix that are no settings.
+    ///   - observers: What is wrong with the observers of the file.
     mutating func load(
-        configurationFile: String?, otherVariables: Set<String>
+        configurationFile: String?, otherVariables: Set<String>, checking observers: Configuration.ObserversCheck?
     ) throws(SettingsError) -> EffectiveConfiguration {
         let file = findFile(configurationFile)
         complaints += file?.complaints ?? []
@@ -43,6 +45,7 @@ struct ConfigurationLoader {
         checkFiles()
         let checks = ConfigurationChecks(configuration: configuration, origins: origins, file: file)
         complaints += checks.complaints
+        complaints += observers?(file?.observers, configuration, file.map { .file($0.path, line: nil) } ?? .defaultValue) ?? []
         guard complaints.isEmpty else { throw SettingsError(complaints, log: configuration.log) }
         return EffectiveConfiguration(
             values: configuration, origins: origins, file: file?.path, ignoredKeys: file?.ignoredKeys ?? [],

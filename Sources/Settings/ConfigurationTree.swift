@@ -41,6 +41,9 @@ package indirect enum ConfigurationTree: Sendable, Equatable {
         }
     }
 
+    /// Where the table of observers stands.
+    package static let observersPath = ConfigurationKey.observers
+
     /// Keys of an observer's action whose texts are secrets.
     private static let secretKeys: Set<String> = ["signing_secret", "webhook_url"]
 
@@ -62,7 +65,12 @@ package indirect enum ConfigurationTree: Sendable, Equatable {
         switch self {
         case .text(let text):
             do throws(Interpolation.Failure) {
-                return .text(try Interpolation.expand(text, environment) ?? text)
+                // A dollar sign before a template's place is no variable: "${{ total }}".
+                var parts: [String] = []
+                for part in text.split(separator: "${{", omittingEmptySubsequences: false) {
+                    parts.append(try Interpolation.expand(String(part), environment) ?? String(part))
+                }
+                return .text(parts.joined(separator: "${{"))
             } catch .unset(let name) {
                 problems.append((path, "the variable \(name) is not set; set \(name), or write ${\(name):-default}"))
             } catch {

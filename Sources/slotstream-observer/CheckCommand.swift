@@ -23,7 +23,7 @@ struct CheckCommand: ParsableCommand {
     var isJSON = false
 
     func run() throws {
-        let effective = try options.load()
+        let effective = try options.loadWithObservers()
         let (worker, notes) = try WorkerConfiguration.read(effective, environment: ConfigurationOptions.environment)
         var findings = try WorkerCheck.findings(worker)
         findings += notes.map { WorkerCheck.Finding(.note, "observers", $0, fix: nil) }

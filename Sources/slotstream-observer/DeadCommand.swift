@@ -36,6 +36,7 @@ struct DeadSelection: ParsableArguments {
     var isJSON = false
 
     func validate() throws {
+        if numbers.contains(0) { throw ValidationError("numbers of dead letters begin with 1") }
         if numbers.isEmpty == !isAll { throw ValidationError("give numbers of dead letters, or --all") }
         if !numbers.isEmpty, !filter.isEmpty { throw ValidationError("filters go with --all, not with numbers") }
     }
@@ -76,7 +77,8 @@ struct DeadFilter: ParsableArguments {
     func letters(in box: DeadLetterBox) throws -> [DeadLetterBox.Stored] {
         var letters: [DeadLetterBox.Stored] = []
         try box.forEach { stored in
-            let isWanted = (observer == nil || stored.letter.observer == observer) && (reason == nil || stored.letter.reason == reason)
+            let letter = stored.letter
+            let isWanted = (observer == nil || letter?.observer == observer) && (reason == nil || letter?.reason == reason)
             if isWanted { letters.append(stored) }
             return true
         }
@@ -109,13 +111,14 @@ struct DeadListCommand: ParsableCommand {
         if isJSON { return Output.data(ContractJSON.text(DeadListing(letters))) }
         guard !letters.isEmpty else { return Output.data("there are no dead letters") }
         let rows = letters.map { stored in
-            let letter = stored.letter
+            guard let letter = stored.letter else { return ["\(stored.number)", "", "", "", "", "", "no dead letter of a worker's"] }
             return [
-                "\(stored.number)", letter.lastAt.map { String($0.prefix(19)) } ?? "", letter.subject, letter.observer ?? "",
-                letter.reason.rawValue, "\(letter.attempts)", ShownText.line(letter.error),
+                "\(stored.number)", letter.lastAt.map { String(ShownText.line($0).prefix(19)) } ?? "", ShownText.line(letter.subject),
+                ShownText.line(letter.observer ?? ""), letter.reason.rawValue, "\(letter.attempts)", ShownText.line(letter.error),
             ]
         }
         Output.data(Screen.ofOutput().table([["NUMBER", "LAST ATTEMPT", "SUBJECT", "OBSERVER", "REASON", "ATTEMPTS", "ERROR"]] + rows, droppable: [1, 5, 6, 3]))
+        Output.error("to see one, with its event: slotstream-observer dead show NUMBER\n")
     }
 }
 
@@ -137,28 +140,39 @@ struct DeadShowCommand: ParsableCommand {
     @Flag(name: .customLong("json"), help: "The dead letter as stored (schema slotstream.dead_letter/1).")
     var isJSON = false
 
+    func validate() throws {
+        if number == 0 { throw ValidationError("numbers of dead letters begin with 1") }
+    }
+
     func run() throws {
         let box = try WorkerCommands.connected(try options.worker())
         defer { box.connection.close() }
         guard let stored = try box.letter(number) else {
             throw InputError(message: "there is no dead letter \(number). To see all, type: slotstream-observer dead list")
         }
-        let letter = stored.letter
+        guard let letter = stored.letter else {
+            throw InputError(message: "message \(number) is no dead letter of a worker's. To remove the message, type: slotstream-observer dead drop \(number)")
+        }
         if isJSON { return Output.data(String(decoding: letter.json(), as: UTF8.self)) }
         var rows: [(String, String)] = [
             ("number", "\(stored.number)"), ("event", letter.eventID), ("subject", letter.subject),
-            ("stream", "\(letter.stream), sequence \(letter.sequence)"), ("reason", letter.reason.rawValue),
+            ("stream", "\(letter.stream), sequence \(letter.sequence)"), ("consumer", letter.consumer), ("reason", letter.reason.rawValue),
         ]
         if let observer = letter.observer { rows.append(("observer", observer)) }
         if let action = letter.action { rows.append(("action", "\(action.index + 1), \(action.type)")) }
         rows.append(("attempts", "\(letter.attempts), in delivery \(letter.deliveries)"))
         if let first = letter.firstAt { rows.append(("first", first)) }
         if let last = letter.lastAt { rows.append(("last", last)) }
-        rows.append(("error", ShownText.line(letter.error)))
-        rows.append(("event body", letter.payload.map { ShownText.line(String(decoding: $0, as: UTF8.self)) } ?? "the stream did not hold the event any more"))
+        rows.append(("error", letter.error))
+        let body = letter.payload.map { String(decoding: $0, as: UTF8.self) }
+        rows.append(
+            (
+                "event body",
+                body ?? (letter.isEventOmitted ? "too large for a dead letter: see the stream" : "the stream did not hold the event any more")
+            ))
         rows.append(("next", "slotstream-observer dead retry \(stored.number)"))
         let screen = Screen.ofOutput()
-        Output.data(rows.map { screen.wrapped("\(Screen.padded($0.0, to: 12))\($0.1)", indent: 12) }.joined(separator: "\n"))
+        Output.data(rows.map { screen.wrapped("\(Screen.padded($0.0, to: 12))\(ShownText.line($0.1))", indent: 12) }.joined(separator: "\n"))
     }
 }
 
@@ -180,7 +194,7 @@ struct DeadRetryCommand: ParsableCommand {
     @OptionGroup var selection: DeadSelection
 
     func run() throws {
-        let effective = try options.load()
+        let effective = try options.loadWithObservers()
         let worker = try WorkerConfiguration.read(effective, environment: ConfigurationOptions.environment).configuration
         let box = try WorkerCommands.connected(worker)
         defer { box.connection.close() }
@@ -194,9 +208,9 @@ struct DeadRetryCommand: ParsableCommand {
         for (index, letter) in letters.enumerated() {
             switch try retry.retry(letter, in: box) {
             case .done(let count):
-                results.append(DeadResults.Result(number: letter.number, eventId: letter.letter.eventID, isDone: true, actions: count, error: nil))
+                results.append(DeadResults.Result(number: letter.number, eventId: letter.letter?.eventID ?? "", isDone: true, actions: count, error: nil))
             case .stays(let why):
-                results.append(DeadResults.Result(number: letter.number, eventId: letter.letter.eventID, isDone: false, actions: nil, error: why))
+                results.append(DeadResults.Result(number: letter.number, eventId: letter.letter?.eventID ?? "", isDone: false, actions: nil, error: why))
             }
             progress.update(count: UInt64(index + 1), fraction: Double(index + 1) / Double(letters.count))
         }
@@ -235,7 +249,7 @@ struct DeadDropCommand: ParsableCommand {
         try selection.confirm("remove \(letters.count) dead letters, whose actions are then never done")
         for letter in letters { try box.remove(letter.number) }
         if selection.isJSON {
-            let results = letters.map { DeadResults.Result(number: $0.number, eventId: $0.letter.eventID, isDone: true, actions: nil, error: nil) }
+            let results = letters.map { DeadResults.Result(number: $0.number, eventId: $0.letter?.eventID ?? "", isDone: true, actions: nil, error: nil) }
             Output.data(ContractJSON.text(DeadResults(results)))
         } else {
             Output.data("removed: \(letters.count)")

@@ -1,20 +1,20 @@
 import History
 import ObserverWork
 
-/// `dead list` as JSON: all but the events.
+/// `dead list` as JSON: all but the events. Of what is no dead letter of a worker's, the number alone.
 struct DeadListing: Encodable {
     struct Letter: Encodable {
         var number: UInt64
-        var id: String
-        var eventId: String
-        var sequence: UInt64
-        var subject: String
+        var id: String?
+        var eventId: String?
+        var sequence: UInt64?
+        var subject: String?
         var observer: String?
         var action: String?
-        var reason: String
-        var error: String
-        var attempts: Int
-        var deliveries: Int
+        var reason: String?
+        var error: String?
+        var attempts: Int?
+        var deliveries: Int?
         var firstAt: String?
         var lastAt: String?
     }
@@ -24,7 +24,7 @@ struct DeadListing: Encodable {
 
     init(_ letters: [DeadLetterBox.Stored]) {
         self.letters = letters.map { stored in
-            let letter = stored.letter
+            guard let letter = stored.letter else { return Letter(number: stored.number) }
             return Letter(
                 number: stored.number, id: letter.id, eventId: letter.eventID, sequence: letter.sequence, subject: letter.subject,
                 observer: letter.observer, action: letter.action?.type, reason: letter.reason.rawValue, error: letter.error,

@@ -32,7 +32,7 @@ struct RunCommand: AsyncParsableCommand {
         let notes: [String]
         let registry = PrometheusRegistry.observerWorker()
         do {
-            effective = try options.load()
+            effective = try options.loadWithObservers()
             (configuration, notes) = try WorkerConfiguration.read(effective, environment: ConfigurationOptions.environment)
         } catch let error as SettingsError {
             TerminationFile.goes(to: error.log.terminationFile)

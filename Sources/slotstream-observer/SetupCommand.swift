@@ -24,6 +24,10 @@ struct SetupCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Where a new consumer begins: first, new, or a sequence of the stream.", valueName: "place"))
     var from: String?
 
+    @Flag(
+        name: .customLong("print-nats-permissions"), help: "Print the worker's user with its exact rights for nats-server's configuration, and make nothing.")
+    var printsRights = false
+
     func validate() throws {
         // A placeholder stands where a text shows the command.
         if let from, Self.start(from) == nil, from != "SEQUENCE" {
@@ -42,18 +46,30 @@ struct SetupCommand: ParsableCommand {
     func run() throws {
         if let from, Self.start(from) == nil { throw ValidationError("--from SEQUENCE: write the sequence as a number") }
         let worker = try options.worker()
+        if printsRights { return Output.data(worker.rights.lines.joined(separator: "\n")) }
         let outcome = try WorkerCommands.setup(worker, start: from.flatMap(Self.start))
         for object in outcome.created { Output.data("made: \(object)") }
         for difference in outcome.differences {
             Output.error("slotstream-observer: the consumer \(worker.consumer) differs, and is not altered: \(difference)\n")
+        }
+        if outcome.isStartUnused {
+            Output.error("slotstream-observer: the consumer \(worker.consumer) is there already: --from has no effect\n")
+            throw ExitCode(ExitStatus.findings.rawValue)
         }
         if outcome.created.isEmpty { Output.data("nothing was missing") }
     }
 }
 
 extension ConfigurationOptions {
-    /// What the file says of the worker.
+    /// What the file says of the worker, for a command that does no actions: their variables need not be set.
     func worker() throws -> WorkerConfiguration {
-        try WorkerConfiguration.read(try load(), environment: Self.environment).configuration
+        try WorkerConfiguration.read(try load(), environment: Self.environment, requiresObservers: false).configuration
+    }
+
+    /// The whole, with every mistake that there is in keys and observers.
+    func loadWithObservers() throws -> EffectiveConfiguration {
+        try load { observers, values, origin in
+            WorkerConfiguration.complaints(observers, values, origin, environment: Self.environment)
+        }
     }
 }

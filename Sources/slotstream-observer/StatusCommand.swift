@@ -25,7 +25,9 @@ struct StatusCommand: AsyncParsableCommand {
 
     func run() async throws {
         let values = try options.load()
-        let worker = try WorkerConfiguration.read(values, environment: ConfigurationOptions.environment).configuration
+        let worker = try WorkerConfiguration.read(
+            values, environment: ConfigurationOptions.environment, requiresObservers: false
+        ).configuration
         var (status, failure) = WorkerCommands.status(worker)
         if let listen = values.values.observerWorker.listen,
             let answer = try? await HealthProbe.get(.status, from: (listen.host, listen.port)), let running = ObserverStatus(json: answer.body)
@@ -33,6 +35,7 @@ struct StatusCommand: AsyncParsableCommand {
             status.merge(running)
         } else if status.holder == nil {
             status.reasons.append("no worker answers at \(values.values.observerWorker.listen.map { "\($0)" } ?? "observer_worker.listen, which is off")")
+            status.next = (status.next ?? []) + ["slotstream-observer run"]
         }
         Output.data(isJSON ? status.json() : Self.text(status, on: .ofOutput()))
         if let failure { throw failure }
