@@ -98,7 +98,7 @@ final class DatabaseObservers: Sendable {
         }
         for name in kept {
             logger.error(
-                "an observer of tb_observer has a mistake now: the worker goes on with the row as it was", metadata: ["observer": "\(name)"])
+                "an observer of tb_observer has a mistake now: the worker goes on with the last good row", metadata: ["observer": "\(name)"])
         }
         for definition in definitions where names.contains(definition.name) {
             logger.warning("an observer of tb_observer is left out: the file has one of that name", metadata: ["observer": "\(definition.name)"])

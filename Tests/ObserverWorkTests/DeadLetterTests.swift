@@ -34,7 +34,31 @@ import Testing
         #expect(DeadLetter(json: Array(text.utf8)) == nil)
     }
 
+    @Test(arguments: [600, 5_000])
+    func anEventThatIsNestedDeeplyIsKept(_ depth: Int) throws {
+        let text = "{\"a\":" + String(repeating: "[", count: depth) + String(repeating: "]", count: depth) + "}"
+        #expect(try #require(DeadLetter(json: letter(Array(text.utf8)).json())).payload == Array(text.utf8))
+    }
+
+    @Test func oneWithoutItsEventSaysSo() throws {
+        let read = try #require(DeadLetter(json: letter(Array("{}".utf8)).withoutEvent.json()))
+        #expect(read.isEventOmitted && read.payload == nil)
+        #expect(read.isOfSameFailure(as: letter(Array("{}".utf8))))
+    }
+
+    @Test(arguments: [-1, Int.max])
+    func anActionThatNoObserverHasIsRefused(_ index: Int) {
+        var written = letter(nil)
+        written.action = (index, "webhook")
+        #expect(DeadLetter(json: written.json()) == nil)
+    }
+
+    @Test func aLongIDIsADigest() {
+        let id = DeadLetter.id(eventID: String(repeating: "x", count: 70_000), consumer: "c", observer: "o")
+        #expect(id.utf8.count < 100 && id.hasPrefix("sha256-") && id.hasSuffix(".dead.c.o"))
+    }
+
     @Test func theIDIsAHeadersValue() {
-        #expect(DeadLetter.id(eventID: "a b\r\nü", consumer: "c", observer: "o p") == "a_b____.dead.c.o_p")
+        #expect(DeadLetter.id(eventID: "a b\r\nü", consumer: "c", observer: "o p") == "a%20b%0D%0A%C3%BC.dead.c.o%20p")
     }
 }

@@ -84,6 +84,21 @@ import Testing
         #expect(schedule.count == 0)
     }
 
+    @Test func whatWaitsForAHostIsCountedWithWhatIsBehind() throws {
+        var schedule = JobSchedule()
+        for sequence in UInt64(1)...3 { schedule.admit(job(sequence, of: "a")) }
+        schedule.admit(job(4, of: "b"))
+        let taken = schedule.take(now)
+        let first = try #require(taken)
+        first.isParked = true
+        schedule.postpone(1, until: now + .seconds(5))
+        _ = schedule.take(now)
+        #expect(schedule.count == 4 && schedule.parkedCount == 3)
+        #expect(schedule.byteCount > 4 * 50)
+        for sequence in UInt64(1)...4 { schedule.end(sequence) }
+        #expect(schedule.count == 0 && schedule.parkedCount == 0 && schedule.byteCount == 0)
+    }
+
     /// Whatever comes in whatever order: one at a time of an entity, each ends once, and of what was there together the earlier goes first.
     @Test(arguments: 0..<20)
     func noEntityRunsTwiceAtOnce(_ seed: Int) {

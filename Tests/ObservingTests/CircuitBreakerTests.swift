@@ -82,4 +82,32 @@ import Testing
         #expect(breaker.mayTry("h0", now: start) == .yes)
         #expect(breaker.mayTry("h1", now: start) != .yes)
     }
+
+    /// An event that fails for a reason of its own is one failure, and does not stand in the way of the others.
+    @Test func oneEventAloneOpensNothing() {
+        var breaker = CircuitBreaker()
+        let now = ContinuousClock.now
+        for _ in 0..<20 {
+            #expect(breaker.mayTry("h", by: 7, now: now) == .yes)
+            breaker.failed("h", by: 7, now: now)
+        }
+        #expect(breaker.openHosts == [])
+    }
+
+    @Test func whoFailedAsTheOneThatTriesGoesBehindTheOthers() {
+        var breaker = CircuitBreaker()
+        let now = ContinuousClock.now
+        for asker in UInt64(1)...5 { breaker.failed("h", by: asker, now: now) }
+        #expect(breaker.openHosts == ["h"])
+        var later = now + CircuitBreaker.firstPause
+        #expect(breaker.mayTry("h", by: 1, now: later) == .yes)
+        breaker.failed("h", by: 1, now: later)
+        later += CircuitBreaker.pauseLimit
+        // Alone it may try again; with somebody else there it waits.
+        #expect(breaker.mayTry("h", by: 2, now: later - CircuitBreaker.pauseLimit) != .yes)
+        #expect(breaker.mayTry("h", by: 1, now: later) == .waitUntil(later + CircuitBreaker.firstPause))
+        #expect(breaker.mayTry("h", by: 2, now: later) == .yes)
+        breaker.succeeded("h")
+        #expect(breaker.openHosts == [])
+    }
 }
