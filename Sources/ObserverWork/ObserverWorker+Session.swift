@@ -151,6 +151,10 @@ extension ObserverWorker {
             if let refusal = link.refusal { throw .jetStream(.permission(refusal)) }
             if let reason = link.closedReason { throw .jetStream(.connectionClosed(reason)) }
             if link.connection.isWedged { throw .jetStream(.wedged("the connection does not come back from its lock")) }
+            if let waiting = gathering, waiting.isOver(holding: board.count, keeper) {
+                gathering = nil
+                board.begin()
+            }
             // What another worker held comes first: until the server would deliver it again, nothing is asked for.
             if let gathering, ContinuousClock.now < gathering.from {
                 wait(min(.milliseconds(100), gathering.from - .now))
@@ -170,10 +174,6 @@ extension ObserverWorker {
             case .nothing: break
             case .pinnedElsewhere: state.change { $0.role = .standby }
             case .consumerGone: throw Self.consumerGone
-            }
-            if let waiting = gathering, waiting.isOver(holding: board.count, keeper) {
-                gathering = nil
-                board.begin()
             }
         }
     }
@@ -212,7 +212,8 @@ extension ObserverWorker {
         init?(_ consumer: ConsumerInfo, after lease: Duration?) {
             guard consumer.ackPendingCount > 0 else { return nil }
             let longest = consumer.ackWaits.upperBound
-            from = .now + (lease.map { max(.zero, longest - $0) + .milliseconds(500) } ?? .zero)
+            // It renewed four times a lease, and may have told of progress until just before the next time.
+            from = .now + (lease.map { max(.zero, longest - $0 * 0.75) + .milliseconds(500) } ?? .zero)
             until = from + longest + .seconds(2)
             count = Int(clamping: consumer.ackPendingCount)
         }
