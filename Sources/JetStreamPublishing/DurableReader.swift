@@ -75,6 +75,28 @@ public final class DurableReader {
         return try taken(message)
     }
 
+    /// Asks for nothing more, so that what is handed back is not delivered here again.
+    /// - Returns: What was on its way.
+    public func close(timeout: Duration) -> [DeliveredMessage] {
+        var late: [DeliveredMessage] = []
+        openCount = 0
+        guard let inbox else { return late }
+        self.inbox = nil
+        guard connection.state.isConnected, connectCount == connection.state.connectCount else { return late }
+        inbox.reader.drain(timeout: timeout) { message in
+            if let delivery = Delivery(reply: message.reply) { late.append(Self.delivered(message, delivery)) }
+        }
+        return late
+    }
+
+    private static func delivered(_ message: borrowing MessageHandle, _ delivery: Delivery) -> DeliveredMessage {
+        DeliveredMessage(
+            stored: StoredMessage(
+                subject: String(decoding: message.subject, as: UTF8.self), sequence: delivery.streamSequence, headers: message.headers,
+                payload: Array(message.body), storedAtNanoseconds: delivery.storedAtNanoseconds),
+            reply: String(decoding: message.reply, as: UTF8.self), deliveryCount: delivery.count, pendingCount: delivery.pendingCount)
+    }
+
     private func opened() throws(JetStreamError) -> Inbox {
         let connectCount = connection.state.connectCount
         if let inbox, connectCount == self.connectCount { return inbox }
@@ -101,15 +123,9 @@ public final class DurableReader {
     private func taken(_ message: borrowing MessageHandle) throws(JetStreamError) -> Event {
         guard let delivery = Delivery(reply: message.reply) else { return try ended(message) }
         openCount = max(0, openCount - 1)
-        let headers = message.headers
-        if group != nil, let pin = headers.first(where: { $0.name == "Nats-Pin-Id" }) { pinID = pin.value }
-        let stored = StoredMessage(
-            subject: String(decoding: message.subject, as: UTF8.self), sequence: delivery.streamSequence, headers: headers,
-            payload: Array(message.body), storedAtNanoseconds: delivery.storedAtNanoseconds)
-        return .message(
-            DeliveredMessage(
-                stored: stored, reply: String(decoding: message.reply, as: UTF8.self), deliveryCount: delivery.count,
-                pendingCount: delivery.pendingCount))
+        let delivered = Self.delivered(message, delivery)
+        if group != nil, let pin = delivered.stored.header("Nats-Pin-Id") { pinID = pin }
+        return .message(delivered)
     }
 
     /// A status: a pull has ended, or cannot be.

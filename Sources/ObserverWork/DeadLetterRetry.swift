@@ -39,7 +39,7 @@ package final class DeadLetterRetry {
         }
         let body = if let payload = letter.payload { payload } else { try omitted(letter, box) }
         guard let payload = body, var event = ObservedEvent(payload: payload, messageID: letter.eventID, subject: letter.subject)
-        else { return .stays("there is no event that can be read, in the dead letter or in the stream") }
+        else { return .stays("there is no event that can be read: look with `slotstream-observer dead show \(stored.number)`") }
         event.id = letter.eventID
         let due: [(observer: ObserverDefinition, first: Int)]
         switch self.due(letter, event) {

@@ -17,6 +17,8 @@ extension ObserverWorker {
     private static let heldAtMost = 1_000
     /// Bytes of messages from which on nothing more is asked for.
     private static let heldByteLimit = 16 << 20
+    /// How long what is on its way at a stop is waited for.
+    private static let drainTime = Duration.seconds(1)
     /// How long what a lost session had under way is waited for.
     private static let lostSessionTime = Duration.seconds(30)
     /// Between two looks of a worker that stands by.
@@ -39,18 +41,13 @@ extension ObserverWorker {
         board.pause()
         // A consumer that delivers to one client only gives that one up when it asks for nothing for a while, as a worker does whose
         // events all wait for a retry: it is no lease.
-        let isPinned = setup.consumer.priorityPolicy == "pinned_client"
+        let isPinned = isPinned(setup.consumer)
         let ordering: ObserverStatus.Ordering = configuration.isOrdered ? .lease : isPinned ? .pinned : .none
         board.forgetDone()
         let lease = WorkerLease(
             configuration, ackWait: setup.consumer.ackWaits.lowerBound, identity: identity, consumer: setup.consumer,
             streamCreated: setup.streamCreated)
-        state.change { status in
-            status.ordering = ordering
-            status.consumer.differences = setup.differences
-            // Until it is known who works.
-            if ordering == .lease { status.role = .standby }
-        }
+        state.change { $0.consumer.differences = setup.differences }
         var hadHolder = false
         if ordering == .lease {
             guard let isFollowing = try obtain(lease, over: link) else { return }
@@ -62,6 +59,7 @@ extension ObserverWorker {
         }
         state.change { status in
             status.role = .active
+            status.ordering = ordering
             status.holder = ordering == .lease ? WorkerLease.place : nil
         }
         logger.notice(
@@ -79,14 +77,18 @@ extension ObserverWorker {
         }
         try keeper.start(over: link.connection)
         try advisories.start(over: link.connection)
+        let group = isPinned ? setup.consumer.priorityGroups.first : nil
+        let reader = try StreamerError.ofJetStream { () throws(JetStreamError) in
+            try link.connection.openDurable(configuration.stream, configuration.consumer, group: group)
+        }
         do throws(StreamerError) {
-            try read(link, setup.consumer, ordering == .lease ? Gathering(setup.consumer, after: hadHolder ? lease.duration : nil) : nil, keeper)
+            try read(link, reader, setup.consumer, ordering == .lease ? Gathering(setup.consumer, after: hadHolder ? lease.duration : nil) : nil, keeper)
         } catch {
-            let returned = giveUp(setup.consumer)
+            let returned = giveUp(reader, setup.consumer)
             if ordering != .lease { keeper.record(returned: returned, over: link.connection) }
             throw error
         }
-        let returned = giveUp(setup.consumer)
+        let returned = giveUp(reader, setup.consumer)
         advisories.stop()
         keeper.stop()
         if ordering == .lease {
@@ -119,6 +121,7 @@ extension ObserverWorker {
             }
             state.change { status in
                 status.role = .standby
+                status.ordering = .lease
                 status.holder = answer.holder
             }
             if !isTold {
@@ -131,16 +134,15 @@ extension ObserverWorker {
         return nil
     }
 
+    private func isPinned(_ consumer: ConsumerInfo) -> Bool { consumer.priorityPolicy == "pinned_client" }
+
     /// Takes messages until asked to stop.
+    ///
     /// - Throws: What ends the session.
     /// - Parameter gathering: What is waited for first.
     private func read(
-        _ link: WorkerLink, _ consumer: ConsumerInfo, _ gathering: Gathering?, _ keeper: WorkerKeeper
+        _ link: WorkerLink, _ reader: DurableReader, _ consumer: ConsumerInfo, _ gathering: Gathering?, _ keeper: WorkerKeeper
     ) throws(StreamerError) {
-        let group = consumer.priorityPolicy == "pinned_client" ? consumer.priorityGroups.first : nil
-        let reader = try StreamerError.ofJetStream { () throws(JetStreamError) in
-            try link.connection.openDurable(configuration.stream, configuration.consumer, group: group)
-        }
         let most = consumer.maxAckPending > 0 ? consumer.maxAckPending : Self.heldAtMost
         let room = min(most, max(Self.heldAtLeast, configuration.maxConcurrency * Self.heldPerAction))
         var gathering = gathering
@@ -170,7 +172,7 @@ extension ObserverWorker {
             switch try next(reader, room: free, of: room) {
             case .message(let message):
                 guard take(message) else { throw Self.consumerGone }
-                if group != nil { state.change { $0.role = .active } }
+                if isPinned(consumer) { state.change { $0.role = .active } }
             case .nothing: break
             case .pinnedElsewhere: state.change { $0.role = .standby }
             case .consumerGone: throw Self.consumerGone
@@ -252,9 +254,11 @@ extension ObserverWorker {
 
     /// Ends the work: what has not begun or waits goes back to the server, and what is being done may end.
     /// - Returns: What went back though it was its last delivery.
-    private func giveUp(_ consumer: ConsumerInfo) -> [UInt64] {
+    private func giveUp(_ reader: DurableReader, _ consumer: ConsumerInfo) -> [UInt64] {
+        let late = reader.close(timeout: Self.drainTime)
         let idle = board.windDown()
         for job in idle { handBack(job) }
+        for message in late { try? state.connection?.tell(.again(after: .zero), to: message.reply) }
         // Best effort: what does not arrive comes again by itself.
         try? state.connection?.flush(timeout: .seconds(1))
         var end = ContinuousClock.now + max(Self.lostSessionTime, configuration.shutdownTimeout)
@@ -280,5 +284,6 @@ extension ObserverWorker {
         state.permit(until: nil)
         guard consumer.maxDeliver > 0 else { return [] }
         return (idle + running).filter { !$0.isGivenUp && $0.deliveryCount >= consumer.maxDeliver }.map(\.sequence)
+            + late.filter { $0.deliveryCount >= consumer.maxDeliver }.map(\.stored.sequence)
     }
 }

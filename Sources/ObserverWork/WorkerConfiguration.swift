@@ -71,16 +71,23 @@ extension WorkerConfiguration {
         return complaints
     }
 
+    /// FraiseQL's first example has an empty table `on_failure`, which its parser passes over.
+    private static func withoutEmptyFailure(_ tree: ConfigurationTree) -> ConfigurationTree {
+        switch tree {
+        case .table(var members):
+            if members["on_failure"] == .table([:]) { members["on_failure"] = nil }
+            return .table(members)
+        case .list(let observers): return .list(observers.map(withoutEmptyFailure))
+        case .text, .integer, .number, .boolean, .unsupported: return tree
+        }
+    }
+
     private static func file(
         _ observers: ConfigurationTree?, _ values: Configuration, environment: [String: String]
     ) -> (read: ObserverFile, problems: [(path: String, what: String)]) {
         var problems: [(path: String, what: String)] = []
         var tree = observers?.expanded(environment, at: ConfigurationTree.observersPath, &problems)
-        // FraiseQL's first example has an empty table of this name, which its parser passes over.
-        if case .table(var members)? = tree, members["on_failure"] == .table([:]) {
-            members["on_failure"] = nil
-            tree = .table(members)
-        }
+        tree = tree.map(withoutEmptyFailure)
         return (
             ObserverFile.read(tree.map(ObserverValue.init) ?? .table([:]), environment: environment, livePrefix: values.nats.subjectPrefix), problems
         )

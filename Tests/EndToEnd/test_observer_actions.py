@@ -6,7 +6,7 @@ import json
 import pytest
 
 from answers import Plan
-from places import place, place_maker, places  # noqa: F401
+from places import CONSUMER, place, place_maker, places  # noqa: F401
 from servers.tools import wait_until
 from worker import QUICK_RETRY, observer, webhook
 
@@ -219,7 +219,19 @@ def test_nats_publishes_where_the_event_says(place):
     place.wait_idle()
     (copy,) = place.administrator.messages(f"{place.name}_copies")
     assert copy.subject == f"copies.{place.name}.Order.very%20paid%2E%2A%2E%3E"
-    assert copy.id == order.id and copy.json == json.loads(order.body())
+    # Several actions of an event may publish to one stream: each has an id of its own.
+    assert copy.id == f"{order.id}.{CONSUMER}.copy.0" and copy.json == json.loads(order.body())
+
+
+def test_several_actions_of_one_event_publish_to_one_stream(place):
+    place.administrator.add(f"{place.name}_copies", subjects=[f"copies.{place.name}.>"])
+    place.started({name: observer({"type": "nats", "subject": f"copies.{place.name}.{name}"}, {"type": "nats", "subject": f"copies.{place.name}.{name}"})
+                   for name in ("one", "two")})
+    orders = place.publish(3)
+    place.wait_idle()
+    copies = place.administrator.messages(f"{place.name}_copies")
+    assert len(copies) == 12 and len({copy.id for copy in copies}) == 12
+    assert all(sum(copy.id.startswith(f"{order.id}.") for copy in copies) == 4 for order in orders)
 
 
 def test_nats_never_publishes_into_the_live_stream(place):

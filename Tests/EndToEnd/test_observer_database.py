@@ -3,6 +3,7 @@
 import json
 import shutil
 import tempfile
+import urllib.error
 from pathlib import Path
 
 import pytest
@@ -253,10 +254,31 @@ def test_a_table_that_is_not_there_or_not_readable_is_told(place, database):
     done = place.worker({}, overrides).command("check", expect=None)
     assert done.returncode != 0 and "tb_observer" in done.stdout + done.stderr
     database.run(_TB_OBSERVER)
+    _add(database, "all", _hook(place, "/all"))
     worker = place.worker({}, overrides)
     worker.start(wait=False)
-    assert worker.wait(60) in (77, 78) and "tb_observer" in worker.last_words()
+    order = place.order()
+    wait_until(lambda: "tb_observer was not read yet" in worker.last_words(), 30, "it says what it waits for")
+    with pytest.raises(urllib.error.HTTPError) as refusal:
+        worker.get("/readyz")
+    assert "tb_observer was not read yet" in refusal.value.read().decode()
+    # Nobody knows yet whom an event is for: none was acknowledged.
+    database.run("GRANT SELECT ON tb_observer TO worker")
+    worker.wait_ready(60)
+    place.wait_idle()
+    assert [arrival.key for arrival in place.receiver.arrivals()] == [order.id]
 
+
+def test_a_row_that_has_a_mistake_now_goes_on_as_it_was(place, table):
+    _add(table, "all", _hook(place, "/all"))
+    worker = _watching(place, table)
+    place.order()
+    place.wait_idle()
+    table.run("UPDATE tb_observer SET condition_expression = 'status =='")
+    wait_until(lambda: "has a mistake now" in worker.last_words(), 60, "the row is told")
+    place.order()
+    place.wait_idle()
+    assert _paths(place) == ["/all", "/all"]
 
 def test_the_password_of_the_database_is_shown_nowhere(place, database):
     database.run("ALTER ROLE worker PASSWORD 'hidden-Pa55'")
