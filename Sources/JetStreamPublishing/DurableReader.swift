@@ -14,10 +14,10 @@ public final class DurableReader {
         case pinnedElsewhere
     }
 
-    /// How long the server keeps a pull open.
-    private static let pullExpiry: Duration = .seconds(5)
+    /// How long the server keeps a pull open: as long a stop may have to wait.
+    private static let pullExpiry: Duration = .seconds(1)
     /// How long a pull may stay silent beyond its expiry before it counts as lost.
-    private static let pullGrace: Duration = .seconds(2)
+    private static let pullGrace: Duration = .seconds(1)
     /// In one pull; what bounds the memory.
     private static let pullByteCount = 4 << 20
 
@@ -75,17 +75,21 @@ public final class DurableReader {
         return try taken(message)
     }
 
-    /// Asks for nothing more, so that what is handed back is not delivered here again.
-    /// - Returns: What was on its way.
-    public func close(timeout: Duration) -> [DeliveredMessage] {
+    /// Asks for nothing more, and waits until nothing can come any more: what is handed back while a request is open is delivered here again, and where the
+    /// subscription is gone as well, nats-server 2.9.10 loses it until `ack_wait` is over.
+    /// - Returns: What has come meanwhile.
+    public func close() -> [DeliveredMessage] {
         var late: [DeliveredMessage] = []
-        openCount = 0
-        guard let inbox else { return late }
-        self.inbox = nil
-        guard connection.state.isConnected, connectCount == connection.state.connectCount else { return late }
-        inbox.reader.drain(timeout: timeout) { message in
-            if let delivery = Delivery(reply: message.reply) { late.append(Self.delivered(message, delivery)) }
+        while openCount > 0, ContinuousClock.now < deadline, connection.state.connectCount == connectCount, let inbox {
+            guard let message = try? inbox.reader.next(timeout: .milliseconds(20)) else { continue }
+            if let delivery = Delivery(reply: message.reply) {
+                openCount -= 1
+                late.append(Self.delivered(message, delivery))
+            } else {
+                _ = try? ended(message)
+            }
         }
+        inbox = nil
         return late
     }
 

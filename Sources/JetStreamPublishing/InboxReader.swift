@@ -27,20 +27,6 @@ struct InboxReader: ~Copyable {
         return reader
     }
 
-    /// Ends the subscription: hands out what has come and what the server had sent before it knew.
-    func drain(timeout: Duration, _ each: (borrowing MessageHandle) -> Void) {
-        let deadline = ContinuousClock.now + timeout
-        guard natsSubscription_Drain(subscription) == NATS_OK else { return }
-        while ContinuousClock.now < deadline {
-            var message: OpaquePointer?
-            // Once all of it has been handed out, the subscription is closed.
-            let status = natsSubscription_NextMsg(&message, subscription, Self.drainStepMilliseconds)
-            if status == NATS_OK, let message { each(MessageHandle(message)) } else if status != NATS_TIMEOUT { return }
-        }
-    }
-
-    private static let drainStepMilliseconds: Int64 = 20
-
     /// The next message; nil if none came in time.
     func next(timeout: Duration) throws(JetStreamError) -> MessageHandle? {
         var message: OpaquePointer?

@@ -17,8 +17,6 @@ extension ObserverWorker {
     private static let heldAtMost = 1_000
     /// Bytes of messages from which on nothing more is asked for.
     private static let heldByteLimit = 16 << 20
-    /// How long what is on its way at a stop is waited for.
-    private static let drainTime = Duration.seconds(1)
     /// How long what a lost session had under way is waited for.
     private static let lostSessionTime = Duration.seconds(30)
     /// Between two looks of a worker that stands by.
@@ -255,7 +253,7 @@ extension ObserverWorker {
     /// Ends the work: what has not begun or waits goes back to the server, and what is being done may end.
     /// - Returns: What went back though it was its last delivery.
     private func giveUp(_ reader: DurableReader, _ consumer: ConsumerInfo) -> [UInt64] {
-        let late = reader.close(timeout: Self.drainTime)
+        let late = reader.close()
         let idle = board.windDown()
         for job in idle { handBack(job) }
         for message in late { try? state.connection?.tell(.again(after: .zero), to: message.reply) }

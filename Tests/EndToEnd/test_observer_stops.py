@@ -209,21 +209,34 @@ def test_a_stream_that_somebody_makes_anew(place):
     assert len(place.arrivals()) == 8
 
 
+def test_a_stream_of_dead_letters_that_is_deleted_is_made_again(pair, places):
+    place = places(pair.nats, ack_wait=2, max_deliver=20)
+    place.receiver.answers("400")
+    place.started()
+    place.administrator.delete(f"{place.name}_dead")
+    (order,) = place.publish(1)
+    place.wait_arrivals(1)
+    (letter,) = wait_until(place.stream.dead, 60, "it is stored, when the stream is there again")
+    assert letter["event_id"] == order.id
+    place.wait_idle()
+    assert len(place.arrivals()) == 1, "the event is not done again"
+
+
 def test_a_worker_whose_dead_letters_cannot_be_stored_acknowledges_nothing(pair, places):
     place = places(pair.nats, ack_wait=2, max_deliver=20)
     place.receiver.answers("400")
     worker = place.started()
-    place.administrator.delete(f"{place.name}_dead")
-    (order,) = place.publish(1)
-    place.wait_arrivals(1)
-    wait_until(lambda: [entry for entry in worker.log_entries() if f"{place.name}_dead" in json.dumps(entry) and entry["level"] == "warning"], 30,
-               "it says so")
-    assert not place.is_idle() and len(place.arrivals()) == 1, "the event is not acknowledged, and not done again"
-    # A start makes what is missing.
-    assert worker.terminate() == 0
-    worker.start()
-    (letter,) = wait_until(place.stream.dead, 60, "it is stored, when the stream is there again")
-    assert letter["event_id"] == order.id
+    # Full: it discards what is new.
+    config = place.administrator.config(f"{place.name}_dead")
+    place.administrator.update(**config | {"max_msgs": 1})
+    orders = place.publish(2)
+    place.wait_arrivals(2)
+    wait_until(lambda: "cannot be stored" in json.loads(_not_ready(worker) or "{}").get("reasons", [""])[0], 30, "it is not ready, and says why")
+    assert not place.is_idle() and len(place.stream.dead()) == 1 and len(place.arrivals()) == 2, "it is not acknowledged, and not done again"
+    place.administrator.update(**config)
+    place.wait_idle()
+    assert sorted(letter["event_id"] for letter in place.stream.dead()) == sorted(order.id for order in orders)
+    worker.wait_ready(30)
 
 
 # Credentials
