@@ -1,4 +1,5 @@
 import Foundation
+import ObserverWork
 import Testing
 
 @testable import Settings
@@ -92,5 +93,15 @@ import Testing
         #expect(Page(path: "x.md", text: "```\n$ slotstream rewind\n```").commands.first?.refusal != nil)
         #expect(Page(path: "x.md", text: "## `[a.b]` and: More\n").anchors == ["ab-and-more"])
         #expect(Page(path: "x.md", text: "# A heading\nOne `x`,\nand [a](b.md).\n- an item\n").paragraphs == ["One …, and a.", "- an item"])
+    }
+
+    /// What `slotstream-observer setup --print-nats-permissions` prints is what the page has, and a test has tried line by line.
+    @Test func theWorkersRightsAreThoseOfThePage() throws {
+        let loaded = try Configuration.load(
+            flags: ["transport.nats.stream_name": "shop", "transport.nats.consumer_name": "observer", "observer_worker.database": "true"],
+            environment: [:], workingDirectory: "/nowhere")
+        let block = try WorkerConfiguration.read(loaded, environment: [:]).configuration.rights.lines
+        let page = try Page(path: "deploy/docs/observer.md").text
+        #expect(page.contains("```\n" + block.joined(separator: "\n") + "\n```"), "\(block.joined(separator: "\n"))")
     }
 }
