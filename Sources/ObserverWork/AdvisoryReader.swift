@@ -120,11 +120,7 @@ final class AdvisoryReader: Sendable {
                     ])
             }
             // Older servers count it as pending for ever.
-            try connection.tell(
-                .done,
-                to: JetStreamConnection.acknowledgementSubject(
-                    stream: configuration.stream, consumer: configuration.consumer, deliveryCount: advisory.deliveries,
-                    streamSequence: advisory.streamSeq, consumerSequence: advisory.streamSeq))
+            try connection.tell(.done, to: configuration.acknowledgementSubject(of: advisory.streamSeq, deliveries: advisory.deliveries))
             try connection.confirm(.done, to: message.reply)
         } catch {
             try? connection.tell(.again(after: Self.retryDelay), to: message.reply)
@@ -145,9 +141,8 @@ final class AdvisoryReader: Sendable {
             stored: stored, reply: message.reply, deliveryCount: message.deliveryCount, pendingCount: message.pendingCount)
         let session = state.session
         _ = board.admit(stored) {
-            var event = ObservedEvent(payload: stored.payload, messageID: stored.messageID, subject: stored.subject)
-            if event?.id.isEmpty ?? false { event?.id = "\(configuration.stream).\(stored.sequence)" }
-            return EventJob(delivered, event: event, at: .now, session: session, isGivenUp: true)
+            EventJob(
+                delivered, event: EventJob.event(in: stored, of: configuration.stream), at: .now, session: session, isGivenUp: true)
         }
         return true
     }
@@ -156,9 +151,8 @@ final class AdvisoryReader: Sendable {
     private func letter(_ advisory: Advisory, _ connection: JetStreamConnection) throws(JetStreamError) -> DeadLetter? {
         let message = try connection.message(configuration.stream, sequence: advisory.streamSeq)
         if let message, state.isMarker(message.subject) { return nil }
-        let event = message.flatMap { ObservedEvent(payload: $0.payload, messageID: $0.messageID, subject: $0.subject) }
-        let id = [event?.id, message?.messageID].compactMap { $0 }.first { !$0.isEmpty }
-        let eventID = id ?? "\(configuration.stream).\(advisory.streamSeq)"
+        let event = message.flatMap { EventJob.event(in: $0, of: configuration.stream) }
+        let eventID = event?.id ?? message?.messageID ?? "\(configuration.stream).\(advisory.streamSeq)"
         return DeadLetter(
             id: DeadLetter.id(eventID: eventID, consumer: configuration.consumer, observer: nil), eventID: eventID, stream: configuration.stream,
             sequence: advisory.streamSeq, subject: message?.subject ?? "", consumer: configuration.consumer, observer: nil, action: nil,

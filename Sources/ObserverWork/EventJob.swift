@@ -63,6 +63,13 @@ final class EventJob: @unchecked Sendable {
         delivery = Mutex((delivered.reply, delivered.deliveryCount))
     }
 
+    /// The event in a message of that stream, with an id whatever happens; nil: it is none.
+    static func event(in message: StoredMessage, of stream: String) -> ObservedEvent? {
+        var event = ObservedEvent(payload: message.payload, messageID: message.messageID, subject: message.subject)
+        if event?.id.isEmpty ?? false { event?.id = "\(stream).\(message.sequence)" }
+        return event
+    }
+
     /// Whether anything of it was tried.
     var hasBegun: Bool { observers != nil }
 

@@ -231,6 +231,10 @@ final class JobRunner: Sendable {
             } else {
                 try connection.confirm(.done, to: job.reply, timeout: Self.tellTimeout)
             }
+            // That was of its advisory; older servers count the event itself as pending for ever.
+            if job.isGivenUp {
+                try connection.tell(.done, to: configuration.acknowledgementSubject(of: job.sequence, deliveries: job.deliveryCount))
+            }
             worker.mended(.acknowledging)
             return .ended
         } catch {

@@ -1,7 +1,6 @@
 import History
 import JetStreamPublishing
 import Logging
-import Observing
 import Pipeline
 import Synchronization
 import Threads
@@ -237,9 +236,7 @@ extension ObserverWorker {
     private func take(_ message: DeliveredMessage) -> Bool {
         let session = state.session
         let known = board.admit(message.stored) {
-            var event = ObservedEvent(payload: message.stored.payload, messageID: message.stored.messageID, subject: message.stored.subject)
-            if event?.id.isEmpty ?? false { event?.id = "\(configuration.stream).\(message.stored.sequence)" }
-            return EventJob(message, event: event, at: .now, session: session)
+            EventJob(message, event: EventJob.event(in: message.stored, of: configuration.stream), at: .now, session: session)
         }
         switch known {
         case .held(let job): job.redelivered(message, in: session)

@@ -60,7 +60,6 @@ final class WorkBoard: @unchecked Sendable {
     /// What is held, and of it what waits for hosts that nothing goes to for a while.
     var load: (count: Int, parkedCount: Int, byteCount: Int) { locked { (schedule.count, schedule.parkedCount, schedule.byteCount) } }
     var runningCount: Int { locked { schedule.running.count } }
-    var isWindingDown: Bool { locked { mode == .windingDown || mode == .over } }
 
     /// What is held, in the order of the stream.
     var all: [EventJob] { locked { schedule.all } }

@@ -49,6 +49,12 @@ package struct WorkerConfiguration: Sendable {
     package func advisorySubject(consumer: String) -> String {
         "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.\(stream).\(consumer)"
     }
+
+    /// Where an event is acknowledged that the server has given up.
+    func acknowledgementSubject(of sequence: UInt64, deliveries: Int) -> String {
+        JetStreamConnection.acknowledgementSubject(
+            stream: stream, consumer: consumer, deliveryCount: deliveries, streamSequence: sequence, consumerSequence: sequence)
+    }
 }
 
 extension WorkerConfiguration {

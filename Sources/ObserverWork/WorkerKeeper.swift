@@ -154,7 +154,8 @@ final class WorkerKeeper: Sendable {
             }
         } catch {
             if values.withLock({ $0.isStopped }) { return }
-            if error.errCode == JetStreamErrorCode.streamNotFound { return state.fail(.jetStream(error)) }
+            // The next session finds out what that means.
+            if error.errCode == JetStreamErrorCode.streamNotFound { return state.fail(ObserverWorker.consumerGone) }
             state.tell(.consumer, "the consumer cannot be looked at now", error)
         }
     }
