@@ -1,10 +1,12 @@
 """Several workers of one consumer: who works, who takes over, and what becomes of an event that kills whoever does it."""
 
+import asyncio
 import json
 import time
 
 import pytest
 
+import stream
 from deliveries import Judge
 from orders import Order
 from places import CONSUMER, Place, place_maker, places  # noqa: F401
@@ -183,3 +185,30 @@ def test_waiting_events_are_not_delivered_again(pair, places):  # noqa: F811
     assert time.monotonic() - began > 2, "longer than ack_wait"
     _judged(place, orders)
     assert place.stream.consumer()["delivered"]["consumer_seq"] == len(orders), "one delivery each"
+
+
+def test_a_pinned_client_that_asks_for_nothing_loses_its_place(newest_pair, places):  # noqa: F811
+    """Why the lease decides with any consumer: a worker whose events all wait for a retry asks for nothing, and keeps its lease."""
+    place = places(newest_pair.nats)
+    config = {"durable_name": "pinned", "name": "pinned", "ack_policy": "explicit", "ack_wait": 30 * 10**9, "filter_subject": f"{place.stream.prefix}.>",
+              "priority_groups": ["workers"], "priority_policy": "pinned_client", "priority_timeout": 10**9}
+    place.administrator.api(f"CONSUMER.CREATE.{place.name}.pinned", stream_name=place.name, config=config)
+    orders = place.publish(2)
+
+    async def pull() -> list[tuple[str, str]]:
+        connection = await stream.connect(place.administrator.url)
+        try:
+            inboxes = [await connection.subscribe(connection.new_inbox()) for _ in range(2)]
+            got = []
+            for inbox in inboxes:
+                request = json.dumps({"batch": 1, "expires": 20 * 10**9, "group": "workers"}).encode()
+                await connection.publish(f"$JS.API.CONSUMER.MSG.NEXT.{place.name}.pinned", request, reply=inbox.subject)
+                message = await inbox.next_msg(timeout=20)
+                got.append((message.headers["Nats-Msg-Id"], message.headers["Nats-Pin-Id"]))
+            return got
+        finally:
+            await connection.close()
+
+    (first, pin), (second, other) = asyncio.run(pull())
+    # The first client has acknowledged nothing, and the second has what comes after it.
+    assert [first, second] == [order.id for order in orders] and pin != other
