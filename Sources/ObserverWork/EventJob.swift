@@ -46,6 +46,8 @@ final class EventJob: @unchecked Sendable {
     var firstAttemptAt: PostgresTimestamp?
     var lastAttemptAt: PostgresTimestamp?
     var due = Due.action
+    /// Whether it is not known whether the server has taken note of its end.
+    var isAcknowledgementDoubtful = false
 
     /// - Parameter session: The one that it was delivered in.
     init(

@@ -228,6 +228,9 @@ final class JobRunner: Sendable {
                 // Delivered again, there would be nothing to do again.
                 try connection.tell(.done, to: job.reply)
                 thread.meters(WorkerMeters.none, WorkerMeters.none).done(after: .now - job.receivedAt)
+            } else if job.isAcknowledgementDoubtful {
+                // The server may have taken note, and answers only the first time. Should it have not, and deliver the event again, the board knows that it is done.
+                try connection.tell(.done, to: job.reply)
             } else {
                 try connection.confirm(.done, to: job.reply, timeout: Self.tellTimeout)
             }
@@ -238,7 +241,7 @@ final class JobRunner: Sendable {
             worker.mended(.acknowledging)
             return .ended
         } catch {
-            // Delivered once more, it is known here, and not worked on again.
+            job.isAcknowledgementDoubtful = true
             worker.tell(
                 .acknowledging, "nats-server has not confirmed an acknowledgement: the worker sends the acknowledgement again", error,
                 ["sequence": .stringConvertible(job.sequence)])
