@@ -27,7 +27,9 @@ final class Breaker: Sendable {
         change { $0.succeeded(host) }
     }
 
-    func failed(_ host: String, by asker: UInt64) { change { $0.failed(host, by: asker, now: .now) } }
+    func failed(_ host: String, by asker: UInt64, isAnswered: Bool) {
+        change { $0.failed(host, by: asker, isAnswered: isAnswered, now: .now) }
+    }
 
     private func change(_ body: (inout CircuitBreaker) -> Void) {
         state.withLock { state in

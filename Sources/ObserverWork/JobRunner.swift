@@ -141,7 +141,7 @@ final class JobRunner: Sendable {
             job.passAction()
             return nil
         case .failed(let failure):
-            if let host { if failure.isTheHosts { breaker.failed(host, by: job.sequence) } else { breaker.succeeded(host) } }
+            if let host { if failure.isTheHosts { breaker.failed(host, by: job.sequence, isAnswered: failure.isAnswered) } else { breaker.succeeded(host) } }
             worker.meters.attemptFailed(failure.kind)
             // The one request that tries whether a host is back has told nothing of the event, unless the host has answered.
             if isTrial, failure.isTheHosts, !failure.isAnswered { job.attemptCount -= 1 }

@@ -62,11 +62,13 @@ package struct CircuitBreaker: Sendable {
     package mutating func succeeded(_ host: String) { hosts[host] = nil }
 
     /// A request failed for a reason that is the host's.
-    /// - Parameter asker: Who had asked; nil: nobody that can be told from others.
-    package mutating func failed(_ host: String, by asker: UInt64? = nil, now: ContinuousClock.Instant) {
+    /// - Parameters:
+    ///   - asker: Who had asked; nil: nobody that can be told from others.
+    ///   - isAnswered: Whether the host has answered: then it may be for a reason of the asker's, who counts once.
+    package mutating func failed(_ host: String, by asker: UInt64? = nil, isAnswered: Bool = false, now: ContinuousClock.Instant) {
         var state = hosts[host] ?? Host(lastUsed: now)
         state.lastUsed = now
-        if asker == nil || asker != state.lastFailed { state.failureCount = min(state.failureCount + 1, Self.failureLimit) }
+        if !isAnswered || asker == nil || asker != state.lastFailed { state.failureCount = min(state.failureCount + 1, Self.failureLimit) }
         state.lastFailed = asker
         state.othersWait = false
         if state.openUntil == nil, state.failureCount >= Self.failureLimit {

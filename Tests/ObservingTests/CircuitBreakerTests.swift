@@ -89,9 +89,12 @@ import Testing
         let now = ContinuousClock.now
         for _ in 0..<20 {
             #expect(breaker.mayTry("h", by: 7, now: now) == .yes)
-            breaker.failed("h", by: 7, now: now)
+            breaker.failed("h", by: 7, isAnswered: true, now: now)
         }
         #expect(breaker.openHosts == [])
+        // A host that does not answer is away, whoever asks.
+        for _ in 0..<5 { breaker.failed("h", by: 7, now: now) }
+        #expect(breaker.openHosts == ["h"])
     }
 
     @Test func whoFailedAsTheOneThatTriesGoesBehindTheOthers() {
