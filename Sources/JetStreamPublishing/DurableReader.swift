@@ -80,16 +80,20 @@ public final class DurableReader {
     /// - Returns: What has come meanwhile.
     public func close() -> [DeliveredMessage] {
         var late: [DeliveredMessage] = []
+        defer { inbox = nil }
         while openCount > 0, ContinuousClock.now < deadline, connection.state.connectCount == connectCount, let inbox {
-            guard let message = try? inbox.reader.next(timeout: .milliseconds(20)) else { continue }
-            if let delivery = Delivery(reply: message.reply) {
-                openCount -= 1
-                late.append(Self.delivered(message, delivery))
-            } else {
-                _ = try? ended(message)
+            do throws(JetStreamError) {
+                guard let message = try inbox.reader.next(timeout: .milliseconds(20)) else { continue }
+                if let delivery = Delivery(reply: message.reply) {
+                    openCount -= 1
+                    late.append(Self.delivered(message, delivery))
+                } else {
+                    _ = try ended(message)
+                }
+            } catch {
+                return late
             }
         }
-        inbox = nil
         return late
     }
 
