@@ -166,11 +166,16 @@ def test_each_panel_and_each_alert_reads_a_real_streamer(one_pair, own, receiver
         tenant.run(_POISON)
         tenant.wait_confirmed()
         exported = {line.split()[2] for streamer in (*streamers, worker) for line in streamer.get("/metrics").splitlines() if line.startswith("# TYPE")}
+        # What the manual says to ask and to alert on is understood, and asks for what there is.
+        said = re.findall(r"`((?:slotstream|fraiseql)_[a-z_]+(?: [<>=*][^`]*)?)`", (_DOCS / "monitoring.md").read_text())
+        assert len(said) > 45
+        for expression in said:
+            server.query(expression)
         # A histogram's series have names of their own.
         exported |= {f"{name}_bucket" for name in exported if name.endswith("_duration_seconds")}
         # Older servers are not asked for markers.
         known = exported | {"slotstream_stream_markers"}
-        for expression in [rule["expr"] for rule in _alerts()] + [target["expr"] for panel in _panels() for target in panel["targets"]]:
+        for expression in [rule["expr"] for rule in _alerts()] + [target["expr"] for panel in _panels() for target in panel["targets"]] + said:
             assert set(_METRIC.findall(expression)) <= known, expression
         shown = 0
         for panel in _panels():

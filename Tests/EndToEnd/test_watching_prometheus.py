@@ -1,10 +1,9 @@
 """A real Prometheus reads `/metrics`, and has nothing against it."""
 
-import re
 import subprocess
 
 from servers.prometheus import prometheus
-from servers.tools import CHECKOUT, installed, wait_until
+from servers.tools import installed, wait_until
 from tenants import tenant_maker, tenants  # noqa: F401
 
 
@@ -35,16 +34,6 @@ def test_prometheus_reads_a_streamer_and_its_standby(pair, tenants):
         (_, seconds), = server.query(quantile)
         assert 0 < seconds < 3600
         assert server.query("process_resident_memory_bytes > 1e6") and server.query("slotstream_build_info")
-        # What the manual says to ask and to alert on is understood, and asks for what there is.
-        page = (CHECKOUT / "deploy" / "docs" / "monitoring.md").read_text()
-        expressions = re.findall(r"`([a-z_]+(?:_[a-z]+)+ [<>=*][^`]*|(?:slotstream|fraiseql)_[a-z_]+)`", page)
-        assert len(expressions) > 30
-        # Older servers are not asked for markers, and nobody has stopped here.
-        known = {line.split()[2] for line in holder.get("/metrics").splitlines() if line.startswith("# TYPE")} 
-        known |= {"slotstream_stream_markers", "slotstream_last_stop_timestamp_seconds"}
-        for expression in expressions:
-            server.query(expression)
-            assert set(re.findall(r"\b(?:slotstream|fraiseql)_[a-z_]+", expression)) <= known, expression
 
 
 def test_promtool_finds_nothing_in_any_state(pair, tenants):

@@ -117,7 +117,7 @@ def test_a_store_that_was_rolled_back_is_repaired_at_start(single_pair, own, tmp
     assert tenant.streamer.metric("slotstream_tail_repairs_total") == 1
 
 
-@pytest.mark.parametrize("point", ["recovering", "after_ownership", "after_send:5", "after_ack:2", "before_record", "after_record", "after_status"])
+@pytest.mark.parametrize("point", ["recovering", "after_ownership", "after_send:5", "after_ack", "before_record", "after_record", "after_status"])
 def test_a_repair_that_is_killed_goes_on(one_pair, own, tmp_path, point):
     tenant = own(one_pair, overrides=WINDOW)
     started(tenant)
