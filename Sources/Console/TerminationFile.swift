@@ -1,5 +1,7 @@
 import Glibc
 package import History
+package import Logging
+package import Pipeline
 import Synchronization
 
 /// Where a stop that only a person can mend says why: Kubernetes shows the file's text in `kubectl describe pod`.
@@ -26,5 +28,11 @@ package enum TerminationFile {
         let bytes = Array(text.utf8.prefix(limit))
         guard Glibc.write(descriptor, bytes, bytes.count) == bytes.count else { return "\(path): \(String(cString: strerror(errno)))" }
         return nil
+    }
+
+    /// Writes why a run has ended, if that is something to mend; says in the log when it cannot.
+    package static func write(_ outcome: Streamer.Outcome, _ logger: Logger) {
+        guard let reason = outcome.reason, let fault = write(reason, outcome.message, remedy: outcome.remedy) else { return }
+        logger.warning("log.termination_file cannot be written", metadata: ["error": "\(fault)"])
     }
 }

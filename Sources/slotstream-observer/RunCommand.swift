@@ -7,7 +7,6 @@ import Operations
 import Pipeline
 import ServiceLifecycle
 import Settings
-import Synchronization
 import Threads
 
 struct RunCommand: AsyncParsableCommand {
@@ -27,30 +26,18 @@ struct RunCommand: AsyncParsableCommand {
     @OptionGroup var options: ConfigurationOptions
 
     func run() async throws {
-        let effective: EffectiveConfiguration
-        let configuration: WorkerConfiguration
-        let notes: [String]
         let registry = PrometheusRegistry.observerWorker()
-        do {
-            effective = try options.loadWithObservers()
-            (configuration, notes) = try WorkerConfiguration.read(effective, environment: ConfigurationOptions.environment)
-        } catch let error as SettingsError {
-            TerminationFile.goes(to: error.log.terminationFile)
-            if error.log.format == .json { Failure.goes(to: StderrLogHandler.makeLogger(error.log, counting: registry)) }
-            throw error
+        let (effective, (configuration, notes)) = try Program.reading(counting: registry) {
+            let effective = try options.loadWithObservers()
+            return (effective, try WorkerConfiguration.read(effective, environment: ConfigurationOptions.environment))
         }
-        let values = effective.values
-        let logger = StderrLogHandler.makeLogger(values.log, counting: registry)
-        Failure.goes(to: logger)
-        TerminationFile.goes(to: values.log.terminationFile)
-        logger.notice(
-            "starting", metadata: ["version": "\(Slotstream.fullVersion)", "configuration": "\(effective.file ?? "defaults")"])
+        let logger = Program.begin(effective, counting: registry)
         for note in notes { logger.notice("\(note)") }
         try LongTime.tell(logger)
         let worker = try ObserverWorker(configuration, metrics: registry, failpoints: try .fromEnvironment(logger), logger: logger)
-        let service = WorkerService(worker)
+        let service = ThreadService(start: worker.start, stop: worker.stop)
         var services: [ServiceGroupConfiguration.ServiceConfiguration] = []
-        if let listen = values.observerWorker.listen {
+        if let listen = effective.values.observerWorker.listen {
             services.append(
                 .init(
                     service: OperationsServer(
@@ -62,48 +49,10 @@ struct RunCommand: AsyncParsableCommand {
         if let manager = ServiceManager(environment: ConfigurationOptions.environment) {
             services.append(.init(service: ManagedService(manager: manager, worker: worker), successTerminationBehavior: .ignore))
         }
-        var quiet = logger
-        quiet.logLevel = max(logger.logLevel, .warning)
-        let group = ServiceGroup(configuration: ServiceGroupConfiguration(services: services, logger: quiet))
-        try await withThrowingTaskGroup(of: Void.self) { tasks in
-            tasks.addTask {
-                await ProcessSignals.stop(group, logger, impatience: "ended at once. Events under way come again after ack_wait")
-            }
-            defer { tasks.cancelAll() }
-            try await group.run()
-        }
+        try await Program.run(services, logger: logger, impatience: "ended at once. Events under way come again after ack_wait")
         guard let outcome = service.outcome, outcome.status != .done else { return }
-        if let reason = outcome.reason, let fault = TerminationFile.write(reason, outcome.message, remedy: outcome.remedy) {
-            logger.warning("log.termination_file cannot be written", metadata: ["error": "\(fault)"])
-        }
+        TerminationFile.write(outcome, logger)
         throw ExitCode(outcome.status.rawValue)
-    }
-}
-
-/// The worker as a service: a thread of its own, stopped in order when the group is.
-private final class WorkerService: Service {
-    private let worker: ObserverWorker
-    private let finished = Mutex<Streamer.Outcome?>(nil)
-
-    init(_ worker: ObserverWorker) { self.worker = worker }
-
-    /// nil until it has run.
-    var outcome: Streamer.Outcome? { finished.withLock { $0 } }
-
-    func run() async throws {
-        let worker = worker
-        await withTaskCancellationHandler {
-            await withGracefulShutdownHandler {
-                let outcome = await withCheckedContinuation { (continuation: CheckedContinuation<Streamer.Outcome, Never>) in
-                    worker.start { continuation.resume(returning: $0) }
-                }
-                finished.withLock { $0 = outcome }
-            } onGracefulShutdown: {
-                worker.stop()
-            }
-        } onCancel: {
-            worker.stop()
-        }
     }
 }
 

@@ -8,7 +8,6 @@ import Operations
 import Pipeline
 import ServiceLifecycle
 import Settings
-import Synchronization
 import Threads
 
 struct RunCommand: AsyncParsableCommand {
@@ -45,13 +44,9 @@ struct RunCommand: AsyncParsableCommand {
 
     func run() async throws {
         let registry = PrometheusRegistry.slotstream()
-        let effective = try load(registry)
+        let effective = try Program.reading(counting: registry) { try options.load() }
         let values = effective.values
-        let logger = StderrLogHandler.makeLogger(values.log, counting: registry)
-        Failure.goes(to: logger)
-        TerminationFile.goes(to: values.log.terminationFile)
-        logger.notice(
-            "starting", metadata: ["version": "\(Slotstream.fullVersion)", "configuration": "\(effective.file ?? "defaults")"])
+        let logger = Program.begin(effective, counting: registry)
         if !effective.ignoredKeys.isEmpty {
             logger.notice(
                 "these keys are FraiseQL's, and are not used", metadata: ["keys": "\(effective.ignoredKeys.joined(separator: " "))"])
@@ -72,12 +67,12 @@ struct RunCommand: AsyncParsableCommand {
             onStop: onStop == .exit
                 ? .exit
                 : .wait { outcome in
-                    Self.leaveWord(of: outcome, logger)
+                    TerminationFile.write(outcome, logger)
                     logger.notice("waiting until somebody mends the cause", metadata: ["reason": "\(outcome.reason?.rawValue ?? "")"])
                 },
             observations: observations,
             failpoints: try .fromEnvironment(logger), logger: logger)
-        let service = StreamerService(streamer)
+        let service = ThreadService(start: streamer.start, stop: streamer.stop)
 
         var services: [ServiceGroupConfiguration.ServiceConfiguration] = []
         if let listen = ConfigurationOptions.endpoint(of: values) {
@@ -96,65 +91,10 @@ struct RunCommand: AsyncParsableCommand {
             services.append(
                 .init(service: ManagedService(manager: manager, observations: observations), successTerminationBehavior: .ignore))
         }
-        var quiet = logger
-        quiet.logLevel = max(logger.logLevel, .warning)
-        let group = ServiceGroup(
-            configuration: ServiceGroupConfiguration(
-                services: services, logger: quiet))
-        try await withThrowingTaskGroup(of: Void.self) { tasks in
-            tasks.addTask {
-                await ProcessSignals.stop(group, logger, impatience: "ended at once. The next start sends again what is unconfirmed")
-            }
-            defer { tasks.cancelAll() }
-            try await group.run()
-        }
+        try await Program.run(services, logger: logger, impatience: "ended at once. The next start sends again what is unconfirmed")
 
         guard let outcome = service.outcome, outcome.status != .done else { return }
-        if onStop == .exit { Self.leaveWord(of: outcome, logger) }
+        if onStop == .exit { TerminationFile.write(outcome, logger) }
         throw ExitCode(outcome.status.rawValue)
-    }
-
-    /// Writes the file for supervisors.
-    private static func leaveWord(of outcome: Streamer.Outcome, _ logger: Logger) {
-        guard let reason = outcome.reason, let fault = TerminationFile.write(reason, outcome.message, remedy: outcome.remedy) else { return }
-        logger.warning("log.termination_file cannot be written", metadata: ["error": "\(fault)"])
-    }
-
-    /// Reads the configuration. Where it is wrong, programs that read the log are told as they are told all else; people get a line for each problem.
-    private func load(_ registry: PrometheusRegistry) throws -> EffectiveConfiguration {
-        do {
-            return try options.load()
-        } catch let error as SettingsError {
-            TerminationFile.goes(to: error.log.terminationFile)
-            if error.log.format == .json { Failure.goes(to: StderrLogHandler.makeLogger(error.log, counting: registry)) }
-            throw error
-        }
-    }
-}
-
-/// The streamer as a service: a thread of its own, stopped in order when the group is.
-private final class StreamerService: Service {
-    private let streamer: Streamer
-    private let finished = Mutex<Streamer.Outcome?>(nil)
-
-    init(_ streamer: Streamer) { self.streamer = streamer }
-
-    /// nil until it has run.
-    var outcome: Streamer.Outcome? { finished.withLock { $0 } }
-
-    func run() async throws {
-        let streamer = streamer
-        await withTaskCancellationHandler {
-            await withGracefulShutdownHandler {
-                let outcome = await withCheckedContinuation { (continuation: CheckedContinuation<Streamer.Outcome, Never>) in
-                    streamer.start { continuation.resume(returning: $0) }
-                }
-                finished.withLock { $0 = outcome }
-            } onGracefulShutdown: {
-                streamer.stop()
-            }
-        } onCancel: {
-            streamer.stop()
-        }
     }
 }
