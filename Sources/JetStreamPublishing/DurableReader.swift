@@ -84,25 +84,12 @@ public final class DurableReader {
         while openCount > 0, ContinuousClock.now < deadline, connection.state.connectCount == connectCount, let inbox {
             do throws(JetStreamError) {
                 guard let message = try inbox.reader.next(timeout: .milliseconds(20)) else { continue }
-                if let delivery = Delivery(reply: message.reply) {
-                    openCount -= 1
-                    late.append(Self.delivered(message, delivery))
-                } else {
-                    _ = try ended(message)
-                }
+                if case .message(let delivered) = try taken(message) { late.append(delivered) }
             } catch {
                 return late
             }
         }
         return late
-    }
-
-    private static func delivered(_ message: borrowing MessageHandle, _ delivery: Delivery) -> DeliveredMessage {
-        DeliveredMessage(
-            stored: StoredMessage(
-                subject: String(decoding: message.subject, as: UTF8.self), sequence: delivery.streamSequence, headers: message.headers,
-                payload: Array(message.body), storedAtNanoseconds: delivery.storedAtNanoseconds),
-            reply: String(decoding: message.reply, as: UTF8.self), deliveryCount: delivery.count, pendingCount: delivery.pendingCount)
     }
 
     private func opened() throws(JetStreamError) -> Inbox {
@@ -131,7 +118,11 @@ public final class DurableReader {
     private func taken(_ message: borrowing MessageHandle) throws(JetStreamError) -> Event {
         guard let delivery = Delivery(reply: message.reply) else { return try ended(message) }
         openCount = max(0, openCount - 1)
-        let delivered = Self.delivered(message, delivery)
+        let delivered = DeliveredMessage(
+            stored: StoredMessage(
+                subject: String(decoding: message.subject, as: UTF8.self), sequence: delivery.streamSequence, headers: message.headers,
+                payload: Array(message.body), storedAtNanoseconds: delivery.storedAtNanoseconds),
+            reply: String(decoding: message.reply, as: UTF8.self), deliveryCount: delivery.count, pendingCount: delivery.pendingCount)
         if group != nil, let pin = delivered.stored.header("Nats-Pin-Id") { pinID = pin }
         return .message(delivered)
     }
@@ -151,7 +142,7 @@ public final class DurableReader {
 }
 
 extension JetStreamConnection {
-    /// Opens a reader on a durable consumer. Nothing is asked of the server before the first ``DurableReader/next(room:timeout:)``.
+    /// Opens a reader on a durable consumer. Nothing is asked of the server before the first ``DurableReader/next(room:of:timeout:)``.
     /// - Parameter group: Of a consumer with a policy of priorities.
     public func openDurable(_ stream: String, _ consumer: String, group: String? = nil) throws(JetStreamError) -> DurableReader {
         DurableReader(self, try Self.checked(stream), try Self.checked(consumer), group: group)
