@@ -31,7 +31,7 @@ public struct MessageID: Hashable, Sendable {
         /// `.r.<replay id>`: the event of the change at the position once more, in another stream: where it is found says nothing.
         case replayed
         /// `.b.<run>.<count>.<table oid>.<filenode>.<block>.<offset>`: a row of a backfill, stored behind the event at the position and before the next transaction.
-        case backfilled
+        case backfilled(BackfillPlace)
     }
 
     public var systemID: UInt64
@@ -94,6 +94,14 @@ extension MessageID: LosslessStringConvertible, CustomStringConvertible {
     /// The id of an earlier change's event that is stored behind this position.
     public func late(_ original: MessageID) -> String { "\(self).late.\(original)" }
 
+    /// The id of a message of a backfill behind this position.
+    public func backfilled(_ place: BackfillPlace) -> String { "\(self).b.\(place)" }
+
+    /// The backfill's part; nil of any other kind.
+    public var backfillPlace: BackfillPlace? {
+        if case .backfilled(let place) = kind { place } else { nil }
+    }
+
     /// The id as the header of the change's own event carries it, whatever the kind is.
     public var description: String {
         let digits = String(position.commitLSN.rawValue, radix: 16, uppercase: true)
@@ -135,14 +143,20 @@ extension MessageID: LosslessStringConvertible, CustomStringConvertible {
             if index > bytes.count { return .event }
             if takes("gap.") { return isLastToken ? .marker : nil }
             if takes("r.") { return isLastToken ? .replayed : nil }
-            if takes("b.") {
-                for _ in 0..<6 { guard decimal() != nil else { return nil } }
-                return index > bytes.count ? .backfilled : nil
-            }
+            if takes("b.") { return backfilled() }
             guard takes("late."), let original = position(), index > bytes.count, original.systemID == id.systemID,
                 original.databaseOID == id.databaseOID
             else { return nil }
             return .late(timeline: original.timeline, original.transactionID, original.position)
+        }
+
+        private mutating func backfilled() -> Kind? {
+            guard let run = decimal(), let count = decimal(), let tableOID = decimal().flatMap({ UInt32(exactly: $0) }),
+                let filenode = decimal().flatMap({ UInt32(exactly: $0) }), let block = decimal().flatMap({ UInt32(exactly: $0) }),
+                let offset = decimal().flatMap({ UInt16(exactly: $0) }), index > bytes.count
+            else { return nil }
+            return .backfilled(
+                BackfillPlace(run: run, count: count, tableOID: tableOID, filenode: filenode, block: block, offset: offset))
         }
 
         /// Goes on behind `text` if it is next.

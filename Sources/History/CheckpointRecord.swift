@@ -61,6 +61,10 @@ package struct CheckpointRecord: Codable, Equatable, Sendable {
     var skips: [Skip]?
     /// The stream's durable consumers when they were looked at last: who was lost with a stream that is deleted. Absent: nobody knows.
     package var consumers: [String]?
+    /// The run that is under way; absent: none is.
+    package var backfill: BackfillProgress?
+    /// Those that ended, oldest first; absent: none did.
+    package var finishedBackfills: [FinishedBackfill]?
 
     package init(
         systemId: String, timeline: UInt32, slot: String,

@@ -140,9 +140,9 @@ package struct StreamComparison {
             Stored(
                 sequence: sequence, transactionID: id.transactionID,
                 retiredCount: UInt32(clamping: absentCount), retiredSequence: lastAbsent?.upperBound ?? 0,
-                position: id.position, isBehind: id.kind == .backfilled))
+                position: id.position, isBehind: id.backfillPlace != nil))
         absentCount = 0
-        return id.kind == .backfilled ? .marker : .ours
+        return id.backfillPlace != nil ? .marker : .ours
     }
 
     /// Whether the event behind which a row of a backfill stands was not read: it has to be decoded before what follows may be believed.

@@ -35,8 +35,11 @@ import WAL
             let original = try #require(other.lateOriginal)
             #expect(MessageID("\(id).late.\(original)") == other, "round \(round)")
             #expect(id.late(original) == "\(id).late.\(original)" && other.streamPosition == id.position, "round \(round)")
-            other.kind = .backfilled
-            #expect(MessageID("\(id).b.1.2.16384.16384.\(number()).3") == other, "round \(round)")
+            let place = BackfillPlace(
+                run: number(), count: number(), tableOID: UInt32(truncatingIfNeeded: number()), filenode: UInt32(truncatingIfNeeded: number()),
+                block: UInt32(truncatingIfNeeded: number()), offset: UInt16(truncatingIfNeeded: number()))
+            other.kind = .backfilled(place)
+            #expect(MessageID(id.backfilled(place)) == other && BackfillPlace(place.description) == place, "round \(round)")
             #expect(other.streamPosition == id.position, "round \(round)")
             other.kind = .replayed
             #expect(MessageID("\(id).r.r7") == other && other.streamPosition == nil, "round \(round)")

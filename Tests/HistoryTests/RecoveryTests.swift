@@ -389,7 +389,7 @@ import WAL
 
     @Test func theLastTransactionIsExpectedFirstExactlyWhenItIsDeliveredAgain() throws {
         let commitLSN = RecoveryFacts.commitLSN
-        for id in [RecoveryFacts.id(), RecoveryFacts.id(commitLSN, 1, kind: .marker), RecoveryFacts.id(commitLSN, 1, kind: .backfilled)] {
+        for id in [RecoveryFacts.id(), RecoveryFacts.id(commitLSN, 1, kind: .marker), RecoveryFacts.id(commitLSN, 1, kind: .backfilled(BackfillPlace(run: 1, count: 1)))] {
             let proof = HistoryProof.transaction(id.position, TransactionID(70), commitTimestamp: nil)
             #expect(try Self.plan(after: id, slotAt: commitLSN).proof == proof)
             #expect(try Self.plan(after: id, slotAt: LSN(commitLSN.rawValue - 1)).proof == proof)
@@ -439,7 +439,7 @@ import WAL
 
     /// The record is of the event, or of the row behind it: both carry its position.
     @Test func aRowOfABackfillIsWhereItsEventWas() throws {
-        let row = RecoveryFacts.id(kind: .backfilled)
+        let row = RecoveryFacts.id(kind: .backfilled(BackfillPlace(run: 1, count: 1)))
         var facts = RecoveryFacts()
         facts.record = RecoveryFacts.record(lastID: RecoveryFacts.id())
         facts.stream = RecoveryFacts.tail(.event(row, isLast: true))
@@ -450,7 +450,7 @@ import WAL
         facts.recordedEnd = RecordedEnd(sequence: 100, message: .event(RecoveryFacts.id(), isLast: true))
         #expect(facts.plan?.known.storedSequence == 100 && facts.plan?.known.storedID == RecoveryFacts.id())
         // Of a transaction that this server's history does not have.
-        facts.stream = RecoveryFacts.tail(.event(RecoveryFacts.id(LSN(0x9100), kind: .backfilled), isLast: true), lastSequence: 140)
+        facts.stream = RecoveryFacts.tail(.event(RecoveryFacts.id(LSN(0x9100), kind: .backfilled(BackfillPlace(run: 1, count: 1))), isLast: true), lastSequence: 140)
         #expect(facts.reason == .positionAheadOfWAL)
     }
 

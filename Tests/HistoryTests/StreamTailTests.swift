@@ -49,7 +49,7 @@ import HistoryFacts
     }
 
     @Test func aRowOfABackfillStandsBetweenTransactions() {
-        #expect(Self.read("\(Self.id).b.1.17.16384.16390.4.12") == .event(RecoveryFacts.id(kind: .backfilled), isLast: true))
+        #expect(Self.read("\(Self.id).b.1.17.16384.16390.4.12") == .event(RecoveryFacts.id(kind: .backfilled(BackfillPlace(run: 1, count: 17, tableOID: 16384, filenode: 16390, block: 4, offset: 12))), isLast: true))
     }
 
     /// A replay goes into another stream: in this one its id is somebody's who republishes.

@@ -40,7 +40,7 @@ import WAL
     /// A row of a backfill that stands behind the event at its position.
     private static func row(behind number: UInt64) -> MessageID {
         var id = event(number)
-        id.kind = .backfilled
+        id.kind = .backfilled(BackfillPlace(run: 1, count: 1))
         return id
     }
 
@@ -107,7 +107,7 @@ import WAL
     }
 
     @Test func rowsBeforeTheFirstEventStandBehindTheBeginning() throws {
-        let row = RecoveryFacts.id(LSN(0x800), 0, xid: 0, kind: .backfilled)
+        let row = RecoveryFacts.id(LSN(0x800), 0, xid: 0, kind: .backfilled(BackfillPlace(run: 1, count: 1)))
         let found = try Self.compare([row, Self.event(1)], with: 1...1, proven: nil)
         #expect(found.readings == [.marker, .ours] && found.matches == [.stored(sequence: 2)] && found.isWhole)
     }

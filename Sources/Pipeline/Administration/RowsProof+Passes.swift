@@ -72,7 +72,7 @@ extension RowsProof {
 
         private mutating func take(_ message: StreamCursor.Message, _ fold: inout RowFold) throws(StreamerError) {
             let isFirstPass = report.passes == 1
-            guard let id = message.id, id.streamPosition != nil, id.kind != .backfilled else { return }
+            guard let id = message.id, id.streamPosition != nil, id.backfillPlace == nil else { return }
             if isFirstPass, id.kind == .marker, message.subject.hasSuffix("._slotstream.GAP") { report.gaps += 1 }
             let event = EventFormat.readRow(message.payload)
             if isFirstPass { learnBeginning(id, event) }

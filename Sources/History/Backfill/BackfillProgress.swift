@@ -1,0 +1,134 @@
+import Capture
+
+/// How far a run has come: a part of the checkpoint record, put with it, so that whoever streams next goes on where this one was.
+package struct BackfillProgress: Codable, Equatable, Sendable {
+    package enum State: String, Codable, Sendable {
+        /// The tables are looked up; transactions that write to one are waited for.
+        case preparing
+        case walking
+        /// Somebody wants it so.
+        case paused
+        /// It cannot go on: `why` says what has to be mended; it is tried again when it is resumed.
+        case failed
+    }
+
+    /// A table whose rows are read: a partition by itself.
+    package struct Table: Codable, Equatable, Sendable {
+        package var oid: UInt32
+        /// `schema.table`, its own name.
+        package var name: String
+        /// The name under which its events are published: the partitioned table's, or its own.
+        package var published: String
+        /// Of that one.
+        package var publishedOid: UInt32
+
+        package init(oid: UInt32, name: String, published: String, publishedOid: UInt32) {
+            self.oid = oid
+            self.name = name
+            self.published = published
+            self.publishedOid = publishedOid
+        }
+    }
+
+    /// The walk over one table, from its beginning to its end.
+    package struct Pass: Codable, Equatable, Sendable {
+        /// Counted from 1: a table that was changed under it begins anew.
+        package var number: Int
+        package var filenode: UInt32
+        /// Of all that decides what its rows look like.
+        package var fingerprint: String
+        /// Rows that were there when it began lie in these blocks.
+        package var blocks: UInt32
+        /// The number of its first message in the run.
+        package var firstCount: UInt64
+        /// What was published before it commits before this LSN.
+        package var startLsn: String
+
+        package init(number: Int, filenode: UInt32, fingerprint: String, blocks: UInt32, firstCount: UInt64, startLsn: String) {
+            self.number = number
+            self.filenode = filenode
+            self.fingerprint = fingerprint
+            self.blocks = blocks
+            self.firstCount = firstCount
+            self.startLsn = startLsn
+        }
+    }
+
+    package var request: BackfillRequest
+    package var state: State
+    /// Why it is paused or failed, and what to do; absent: it runs.
+    package var why: String?
+    /// RFC 3339.
+    package var startedAt: String
+    /// Of which stream, history and options it is: with others it is given up.
+    package var history: String
+    package var tables: [Table]
+    /// The one that is walked; as many as there are tables: all are.
+    package var tableIndex: Int
+    /// nil: the walk of this table has not begun.
+    package var pass: Pass?
+    /// Keys of rows that are to be read again, Base64.
+    package var rereads: [String]?
+    /// What the planner thinks that all tables hold.
+    package var estimatedRows: UInt64
+    /// Rows of the tables that are walked.
+    package var finishedRows: UInt64
+    /// What is stored of it.
+    package var stored: BackfillTail
+
+    package init(request: BackfillRequest, startedAt: String, history: String) {
+        self.request = request
+        state = .preparing
+        self.startedAt = startedAt
+        self.history = history
+        tables = []
+        tableIndex = 0
+        estimatedRows = 0
+        finishedRows = 0
+        stored = BackfillTail(run: request.run)
+    }
+
+    package var run: UInt64 { request.run }
+    /// Rows that are stored, of all tables.
+    package var rows: UInt64 { finishedRows + stored.rows }
+    /// The table that is walked; nil: none is.
+    package var table: Table? { tables.indices.contains(tableIndex) ? tables[tableIndex] : nil }
+
+    /// Which part of all is done, from 0 to 1; by blocks of the table that is walked, by tables of all.
+    package var fraction: Double {
+        guard !tables.isEmpty else { return 0 }
+        var done = Double(tableIndex)
+        if let pass, table != nil, pass.blocks > 0 { done += min(1, Double(stored.place?.block ?? 0) / Double(pass.blocks)) }
+        return min(1, done / Double(tables.count))
+    }
+}
+
+/// How a run ended, kept in the record.
+package struct FinishedBackfill: Codable, Equatable, Sendable {
+    package enum State: String, Codable, Sendable {
+        case done, cancelled
+    }
+
+    /// So many are kept; the oldest go first.
+    package static let limit = 20
+
+    package var run: UInt64
+    package var state: State
+    package var tables: [String]
+    package var rows: UInt64
+    /// RFC 3339.
+    package var startedAt: String
+    package var endedAt: String
+    /// Why it was cancelled.
+    package var why: String?
+
+    package init(run: UInt64, state: State, tables: [String], rows: UInt64, startedAt: String, endedAt: String, why: String? = nil) {
+        self.run = run
+        self.state = state
+        self.tables = tables
+        self.rows = rows
+        self.startedAt = startedAt
+        self.endedAt = endedAt
+        self.why = why
+    }
+}
