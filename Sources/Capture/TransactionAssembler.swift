@@ -78,6 +78,8 @@ public struct TransactionAssembler: ~Copyable {
     let watermark: Position?
     /// Changes that are passed over if they cannot be events.
     let skips: [AcceptedSkip]
+    /// Told of the rows of the tables that it watches; nil: nobody watches any.
+    public var witness: (any RowWitness)?
 
     /// - Parameters:
     ///   - functions: What masks and the format fraiseql need.
@@ -260,7 +262,7 @@ public struct TransactionAssembler: ~Copyable {
     public mutating func reviewed(gone: Set<RelationID>, asOf lsn: LSN) { plans.reviewed(gone: gone, asOf: lsn) }
 
     /// The index of a kind in `eventKinds`, which grows by it if it is new.
-    mutating func kindIndex(entity: String, operation: String) -> Int32 {
+    public mutating func kindIndex(entity: String, operation: String) -> Int32 {
         var kind = EventKind(
             entity: entity.utf8.count > Self.kindNameByteLimit ? "other" : entity,
             operation: operation.utf8.count > Self.kindNameByteLimit ? "other" : operation)
