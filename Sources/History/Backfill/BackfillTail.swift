@@ -7,7 +7,9 @@ package struct BackfillTail: Codable, Equatable, Sendable {
     package private(set) var place: BackfillPlace?
     /// Rows since the last marker: those of the pass that is under way.
     package private(set) var rows: UInt64 = 0
-    /// Over their ids.
+    /// Of the whole run, also those that came again.
+    package private(set) var rowsOfRun: UInt64 = 0
+    /// Over the ids of the pass's.
     package private(set) var digest = BackfillDigest()
     /// A number is missing since the last marker: a row is perhaps not stored. Absent: none is.
     package private(set) var hasHole: Bool?
@@ -30,6 +32,7 @@ package struct BackfillTail: Codable, Equatable, Sendable {
         } else {
             if !isNext { hasHole = true }
             rows += 1
+            rowsOfRun += 1
             digest.take(id)
         }
     }

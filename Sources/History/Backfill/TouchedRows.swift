@@ -42,6 +42,8 @@ package struct TouchedRows {
     /// Pending transactions are collected: someone reads rows.
     package private(set) var isReading = false
     private var overflow: Overflow?
+    /// Since ``unsettled(storedCount:)`` was asked, `rereads` has changed.
+    private var isChanged = true
 
     package init(keyColumns: [String], collectsRereads: Bool, rereads: [RowKey] = []) {
         self.keyColumns = keyColumns
@@ -75,12 +77,15 @@ package struct TouchedRows {
 
     private mutating func readAgain(_ key: RowKey) {
         guard rereads.insert(key).inserted else { return }
+        isChanged = true
         rereadByteCount += key.bytes.count
         if rereads.count > Self.rereadLimit || rereadByteCount > Self.rereadByteLimit { overflow = .rereads }
     }
 
     private mutating func settle(_ key: RowKey) {
-        if rereads.remove(key) != nil { rereadByteCount -= key.bytes.count }
+        guard rereads.remove(key) != nil else { return }
+        isChanged = true
+        rereadByteCount -= key.bytes.count
     }
 
     /// What was too much, once.
@@ -138,11 +143,16 @@ package struct TouchedRows {
         rereads = []
         rereadByteCount = 0
         settled = []
+        isChanged = true
     }
+
+    /// Whether ``unsettled(storedCount:)`` gives something else than before.
+    package func hasChanged(storedCount: UInt64) -> Bool { isChanged || settled.first.map { $0.appendedCount <= storedCount } ?? false }
 
     /// The keys that whoever goes on after a crash has to read again, where so many events are known to be stored.
     package mutating func unsettled(storedCount: UInt64) -> [RowKey] {
         settled.removeAll { $0.appendedCount <= storedCount }
+        isChanged = false
         return Array(rereads) + settled.map(\.key)
     }
 }

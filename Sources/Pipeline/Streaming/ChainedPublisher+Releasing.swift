@@ -62,14 +62,13 @@ extension ChainedPublisher {
 
     /// Counts a message of a backfill that is stored.
     private func takeRead(at index: UInt64) {
-        guard !lostReads.contains(index) else { return }
+        guard !lostReads.contains(index) else { return handover.hasLostRead.store(true, ordering: .releasing) }
         window.withEvent(at: index) { subject, messageID, _ in
             let id = messageID.withUnsafeBufferPointer { MessageID(utf8: $0) }
             guard let place = id?.backfillPlace else { return }
             if backfilled?.run ?? 0 < place.run { backfilled = BackfillTail(run: place.run) }
             backfilled?.take(place, id: messageID, isMarker: isBackfillMarker(subject))
         }
-        if backfilled?.hasHole == true { handover.storedBackfill.withLock { $0 = backfilled } }
     }
 
     /// Of an event that is retained.

@@ -58,6 +58,8 @@ package final class Handover: Sendable {
     let heldBackCount = Atomic<UInt64>(0)
     /// What is stored of the run that is under way, once the first comparison is over; nil: it is not, or there is no run.
     let storedBackfill = Mutex<BackfillTail?>(nil)
+    /// A message of it was refused, and what was sent behind it is stored: set by the publishing thread, taken by the other.
+    let hasLostRead = Atomic<Bool>(false)
     /// All that a predecessor published is compared.
     let isCompared = Atomic<Bool>(false)
     /// The backfill's word that the record has; see ``BackfillWord/version``.
