@@ -80,6 +80,27 @@ package struct StreamerConfiguration: Sendable {
         }
     }
 
+    /// What a backfill does that was not asked for otherwise.
+    package struct Backfill: Sendable {
+        /// Patterns of the published tables whose rows are read at a stream's first start; empty: none are.
+        package var onFirstStart: [String]
+        /// How the rows are read: whoever may read the tables, on the very server of `source`; nil: as `source` connects.
+        package var connection: ConnectionParameters?
+        /// Rows a second at most, of requests that name no rate; nil: no limit.
+        package var rate: Int?
+        /// It rests while the live stream is behind by more WAL, of requests that name no limit; nil: it does not.
+        package var maxLagBytes: UInt64?
+
+        package init(
+            onFirstStart: [String] = [], connection: ConnectionParameters? = nil, rate: Int? = nil, maxLagBytes: UInt64? = nil
+        ) {
+            self.onFirstStart = onFirstStart
+            self.connection = connection
+            self.rate = rate
+            self.maxLagBytes = maxLagBytes
+        }
+    }
+
     /// The durable pull consumer that `setup` creates for those who have none yet: deliver all, explicit acks.
     package struct Consumer: Sendable {
         package var name: String
@@ -111,12 +132,13 @@ package struct StreamerConfiguration: Sendable {
     package var window: ReplayWindow.Limits
     /// Not ready while behind by more than this; 0: no limit.
     package var readyMaxLagBytes: UInt64
+    package var backfill: Backfill
 
     package init(
         source: Source, nats: JetStreamConnectionOptions, stream: StreamConfiguration,
         consumer: Consumer?, capture: CaptureConfiguration, ruledTables: [RuledTable] = [],
         captureFunctions: CaptureFunctions, casts: Casts = Casts(), delivery: Delivery,
-        window: ReplayWindow.Limits = ReplayWindow.Limits(age: .zero, byteCount: 0), readyMaxLagBytes: UInt64
+        window: ReplayWindow.Limits = ReplayWindow.Limits(age: .zero, byteCount: 0), readyMaxLagBytes: UInt64, backfill: Backfill = Backfill()
     ) {
         self.source = source
         self.nats = nats
@@ -129,6 +151,7 @@ package struct StreamerConfiguration: Sendable {
         self.delivery = delivery
         self.window = window
         self.readyMaxLagBytes = readyMaxLagBytes
+        self.backfill = backfill
     }
 }
 
