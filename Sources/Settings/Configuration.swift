@@ -17,6 +17,8 @@ package struct Configuration: Sendable, Equatable {
     package var delivery = Delivery()
     /// `[replay]`
     package var replay = Replay()
+    /// `[backfill]`
+    package var backfill = Backfill()
     /// `[http]`
     package var http = HTTP()
     /// `[observer_worker]`
@@ -173,6 +175,23 @@ package struct Configuration: Sendable, Equatable {
         package var window = Duration.seconds(600)
         /// WAL that the anchor may hold back, at most; in bytes.
         package var windowBytes = 1_073_741_824
+
+        /// The defaults.
+        package init() {}
+    }
+
+    /// The rows that were there before the slot.
+    package struct Backfill: Sendable, Equatable {
+        /// `schema.table` patterns with `*` and `?`, of published tables; `["*"]` for all, or none.
+        package var onFirstStart: [String] = []
+        /// Reads the rows, as `source.url`; empty: `source.url` itself.
+        package var url = Secret("", shown: "")
+        /// A file that holds the same, read again at each connect; nil: none.
+        package var urlFile: String?
+        /// Rows a second; 0: no limit.
+        package var rate = 0
+        /// In bytes; 0: no limit.
+        package var maxLag = 0
 
         /// The defaults.
         package init() {}

@@ -19,6 +19,9 @@ struct ConfigurationChecks {
         if source.urlFile != nil, !source.url.value.isEmpty, !isFromFile("source.url") {
             complaints.append(complaint("source.url_file", .excludes("source.url")))
         }
+        if configuration.backfill.urlFile != nil, !configuration.backfill.url.value.isEmpty {
+            complaints.append(complaint("backfill.url_file", .excludes("backfill.url")))
+        }
         let worker = configuration.observerWorker
         if worker.databaseURLFile != nil, !worker.databaseURL.value.isEmpty {
             complaints.append(complaint("observer_worker.database_url_file", .excludes("observer_worker.database_url")))

@@ -155,6 +155,22 @@ extension ConfigurationKey {
             means: "The most WAL that the anchor slot keeps. With more WAL the window becomes shorter."),
 
         ConfigurationKey(
+            "backfill.on_first_start", \.backfill.onFirstStart, .tablePatterns,
+            means: "The published tables whose rows are read at the first start of a stream, and when `slotstream setup` or somebody else adds such a table to the publication. [] reads none, [\"*\"] all."),
+        ConfigurationKey(
+            "backfill.url", \.backfill.url, .connectionString, secrecy: .connectionString,
+            means: "The connection that reads the rows, to the very server of source.url, as a role that may SELECT. Without this key: source.url."),
+        ConfigurationKey(
+            "backfill.url_file", \.backfill.urlFile, .path, secrecy: .path,
+            means: "A file that holds that connection string. The streamer reads the file again at each connect."),
+        ConfigurationKey(
+            "backfill.rate", \.backfill.rate, .integer(0...10_000_000),
+            means: "Rows a second, at most, of a backfill that names no rate; 0 for no limit."),
+        ConfigurationKey(
+            "backfill.max_lag", \.backfill.maxLag, .byteCount(0...Int.max),
+            means: "A backfill that names no limit rests while the live stream is behind by more WAL than this; 0 for no limit."),
+
+        ConfigurationKey(
             "http.listen", \.http.listen, .listenAddress,
             means: "The address of /livez, /readyz, /metrics and /status; :7432 is every IPv4 address of the machine."),
         ConfigurationKey(

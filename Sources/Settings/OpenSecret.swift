@@ -11,6 +11,6 @@ extension ConfigurationKey {
     static let secretFiles: Set<String> = [
         "source.url_file", "source.cast_url_file", "transport.nats.credentials_file", "transport.nats.nkey_seed_file",
         "transport.nats.password_file", "transport.nats.token_file", "transport.nats.tls.key_file", "events.mask_key_file",
-        "observer_worker.database_url_file",
+        "backfill.url_file", "observer_worker.database_url_file",
     ]
 }

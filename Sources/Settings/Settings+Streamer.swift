@@ -18,26 +18,30 @@ extension Configuration {
             ruledTables: events.ruledTables, captureFunctions: CaptureFunctions(maskKey: events.maskKey),
             casts: StreamerConfiguration.Casts(
                 types: events.casts,
-                connection: source.castURLFile.map {
-                    let reread = Self.rereading($0)
-                    return ConnectionParameters(conninfo: reread() ?? "", reread: reread)
-                }),
+                connection: Self.connection(Secret("", shown: ""), file: source.castURLFile)),
             delivery: StreamerConfiguration.Delivery(
                 isAtomic: delivery.atomic == .auto, inFlightMessages: delivery.inFlightMessages, inFlightBytes: delivery.inFlightBytes,
                 ackTimeout: delivery.ackTimeout, checkpointInterval: delivery.checkpointInterval,
                 shutdownTimeout: delivery.shutdownTimeout),
             window: ReplayWindow.Limits(age: replay.window, byteCount: UInt64(replay.windowBytes)),
-            readyMaxLagBytes: UInt64(max(0, http.readyMaxLagBytes)))
+            readyMaxLagBytes: UInt64(max(0, http.readyMaxLagBytes)),
+            backfill: StreamerConfiguration.Backfill(
+                onFirstStart: backfill.onFirstStart, connection: Self.connection(backfill.url, file: backfill.urlFile),
+                rate: backfill.rate > 0 ? backfill.rate : nil, maxLagBytes: backfill.maxLag > 0 ? UInt64(backfill.maxLag) : nil))
     }
 
     /// The database of the observer worker's.
     package var observerDatabase: ConnectionParameters {
-        let worker = observerWorker
-        if let file = worker.databaseURLFile {
-            let reread = Self.rereading(file)
+        Self.connection(observerWorker.databaseURL, file: observerWorker.databaseURLFile) ?? streamer.source.connection
+    }
+
+    /// A connection of its own; nil: neither of its keys is set.
+    private static func connection(_ url: Secret, file: String?) -> ConnectionParameters? {
+        if let file {
+            let reread = rereading(file)
             return ConnectionParameters(conninfo: reread() ?? "", reread: reread)
         }
-        return worker.databaseURL.value.isEmpty ? streamer.source.connection : ConnectionParameters(conninfo: worker.databaseURL.value)
+        return url.value.isEmpty ? nil : ConnectionParameters(conninfo: url.value)
     }
 
     /// Reads a file that holds a connection string, which may have been replaced; nil if there is nothing in it now.

@@ -180,7 +180,7 @@ def test_rights_are_missing_that_it_can_do_without(one_pair, tenants):
     streamer = _as_user(tenant, "limited")
     (server,) = tenant.nats.servers
     before = server.config.read_text()
-    lesser = [f"$KV.slotstream.{tenant.name}.last_stop", f"$JS.API.CONSUMER.LIST.{tenant.name}",
+    lesser = [f"$KV.slotstream.{tenant.name}.last_stop", f"$KV.slotstream.{tenant.name}.backfill", f"$JS.API.CONSUMER.LIST.{tenant.name}",
               f"$JS.API.CONSUMER.CREATE.{tenant.name}.slotstream_headers", "$JS.API.INFO"]
     denied = f'permissions: {{ publish: {{ deny: {json.dumps(lesser)} }} }}'
     try:

@@ -195,8 +195,8 @@ _FOR_HEADERS = [subject for subject in _RIGHTS if subject.endswith(".slotstream_
 # Without the second, tail waits for ever: the page says so.
 _FOR_LOOKING = ["$JS.API.CONSUMER.CREATE.shop", "$JS.API.CONSUMER.MSG.NEXT.shop.*"]
 # What is missing without these is told where it is missed; nothing stops.
-_FOR_TELLING = ["$KV.slotstream.shop.last_stop", "$JS.API.CONSUMER.LIST.shop", "$JS.API.STREAM.LEADER.STEPDOWN.shop", "$JS.API.INFO",
-                "$JS.API.STREAM.LIST", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.CREATE.slotstream_dry_run", "$JS.API.STREAM.DELETE.slotstream_dry_run"]
+_FOR_TELLING = ["$KV.slotstream.shop.last_stop", "$KV.slotstream.shop.backfill", "$JS.API.CONSUMER.LIST.shop",
+                "$JS.API.STREAM.LEADER.STEPDOWN.shop", "$JS.API.INFO", "$JS.API.STREAM.LIST", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.CREATE.slotstream_dry_run", "$JS.API.STREAM.DELETE.slotstream_dry_run"]
 
 
 def _without_line(lacking: str) -> str:

@@ -72,6 +72,11 @@ import Testing
         "delivery.shutdown_timeout": .quoted("1m"),
         "replay.window": .quoted("0"),
         "replay.window_bytes": .number(1_000_000),
+        "backfill.on_first_start": .list("public.a", "sales.*"),
+        "backfill.url": .quoted("postgresql://reader:pw@db:5433/shop?sslmode=require"),
+        "backfill.url_file": .quoted("/k/url"),
+        "backfill.rate": .number(20_000),
+        "backfill.max_lag": .quoted("256MiB"),
         "http.listen": .quoted("[::1]:0"),
         "http.ready_max_lag_bytes": .quoted("1GiB"),
         "log.level": .quoted("trace"),
@@ -135,7 +140,7 @@ import Testing
         #expect(try byEnvironment.load().origins[path] == .environment(variable))
         let byVariable = loading(path, "\(path) = \"${V}\"\n")
         #expect(try Loading.init(from: byVariable, environment: ["V": text]).values == byFile.values)
-        if !["source.url", "transport.nats.url", "observer_worker.database_url"].contains(path) {
+        if !["source.url", "transport.nats.url", "backfill.url", "observer_worker.database_url"].contains(path) {
             var byFlag = loading(path)
             byFlag.flags[path] = text
             #expect(try byFlag.values == byFile.values)
@@ -153,7 +158,7 @@ import Testing
     @Test(arguments: ConfigurationKey.all.map(\.path))
     func survivesBeingShownAndReadAgain(path: String) throws {
         // What holds secrets is not shown, and a URL is not shown beside its file.
-        guard !["source.url", "source.url_file", "transport.nats.url", "observer_worker.database_url"].contains(path) else { return }
+        guard !["source.url", "source.url_file", "transport.nats.url", "backfill.url", "observer_worker.database_url"].contains(path) else { return }
         let sample = try #require(Self.samples[path])
         let loaded = try loading(path, "\(path) = \(sample.toml)\n").load()
         let again = try Loading(loaded.toml, files: Self.files).load()

@@ -81,6 +81,11 @@ import Testing
                 delivery.shutdown_timeout = "25s"   # default
                 replay.window = "10m"   # default
                 replay.window_bytes = "1GiB"   # default
+                backfill.on_first_start = []   # default
+                backfill.url = ""   # default
+                backfill.url_file = ""   # default
+                backfill.rate = 0   # default
+                backfill.max_lag = 0   # default
                 http.listen = "127.0.0.1:7432"   # default
                 http.ready_max_lag_bytes = 0   # default
                 observer_worker.max_concurrency = 50   # default

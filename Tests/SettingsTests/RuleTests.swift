@@ -104,6 +104,10 @@ import Testing
         + Line.all("delivery.checkpoint_interval", "\"0\"", "\"2h\"")
         + Line.all("replay.window", "\"-1s\"", "600")
         + Line.all("replay.window_bytes", "0")
+        + Line.all("backfill.on_first_start", "\"public.a\"", "[\"a\"]", "[\"*\", \"public.a\"]")
+        + Line.all("backfill.url", "\"h\"")
+        + Line.all("backfill.rate", "-1", "10000001")
+        + Line.all("backfill.max_lag", "-1", "\"1 MiB\"")
         + Line.all(
             "http.listen", "\":\"", "\":x\"", "\":65536\"", "\"localhost\"", "\"h:65536\"", "\"h:\"", "\"::1:80\"", "\"http://h:80\"",
             "7432")

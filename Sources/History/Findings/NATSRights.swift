@@ -26,6 +26,7 @@ package struct NATSRights: Sendable {
     package var lesser: [(subject: String, consequence: String)] {
         [
             ("$KV.slotstream.\(stream).last_stop", "`slotstream status` does not know when and why the streamer stopped"),
+            ("$KV.slotstream.\(stream).backfill", "nobody can ask for a backfill"),
             ("$JS.API.CONSUMER.LIST.\(stream)", "nobody is told of a consumer that is about to miss events"),
             ("$JS.API.CONSUMER.CREATE.\(stream).slotstream_headers", "a comparison after a crash reads one message after the other"),
             ("$JS.API.INFO", "the room of the account is not known"),
@@ -37,6 +38,7 @@ package struct NATSRights: Sendable {
             Right("\(prefix).>", "events and markers"),
             Right("$KV.slotstream.\(stream)", "the checkpoint record"),
             Right("$KV.slotstream.\(stream).last_stop", "why the streamer stopped"),
+            Right("$KV.slotstream.\(stream).backfill", "backfill"),
             Right("$JS.API.STREAM.INFO.\(stream)"),
             Right("$JS.API.STREAM.MSG.GET.\(stream)"),
             Right("$JS.API.STREAM.INFO.KV_slotstream"),

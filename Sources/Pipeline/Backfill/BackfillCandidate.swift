@@ -1,5 +1,6 @@
 import Capture
 package import History
+import PostgresReplication
 
 /// One of the tables that a run reads: a plain table or a partition, with what forbids reading it.
 package struct BackfillCandidate: Sendable, Equatable {
@@ -49,7 +50,6 @@ struct BackfillFacts: Equatable {
     var sqlName = ""
     var publishedSQLName = ""
     var byteCount: UInt64 = 0
-    /// Its publication, as SQL takes it.
     var publication = ""
     /// The publication's operations that it does not have, of INSERT and UPDATE.
     var unpublishedOperations: [String] = []
@@ -84,7 +84,7 @@ struct BackfillFacts: Equatable {
     private func publishingRefusal(_ capture: CaptureConfiguration) -> String? {
         if !unpublishedOperations.isEmpty {
             return
-                "publication \(publication) does not publish \(unpublishedOperations.joined(separator: " and ")), so what changes while \(sqlName) is read would be lost: ALTER PUBLICATION \(publication) SET (publish = 'insert, update, delete, truncate')"
+                "publication \(publication) does not publish \(unpublishedOperations.joined(separator: " and ")), so what changes while \(sqlName) is read would be lost: ALTER PUBLICATION \(quoteIdentifier(publication)) SET (publish = 'insert, update, delete, truncate')"
         }
         let excluded = capture.excluded(["INSERT", "UPDATE"], of: published)
         if !excluded.isEmpty {

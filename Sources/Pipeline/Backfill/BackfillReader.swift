@@ -145,7 +145,8 @@ final class BackfillReader: Sendable {
         let patterns = configuration.backfill.onFirstStart
         guard !patterns.isEmpty else { return }
         while !exchange.isOver {
-            if var (requests, revision) = requests() {
+            if let (found, revision) = requests() {
+                var requests = found
                 guard requests.requests.isEmpty else { return }
                 requests.requests.append(
                     BackfillRequest(

@@ -85,7 +85,7 @@ package enum BackfillTables {
             facts.sqlName = sqlName
             facts.publishedSQLName = publishedSQLName
             facts.byteCount = row[13].flatMap { UInt64($0) } ?? 0
-            facts.publication = quoteIdentifier(publication)
+            facts.publication = publication
             facts.unpublishedOperations = zip(["INSERT", "UPDATE"], [row[0], row[1]]).filter { $0.1 != "t" }.map(\.0)
             facts.role = row[14] ?? ""
             facts.grants = (row[15] ?? "").split(separator: "\n").map { String($0) }
