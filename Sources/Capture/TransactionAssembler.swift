@@ -124,6 +124,9 @@ public struct TransactionAssembler: ~Copyable {
     /// Whether a transaction has begun and not ended.
     public var isInTransaction: Bool { current != nil }
 
+    /// Whether a change of the transaction has come that has begun and not ended.
+    public var hasChanges: Bool { (current?.ordinal ?? 0) > 0 }
+
     /// Whether the server has shown that its history is the stream's. Nothing may be confirmed before.
     public var isHistoryProven: Bool { proof == nil }
 

@@ -85,12 +85,16 @@ final class BackfillExchange: Sendable {
         /// What the record says.
         fileprivate(set) var progress: BackfillProgress?
         fileprivate(set) var finished: [FinishedBackfill] = []
+        /// Tables of runs that are over.
+        fileprivate(set) var covered: [String] = []
         /// The stream is compared: it is known what of the run is stored.
         fileprivate(set) var isReady = false
         fileprivate(set) var isOver = false
     }
 
     private let state = Mutex(State())
+    /// Something is queued: asked for each transaction, without a lock.
+    private let isQueued = Atomic<Bool>(false)
     /// Wakes the thread that reads tables.
     private let wake: WakeSignal
     private let wakeSource: @Sendable () -> Void
@@ -126,6 +130,7 @@ final class BackfillExchange: Sendable {
             guard state.knownGeneration == state.generation else { return }
             state.queue.append((state.generation, work))
             state.sentCount += 1
+            isQueued.store(true, ordering: .releasing)
             if case .rows(let chunk) = work { state.byteCount += chunk.rows.byteCount }
         }
         wakeSource()
@@ -162,6 +167,9 @@ final class BackfillExchange: Sendable {
 
     // MARK: - The thread that reads the stream
 
+    /// Whether something waits, or has waited.
+    var hasWork: Bool { isQueued.load(ordering: .acquiring) }
+
     /// The first that waits; nil: nothing does. What is of a former generation is passed over.
     func first() -> BackfillWork? {
         state.withLock { state in
@@ -169,6 +177,7 @@ final class BackfillExchange: Sendable {
                 if first.generation == state.generation { return first.work }
                 Self.removeFirst(&state)
             }
+            isQueued.store(false, ordering: .releasing)
             return nil
         }
     }
@@ -212,15 +221,15 @@ extension BackfillExchange.State {
     mutating func walked(to cursor: ReadRows.TupleID) { self.cursor = cursor }
     mutating func appended(_ tail: BackfillTail) { appended = tail }
     mutating func readAgain(_ keys: [RowKey]) { rereads = keys }
-    mutating func said(_ progress: BackfillProgress?, _ finished: [FinishedBackfill]) {
-        self.progress = progress
-        self.finished = finished
+    mutating func said(_ word: BackfillWord) {
+        progress = word.progress
+        finished = word.finished
+        covered = word.covered
     }
 
     /// It is known what is stored.
-    mutating func ready(_ progress: BackfillProgress?, _ tail: BackfillTail?, cursor: ReadRows.TupleID, _ finished: [FinishedBackfill]) {
-        self.progress = progress
-        self.finished = finished
+    mutating func ready(_ word: BackfillWord, _ tail: BackfillTail?, cursor: ReadRows.TupleID) {
+        said(word)
         appended = tail
         self.cursor = cursor
         isReady = true

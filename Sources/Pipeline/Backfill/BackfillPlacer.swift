@@ -34,6 +34,7 @@ final class BackfillPlacer: RowWitness {
     private var encoder: ReadEncoder
     private var progress: BackfillProgress?
     private var finished: [FinishedBackfill]
+    private var covered: [String]
     private var watched: RelationID?
     private var touched = TouchedRows(keyColumns: [], collectsRereads: false)
     private var table: ReadEncoder.Table?
@@ -76,6 +77,7 @@ final class BackfillPlacer: RowWitness {
                 position: Position(commitLSN: lsn, ordinal: 0))
         progress = record.backfill
         finished = record.finishedBackfills ?? []
+        covered = record.backfilledTables ?? []
         // What comes before somebody goes on with the run may be all that is told of a row.
         if let progress, let pass = progress.pass, let table = progress.table {
             watched = RelationID(table.publishedOid)
@@ -119,12 +121,13 @@ final class BackfillPlacer: RowWitness {
 
     // MARK: - Putting in
 
-    /// Whether something waits.
-    var isWaiting: Bool { exchange.first() != nil }
+    /// Whether something may wait.
+    var hasWork: Bool { exchange.hasWork }
 
     /// Until where the stream has to be decoded before something goes out that waits; nil: nothing waits for that.
     var awaitedLSN: LSN? {
-        if case .rows(let chunk) = exchange.first() { chunk.lsn } else { nil }
+        guard hasWork, case .rows(let chunk) = exchange.first() else { return nil }
+        return chunk.lsn
     }
 
     /// Does what can be done now. Called only between transactions.
@@ -133,6 +136,7 @@ final class BackfillPlacer: RowWitness {
     ///   - kindIndex: What events of an entity and an operation are counted by.
     func step(provenLSN: LSN, kindIndex: (_ entity: String, _ operation: String) -> Int32) {
         guard prepare() else { return }
+        if markerKindIndex == 0 { markerKindIndex = kindIndex(ReservedEntity.name, "BACKFILL") }
         if handover.hasLostRead.exchange(false, ordering: .acquiring) {
             progress?.isStale = true
             giveUp(.table(why: "another writer took the place of a row in the stream"))
@@ -152,7 +156,7 @@ final class BackfillPlacer: RowWitness {
         appended = progress?.stored
         if appended?.hasHole == true { progress?.isStale = true }
         if let stored = progress?.cursor { cursor = ReadRows.TupleID(block: stored.block, offset: stored.offset) }
-        exchange.update { [progress, appended, finished, cursor] in $0.ready(progress, appended, cursor: cursor, finished) }
+        exchange.update { [word, appended, cursor] in $0.ready(word, appended, cursor: cursor) }
         return true
     }
 
@@ -173,6 +177,7 @@ final class BackfillPlacer: RowWitness {
         case .finished(let ended):
             return record {
                 finished = (finished + [ended]).suffix(FinishedBackfill.limit)
+                covered = Set(covered + ended.tables).sorted()
                 progress = nil
                 watched = nil
                 table = nil
@@ -207,21 +212,23 @@ final class BackfillPlacer: RowWitness {
         }
     }
 
+    private var word: BackfillWord { BackfillWord(progress: progress, finished: finished, covered: covered) }
+
     /// Has the record say it.
     /// - Returns: Whether it does.
     private func record(_ change: () -> Void) -> Bool {
         guard let version = awaitedVersion else {
             change()
-            exchange.update { [progress, finished, appended, cursor] in
-                $0.said(progress, finished)
+            exchange.update { [word, appended, cursor] in
+                $0.said(word)
                 $0.walked(to: cursor)
                 if let appended { $0.appended(appended) }
             }
-            let version = handover.backfill.withLock { word in
-                word.progress = progress
-                word.finished = finished
-                word.version += 1
-                return word.version
+            let version = handover.backfill.withLock { [word] kept in
+                let version = kept.version + 1
+                kept = word
+                kept.version = version
+                return version
             }
             awaitedVersion = version
             handover.wakePublisher()
@@ -261,8 +268,7 @@ final class BackfillPlacer: RowWitness {
         appended?.take(place, id: id.span, isMarker: true)
     }
 
-    /// Set before the first marker.
-    var markerKindIndex: Int32 = 0
+    private var markerKindIndex: Int32 = 0
 
     /// Puts rows in, as far as there is room.
     /// - Returns: Whether all are in.

@@ -14,6 +14,8 @@ import WAL
 final class BackfillReader: Sendable {
     /// Between two looks at what is wanted.
     static let requestInterval = Duration.seconds(1)
+    /// Between two looks for tables of `backfill.on_first_start` that no run has read.
+    private static let tableInterval = Duration.seconds(15)
     /// Of a chunk's rows, about.
     static let chunkByteCount = 256 << 10
     /// Rows of a chunk, at most.
@@ -38,7 +40,6 @@ final class BackfillReader: Sendable {
         var history: String
         var server: ServerMark
         var columnRules: ColumnRules
-        var isFirstStart: Bool
     }
 
     private let session: Session
@@ -104,7 +105,7 @@ final class BackfillReader: Sendable {
 
     private func run() {
         while !exchange.isOver, !exchange.look.isReady { exchange.wait(.seconds(1)) }
-        if session.isFirstStart { requestFirstStart() }
+        var lookedAt: Instant?
         while !exchange.isOver {
             let state = exchange.look
             if let progress = state.progress {
@@ -112,6 +113,10 @@ final class BackfillReader: Sendable {
             } else if let request = next(state.finished) {
                 begin(request)
             } else {
+                if !configuration.backfill.onFirstStart.isEmpty, lookedAt.map({ Instant.now.duration(since: $0) >= Self.tableInterval }) ?? true {
+                    lookedAt = .now
+                    requestNamed(state.covered)
+                }
                 exchange.wait(Self.requestInterval)
             }
         }
@@ -140,24 +145,27 @@ final class BackfillReader: Sendable {
         }
     }
 
-    /// Asks for what the configuration names, in the place of an operator.
-    private func requestFirstStart() {
+    /// Asks for the tables that the configuration names and that no run has read, in the place of an operator.
+    private func requestNamed(_ covered: [String]) {
         let patterns = configuration.backfill.onFirstStart
-        guard !patterns.isEmpty else { return }
-        while !exchange.isOver {
-            if let (found, revision) = requests() {
-                var requests = found
-                guard requests.requests.isEmpty else { return }
-                requests.requests.append(
-                    BackfillRequest(
-                        run: 1, tables: patterns, rate: configuration.backfill.rate, maxLagBytes: configuration.backfill.maxLagBytes,
-                        requestedAt: PostgresTimestamp.now.description, requestedBy: "on_first_start"))
-                let key = BackfillRequests.key(of: configuration.stream.name)
-                if (try? connection.bucketPut(CheckpointRecord.bucket, key: key, value: requests.json(), expectedRevision: revision, timeout: .seconds(5))) != nil {
-                    return
-                }
-            }
-            exchange.wait(Self.requestInterval)
+        guard let (found, revision) = requests(), let sql = try? connect(), let (candidates, _) = try? BackfillTables.read(patterns: patterns, configuration, over: sql)
+        else { return }
+        let names = Set(candidates.filter { $0.refusal == nil }.map(\.table.published)).subtracting(covered).sorted()
+        guard !names.isEmpty else { return }
+        var requests = found
+        let state = exchange.look
+        let last = max(requests.requests.map(\.run).max() ?? 0, state.finished.map(\.run).max() ?? 0)
+        var request = BackfillRequest(
+            run: last + 1, tables: names, rate: configuration.backfill.rate, maxLagBytes: configuration.backfill.maxLagBytes,
+            requestedAt: PostgresTimestamp.now.description, requestedBy: "on_first_start")
+        request.streamCreated = session.streamCreated
+        requests.requests.append(request)
+        requests.requests.removeFirst(max(0, requests.requests.count - BackfillRequests.limit))
+        do throws(JetStreamError) {
+            _ = try connection.bucketPut(
+                CheckpointRecord.bucket, key: BackfillRequests.key(of: configuration.stream.name), value: requests.json(), expectedRevision: revision, timeout: .seconds(5))
+        } catch {
+            logger.info("cannot ask for a backfill yet", metadata: ["error": "\(error)"])
         }
     }
 

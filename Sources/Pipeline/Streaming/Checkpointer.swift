@@ -100,6 +100,7 @@ final class Checkpointer<Port: StreamPort> {
         next.backfill = word.progress
         if let backfilled, backfilled.run == word.progress?.run { next.backfill?.stored = backfilled }
         next.finishedBackfills = word.finished.isEmpty ? nil : word.finished
+        next.backfilledTables = word.covered.isEmpty ? nil : word.covered
         putBackfillVersion = word.version
         putCount += 1
         failpoints.reached(.beforeRecord)
@@ -211,6 +212,7 @@ final class Checkpointer<Port: StreamPort> {
         same.settledSequence = put.settledSequence
         same.backfill = put.backfill
         same.finishedBackfills = put.finishedBackfills
+        same.backfilledTables = put.backfilledTables
         let stored = LSN(handover.confirmableLSN.load(ordering: .acquiring))
         return same == put && there.confirmedLSN <= max(stored, record.confirmedLSN)
     }

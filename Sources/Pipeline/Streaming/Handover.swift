@@ -6,6 +6,8 @@ import WAL
 struct BackfillWord: Sendable {
     var progress: BackfillProgress?
     var finished: [FinishedBackfill] = []
+    /// The names of the tables of runs that are over, sorted.
+    var covered: [String] = []
     /// Counts what the reading thread waits to see recorded.
     var version: UInt64 = 0
 }
@@ -82,7 +84,7 @@ package final class Handover: Sendable {
         recordedLSN = Atomic(record.confirmedLSN.rawValue)
         self.storedSequence = Atomic(storedSequence)
         recordedSequence = Atomic(record.lastSequence)
-        backfill.withLock { $0 = BackfillWord(progress: record.backfill, finished: record.finishedBackfills ?? []) }
+        backfill.withLock { $0 = BackfillWord(progress: record.backfill, finished: record.finishedBackfills ?? [], covered: record.backfilledTables ?? []) }
     }
 
     /// Whether nothing is retained but the beginning of a transaction that is sent only when it is whole.
