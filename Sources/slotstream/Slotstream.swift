@@ -25,7 +25,7 @@ struct SlotstreamCommand: AsyncParsableCommand {
         version: Slotstream.fullVersion,
         subcommands: [
             RunCommand.self, SetupCommand.self, CheckCommand.self, StatusCommand.self, TailCommand.self, SlotCommand.self,
-            ReplayCommand.self, VerifyCommand.self, RewindCommand.self, MendCommand.self, SkipCommand.self,
+            BackfillCommand.self, ReplayCommand.self, VerifyCommand.self, RewindCommand.self, MendCommand.self, SkipCommand.self,
             DecodeCommand.self, HealthCommand.self, ConfigCommand.self,
         ])
 

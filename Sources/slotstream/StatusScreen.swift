@@ -26,6 +26,7 @@ struct StatusScreen {
         shown.addRoom()
         shown.addWindow()
         shown.addStream()
+        shown.addBackfill()
         shown.addRest()
         return shown.lines.joined(separator: "\n")
     }
@@ -162,6 +163,15 @@ struct StatusScreen {
                 + (consumer.isNearEviction ? ", about to lose unread messages" : "")
         }
         row("consumers", shown + (consumers.count > Self.nameLimit ? ["and \(consumers.count - Self.nameLimit) more"] : []), separator: " · ")
+    }
+
+    private mutating func addBackfill() {
+        guard let run = status.backfill else { return }
+        let table = run.table ?? ShownText.names(run.tables, limit: Self.nameLimit)
+        let state = ["walking", "preparing"].contains(run.state) ? nil : run.state + (run.why.map { " (\(ShownText.line($0)))" } ?? "")
+        row(
+            "backfill", ["run \(run.run): \(table)", "\(Amount.count(run.rows)) rows", "\(Int(run.fraction * 100)) %", state],
+            separator: ", ")
     }
 
     private mutating func addRest() {

@@ -133,6 +133,7 @@ extension StreamerStatus {
         stream.take(StreamFacts(info, at: .now))
         guard let record else { return reasons.append("there is no checkpoint record for stream \(stream.name)") }
         source.storedLsn = record.confirmedLsn
+        backfill = StreamerStatus.Backfill(record)
     }
 
     /// What the servers say, with what the running streamer says of itself.
@@ -152,6 +153,7 @@ extension StreamerStatus {
         whole.stream = stream
         whole.rates = running.rates ?? rates
         whole.window = running.window ?? window
+        whole.backfill = running.backfill ?? backfill
         // What is left of the retention it knows better: it asks about each.
         whole.consumers =
             consumers?.map { consumer in

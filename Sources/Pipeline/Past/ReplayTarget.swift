@@ -4,8 +4,22 @@ import History
 import JetStreamPublishing
 import WAL
 
-/// Where a replay goes: a stream and a prefix that the live stream knows nothing of.
+/// Where a replay goes, or a backfill: a stream and a prefix that the live stream knows nothing of.
 struct ReplayTarget: Sendable, Equatable {
+    /// What goes there.
+    enum Purpose {
+        case replay
+        case backfill
+
+        /// What was not done, and a prefix that would do.
+        fileprivate var words: (refused: String, prefix: String, remedy: String) {
+            switch self {
+            case .replay: ("nothing was replayed", "replay.today", "The events never go into the live stream again")
+            case .backfill: ("nothing was asked for", "backfill.today", "For the live stream leave out --into-prefix and --into-stream")
+            }
+        }
+    }
+
     var stream: String
     var prefix: String
     /// The stream was made for it.
@@ -21,39 +35,40 @@ struct ReplayTarget: Sendable, Equatable {
     /// - Parameters:
     ///   - prefix: nil: that of the stream.
     ///   - stream: nil: whichever stream captures the prefix.
+    ///   - purpose: For errors.
     /// - Throws: `.stop` with 78 for a target that is the live stream, or feeds it.
     static func find(
-        prefix: String?, stream: String?, _ configuration: StreamerConfiguration, isDryRun: Bool, over nats: JetStreamConnection
+        prefix: String?, stream: String?, _ configuration: StreamerConfiguration, for purpose: Purpose = .replay, isDryRun: Bool, over nats: JetStreamConnection
     ) throws(StreamerError) -> ReplayTarget {
         let live = configuration.stream.name
-        guard stream != live else { throw refused("stream \(live) is the live stream") }
+        guard stream != live else { throw refused("stream \(live) is the live stream", purpose) }
         var found: StreamInfo?
         if let stream { found = try StreamerError.ofJetStream { () throws(JetStreamError) in try nats.streamInfo(stream) } }
         let prefix = if let prefix { prefix } else { try own(prefix: found, named: stream) }
         guard SubjectPrefix.isValid(prefix) else {
             throw .stop(
                 .configuration, what: "the prefix \"\(prefix)\" cannot be used in a subject",
-                remedy: "Use tokens of A-Z a-z 0-9 _ - with dots between them, such as --into-prefix replay.today")
+                remedy: "Use tokens of A-Z a-z 0-9 _ - with dots between them, such as --into-prefix \(purpose.words.prefix)")
         }
-        try requireApart(prefix, of: live, configuration, over: nats)
-        if let found { return try existing(found, prefix) }
+        try requireApart(prefix, of: live, configuration, purpose, over: nats)
+        if let found { return try existing(found, prefix, purpose) }
         let names = try StreamerError.ofJetStream { () throws(JetStreamError) in try nats.streamNames(capturing: prefix + ".>") }
         if let stream {
             guard names.isEmpty else {
-                throw refused("the subjects \(prefix).> belong to stream \(names[0]) already, so stream \(stream) cannot be created")
+                throw refused("the subjects \(prefix).> belong to stream \(names[0]) already, so stream \(stream) cannot be created", purpose)
             }
         } else if let name = names.first {
-            guard names.count == 1 else { throw refused("several streams capture subjects of \(prefix).>: \(names.joined(separator: ", "))") }
+            guard names.count == 1 else { throw refused("several streams capture subjects of \(prefix).>: \(names.joined(separator: ", "))", purpose) }
             let info = try StreamerError.ofJetStream { () throws(JetStreamError) in try nats.streamInfo(name) }
-            if let info { return try existing(info, prefix) }
+            if let info { return try existing(info, prefix, purpose) }
         }
-        return try make(stream ?? prefix.replacing(".", with: "_"), prefix, configuration, isDryRun: isDryRun, over: nats)
+        return try make(stream ?? prefix.replacing(".", with: "_"), prefix, configuration, purpose, isDryRun: isDryRun, over: nats)
     }
 
-    private static func refused(_ what: String) -> StreamerError {
+    private static func refused(_ what: String, _ purpose: Purpose) -> StreamerError {
         .stop(
-            .configuration, what: "nothing was replayed: \(what)",
-            remedy: "Name another target, such as --into-prefix replay.today. The events never go into the live stream again")
+            .configuration, what: "\(purpose.words.refused): \(what)",
+            remedy: "Name another target, such as --into-prefix \(purpose.words.prefix). \(purpose.words.remedy)")
     }
 
     /// The prefix of a stream's only subject; of a stream that is to be made, its name.
@@ -70,21 +85,21 @@ struct ReplayTarget: Sendable, Equatable {
 
     /// What is published to the prefix must not reach the live stream, neither now nor by its configuration.
     private static func requireApart(
-        _ prefix: String, of live: String, _ configuration: StreamerConfiguration, over nats: JetStreamConnection
+        _ prefix: String, of live: String, _ configuration: StreamerConfiguration, _ purpose: Purpose, over nats: JetStreamConnection
     ) throws(StreamerError) {
         let subject = prefix + ".>"
         guard !SubjectPrefix.overlaps(subject, configuration.capture.subjectPrefix + ".>") else {
-            throw refused("the live stream \(live) captures \(configuration.capture.subjectPrefix).>, and also takes \(prefix)")
+            throw refused("the live stream \(live) captures \(configuration.capture.subjectPrefix).>, and also takes \(prefix)", purpose)
         }
         let info = try StreamerError.ofJetStream { () throws(JetStreamError) in try nats.streamInfo(live) }
         if let taken = info?.config.subjects.first(where: { SubjectPrefix.overlaps(subject, $0) }) {
-            throw refused("the live stream \(live) captures \(taken), and also takes \(prefix)")
+            throw refused("the live stream \(live) captures \(taken), and also takes \(prefix)", purpose)
         }
     }
 
-    private static func existing(_ info: StreamInfo, _ prefix: String) throws(StreamerError) -> ReplayTarget {
+    private static func existing(_ info: StreamInfo, _ prefix: String, _ purpose: Purpose) throws(StreamerError) -> ReplayTarget {
         guard info.config.subjects.contains(where: { SubjectPrefix.covers($0, prefix + ".>") }) else {
-            throw refused("stream \(info.config.name) does not capture \(prefix).>")
+            throw refused("stream \(info.config.name) does not capture \(prefix).>", purpose)
         }
         return ReplayTarget(
             stream: info.config.name, prefix: prefix, isNew: false, created: info.created, lastSequence: info.state.lastSequence,
@@ -92,7 +107,7 @@ struct ReplayTarget: Sendable, Equatable {
     }
 
     private static func make(
-        _ name: String, _ prefix: String, _ configuration: StreamerConfiguration, isDryRun: Bool, over nats: JetStreamConnection
+        _ name: String, _ prefix: String, _ configuration: StreamerConfiguration, _ purpose: Purpose, isDryRun: Bool, over nats: JetStreamConnection
     ) throws(StreamerError) -> ReplayTarget {
         guard !isDryRun else { return ReplayTarget(stream: name, prefix: prefix, isNew: true, created: "", lastSequence: 0) }
         var wanted = configuration.stream
@@ -101,7 +116,7 @@ struct ReplayTarget: Sendable, Equatable {
         wanted.allowAtomic = false
         wanted.allowBatched = false
         let info = try StreamerError.ofJetStream { () throws(JetStreamError) in try nats.createStream(wanted) }
-        var target = try existing(info, prefix)
+        var target = try existing(info, prefix, purpose)
         target.isNew = true
         return target
     }

@@ -222,6 +222,8 @@ package struct StreamerStatus: Codable, Sendable, Equatable {
     package var window: Window?
     package var counters: Counters?
     package var lastError: LastError?
+    /// The run that is under way; nil: none is, or nobody knows.
+    package var backfill: Backfill?
     /// Why the last streamer stopped for good, where none has streamed since.
     package var lastStop: LastStop?
     /// What to do about the reasons, or about the last stop: sentences and commands, in their order; nil: nothing.
