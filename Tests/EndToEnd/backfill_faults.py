@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
+from compare import members
 from faults import chained
 from oracles.backfilled import FNV1A_BEGIN, fnv1a
 from oracles.changes import lsn_text
@@ -323,8 +324,8 @@ def byte_altered(events: list[Event], choice: random.Random) -> tuple[list[Event
     told_of = Counter(told for event in events for told in _told_of(event))
     at = choice.choice([at for at in read_places(events) if [told_of[told] for told in _told_of(events[at])] == [1]])
     body = events[at].body
-    begin, end = body.index(b'"entity":{') + 10, body.rindex(b'"backfill":')
-    places = [place for place in range(begin, end) if body[place:place + 1].isalnum() and body[place - 1:place] != b"\\"]
+    begin = body.index(b'"entity":{') + 10
+    places = [place for place in range(begin, begin + len(members(body)["entity"].encode()) - 2) if body[place:place + 1].isalnum() and body[place - 1:place] != b"\\"]
     place = choice.choice(places)
     other = bytes([body[place] ^ 1]) if bytes([body[place] ^ 1]).isalnum() else b"7"
     changed = replace(events[at], body=body[:place] + other + body[place + 1:])

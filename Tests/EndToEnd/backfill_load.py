@@ -183,6 +183,8 @@ class BackfillLoad:
         self._ids = ids
         self._seed = seed
         self._maintenance = maintenance
+        # Where the ids begin that no row had; of another load of the same tables elsewhere.
+        self._fresh = 1_000_000_000 * (1 + seed % 1009)
         self._done = [0] * WRITERS
         self._is_over = threading.Event()
         self._failures: list[BaseException] = []
@@ -280,8 +282,8 @@ class BackfillLoad:
             connection.execute("SET LOCAL synchronous_commit = off")
         for place in range(dice.choice((1, 1, 1, 2, 3, 6))):
             change = dice.choices(_CHANGES, [change.weight for change in _CHANGES])[0]
-            fresh = 1_000_000_000 + (self._done[number] * 16 + place) * WRITERS + number
-            recent = 1_000_000_000 + dice.randrange(max(1, self._done[number])) * 16 * WRITERS + number
+            fresh = self._fresh + (self._done[number] * 16 + place) * WRITERS + number
+            recent = self._fresh + dice.randrange(max(1, self._done[number])) * 16 * WRITERS + number
             given = {"id": recent if dice.random() < 0.15 else dice.randint(1, self._ids), "fresh": fresh, "n": dice.randint(0, 10_000),
                      "large": f"{dice.random()}" * dice.choice((1, 150, 600))}
             is_taken_back = dice.random() < 0.1

@@ -1,6 +1,8 @@
 """The judge of a backfill: a good stream gives the tables, each planted fault is found; what PostgreSQL says of tables, and what the expectation
 makes of types of its users."""
 
+import asyncio
+import json
 import random
 import shutil
 import tempfile
@@ -9,13 +11,18 @@ from pathlib import Path
 import pytest
 
 import backfill_load
+import stream
+from administrator import Administrator
 from backfill_faults import BY_A_PROGRAM, BY_HAND, Step, row, written
+from backfill_load import BackfillLoad
+from backfilling import compare_with_tables
 from oracles import expected
 from oracles.backfilled import FNV1A_BEGIN, Backfilled, fnv1a, place
 from oracles.shapes import Shape, rows, shapes
 from oracles.truth import Truth
 from servers.postgres import Postgres
 from stream import Event, position
+from test_backfill import compare_live, deployed, require_planted_are_found
 
 _ORDER = Shape("public", "tb_order", ("id", "note", "big"), ("id",), True, "")
 _TAG = Shape("public", "tb_tag", ("label", "note"), None, False, "")
@@ -184,3 +191,81 @@ def test_what_postgresql_says_of_tables_and_types_of_its_users():
     finally:
         server.close()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _read_by_hand(deployment) -> int:
+    """What a program writes that reads every table while nobody writes to any: one run, all of its messages chained behind the stream's last."""
+    administrator, position, count, total = Administrator(deployment.nats.url), None, 0, 0
+    last = administrator.state("fraiseql_events")["last_seq"]
+    position = administrator.message("fraiseql_events", last)["headers"].split("Nats-Msg-Id: ")[1].split()[0]
+    messages: list[tuple[str, str, dict | str]] = []
+
+    def add(subject: str, oid: int, filenode: int, ctid: tuple[int, int], body: dict, entity: str | None = None) -> str:
+        nonlocal count
+        count += 1
+        identity = f"{position}.b.1.{count}.{oid}.{filenode}.{ctid[0]}.{ctid[1]}"
+        text = json.dumps({"id": identity} | body, separators=(",", ":"))
+        messages.append((f"fraiseql.mutation.{subject}", identity, text if entity is None else f'{text[:-1]},"entity":{entity}}}'))
+        return identity
+
+    at = {"timestamp": "2026-11-28T07:09:12.123456+00:00"}
+    with deployment.postgres.connect() as connection:
+        found = shapes(connection, "fraiseql_events")
+        lsn = connection.execute("SELECT pg_current_wal_insert_lsn()::text").fetchone()[0]
+        add("_slotstream.BACKFILL", 0, 0, (0, 0), at | {"operation": "BACKFILL", "backfill": {
+            "id": "1", "event": "begin", "tables": [shape.qualified for shape in found]}})
+        for shape in found:
+            leaves = connection.execute("SELECT relid::oid::int8, pg_relation_filenode(relid)::int8, relid::text FROM pg_partition_tree(%s::regclass) WHERE isleaf "
+                                        "UNION ALL SELECT oid::int8, relfilenode::int8, oid::regclass::text FROM pg_class WHERE oid = %s::regclass AND relkind = 'r' "
+                                        "AND NOT relispartition ORDER BY 1", (shape.qualified, shape.qualified)).fetchall()
+            for oid, filenode, leaf in leaves:
+                digest, rows_read = FNV1A_BEGIN, 0
+                if shape.key is None:
+                    add("_slotstream.BACKFILL", oid, filenode, (0, 0), at | {"operation": "BACKFILL", "backfill": {
+                        "id": "1", "event": "whole", "table": shape.qualified, "oid": oid, "pass": 1}})
+                columns = shape.rows_of.split(" FROM ")[0].removeprefix("SELECT ")
+                condition = " WHERE state <> 'hidden'" if shape.name == "tb_ticket" else ""
+                ordered = connection.execute(f"SELECT ctid::text AS place, to_json((SELECT r FROM (SELECT {columns}) AS r))::text FROM ONLY {leaf}{condition} ORDER BY ctid")
+                for ctid, entity in ordered.fetchall():
+                    told = json.loads(entity)
+                    body = {"entity_type": shape.entity, "operation": "READ", "backfill": {"id": "1", "lsn": lsn},
+                            "source": {"database": "shop", "schema": "public", "table": shape.name}}
+                    if "id" in told:
+                        body["entity_id"] = str(told["id"])
+                    identity = add(f"{shape.entity}.READ", oid, filenode, tuple(json.loads(f"[{ctid[1:-1]}]")), at | body, entity)
+                    digest, rows_read = fnv1a(digest, identity), rows_read + 1
+                total += rows_read
+                add("_slotstream.BACKFILL", oid, filenode, (9_999, 0), at | {"operation": "BACKFILL", "backfill": {
+                    "id": "1", "event": "table", "table": shape.qualified, "oid": oid, "pass": 1, "rows": rows_read, "digest": f"{digest:016x}"}})
+        add("_slotstream.BACKFILL", 0, 0, (0, 0), at | {"operation": "BACKFILL", "backfill": {"id": "1", "event": "end", "rows": total}})
+
+    async def publish() -> None:
+        connection = await stream.connect(deployment.nats.url)
+        try:
+            for number, (subject, identity, text) in enumerate(messages):
+                await connection.jetstream().publish(subject, text.encode(), headers={
+                    "Nats-Msg-Id": identity, "Nats-Expected-Last-Sequence": str(last + number)})
+        finally:
+            await connection.close()
+
+    asyncio.run(publish())
+    return total
+
+
+def test_what_was_read_while_nobody_wrote_is_equal_and_faults_in_it_are_found(oldest_pair, deploy, seed, report):
+    deployment = deployed(deploy, oldest_pair, 3_000, seed)
+    for part in (1, 2):
+        deployment.streamer.start()
+        BackfillLoad(deployment.postgres, 600, 3_000, seed + part).start().finish()
+        deployment.wait_confirmed()
+        assert deployment.streamer.terminate() == 0
+        deployment.wait_slot_free()
+        if part == 1:
+            read = _read_by_hand(deployment)
+    events = list(stream.read(deployment.nats.url))
+    with deployment.postgres.connect() as connection:
+        judge, result = compare_with_tables(connection, "fraiseql_events", events)
+        result.require_equal()
+    live = compare_live(deployment, judge)
+    report(f"{oldest_pair}: {read} rows read by hand, {result.compared} rows folded and compared, {live.compared} live events compared, 0 differences")
+    require_planted_are_found(deployment, events, random.Random(seed), report)
