@@ -9,6 +9,8 @@ import WAL
 enum BackfillWork {
     /// What the record says of the run from now on; what follows waits until it does.
     case progress(BackfillProgress)
+    /// What the run waits for, for whoever asks; nil: for nothing.
+    case note(String?)
     /// The run is over; as above.
     case finished(FinishedBackfill)
     /// The published table's changes are watched: from here on pending transactions are collected.

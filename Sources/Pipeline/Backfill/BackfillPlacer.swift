@@ -39,7 +39,8 @@ final class BackfillPlacer: RowWitness {
     private var touched = TouchedRows(keyColumns: [], collectsRereads: false)
     private var table: ReadEncoder.Table?
     private var appended: BackfillTail?
-    private var isReady = false
+    /// What a predecessor stored is known.
+    private(set) var isReady = false
     /// The rows that are put in now: the next of them.
     private var nextRow = 0
     /// Their snapshot was taken into account.
@@ -174,6 +175,10 @@ final class BackfillPlacer: RowWitness {
                 progress?.isStale = isStale
                 if appended?.run != next.run { appended = BackfillTail(run: next.run) }
             }
+        case .note(let text):
+            progress?.why = text
+            handover.backfill.withLock { $0.progress = progress }
+            return true
         case .finished(let ended):
             return record {
                 finished = (finished + [ended]).suffix(FinishedBackfill.limit)

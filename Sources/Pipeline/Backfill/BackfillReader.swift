@@ -217,10 +217,11 @@ final class BackfillReader: Sendable {
         case .failed(let why): return rest(&run, .failed, why)
         case .postgres(let error):
             run.sql = nil
-            note("PostgreSQL: \(error)", &run)
+            if error.isLasting { return rest(&run, .failed, "\(error)") }
             exchange.reset(.pending)
-            exchange.wait(Self.retryInterval)
             _ = exchange.takeReset()
+            note("\(error)", &run)
+            pause(Self.retryInterval)
             run.progress = exchange.look.progress ?? run.progress
             return true
         }
@@ -345,6 +346,7 @@ final class BackfillReader: Sendable {
     private func note(_ text: String?, _ run: inout Run) {
         guard run.progress.why != text else { return }
         run.progress.why = text
+        exchange.send(.note(text))
         if let text { logger.info("a backfill waits", metadata: ["run": .stringConvertible(run.progress.run), "why": "\(text)"]) }
     }
 
@@ -724,4 +726,12 @@ struct CastFinder: ~Copyable {
     }
 
     mutating func requests(of index: Int, in rows: ReadRows) -> [CastRequest] { encoder.requests(of: index, in: rows, table) }
+}
+
+extension PostgresError {
+    /// Whether the same statement fails again until somebody has mended something: it is refused for what it is, or for what it finds in the rows.
+    fileprivate var isLasting: Bool {
+        guard case .server(let sqlState, _, _, _, _, _) = self else { return false }
+        return ["22", "42", "0A", "P0", "XX"].contains { sqlState.hasPrefix($0) }
+    }
 }

@@ -110,8 +110,8 @@ struct TableReading {
             """
         }
         let types = """
-            (SELECT pg_catalog.array_agg(DISTINCT u.oid) FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
-             CROSS JOIN LATERAL (VALUES (t.oid), (t.typelem), (t.typbasetype)) AS u (oid) WHERE a.attrelid = $1::pg_catalog.oid AND a.attnum > 0)
+            SELECT u.oid FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+             CROSS JOIN LATERAL (VALUES (t.oid), (t.typelem), (t.typbasetype)) AS u (oid) WHERE a.attrelid = $1::pg_catalog.oid AND a.attnum > 0
             """
         return """
             SELECT pn.nspname, p.relname, p.relreplident, (c.relreplident <> 'f')::pg_catalog.text::pg_catalog.bpchar(1),

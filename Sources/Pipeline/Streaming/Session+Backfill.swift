@@ -13,7 +13,7 @@ extension Session {
 
     /// Puts in what waits, as far as there is room, where no transaction is under way.
     func placeRows() {
-        guard let backfill, backfill.hasWork || backfill.isHolding, !isMending, reader.assembler.isHistoryProven, !reader.assembler.hasChanges else { return }
+        guard let backfill, backfill.hasWork || !backfill.isReady, !isMending, reader.assembler.isHistoryProven, !reader.assembler.hasChanges else { return }
         backfill.step(provenLSN: provenLSN) { reader.kindIndex(entity: $0, operation: $1) }
         tracker.appended(count: window.appendedCount.load(ordering: .relaxed))
         announceKinds()
