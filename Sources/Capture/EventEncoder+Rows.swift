@@ -58,7 +58,7 @@ extension EventEncoder {
     // MARK: - Parts
 
     /// What becomes of a row's identity.
-    private enum Identity {
+    enum Identity {
         case required
         /// One that cannot be written is left out: the event says where the row changed, not which.
         case optional
@@ -71,6 +71,13 @@ extension EventEncoder {
         identity: Identity = .required
     ) throws(EncodingFailure) {
         begin(ordinal: ordinal, sentByteCount: row.byteCount)
+        try beginRow(operation, of: plan, row: row, identity: identity)
+    }
+
+    /// Writes the subject and `entity_id` of an event whose message id is written.
+    mutating func beginRow(
+        _ operation: RelationPlan.Operation, of plan: RelationPlan, row: RowView, identity: Identity = .required
+    ) throws(EncodingFailure) {
         try writeSubject(operation.subject, plan: plan, row: row)
         do throws(EncodingFailure) {
             try encodeEntityID(of: plan, row: row)

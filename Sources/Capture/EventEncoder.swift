@@ -134,6 +134,31 @@ struct EventEncoder: ~Copyable {
         payload.removeAll()
     }
 
+    /// Begins an event whose whole message id is given.
+    mutating func begin(id: Span<UInt8>, sentByteCount: Int) {
+        precondition(openHeader == nil, "an event is opened only when none is open")
+        self.sentByteCount = sentByteCount
+        messageID.removeAll()
+        id.withUnsafeBytes { messageID.append($0) }
+        payload.removeAll()
+    }
+
+    /// What the next events have in common that are of no transaction.
+    mutating func beginTransaction(timestamp time: PostgresTimestamp, transactionText: [UInt8]) {
+        timestamp.removeAll()
+        timestamp.append(",\"timestamp\":\"")
+        timestamp.append(timestampOf: time)
+        timestamp.append(UInt8(ascii: "\""))
+        transaction.removeAll()
+        transaction.append(transactionText)
+    }
+
+    /// Hands over the event that was begun last, which is whole but for `tail`.
+    mutating func handOver(_ header: EventHeader, tail: [UInt8], into sink: inout some EventSink & ~Copyable) {
+        payload.append(tail)
+        sink.accept(header, subject: subject.bytes.bytes, messageID: messageID.bytes.bytes, payload: payload.bytes.bytes)
+    }
+
     /// Begins what stands in an event's place: the event's message id, and `suffix`.
     mutating func begin(ordinal: UInt64, idSuffix suffix: some Sequence<UInt8>, sentByteCount: Int) {
         begin(ordinal: ordinal, sentByteCount: sentByteCount)

@@ -10,17 +10,25 @@ public struct EventHeader: Sendable, Equatable {
     public var kindIndex: Int32
     /// Whether it is the last event of its transaction, or belongs to none.
     public var isLast: Bool
+    /// Of a message of a backfill, which stands behind the event at `position`: its run, and its number in that. 0 and 0: it is an event.
+    public var run: UInt64
+    public var count: UInt64
 
     public init(
         position: Position, transactionID: TransactionID, commitTimestamp: PostgresTimestamp, kindIndex: Int32,
-        isLast: Bool
+        isLast: Bool, run: UInt64 = 0, count: UInt64 = 0
     ) {
         self.position = position
         self.transactionID = transactionID
         self.commitTimestamp = commitTimestamp
         self.kindIndex = kindIndex
         self.isLast = isLast
+        self.run = run
+        self.count = count
     }
+
+    /// Where it stands among all that is stored.
+    public var order: StreamOrder { StreamOrder(position, run: run, count: count) }
 }
 
 /// Takes finished events, in the order in which they are to be stored.

@@ -5,7 +5,7 @@ public import WAL
 ///
 /// One that was restored from a snapshot is on the same timeline, can have passed every LSN again, and would skip what it was given meanwhile.
 public enum HistoryProof: Sendable, Equatable {
-    /// The transaction with which the stream ends: it comes first.
+    /// The transaction with which the stream ends: none behind it comes before it.
     ///
     /// A server that was restored can give xid and LSN again, to another transaction: the commit's time, where it is known, tells the two apart.
     case transaction(Position, TransactionID, commitTimestamp: PostgresTimestamp?)
@@ -32,6 +32,7 @@ public enum HistoryProof: Sendable, Equatable {
             {
                 return nil
             }
+            if begin.finalLSN < position.commitLSN { return self }
         case .message(let lsn):
             // One at the message's own LSN stands behind it.
             if begin.finalLSN < lsn { return self }

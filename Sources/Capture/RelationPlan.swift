@@ -48,23 +48,25 @@ final class RelationPlan {
         /// Index into `TransactionAssembler.eventKinds`; of no meaning where `isExcluded`.
         let kindIndex: Int32
 
+        /// - Parameter name: What it is called; nil: as the operation is.
         init(
-            _ operation: RowOperation, of plan: RelationPlan, configuration: CaptureConfiguration,
+            _ operation: RowOperation, named name: String? = nil, of plan: RelationPlan, configuration: CaptureConfiguration,
             template: SubjectTemplate, exclusions: [ExclusionPattern], identity: SourceIdentity, kindIndex: () -> Int32
         ) {
+            let name = name ?? operation.name
             rowOperation = operation
             subject = SubjectPlan(
                 template, prefix: configuration.subjectPrefix, database: identity.databaseName, schema: plan.schema,
-                table: plan.table, entity: plan.entity, operation: operation.name,
+                table: plan.table, entity: plan.entity, operation: name,
                 columnIndex: { name in
                     plan.columnNames.indices.first {
                         plan.columnNames[$0].utf8.elementsEqual(name.utf8) && plan.columns[$0].treatment != .excluded
                     }
                 })
             opening = configuration.format.layout.opening(
-                entity: plan.entity, operation: operation.name, identity: identity)
+                entity: plan.entity, operation: name, identity: identity)
             isExcluded = exclusions.contains {
-                $0.matches(qualifiedName: plan.qualifiedName, operation: operation.name)
+                $0.matches(qualifiedName: plan.qualifiedName, operation: name)
             }
             self.kindIndex = isExcluded ? 0 : kindIndex()
         }
@@ -93,6 +95,8 @@ final class RelationPlan {
     var operations: [Operation?] = Array(repeating: nil, count: RowOperation.allCases.count)
     /// The columns of `entity_id`, in column order; empty: the table has none.
     let identityColumns: [Int]
+    /// Of whoever watches its rows, asked last.
+    var watchedKey: (names: [String], indices: [Int]?)?
     /// What closes an event: `},"source":{…}}` after `last`, in the format's own words.
     let tail: [UInt8]
 
@@ -159,6 +163,9 @@ final class RelationPlan {
 
     /// `schema.table`, for rules and errors. Rules for it are rules for every table whose name it is: one of them has a dot inside its own, or its schema's.
     var qualifiedName: String { "\(schema).\(table)" }
+
+    /// Whether the database may have to be asked about values of its rows.
+    var mayNeedCasts: Bool { forms.contains { $0.hasCasts } }
 
     /// Whether a column is a composite, or made of some.
     var hasComposites: Bool { forms.contains { $0.hasComposites } }

@@ -9,7 +9,13 @@ extension TransactionAssembler {
         _ bytes: RawSpan, _ sink: inout some EventSink & ~Copyable
     ) throws(CaptureError) -> Action {
         let plan = try plan(for: id)
-        guard let position = try nextPosition() else { return .none }
+        guard let position = try nextPosition() else {
+            // What is stored of it is not known: one that can have been too large was perhaps stored without its data.
+            if let witness {
+                tell(witness, operation, of: plan, oldTuple, decoder, bytes, isWhole: bytes.byteCount < encoder.payloadLimit / 8)
+            }
+            return .none
+        }
         let operationPlan = self.operation(operation, of: plan)
         guard !operationPlan.isExcluded else { return .none }
         guard !plan.isRefused else { throw .relationRefused(id, commitLSN: position.commitLSN) }
@@ -26,6 +32,7 @@ extension TransactionAssembler {
             throw violation("a row of \(plan.qualifiedName) with binary values, which were not asked for")
         }
         encoder.close(isLast: false, into: &sink)
+        let poisonCount = poison.count
         let result = bytes.withUnsafeBytes { message in
             decoder.newColumns.withUnsafeBufferPointer { new in
                 decoder.oldColumns.withUnsafeBufferPointer { old in
@@ -46,6 +53,7 @@ extension TransactionAssembler {
         }
         encoder.context.casts.removeAll()
         hasFreshTypes = false
+        if let witness { tell(witness, operation, of: plan, oldTuple, decoder, bytes, isWhole: poison.count == poisonCount) }
         return .none
     }
 
@@ -98,7 +106,11 @@ extension TransactionAssembler {
     ) throws(CaptureError) {
         for index in 0..<truncate.relationCount {
             let plan = try plan(for: truncate.relationID(at: index, in: bytes))
-            guard let position = try nextPosition() else { continue }
+            let isNew = try nextPosition()
+            if let witness, let current, witness.keyColumns(of: plan.id) != nil {
+                witness.truncated(plan.id, by: current.transactionID, at: Position(commitLSN: current.commitLSN, ordinal: current.ordinal))
+            }
+            guard let position = isNew else { continue }
             let operation = operation(.truncate, of: plan)
             guard !operation.isExcluded else { continue }
             encoder.close(isLast: false, into: &sink)

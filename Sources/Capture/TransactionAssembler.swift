@@ -78,6 +78,8 @@ public struct TransactionAssembler: ~Copyable {
     let watermark: Position?
     /// Changes that are passed over if they cannot be events.
     let skips: [AcceptedSkip]
+    /// Told of the rows of the tables that it watches; nil: nobody watches any.
+    public var witness: (any RowWitness)?
 
     /// - Parameters:
     ///   - functions: What masks and the format fraiseql need.
@@ -121,6 +123,9 @@ public struct TransactionAssembler: ~Copyable {
 
     /// Whether a transaction has begun and not ended.
     public var isInTransaction: Bool { current != nil }
+
+    /// Whether a change of the transaction has come that has begun and not ended.
+    public var hasChanges: Bool { (current?.ordinal ?? 0) > 0 }
 
     /// Whether the server has shown that its history is the stream's. Nothing may be confirmed before.
     public var isHistoryProven: Bool { proof == nil }
@@ -260,7 +265,7 @@ public struct TransactionAssembler: ~Copyable {
     public mutating func reviewed(gone: Set<RelationID>, asOf lsn: LSN) { plans.reviewed(gone: gone, asOf: lsn) }
 
     /// The index of a kind in `eventKinds`, which grows by it if it is new.
-    mutating func kindIndex(entity: String, operation: String) -> Int32 {
+    public mutating func kindIndex(entity: String, operation: String) -> Int32 {
         var kind = EventKind(
             entity: entity.utf8.count > Self.kindNameByteLimit ? "other" : entity,
             operation: operation.utf8.count > Self.kindNameByteLimit ? "other" : operation)

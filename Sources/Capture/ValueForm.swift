@@ -40,6 +40,16 @@ indirect enum ValueForm: Sendable, Equatable {
         }
     }
 
+    /// Whether the database is asked about its values, or about some inside.
+    var hasCasts: Bool {
+        switch self {
+        case .cast: true
+        case .array(let element, _): element.hasCasts
+        case .composite(let composite): composite.fields.contains { $0.form.hasCasts }
+        case .scalar, .vector, .hstore, .withheldCast, .unknown: false
+        }
+    }
+
     /// Whether it is a composite, or made of some.
     var hasComposites: Bool {
         switch self {

@@ -65,6 +65,8 @@ package struct CheckpointRecord: Codable, Equatable, Sendable {
     package var backfill: BackfillProgress?
     /// Those that ended, oldest first; absent: none did.
     package var finishedBackfills: [FinishedBackfill]?
+    /// The published tables that one of those, or an earlier one, has read; absent: none.
+    package var backfilledTables: [String]?
 
     package init(
         systemId: String, timeline: UInt32, slot: String,

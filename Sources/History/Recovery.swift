@@ -316,6 +316,8 @@ package enum Recovery {
         }
         var plan = plan(
             known, record, facts.recordedEnd?.commitTimestamp, confirmed: repair?.anchorLSN ?? confirmed, proven: provenLSN)
+        // Of what was decoded behind the slot's position, rows that are to be read again are learnt once more.
+        if record.backfill != nil, repair == nil { plan.startLSN = min(plan.startLSN, confirmed) }
         // Without a message of it, all before what is proven is stored or was never to be.
         if repair != nil, known.storedID == nil { plan.startLSN = max(plan.startLSN, provenLSN) }
         plan.repair = repair

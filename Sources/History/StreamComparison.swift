@@ -13,9 +13,9 @@ package struct StreamComparison {
         /// Sequences between the message of ours before it and this one that retention has taken, so many events may have been among them; and the last of them.
         package var retiredCount: UInt32
         package var retiredSequence: UInt64
-        package var position: Position
-        /// It is no event: it only stands behind the one at its position, which was not read before it.
-        package var isBehind = false
+        package var order: StreamOrder
+
+        package var position: Position { order.position }
     }
 
     /// What is wrong with what was read.
@@ -32,9 +32,9 @@ package struct StreamComparison {
     package enum Reading: Equatable {
         /// The proven one, in its place.
         case proven
-        /// An event of ours, or a marker in its place: compared when the slot decodes what follows.
+        /// An event of ours, a marker in its place, or a message of a backfill: compared when the slot decodes what follows.
         case ours
-        /// A marker, or what another command or a later version of ours stores: no event of the live stream.
+        /// A marker, or what another command of ours stores: no event of the live stream.
         case marker
         /// Somebody else's, or an old message of ours stored again.
         case stray
@@ -56,24 +56,25 @@ package struct StreamComparison {
     package let timelines: TimelineHistory
     /// Of our own last message that is proven; the position is nil before the first.
     private let provenSequence: UInt64
-    private let provenPosition: Position?
+    private let provenOrder: StreamOrder?
 
     /// What was read and not compared yet, oldest first: `stored[firstIndex...]`.
     private var stored: [Stored] = []
     private var firstIndex = 0
+    /// Of those that are of a backfill, in the same order: what else their ids tell, and whether they are markers.
+    private var places: [(place: BackfillPlace, isMarker: Bool)] = []
+    private var firstPlaceIndex = 0
     /// Changes in whose places markers stand.
     private let skips: [AcceptedSkip]
     /// Everything up to it has been read.
     package private(set) var readSequence: UInt64
-    /// The newest position of ours that was read, or is proven.
-    private var newestPosition: Position?
+    /// Of the newest message of ours that was read, or is proven.
+    private var newest: StreamOrder?
     /// Sequences that were not there since the message of ours before.
     private var absentCount: UInt64 = 0
     /// The last run of sequences that was not there.
     private var lastAbsent: ClosedRange<UInt64>?
     package private(set) var strayCount = 0
-    /// Rows of backfills, which this version does not write.
-    package private(set) var backfilledCount = 0
     /// What an earlier `mend` stored: late events by their own change's position, and its marker.
     private var lateSequences: [Position: UInt64] = [:]
     package private(set) var holeMarkerSequence: UInt64?
@@ -87,14 +88,25 @@ package struct StreamComparison {
         self.identity = identity
         self.timelines = timelines
         provenSequence = known.storedSequence
-        provenPosition = known.storedID?.position
-        newestPosition = provenPosition
+        provenOrder = known.storedID?.order
+        newest = provenOrder
         skips = known.skips
         readSequence = max(known.storedSequence, known.settledSequence)
     }
 
     /// The oldest message of ours that no decoded event was compared with; nil: none is left of what was read.
     package var next: Stored? { firstIndex < stored.count ? stored[firstIndex] : nil }
+
+    /// Of the next one, if it is of a backfill: its id, and whether it is a marker.
+    package var nextOfBackfill: (id: MessageID, isMarker: Bool)? {
+        guard let next, next.order.isOfBackfill, firstPlaceIndex < places.count else { return nil }
+        let (place, isMarker) = places[firstPlaceIndex]
+        return (
+            MessageID(
+                systemID: identity.systemID, databaseOID: identity.databaseOID, timeline: timelines.timeline(of: next.position),
+                transactionID: next.transactionID, position: next.position, kind: .backfilled(place)), isMarker
+        )
+    }
 
     /// Sequences behind the last message of ours that was read, which are not there any more.
     package var retiredAtEndCount: UInt64 { absentCount }
@@ -104,7 +116,8 @@ package struct StreamComparison {
     /// Takes a message's header in; they come in order of sequence, the proven one first if it is there.
     package mutating func read(_ sequence: UInt64, _ id: MessageID?, subject: @autoclosure () -> String) throws(Fault) -> Reading {
         if sequence <= provenSequence {
-            guard let id, id.isOf(identity), id.streamPosition == provenPosition else {
+            // A record tells of a row of a backfill only behind which event it stands.
+            guard let id, id.isOf(identity), id.streamPosition == provenOrder?.position else {
                 throw .provenReplaced(sequence: sequence, found: id.map { "\($0)" } ?? subject())
             }
             return .proven
@@ -121,34 +134,26 @@ package struct StreamComparison {
             if subject.hasSuffix("._slotstream.\(HoleMarker.token)") { holeMarkerSequence = sequence }
             // One in an event's place is compared as that.
             guard subject.hasSuffix("._slotstream.\(ReservedEntity.skipOperation)"), skips.contains(where: { $0.isOf(id) }),
-                newestPosition.map({ id.position > $0 }) ?? true
+                newest.map({ id.position > $0.position }) ?? true
             else { return .marker }
-        case .backfilled:
-            backfilledCount += 1
-            guard isMissing(before: id) else { return .marker }
         case .replayed: return stray()
-        case .event:
+        case .backfilled, .event:
             // An old message, stored again: told, and no watermark.
-            if let newestPosition, id.position <= newestPosition { return stray() }
+            if let newest, id.order <= newest { return stray() }
         }
         guard timelines.timeline(of: id.position) == id.timeline else {
             if isMending { return stray() }
             throw .otherHistory(id, sequence: sequence)
         }
-        newestPosition = id.position
+        newest = id.order
+        if let place = id.backfillPlace { places.append((place, subject().hasSuffix(BackfillMarker.subjectSuffix))) }
         stored.append(
             Stored(
                 sequence: sequence, transactionID: id.transactionID,
                 retiredCount: UInt32(clamping: absentCount), retiredSequence: lastAbsent?.upperBound ?? 0,
-                position: id.position, isBehind: id.backfillPlace != nil))
+                order: id.order))
         absentCount = 0
-        return id.backfillPlace != nil ? .marker : .ours
-    }
-
-    /// Whether the event behind which a row of a backfill stands was not read: it has to be decoded before what follows may be believed.
-    private func isMissing(before id: MessageID) -> Bool {
-        guard let newestPosition else { return id.position.ordinal > 0 }
-        return id.position > newestPosition
+        return .ours
     }
 
     private mutating func stray() -> Reading {
@@ -181,12 +186,14 @@ package struct StreamComparison {
     // MARK: - Comparing
 
     /// Takes the next event that was decoded; asked only while something waits to be compared.
-    package mutating func decoded(_ position: Position, _ transactionID: TransactionID) -> Match? {
+    package mutating func decoded(_ order: StreamOrder, _ transactionID: TransactionID) -> Match? {
         guard let next else { return nil }
-        let isItsPosition = next.position == position && next.transactionID == transactionID
-        guard isItsPosition || position < next.position else { return .undecoded(next) }
-        defer { if isItsPosition { removeFirst() } }
-        if isItsPosition, !next.isBehind { return .stored(sequence: next.sequence) }
+        let isIt = next.order == order && next.transactionID == transactionID
+        guard isIt || order < next.order else { return .undecoded(next) }
+        if isIt {
+            removeFirst()
+            return .stored(sequence: next.sequence)
+        }
         guard next.retiredCount == 0 else {
             stored[firstIndex].retiredCount -= 1
             return .retired(sequence: next.retiredSequence - UInt64(next.retiredCount) + 1)
@@ -194,7 +201,7 @@ package struct StreamComparison {
         return .missing(before: next)
     }
 
-    /// The next one is none of ours after all: it is passed over.
+    /// The next one has nothing to be compared with: it is passed over.
     package mutating func passOverNext() {
         if next != nil { removeFirst() }
     }
@@ -203,7 +210,12 @@ package struct StreamComparison {
     package func lateSequence(of position: Position) -> UInt64? { lateSequences[position] }
 
     private mutating func removeFirst() {
+        if stored[firstIndex].order.isOfBackfill { firstPlaceIndex += 1 }
         firstIndex += 1
+        if firstPlaceIndex == places.count {
+            places.removeAll(keepingCapacity: false)
+            firstPlaceIndex = 0
+        }
         guard firstIndex == stored.count else { return }
         stored.removeAll(keepingCapacity: false)
         firstIndex = 0

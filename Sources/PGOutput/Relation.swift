@@ -26,6 +26,15 @@ public struct Relation: Hashable, Sendable {
     /// `schema.table`, as rules and errors name it. Not unique: one of the two may have a dot inside.
     public var qualifiedName: String { "\(namespace).\(name)" }
 
+    /// As the catalogue describes it, for rows that come another way.
+    public init(id: RelationID, namespace: String, name: String, replicaIdentity: ReplicaIdentity, columns: [RelationColumn]) {
+        self.id = id
+        self.namespace = namespace
+        self.name = name
+        self.replicaIdentity = replicaIdentity
+        self.columns = columns
+    }
+
     init(_ message: RawSpan, inStream: Bool, _ offset: inout Int) throws(PGOutputError) {
         streamedXID = try message.streamedXID(inStream: inStream, &offset)
         id = RelationID(try message.integer(UInt32.self, &offset))
@@ -62,6 +71,13 @@ public struct RelationColumn: Hashable, Sendable {
 
     /// Flags, an empty name's NUL, and two integers.
     static let minimumByteCount = 10
+
+    public init(isKey: Bool, name: String, typeOID: UInt32, typeModifier: Int32) {
+        self.isKey = isKey
+        self.name = name
+        self.typeOID = typeOID
+        self.typeModifier = typeModifier
+    }
 
     init(_ message: RawSpan, _ offset: inout Int) throws(PGOutputError) {
         isKey = try message.flags(known: 1, &offset) == 1

@@ -44,6 +44,26 @@ extension LibPQConnection {
         }
     }
 
+    /// Sends `sql` by the simple protocol and gives each row of its answer to `body`, as it comes.
+    func eachRow(of sql: String, deadline: Deadline, _ body: (OpaquePointer) -> Void) throws(PostgresError) {
+        try prepareToSend([sql])
+        guard PQsendQuery(handle, sql) == 1 else { throw .connectionLost(message: Self.lossMessage(errorMessage)) }
+        PQsetSingleRowMode(handle)
+        let command = Self.shown(sql)
+        try sendAll(command: command, deadline: deadline)
+        var refusal: PostgresError?
+        var isAnswered = false
+        while let result = try nextResult(command: command, deadline: deadline, isWanted: { true }) {
+            switch result.status {
+            case PGRES_SINGLE_TUPLE: result.lend(body)
+            case PGRES_TUPLES_OK, PGRES_COMMAND_OK: isAnswered = true
+            default: refusal = refusal ?? result.error(command: command)
+            }
+        }
+        if let refusal { throw refusal }
+        guard isAnswered else { throw .connectionLost(message: Self.lossMessage(errorMessage)) }
+    }
+
     /// While an answer is waited for, `isWanted` is asked this often: sooner than a server that waits for a status loses patience.
     private static let lookInterval = Duration.milliseconds(100)
 

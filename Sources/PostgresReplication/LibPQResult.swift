@@ -21,6 +21,9 @@ struct LibPQResult: ~Copyable {
         return String(cString: tag)
     }
 
+    /// Gives it to somebody who looks at its values.
+    func lend(_ body: (OpaquePointer) -> Void) { body(pointer) }
+
     /// All rows as text; nil is SQL NULL.
     func rows() -> [[String?]] {
         let columns = PQnfields(pointer)

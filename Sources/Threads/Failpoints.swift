@@ -65,6 +65,12 @@ package enum Failpoint: String, CaseIterable, Sendable {
     case beforeLate = "before_late"
     /// `mend` has stored the last late event, and not the record.
     case afterLate = "after_late"
+    /// A backfill's table is watched in the stream; nothing of it is read yet.
+    case tableTracked = "table_tracked"
+    /// A chunk of a table's rows was read in its snapshot, and is not handed on yet.
+    case chunkRead = "chunk_read"
+    /// All rows of a chunk were handed on.
+    case chunkPlaced = "chunk_placed"
     /// The observer worker is about to do an action.
     case beforeAction = "before_action"
     /// An attempt of an action has ended.

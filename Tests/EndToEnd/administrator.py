@@ -165,6 +165,13 @@ class Administrator:
         headers = None if after is None else {"Nats-Expected-Last-Subject-Sequence": str(after)}
         self._request(f"$KV.{BUCKET}.{stream_name}", json.dumps(record).encode(), headers)
 
+    def entry(self, key: str) -> dict | None:
+        """What the bucket holds under a key; None: nothing."""
+        try:
+            return json.loads(self._record(key)["body"])
+        except Refused:
+            return None
+
     def delete_record(self, stream_name: str) -> None:
         """Deletes a record as a key-value client does it."""
         self._request(f"$KV.{BUCKET}.{stream_name}", b"", {"KV-Operation": "DEL"})

@@ -17,7 +17,7 @@ from servers.tools import children, memory_folder
 # What is tested without --all: the oldest servers supported, and the newest. Tests with `pair` run on both (of the rules each on
 # one of the two), tests with `one_pair` on the newest. With --all, `pair` is every pair and `one_pair` both. Tests with
 # `single_pair` concern a single store, and never run with replicas; those with `newest_pair` need what only the newest servers have; those with `atomic_pair` need atomic batches; those with
-# `postgres_pair` run on every PostgreSQL, each of which goes its own way; those with `refusing_pair` concern what replicated servers do with a refused id, with --all also those that call it a duplicate.
+# `postgres_pair` run on every PostgreSQL, each of which goes its own way; those with `backfill_pair` on the oldest pair, with --all at length on every PostgreSQL; those with `refusing_pair` concern what replicated servers do with a refused id, with --all also those that call it a duplicate.
 PAIRS = [Pair("15", "2.9.10"), Pair("18", "2.15.1")]
 # What concerns PostgreSQL's side only: each version once.
 POSTGRES_PAIRS = [Pair("15", "2.9.10"), Pair("16", "2.15.1"), Pair("18", "2.15.1")]
@@ -94,7 +94,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
                     ("refusing_pair", replicated, [*replicated, *FALSE_DUPLICATES]),
                     ("newest_pair", newest, newest),
                     ("one_pair", newest, newest if module == "test_atomic" else PAIRS), ("atomic_pair", newest, ATOMIC_PAIRS))
-    chosen_pairs += (("postgres_pair", POSTGRES_PAIRS, POSTGRES_PAIRS),)
+    chosen_pairs += (("postgres_pair", POSTGRES_PAIRS, POSTGRES_PAIRS), ("backfill_pair", PAIRS[:1], POSTGRES_PAIRS))
     for name, pairs, all_pairs in chosen_pairs:
         if name in metafunc.fixturenames:
             chosen = all_pairs if everything else pairs

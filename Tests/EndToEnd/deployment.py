@@ -45,12 +45,12 @@ class Deployment:
     """Both servers started, tables made, the streamer configured for them and set up; it does not run yet.
 
     `prepare` makes the tables. `duplicate_window`: the stream is made beforehand, with a window of that many seconds.
-    `overrides` go into the streamer's configuration; `binary` is another build of it. `close` ends everything.
+    `overrides` go into the streamer's configuration; `binary` is another build of it; `has_witness` as `Truth` has it. `close` ends everything.
     """
 
     def __init__(self, pair: Pair, prepare: Callable[[Postgres], None] = Workload.prepare,
                  duplicate_window: float | None = None, settings: dict[str, str] | None = None,
-                 overrides: dict[str, dict] | None = None, binary: Path | None = None):
+                 overrides: dict[str, dict] | None = None, binary: Path | None = None, has_witness: bool = True):
         self.pair = pair
         self.folder = Path(tempfile.mkdtemp(prefix="slotstream-e2e-"))
         self.folder.chmod(0o755)
@@ -71,7 +71,7 @@ class Deployment:
             if duplicate_window is not None:
                 stream.create(self.nats.url, duplicate_window, self.nats.replicas)
             self.streamer.setup()
-            self.truth = Truth(self.postgres, self.folder)
+            self.truth = Truth(self.postgres, self.folder, has_witness=has_witness)
         except BaseException:
             self.close()
             raise

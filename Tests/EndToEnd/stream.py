@@ -174,11 +174,12 @@ def create(url: str, duplicate_window: float, replicas: int = 1, stream: str = "
     asyncio.run(make())
 
 
-_POSITION = re.compile(r"\d+\.\d+\.\d+\.(\d+)\.([0-9A-F]{16})\.(\d+)")
+# A row of a backfill stands behind the event whose position its id begins with.
+_POSITION = re.compile(r"\d+\.\d+\.\d+\.(\d+)\.([0-9A-F]{16})\.(\d+)(?:\.b\.\d+(?:\.\d+){5})?")
 
 
 def position(message_id: str) -> tuple[int, int]:
-    """(commit LSN, ordinal) in a message id."""
+    """(commit LSN, ordinal) in a message id; of a row of a backfill, those of the event before it."""
     found = _POSITION.fullmatch(message_id)
     if not found:
         raise StreamError(f"no message id of ours: {message_id!r}")

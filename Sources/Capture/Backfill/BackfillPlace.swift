@@ -37,3 +37,19 @@ extension BackfillPlace: LosslessStringConvertible {
         self = place
     }
 }
+
+extension BackfillPlace: Codable {
+    /// As a text.
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        guard let place = BackfillPlace(try container.decode(String.self)) else {
+            throw DecodingError.dataCorruptedError(in: container, debugDescription: "no place of a backfill")
+        }
+        self = place
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(description)
+    }
+}

@@ -1,5 +1,10 @@
 /// The body of a marker of a backfill, as consumers read it. Its subject is `{prefix}._slotstream.BACKFILL`.
 package struct BackfillMarker: Codable, Equatable {
+    /// Behind the prefix.
+    package static let subjectSuffix = "._slotstream.BACKFILL"
+    /// Where the walk stands behind the marker that ends a table: behind every block that there can be.
+    package static let endBlock = UInt32.max
+
     package struct Backfill: Codable, Equatable {
         package enum Event: String, Codable {
             /// The run begins: its tables follow.

@@ -41,16 +41,21 @@ package struct BackfillProgress: Codable, Equatable, Sendable {
         package var blocks: UInt32
         /// The number of its first message in the run.
         package var firstCount: UInt64
-        /// What was published before it commits before this LSN.
-        package var startLsn: String
+        /// By which its rows are known; empty: it has no key.
+        package var keyColumns: [String]
+        /// Whether its events may come without columns that an UPDATE did not touch.
+        package var hasUnsentColumns: Bool
 
-        package init(number: Int, filenode: UInt32, fingerprint: String, blocks: UInt32, firstCount: UInt64, startLsn: String) {
+        package init(
+            number: Int, filenode: UInt32, fingerprint: String, blocks: UInt32, firstCount: UInt64, keyColumns: [String], hasUnsentColumns: Bool
+        ) {
             self.number = number
             self.filenode = filenode
             self.fingerprint = fingerprint
             self.blocks = blocks
             self.firstCount = firstCount
-            self.startLsn = startLsn
+            self.keyColumns = keyColumns
+            self.hasUnsentColumns = hasUnsentColumns
         }
     }
 
@@ -69,10 +74,10 @@ package struct BackfillProgress: Codable, Equatable, Sendable {
     package var pass: Pass?
     /// Keys of rows that are to be read again, Base64.
     package var rereads: [String]?
+    /// Those are not all: the table begins anew when it goes on. Absent: they are.
+    package var isStale: Bool?
     /// What the planner thinks that all tables hold.
     package var estimatedRows: UInt64
-    /// Rows of the tables that are walked.
-    package var finishedRows: UInt64
     /// What is stored of it.
     package var stored: BackfillTail
 
@@ -84,15 +89,24 @@ package struct BackfillProgress: Codable, Equatable, Sendable {
         tables = []
         tableIndex = 0
         estimatedRows = 0
-        finishedRows = 0
         stored = BackfillTail(run: request.run)
     }
 
     package var run: UInt64 { request.run }
     /// Rows that are stored, of all tables.
-    package var rows: UInt64 { finishedRows + stored.rows }
+    package var rows: UInt64 { stored.rowsOfRun }
     /// The table that is walked; nil: none is.
     package var table: Table? { tables.indices.contains(tableIndex) ? tables[tableIndex] : nil }
+
+    /// Where the walk over the table goes on; nil: at its beginning.
+    package var cursor: (block: UInt32, offset: UInt16)? {
+        guard let table, let pass, let place = stored.place, place.tableOID == table.oid, place.count >= pass.firstCount, place.filenode == pass.filenode
+        else { return nil }
+        return (place.block, place.offset)
+    }
+
+    /// Whether the marker is stored that ends the table which is walked.
+    package var isTableEnded: Bool { cursor?.block == BackfillMarker.endBlock }
 
     /// Which part of all is done, from 0 to 1; by blocks of the table that is walked, by tables of all.
     package var fraction: Double {

@@ -29,6 +29,8 @@ package struct BackfillRequest: Codable, Equatable, Sendable {
     package var intoStream: String?
     package var intoPrefix: String?
     package var wish = Wish.run
+    /// The stream's creation time, where there was one: one that is made anew under its name has nothing to do with it.
+    package var streamCreated: String?
     /// RFC 3339.
     package var requestedAt: String
     package var requestedBy: String

@@ -4,45 +4,63 @@ package import Capture
 package struct BackfillTail: Codable, Equatable, Sendable {
     package let run: UInt64
     /// Of the last message; absent: none is stored.
-    package private(set) var last: String?
-    /// The table's rows in this pass, those that were read again too.
+    package private(set) var place: BackfillPlace?
+    /// Rows since the last marker: those of the pass that is under way.
     package private(set) var rows: UInt64 = 0
-    /// Over the ids of those rows; see ``BackfillDigest``.
-    package private(set) var digest = BackfillDigest().description
-    /// A number is missing among them: a row is perhaps not stored.
+    /// Of the whole run, also those that came again.
+    package private(set) var rowsOfRun: UInt64 = 0
+    /// Over the ids of the pass's.
+    package private(set) var digest = BackfillDigest()
+    /// A number is missing since the last marker: a row is perhaps not stored. Absent: none is.
     package private(set) var hasHole: Bool?
 
     package init(run: UInt64) { self.run = run }
 
-    package var place: BackfillPlace? { last.flatMap { BackfillPlace($0) } }
+    /// Of the last message; 0: none is stored.
     package var count: UInt64 { place?.count ?? 0 }
 
-    /// A table's pass begins: its rows are counted from here.
-    package mutating func passBegan() {
-        rows = 0
-        digest = BackfillDigest().description
-        hasHole = nil
+    /// Takes the next message; one of another run, or an earlier one, is passed over.
+    /// - Parameter id: Its bytes.
+    package mutating func take(_ next: BackfillPlace, id: Span<UInt8>, isMarker: Bool) {
+        guard next.run == run, next.count > count else { return }
+        let isNext = next.count == count + 1
+        place = next
+        if isMarker {
+            rows = 0
+            digest = BackfillDigest()
+            hasHole = isNext ? nil : true
+        } else {
+            if !isNext { hasHole = true }
+            rows += 1
+            rowsOfRun += 1
+            digest.take(id)
+        }
     }
 
-    /// Takes the next message's id; one of another run, or an earlier one, is passed over.
+    /// As above, of an id that was read.
     package mutating func take(_ id: MessageID, isMarker: Bool) {
-        guard let place = id.backfillPlace, place.run == run, place.count > count else { return }
-        if place.count != count + 1 { hasHole = true }
-        last = place.description
-        guard !isMarker else { return }
-        rows += 1
-        var sum = BackfillDigest(digest) ?? BackfillDigest()
-        sum.take(id.backfilled(place))
-        digest = sum.description
+        guard let place = id.backfillPlace else { return }
+        var text = id.backfilled(place)
+        text.makeContiguousUTF8()
+        take(place, id: text.utf8.span, isMarker: isMarker)
     }
 }
 
 /// A table's rows as one number: FNV-1a of 64 bits over the message ids of its rows in the order of the stream, each with a line feed behind it.
-package struct BackfillDigest: LosslessStringConvertible, Equatable, Sendable {
+package struct BackfillDigest: Equatable, Sendable {
     private var value: UInt64 = 0xcbf2_9ce4_8422_2325
 
     package init() {}
 
+    package mutating func take(_ id: Span<UInt8>) {
+        for index in id.indices { take(id[index]) }
+        take(UInt8(ascii: "\n"))
+    }
+
+    private mutating func take(_ byte: UInt8) { value = (value ^ UInt64(byte)) &* 0x100_0000_01b3 }
+}
+
+extension BackfillDigest: LosslessStringConvertible, Codable {
     /// Sixteen hexadecimal digits.
     package init?(_ description: String) {
         guard description.utf8.count == 16, let value = UInt64(description, radix: 16) else { return nil }
@@ -54,10 +72,16 @@ package struct BackfillDigest: LosslessStringConvertible, Equatable, Sendable {
         return String(repeating: "0", count: 16 - digits.utf8.count) + digits
     }
 
-    package mutating func take(_ id: String) {
-        for byte in id.utf8 { take(byte) }
-        take(UInt8(ascii: "\n"))
+    package init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        guard let digest = BackfillDigest(try container.decode(String.self)) else {
+            throw DecodingError.dataCorruptedError(in: container, debugDescription: "no digest of a backfill")
+        }
+        self = digest
     }
 
-    private mutating func take(_ byte: UInt8) { value = (value ^ UInt64(byte)) &* 0x100_0000_01b3 }
+    package func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(description)
+    }
 }

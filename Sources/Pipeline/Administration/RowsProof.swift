@@ -123,17 +123,9 @@ package enum RowsProof {
     ) throws(PostgresError) -> (TransactionSnapshot, String) {
         let question = "SELECT pg_catalog.pg_current_snapshot(), pg_catalog.pg_current_wal_insert_lsn()"
         guard let row = try sql.query(question).first, row.count == 2, let text = row[0],
-            let lsn = row[1].flatMap({ LSN($0) }), let snapshot = TransactionSnapshot(text, lsn: written(lsn))
+            let lsn = row[1].flatMap({ LSN($0) }), let snapshot = TransactionSnapshot(text, lsn: WALPage.written(lsn))
         else { throw .protocolViolation(message: "cannot read the answer to: " + question) }
         return (snapshot, text)
-    }
-
-    /// Where the next record goes, behind a page's header, is not yet where something was written.
-    private static func written(_ insertLSN: LSN) -> LSN {
-        let pageByteCount: UInt64 = 8_192
-        let longHeaderByteCount: UInt64 = 40
-        let offset = insertLSN.rawValue % pageByteCount
-        return offset <= longHeaderByteCount ? LSN(insertLSN.rawValue - offset) : insertLSN
     }
 
     /// Waits until PostgreSQL was told that all that commits before `lsn` is stored.

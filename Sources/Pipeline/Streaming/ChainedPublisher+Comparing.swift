@@ -34,7 +34,7 @@ extension ChainedPublisher {
             guard try readOn() else { return }
         }
         // The answer to a put may be overdue.
-        if mending == nil { try checkpointer.keep(known, isCompared: false) }
+        if mending == nil { try checkpointer.keep(known, backfilled, isCompared: false) }
     }
 
     /// Compares as far as there is something on both sides.
@@ -44,29 +44,37 @@ extension ChainedPublisher {
         var missingBefore: StreamComparison.Stored?
         compare: while nextIndex < appended, comparison.next != nil {
             let header = window.header(at: nextIndex)
-            switch comparison.decoded(header.position, header.transactionID) {
+            switch comparison.decoded(header.order, header.transactionID) {
             case .stored(let sequence)?:
                 if let newestCommit, newestCommit.sequence == sequence, newestCommit.timestamp != header.commitTimestamp {
                     throw StreamHole.otherTime(sequence, header, stream: configuration.stream.name)
                 }
-                stored = (sequence, id(of: header))
+                stored = (sequence, id(of: header, at: nextIndex))
                 mending?.foundLater(strays.found.last(before: sequence))
-            case .retired(let sequence)?: stored = (sequence, id(of: header))
+            case .retired(let sequence)?: stored = (sequence, id(of: header, at: nextIndex))
             case .missing(let next)?:
-                if let mending {
+                if header.order.isOfBackfill {
+                    // Its number is missing from now on: the table's rows come once more.
+                    lostRead(header, before: next)
+                } else if let mending {
                     try keepMissing(at: nextIndex, in: mending)
                 } else {
                     missingBefore = next
                     break compare
                 }
             case .undecoded(let next)?:
-                try passOver(next)
+                if let found = comparison.nextOfBackfill {
+                    take(found, at: next.sequence)
+                    stored = (next.sequence, found.id)
+                } else {
+                    try passOver(next)
+                }
                 continue compare
             case nil: break compare
             }
             nextIndex += 1
         }
-        if nextIndex > first {
+        if nextIndex > first || stored.sequence > known.storedSequence {
             known.storedSequence = stored.sequence
             known.settledSequence = max(known.settledSequence, stored.sequence)
             comparedCount += nextIndex - first
@@ -76,6 +84,7 @@ extension ChainedPublisher {
             publishedCount = max(publishedCount, nextIndex)
             machine.stored()
         }
+        takeReads(behind: appended)
         if let missingBefore {
             try requireHole(before: missingBefore, appended)
         } else if let next = comparison.next {
@@ -83,8 +92,34 @@ extension ChainedPublisher {
         }
     }
 
-    private func id(of header: EventHeader) -> MessageID {
-        MessageID(
+    /// What a predecessor has read stands where it was meant to, once the event behind which it stands is compared: nothing of the window has to be compared with it.
+    private func takeReads(behind appended: UInt64) {
+        while nextIndex == appended, let next = comparison.next, let found = comparison.nextOfBackfill,
+            known.storedID.map({ $0.position == next.position }) ?? true
+        {
+            take(found, at: next.sequence)
+            known.storedSequence = next.sequence
+            known.settledSequence = max(known.settledSequence, next.sequence)
+            known.storedID = found.id
+        }
+    }
+
+    private func take(_ found: (id: MessageID, isMarker: Bool), at sequence: UInt64) {
+        if mending == nil { backfilled?.take(found.id, isMarker: found.isMarker) }
+        comparison.passOverNext()
+    }
+
+    /// A row of a backfill was refused while what was sent behind it is stored.
+    private func lostRead(_ header: EventHeader, before next: StreamComparison.Stored) {
+        lostReads.insert(nextIndex)
+        logger.warning(
+            "a row of the backfill is not in the stream: the table's rows are read again",
+            metadata: ["run": .stringConvertible(header.run), "count": .stringConvertible(header.count), "before_sequence": .stringConvertible(next.sequence)])
+    }
+
+    private func id(of header: EventHeader, at index: UInt64) -> MessageID {
+        if header.order.isOfBackfill, let id = messageID(at: index) { return id }
+        return MessageID(
             systemID: identity.systemID, databaseOID: identity.databaseOID,
             timeline: timelines.timeline(of: header.position), transactionID: header.transactionID,
             position: header.position)
@@ -98,13 +133,9 @@ extension ChainedPublisher {
         var missing: [MessageID] = []
         for index in nextIndex..<known {
             let header = window.header(at: index)
-            let isItsPosition = header.position == next.position && header.transactionID == next.transactionID
-            if isItsPosition, !next.isBehind { throw hole(missing, isWhole: true, before: next) }
-            guard isItsPosition || header.position < next.position else { break }
-            window.withEvent(at: index) { _, messageID, _ in
-                messageID.withUnsafeBufferPointer { if let id = MessageID(utf8: $0) { missing.append(id) } }
-            }
-            if isItsPosition { throw hole(missing, isWhole: true, before: next) }
+            if header.order == next.order, header.transactionID == next.transactionID { throw hole(missing, isWhole: true, before: next) }
+            guard header.order < next.order else { break }
+            if let id = messageID(at: index), !header.order.isOfBackfill { missing.append(id) }
         }
         if nextIndex + UInt64(missing.count) < known || decoded > next.position.commitLSN {
             throw StreamHole.undecoded(next, stream: configuration.stream.name)
@@ -176,14 +207,12 @@ extension ChainedPublisher {
 
     private func endComparison() {
         let isFirst = isFirstComparison
-        if comparison.backfilledCount > 0 {
-            logger.notice(
-                "the stream holds rows of a backfill that a later version of Slotstream stored: they stay, and this version goes on behind them",
-                metadata: ["rows": .stringConvertible(comparison.backfilledCount), "stream": "\(configuration.stream.name)"])
-        }
         // Nothing of it is needed any more, and its memory is.
         comparison = StreamComparison(known, identity: identity, timelines: timelines)
         isFirstComparison = false
+        handover.storedBackfill.withLock { $0 = backfilled }
+        handover.isCompared.store(true, ordering: .releasing)
+        handover.wakeSource()
         known.settledSequence = comparisonEnd
         chain = PublishChain(lastSequence: comparisonEnd)
         // Refused again and again it is not connected until something is stored.

@@ -27,17 +27,19 @@ extension ChainedPublisher {
         let first = window.releasedCount.load(ordering: .relaxed)
         guard storedCount > first else { return }
         let now = port.wallClock
-        window.withEvent(at: storedCount - 1) { _, messageID, _ in
-            known.storedID = MessageID(messageID.withUnsafeBufferPointer { String(decoding: $0, as: UTF8.self) })
-        }
+        known.storedID = messageID(at: storedCount - 1)
         observations.storedMemory.withLock { memory in
             for index in first..<storedCount {
                 let header = window.header(at: index)
+                tally.count(kind: Int(header.kindIndex))
+                if header.order.isOfBackfill {
+                    takeRead(at: index)
+                    continue
+                }
                 // A clock may say anything: no difference of integers.
                 let microseconds = max(0, Double(now.rawValue) - Double(header.commitTimestamp.rawValue))
                 observations.meters.duration.record(microseconds / 1_000_000)
                 memory.times.count(microseconds: microseconds)
-                tally.count(kind: Int(header.kindIndex))
             }
             if let id = known.storedID {
                 let header = window.header(at: storedCount - 1)
@@ -46,6 +48,7 @@ extension ChainedPublisher {
                         kind: Int(header.kindIndex), id: id, sequence: known.storedSequence, committedAt: header.commitTimestamp))
             }
         }
+        lostReads.removeAll()
         window.release(through: storedCount)
         tally.handOn(to: observations)
         let count = storedCount - first
@@ -55,6 +58,28 @@ extension ChainedPublisher {
         observations.meters.processed.increment(by: Int64(count))
         observations.eventCount.add(count, ordering: .relaxed)
         handover.wakeSource()
+    }
+
+    /// Counts a message of a backfill that is stored.
+    private func takeRead(at index: UInt64) {
+        guard !lostReads.contains(index) else { return handover.hasLostRead.store(true, ordering: .releasing) }
+        window.withEvent(at: index) { subject, messageID, _ in
+            let id = messageID.withUnsafeBufferPointer { MessageID(utf8: $0) }
+            guard let place = id?.backfillPlace else { return }
+            if backfilled?.run ?? 0 < place.run { backfilled = BackfillTail(run: place.run) }
+            backfilled?.take(place, id: messageID, isMarker: isBackfillMarker(subject))
+        }
+    }
+
+    /// Of an event that is retained.
+    func messageID(at index: UInt64) -> MessageID? {
+        var id: MessageID?
+        window.withEvent(at: index) { _, messageID, _ in id = messageID.withUnsafeBufferPointer { MessageID(utf8: $0) } }
+        return id
+    }
+
+    private func isBackfillMarker(_ subject: Span<UInt8>) -> Bool {
+        subject.withUnsafeBufferPointer { $0.suffix(BackfillMarker.subjectSuffix.utf8.count).elementsEqual(BackfillMarker.subjectSuffix.utf8) }
     }
 
     /// Tells how much waits to be stored, and since when.

@@ -43,6 +43,10 @@ package final class ChainedPublisher<Port: StreamPort>: @unchecked Sendable {
     var known: KnownEnd {
         didSet { handover.storedSequence.store(known.storedSequence, ordering: .releasing) }
     }
+    /// What is stored of the run of a backfill that is under way; nil: none is.
+    var backfilled: BackfillTail?
+    /// Of the events in the window, those of it that are not stored, and are not to be: its table is read once more.
+    var lostReads: Set<UInt64> = []
     /// What was read of the stream, as far as it is not compared yet.
     var comparison: StreamComparison
     /// The comparison under way is the first: what a predecessor published is not known.
@@ -103,6 +107,7 @@ package final class ChainedPublisher<Port: StreamPort>: @unchecked Sendable {
         mending = start.mending
         newestCommit = start.newestCommit
         known = start.known
+        backfilled = start.record.backfill?.stored
         comparison = StreamComparison(start.known, identity: start.identity, timelines: start.timelines)
         replicaCount = start.replicaCount
         isAtomic = start.isAtomic
@@ -199,7 +204,7 @@ package final class ChainedPublisher<Port: StreamPort>: @unchecked Sendable {
         }
         if nextIndex > first { tellSent(nextIndex - first) }
         guard machine.isPublishing else { return }
-        try checkpointer.keep(known, isCompared: true)
+        try checkpointer.keep(known, backfilled, isCompared: true)
         lookForStrays()
     }
 

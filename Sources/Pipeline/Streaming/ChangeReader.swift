@@ -102,6 +102,12 @@ package final class ChangeReader<Port: SlotPort, Catalogue: CataloguePort> {
         }
     }
 
+    /// Has the rows told to `witness` that it watches.
+    func watch(by witness: any RowWitness) { assembler.witness = witness }
+
+    /// What events are counted by; see ``TransactionAssembler``.
+    func kindIndex(entity: String, operation: String) -> Int32 { assembler.kindIndex(entity: entity, operation: operation) }
+
     /// The server has decoded everything up to `end`, and sent what there is of it.
     func decoded(upTo end: LSN) throws(StreamerError) {
         do throws(CaptureError) {

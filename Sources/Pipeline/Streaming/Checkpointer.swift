@@ -16,6 +16,9 @@ final class Checkpointer<Port: StreamPort> {
         case putting(CheckpointRecord, token: UInt64, at: Instant)
     }
 
+    /// The backfill's word in the record that was put last.
+    private var putBackfillVersion: UInt64 = 0
+
     /// So long a record may be read as it was before: a woken old leader learns sooner that it is none.
     private static var staleReadLimit: Duration { .seconds(30) }
 
@@ -65,11 +68,17 @@ final class Checkpointer<Port: StreamPort> {
     private func isBehind(_ known: KnownEnd) -> Bool {
         handover.confirmableLSN.load(ordering: .acquiring) > record.confirmedLSN.rawValue
             || ((known.storedSequence != record.lastSequence || known.settledSequence > record.settled) && handover.isAllStored)
+            || isBackfillWaiting
     }
 
+    /// Whether the backfill goes on only when the record has its word.
+    private var isBackfillWaiting: Bool { handover.backfill.withLock { $0.version } > handover.recordedBackfill.load(ordering: .relaxed) }
+
     /// Puts the record when it is due: at most one an interval, one in flight, and at once when nothing more will come.
-    /// - Parameter isCompared: Nothing is confirmed of a history that has not been compared.
-    func keep(_ known: KnownEnd, isCompared: Bool) throws(StreamerError) {
+    /// - Parameters:
+    ///   - backfilled: What is stored of the run that is under way.
+    ///   - isCompared: Nothing is confirmed of a history that has not been compared.
+    func keep(_ known: KnownEnd, _ backfilled: BackfillTail?, isCompared: Bool) throws(StreamerError) {
         let now = port.now
         if case .putting(_, _, let at) = state {
             if now.duration(since: at) > configuration.delivery.ackTimeout { try readRecord() }
@@ -77,7 +86,7 @@ final class Checkpointer<Port: StreamPort> {
         }
         guard isBehind(known), isCompared, port.isConnected else { return }
         let isDue = now.duration(since: lastPutAt) >= configuration.delivery.checkpointInterval
-        guard isDue || (handover.isDraining.load(ordering: .acquiring) && handover.isAllStored) else { return }
+        guard isDue || isBackfillWaiting || (handover.isDraining.load(ordering: .acquiring) && handover.isAllStored) else { return }
 
         var next = record
         // Read once: what is put is what will be told to PostgreSQL.
@@ -86,6 +95,13 @@ final class Checkpointer<Port: StreamPort> {
         next.lastSequence = known.storedSequence
         next.settledSequence = known.settledSequence
         if let consumers = observations.durableConsumers { next.consumers = consumers }
+        // After the position: the keys of rows to be read again are those of all that is decoded by now.
+        let word = handover.backfill.withLock { $0 }
+        next.backfill = word.progress
+        if let backfilled, backfilled.run == word.progress?.run { next.backfill?.stored = backfilled }
+        next.finishedBackfills = word.finished.isEmpty ? nil : word.finished
+        next.backfilledTables = word.covered.isEmpty ? nil : word.covered
+        putBackfillVersion = word.version
         putCount += 1
         failpoints.reached(.beforeRecord)
         let token = AckMailbox.controlBit | putCount
@@ -129,6 +145,7 @@ final class Checkpointer<Port: StreamPort> {
         observations.recorded(at: port.now)
         logger.trace(
             "checkpoint record stored", metadata: ["confirmed_lsn": "\(record.confirmedLsn)", "last_sequence": .stringConvertible(record.lastSequence)])
+        handover.recordedBackfill.store(putBackfillVersion, ordering: .releasing)
         handover.recordedSequence.store(record.lastSequence, ordering: .releasing)
         handover.recordedLSN.store(record.confirmedLSN.rawValue, ordering: .releasing)
         handover.wakeSource()
@@ -193,6 +210,9 @@ final class Checkpointer<Port: StreamPort> {
         same.lastId = put.lastId
         same.lastSequence = put.lastSequence
         same.settledSequence = put.settledSequence
+        same.backfill = put.backfill
+        same.finishedBackfills = put.finishedBackfills
+        same.backfilledTables = put.backfilledTables
         let stored = LSN(handover.confirmableLSN.load(ordering: .acquiring))
         return same == put && there.confirmedLSN <= max(stored, record.confirmedLSN)
     }

@@ -2,6 +2,16 @@ package import History
 package import Synchronization
 import WAL
 
+/// What the reading thread says of backfills, for the record; what is stored of them the publishing thread adds.
+struct BackfillWord: Sendable {
+    var progress: BackfillProgress?
+    var finished: [FinishedBackfill] = []
+    /// The names of the tables of runs that are over, sorted.
+    var covered: [String] = []
+    /// Counts what the reading thread waits to see recorded.
+    var version: UInt64 = 0
+}
+
 /// What the thread that reads from PostgreSQL and the one that publishes share: the window of events, a few atomics and two wake-ups, and no lock.
 package final class Handover: Sendable {
     /// How the connection to NATS is, for the thread that does not own it: asked without waiting.
@@ -36,6 +46,8 @@ package final class Handover: Sendable {
     /// Nothing more is appended: the record follows the last ack at once.
     let isDraining = Atomic<Bool>(false)
     let isStopRequested = Atomic<Bool>(false)
+    /// What the record is to say of backfills.
+    let backfill = Mutex(BackfillWord())
 
     // MARK: The publishing thread tells
 
@@ -46,6 +58,14 @@ package final class Handover: Sendable {
     let recordedSequence: Atomic<UInt64>
     /// The retained events, the newest ones, that wait for the rest of their transaction. Of them nothing was sent.
     let heldBackCount = Atomic<UInt64>(0)
+    /// What is stored of the run that is under way, once the first comparison is over; nil: it is not, or there is no run.
+    let storedBackfill = Mutex<BackfillTail?>(nil)
+    /// A message of it was refused, and what was sent behind it is stored: set by the publishing thread, taken by the other.
+    let hasLostRead = Atomic<Bool>(false)
+    /// All that a predecessor published is compared.
+    let isCompared = Atomic<Bool>(false)
+    /// The backfill's word that the record has; see ``BackfillWord/version``.
+    let recordedBackfill = Atomic<UInt64>(0)
     /// Why the publishing thread ended; nil while it runs and after an orderly end.
     let failure = Mutex<StreamerError?>(nil)
 
@@ -64,6 +84,7 @@ package final class Handover: Sendable {
         recordedLSN = Atomic(record.confirmedLSN.rawValue)
         self.storedSequence = Atomic(storedSequence)
         recordedSequence = Atomic(record.lastSequence)
+        backfill.withLock { $0 = BackfillWord(progress: record.backfill, finished: record.finishedBackfills ?? [], covered: record.backfilledTables ?? []) }
     }
 
     /// Whether nothing is retained but the beginning of a transaction that is sent only when it is whole.

@@ -39,6 +39,8 @@ package final class RetainedWindow: @unchecked Sendable, EventSink {
     /// The appending thread's own: where it writes next, counted from the start.
     private var ringEnd: UInt64 = 0
     private let writtenRingEnd = Atomic<UInt64>(0)
+    /// The appending thread's own: what it has appended last; nil: nothing.
+    private(set) var lastAppended: EventHeader?
     /// The event that the appending thread has no room for, in bytes; -1 if it found room.
     private let refusedByteCount = Atomic<Int>(-1)
 
@@ -95,6 +97,7 @@ package final class RetainedWindow: @unchecked Sendable, EventSink {
                 messageIDByteCount: Int32(messageID.byteCount), payloadByteCount: Int32(payload.byteCount),
                 ringEnd: ringEnd, isOutsideRing: isOutsideRing, header: header))
         writtenRingEnd.store(ringEnd, ordering: .relaxed)
+        lastAppended = header
         appendedCount.store(index + 1, ordering: .releasing)
     }
 

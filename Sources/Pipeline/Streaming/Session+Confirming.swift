@@ -14,6 +14,7 @@ extension Session {
         tracker.stored(count: window.releasedCount.load(ordering: .acquiring))
         let confirmable = tracker.confirmableLSN
         guard confirmable.rawValue > delivery.confirmableLSN.load(ordering: .relaxed) else { return }
+        backfill?.keep()
         delivery.confirmableLSN.store(confirmable.rawValue, ordering: .releasing)
         observations.storedLSN.store(confirmable.rawValue, ordering: .relaxed)
         tellCaughtUp(storedLSN: confirmable)

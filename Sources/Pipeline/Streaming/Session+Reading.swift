@@ -33,11 +33,12 @@ extension Session {
                 switch step {
                 case .message(let message, let action, let walEnd):
                     self.received(message, action, walEnd: walEnd)
+                    if self.backfill?.hasWork == true, action != .none || !self.reader.assembler.isInTransaction { self.placeRows() }
                 case .keepalive(let walEnd, let isReplyRequested):
                     try self.keepalive(walEnd, isReplyRequested: isReplyRequested)
                     return true
                 }
-                return self.hasRoom
+                return self.hasRoom && self.backfill?.isHolding != true
             })
         delivery.wakePublisher()
         if frameCount > 0 { hasArrived = true }
@@ -93,7 +94,10 @@ extension Session {
         let walEnd = end.map { min($0, walEnd) } ?? walEnd
         try reader.decoded(upTo: walEnd)
         if reader.assembler.isHistoryProven { tracker.keepalive(walEnd: walEnd) }
-        if !reader.assembler.isInTransaction { handedOn(upTo: walEnd) }
+        if !reader.assembler.isInTransaction {
+            handedOn(upTo: walEnd)
+            proved(upTo: walEnd)
+        }
     }
 
     /// All that commits before `lsn` was handed on.
@@ -108,8 +112,12 @@ extension Session {
         failpoints.reached(.reading)
         let appendedCount = window.appendedCount.load(ordering: .relaxed)
         switch action {
-        case .none, .asks: tracker.appended(count: appendedCount)
-        case .transactionBegan: tracker.transactionBegan()
+        case .none, .asks:
+            tracker.appended(count: appendedCount)
+            if case .message(let outside) = message, !outside.isTransactional { proved(upTo: outside.lsn) }
+        case .transactionBegan:
+            tracker.transactionBegan()
+            if case .begin(let begin) = message { proved(upTo: begin.finalLSN) }
         case .transactionEnded(let endLSN):
             // What comes before the proof is skipped, and was perhaps never stored.
             tracker.transactionEnded(
@@ -117,6 +125,7 @@ extension Session {
             transactionCount += 1
             schedule.received(endLSN)
             handedOn(upTo: endLSN)
+            proved(upTo: endLSN)
         }
         schedule.received(walEnd)
         announceKinds()

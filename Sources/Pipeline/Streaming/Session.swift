@@ -76,6 +76,11 @@ package final class Session<Port: SlotPort, Server: SlotServer, Catalogue: Catal
     var strayAbortCount: UInt64 = 0
     var poisonReport = PoisonReport()
     var pace: ReadingPace
+    /// Puts rows of backfills between transactions; nil: nobody reads any.
+    private(set) var backfill: BackfillPlacer?
+    /// All that commits before it was handed on, or is known to be nothing.
+    var provenLSN = LSN.invalid
+    var lastProofQuestionAt: Instant?
     let doubt: PublicationDoubt
     let obstacles: ObstacleMemory
     var publicationWatch: PublicationWatch
@@ -125,6 +130,12 @@ package final class Session<Port: SlotPort, Server: SlotServer, Catalogue: Catal
         server.whileWaiting = statusesFlow
     }
 
+    /// Before it runs: rows of backfills are put in by `placer`.
+    func place(by placer: BackfillPlacer) {
+        backfill = placer
+        reader.watch(by: placer)
+    }
+
     /// Streams until asked to stop, or until its end or goal; returns when everything received is stored and confirmed, or its time is over.
     package func run() throws(StreamerError) {
         try inspect()
@@ -142,12 +153,15 @@ package final class Session<Port: SlotPort, Server: SlotServer, Catalogue: Catal
         try requireLiveClient()
         // Looked at in every turn: what arrives unasked would otherwise keep the socket readable, and `wait` from waiting.
         server.look()
-        if isReading, hasRoom { try read() } else { heard() }
+        if isReading { placeRows() }
+        if isReading, hasRoom, backfill?.isHolding != true { try read() } else { heard() }
         try confirm()
         observations.retainedByteCount.store(window.byteCount, ordering: .relaxed)
         let now = port.now
         try requireAnswers(at: now)
-        if gate.isHolding, lastServerEndAt.map({ now.duration(since: $0) >= Self.serverEndInterval }) ?? true {
+        let isAwaited = isReading ? try askForProof(at: now) : false
+        let serverEndInterval = isAwaited ? Self.proofInterval : Self.serverEndInterval
+        if gate.isHolding, lastServerEndAt.map({ now.duration(since: $0) >= serverEndInterval }) ?? true {
             try askServerEnd(at: now)
         }
         let isListening = isReading && hasRoom
@@ -199,9 +213,10 @@ package final class Session<Port: SlotPort, Server: SlotServer, Catalogue: Catal
 
     func wait(isReading: Bool) {
         if isReading, isMoreBuffered, hasRoom { return }
-        // A connection that is being made tells nobody when it is there.
+        // A connection that is being made tells nobody when it is there; nor does a server that has nothing to send how far it has come.
         let timeout = min(
-            schedule.timeUntilDue(at: port.now), server.isConnecting ? OrdinaryConnection.reconnectionLookInterval : .seconds(1))
+            schedule.timeUntilDue(at: port.now), server.isConnecting ? OrdinaryConnection.reconnectionLookInterval : .seconds(1),
+            isReading && backfill?.awaitedLSN.map({ $0 > provenLSN }) ?? false ? Self.proofInterval : .seconds(1))
         // A full window leaves the socket unread: what the server has sent stays with it.
         port.wait(isListening: isReading && hasRoom && !isAsking, orFor: server.socket, timeout: timeout)
     }

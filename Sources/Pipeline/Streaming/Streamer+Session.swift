@@ -110,6 +110,7 @@ extension Streamer {
             texts.isNATSConnected = link.connection.isConnected
         }
 
+        let sqlMark = try StreamerError.ofPostgres { () throws(PostgresError) in try ServerMark.read(over: sql) }
         let server = OrdinaryConnection(sql, source, logger: logger)
         try StreamerError.ofPostgres { () throws(PostgresError) in
             try tables.begin(
@@ -127,6 +128,8 @@ extension Streamer {
             failpoints: failpoints, logger: logger)
         let streamWatch = mending == nil ? try watchStream(over: link.connection) : nil
         defer { streamWatch?.stop() }
+        let backfill = try beginBackfill(joined, configuration, columnRules, sqlMark, window, handover, link)
+        defer { backfill?.exchange.end() }
         let thread = try StreamerError.ofSystem { () throws(SystemError) in
             try OwnedThread(name: "delivery") { publisher.run() }
         }
@@ -141,6 +144,7 @@ extension Streamer {
                 confirmedLSN: record.confirmedLSN,
                 serverEnd: joined.facts.serverFlushLSN,
                 observations: observations, control: control, failpoints: failpoints, logger: logger)
+            if let backfill { session.place(by: backfill.placer) }
             result = Result { () throws(StreamerError) in try session.run() }
             // The slot is let go here: a server that shuts down, or another streamer, does not wait for NATS.
         }

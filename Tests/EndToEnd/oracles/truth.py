@@ -13,15 +13,17 @@ from .spool import spool
 class Truth:
     """Slots of our own beside the streamer's: one with pgoutput, and on PostgreSQL 15 one with test_decoding.
 
-    Make it when publication and tables exist and nothing has been written to them. `slots`: what their names begin with.
+    Make it when publication and tables exist and nothing has been written to them (or only what is no part of the truth, being older).
+    `slots`: what their names begin with. `has_witness`: without it pgoutput's word is taken alone, where the publication has row filters,
+    column lists or roots of partitions, of which test_decoding knows nothing.
     """
 
-    def __init__(self, postgres: Postgres, folder: Path, publication: str = "fraiseql_events", slots: str = "truth"):
+    def __init__(self, postgres: Postgres, folder: Path, publication: str = "fraiseql_events", slots: str = "truth", has_witness: bool = True):
         self.postgres = postgres
         self.folder = folder
         self.publication = publication
         self._slots = slots
-        self.has_test_decoding = postgres.version == "15"
+        self.has_test_decoding = has_witness and postgres.version == "15"
         # The transactions, in commit order; filled while `changes` is walked through.
         self.transactions: list[Transaction] = []
         self._plugins = ["pgoutput"] + (["test_decoding"] if self.has_test_decoding else [])

@@ -1,0 +1,389 @@
+import Capture
+import History
+import Logging
+import PGOutput
+import Synchronization
+import Threads
+import WAL
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// Puts the rows of a backfill into the stream, between transactions and where their snapshot belongs, and leaves out those that an event has overtaken.
+///
+/// It belongs to the thread that reads the stream, and never waits: what there is no room for stays where it is.
+final class BackfillPlacer: RowWitness {
+    /// So few events wait to be stored, and so small a part of the window is taken, where rows go out: what is live waits behind no more than those.
+    static let shareCount = 512
+    static let byteShare = 4
+
+    private let exchange: BackfillExchange
+    private let handover: Handover
+    private let window: RetainedWindow
+    private let identity: SourceIdentity
+    private let timelines: TimelineHistory
+    private let markerSubject: [UInt8]
+    private let failpoints: Failpoints
+    private let logger: Logger
+    /// Behind what the first message stands while nothing was appended.
+    private let beginning: MessageID
+
+    private var encoder: ReadEncoder
+    private var progress: BackfillProgress?
+    private var finished: [FinishedBackfill]
+    private var covered: [String]
+    private var watched: RelationID?
+    private var touched = TouchedRows(keyColumns: [], collectsRereads: false)
+    private var table: ReadEncoder.Table?
+    private var appended: BackfillTail?
+    /// What a predecessor stored is known.
+    private(set) var isReady = false
+    /// The rows that are put in now: the next of them.
+    private var nextRow = 0
+    /// Their snapshot was taken into account.
+    private var isShown = false
+    /// What the record has to say before it goes on.
+    private var awaitedVersion: UInt64?
+    /// The marker that is to be stored before it goes on, as the window counts.
+    private var awaitedCount: UInt64?
+    /// Behind the last row that went out, as the window counts.
+    private var readEnd: UInt64 = 0
+    /// Nothing of the stream may come before these rows are out.
+    private(set) var isHolding = false
+
+    /// - Parameters:
+    ///   - record: As it is stored.
+    ///   - known: What is proven of the stream's end.
+    init(
+        _ exchange: BackfillExchange, record: CheckpointRecord, known: KnownEnd, identity: SourceIdentity, timelines: TimelineHistory,
+        encoder: consuming ReadEncoder, subjectPrefix: String, window: RetainedWindow, handover: Handover, failpoints: Failpoints, logger: Logger
+    ) {
+        self.exchange = exchange
+        self.handover = handover
+        self.window = window
+        self.identity = identity
+        self.timelines = timelines
+        self.encoder = encoder
+        self.failpoints = failpoints
+        self.logger = logger
+        markerSubject = Array((subjectPrefix + BackfillMarker.subjectSuffix).utf8)
+        let lsn = LSN(record.genesis.lsn) ?? record.confirmedLSN
+        beginning =
+            known.storedID
+            ?? MessageID(
+                systemID: identity.systemID, databaseOID: identity.databaseOID, timeline: timelines.timeline(containing: lsn), transactionID: .none,
+                position: Position(commitLSN: lsn, ordinal: 0))
+        progress = record.backfill
+        finished = record.finishedBackfills ?? []
+        covered = record.backfilledTables ?? []
+        // What comes before somebody goes on with the run may be all that is told of a row.
+        if let progress, let pass = progress.pass, let table = progress.table {
+            watched = RelationID(table.publishedOid)
+            touched = TouchedRows(keyColumns: pass.keyColumns, collectsRereads: pass.hasUnsentColumns, rereads: progress.rereadKeys)
+        }
+    }
+
+    // MARK: - The stream
+
+    func keyColumns(of relation: RelationID) -> [String]? { relation == watched ? touched.keyColumns : nil }
+
+    func changed(_ change: RowChange) {
+        touched.changed(change)
+        switch touched.takeOverflow() {
+        case .pending:
+            touched.beginReading()
+            giveUp(.pending)
+        case .rereads:
+            touched.forgetRereads()
+            progress?.isStale = true
+            if touched.isReading { touched.beginReading() }
+            giveUp(.table(why: "more rows changed than can be remembered"))
+        case nil: break
+        }
+    }
+
+    func truncated(_ relation: RelationID, by transactionID: TransactionID, at position: Position) {
+        touched.forgetRereads()
+        if touched.isReading { touched.beginReading() }
+        giveUp(.truncated)
+    }
+
+    private func giveUp(_ reset: BackfillExchange.Reset) {
+        nextRow = 0
+        isShown = false
+        isHolding = false
+        awaitedVersion = nil
+        awaitedCount = nil
+        exchange.reset(reset)
+    }
+
+    // MARK: - Putting in
+
+    /// Whether something may wait.
+    var hasWork: Bool { exchange.hasWork }
+
+    /// Until where the stream has to be decoded before something goes out that waits; nil: nothing waits for that.
+    var awaitedLSN: LSN? {
+        guard hasWork, case .rows(let chunk) = exchange.first() else { return nil }
+        return chunk.lsn
+    }
+
+    /// Does what can be done now. Called only between transactions.
+    /// - Parameters:
+    ///   - provenLSN: All that commits before it was handed on.
+    ///   - kindIndex: What events of an entity and an operation are counted by.
+    func step(provenLSN: LSN, kindIndex: (_ entity: String, _ operation: String) -> Int32) {
+        guard prepare() else { return }
+        if markerKindIndex == 0 { markerKindIndex = kindIndex(ReservedEntity.name, "BACKFILL") }
+        if handover.hasLostRead.exchange(false, ordering: .acquiring) {
+            progress?.isStale = true
+            giveUp(.table(why: "another writer took the place of a row in the stream"))
+        }
+        while let work = exchange.first() {
+            guard take(work, provenLSN, kindIndex) else { return }
+            exchange.done()
+        }
+    }
+
+    /// Once, when what a predecessor stored is known.
+    private func prepare() -> Bool {
+        if isReady { return true }
+        guard handover.isCompared.load(ordering: .acquiring) else { return false }
+        isReady = true
+        if let stored = handover.storedBackfill.withLock({ $0 }), stored.run == progress?.run { progress?.stored = stored }
+        appended = progress?.stored
+        if appended?.hasHole == true { progress?.isStale = true }
+        if let stored = progress?.cursor { cursor = ReadRows.TupleID(block: stored.block, offset: stored.offset) }
+        exchange.update { [word, appended, cursor] in $0.ready(word, appended, cursor: cursor) }
+        return true
+    }
+
+    /// - Returns: Whether it is done.
+    private func take(_ work: BackfillWork, _ provenLSN: LSN, _ kindIndex: (String, String) -> Int32) -> Bool {
+        switch work {
+        case .progress(let next):
+            return record {
+                if next.run != progress?.run || next.tableIndex != progress?.tableIndex || next.pass?.firstCount != progress?.pass?.firstCount {
+                    cursor = ReadRows.TupleID(block: 0, offset: 0)
+                }
+                let (rereads, isStale) = next.run == progress?.run ? (progress?.rereads, progress?.isStale) : (nil, nil)
+                progress = next
+                progress?.rereads = rereads
+                progress?.isStale = isStale
+                if appended?.run != next.run { appended = BackfillTail(run: next.run) }
+            }
+        case .note(let text):
+            progress?.why = text
+            handover.backfill.withLock { $0.progress = progress }
+            return true
+        case .finished(let ended):
+            return record {
+                finished = (finished + [ended]).suffix(FinishedBackfill.limit)
+                covered = Set(covered + ended.tables).sorted()
+                progress = nil
+                watched = nil
+                table = nil
+                touched = TouchedRows(keyColumns: [], collectsRereads: false)
+            }
+        case .watch(let relation, let rows):
+            // What was collected of the same table stays.
+            if watched != relation || touched.keyColumns != rows.keyColumns { touched = rows }
+            watched = relation
+            touched.beginReading()
+            failpoints.reached(.tableTracked)
+            return true
+        case .pause:
+            touched.endReading()
+            return true
+        case .resume:
+            touched.beginReading()
+            return true
+        case .anew:
+            touched.forgetRereads()
+            progress?.isStale = nil
+            return true
+        case .describe(let relation, let description, let operation):
+            table = encoder.table(relation, description, operation: operation) { kindIndex($0, operation) }
+            return true
+        case .shown(let snapshot):
+            touched.shown(by: snapshot)
+            exchange.update { [touched] in $0.readAgain(Array(touched.rereads)) }
+            return true
+        case .marker(let body, let tableOID, let filenode, let block): return put(body, tableOID, filenode, block)
+        case .rows(let chunk): return put(chunk, provenLSN)
+        }
+    }
+
+    private var word: BackfillWord { BackfillWord(progress: progress, finished: finished, covered: covered) }
+
+    /// Has the record say it.
+    /// - Returns: Whether it does.
+    private func record(_ change: () -> Void) -> Bool {
+        guard let version = awaitedVersion else {
+            change()
+            exchange.update { [word, appended, cursor] in
+                $0.said(word)
+                $0.walked(to: cursor)
+                if let appended { $0.appended(appended) }
+            }
+            let version = handover.backfill.withLock { [word] kept in
+                let version = kept.version + 1
+                kept = word
+                kept.version = version
+                return version
+            }
+            awaitedVersion = version
+            handover.wakePublisher()
+            return false
+        }
+        guard handover.recordedBackfill.load(ordering: .acquiring) >= version else { return false }
+        awaitedVersion = nil
+        return true
+    }
+
+    /// Puts a marker in, behind what is stored of the run, and waits until it is stored itself.
+    private func put(_ body: BackfillMarker.Backfill, _ tableOID: UInt32, _ filenode: UInt32, _ block: UInt32) -> Bool {
+        if let count = awaitedCount {
+            guard window.releasedCount.load(ordering: .acquiring) >= count, !handover.hasLostRead.load(ordering: .acquiring) else { return false }
+            awaitedCount = nil
+            return true
+        }
+        // What its count is of is stored, all of it.
+        guard window.releasedCount.load(ordering: .acquiring) >= readEnd, !handover.hasLostRead.load(ordering: .acquiring) else { return false }
+        append(body, tableOID, filenode, block)
+        awaitedCount = window.appendedCount.load(ordering: .relaxed)
+        return false
+    }
+
+    private func append(_ body: BackfillMarker.Backfill, _ tableOID: UInt32, _ filenode: UInt32, _ block: UInt32) {
+        guard let run = progress?.run else { return }
+        let previous = previous
+        let place = BackfillPlace(run: run, count: (appended?.count ?? 0) + 1, tableOID: tableOID, filenode: filenode, block: block)
+        let id = Array(previous.backfilled(place).utf8)
+        let now = PostgresTimestamp.now
+        let payload = BackfillMarker(id: previous.backfilled(place), timestamp: now.description, backfill: body).json()
+        let header = EventHeader(
+            position: previous.position, transactionID: previous.transactionID, commitTimestamp: now, kindIndex: markerKindIndex, isLast: true, run: run,
+            count: place.count)
+        let subject = markerSubject
+        window.accept(header, subject: subject.span.bytes, messageID: id.span.bytes, payload: payload.span.bytes)
+        appended?.take(place, id: id.span, isMarker: true)
+    }
+
+    private var markerKindIndex: Int32 = 0
+
+    /// Puts rows in, as far as there is room.
+    /// - Returns: Whether all are in.
+    private func put(_ chunk: BackfillChunk, _ provenLSN: LSN) -> Bool {
+        guard provenLSN >= chunk.lsn, let table, let run = progress?.run else { return false }
+        if !isShown {
+            isShown = true
+            nextRow = 0
+            touched.shown(by: chunk.snapshot)
+            if chunk.isWhole {
+                guard !touched.hasPending else {
+                    touched.beginReading()
+                    giveUp(.pending)
+                    return false
+                }
+                isHolding = true
+                var body = BackfillMarker.Backfill(id: run, .whole)
+                body.table = chunk.table.published
+                body.oid = chunk.table.oid
+                append(body, chunk.table.oid, chunk.filenode, 0)
+            }
+            encoder.begin(run: run, lsn: chunk.lsn, readAt: chunk.readAt)
+            encoder.remember(chunk.casts.requests, chunk.casts.answers)
+        }
+        let previous = previous
+        let first = window.appendedCount.load(ordering: .relaxed)
+        defer {
+            readEnd = window.appendedCount.load(ordering: .relaxed)
+            if readEnd > first { handover.wakePublisher() }
+        }
+        while nextRow < chunk.rows.count {
+            guard hasShare else { return false }
+            let key = chunk.keyIndices.isEmpty ? nil : chunk.rows.key(of: nextRow, chunk.keyIndices)
+            if let key, touched.isTouched(key) {
+                nextRow += 1
+                continue
+            }
+            let id = chunk.end == nil ? cursor : chunk.rows.ids[nextRow]
+            let place = BackfillPlace(
+                run: run, count: (appended?.count ?? 0) + 1, tableOID: chunk.table.oid, filenode: chunk.filenode, block: id.block, offset: id.offset)
+            var sink = window
+            do throws(CaptureError) {
+                try encoder.write(nextRow, of: chunk.rows, table, behind: previous, place, readAt: chunk.readAt, into: &sink)
+            } catch {
+                giveUp(.failed(why: "a row of \(chunk.table.name) at ctid (\(chunk.rows.ids[nextRow].block),\(chunk.rows.ids[nextRow].offset)) cannot be sent: \(error)"))
+                return false
+            }
+            let text = Array(previous.backfilled(place).utf8)
+            appended?.take(place, id: text.span, isMarker: false)
+            if chunk.end != nil { cursor = id }
+            if let key { touched.wasRead(key, appendedCount: window.appendedCount.load(ordering: .relaxed)) }
+            nextRow += 1
+        }
+        finish(chunk)
+        return true
+    }
+
+    private func finish(_ chunk: BackfillChunk) {
+        nextRow = 0
+        isShown = false
+        isHolding = false
+        encoder.forgetCasts()
+        // What was looked for and is not there is settled by that.
+        for key in chunk.keys where !touched.isTouched(key) { touched.wasRead(key, appendedCount: window.appendedCount.load(ordering: .relaxed)) }
+        if let end = chunk.end { cursor = end }
+        exchange.update { [cursor, touched, appended] state in
+            state.walked(to: cursor)
+            state.readAgain(Array(touched.rereads))
+            if let appended { state.appended(appended) }
+        }
+        failpoints.reached(.chunkPlaced)
+    }
+
+    /// Where the walk stands.
+    private var cursor = ReadRows.TupleID(block: 0, offset: 0)
+
+    private var hasShare: Bool {
+        isHolding
+            ? window.retainedCount < RetainedWindow.entryLimit && window.byteCount < window.byteLimit / 2
+            : window.retainedCount < Self.shareCount && window.byteCount < window.byteLimit / Self.byteShare
+    }
+
+    /// The event behind which the next message stands.
+    private var previous: MessageID {
+        guard let last = window.lastAppended else { return beginning }
+        return MessageID(
+            systemID: identity.systemID, databaseOID: identity.databaseOID, timeline: timelines.timeline(of: last.position), transactionID: last.transactionID,
+            position: last.position)
+    }
+
+    // MARK: - The record
+
+    /// What is to be read again goes with the position that is recorded next. Called before that is handed on.
+    func keep() {
+        guard var next = progress, next.pass != nil else { return }
+        let storedCount = window.releasedCount.load(ordering: .acquiring)
+        guard touched.hasChanged(storedCount: storedCount) || next.isStale != keptIsStale else { return }
+        let keys = touched.unsettled(storedCount: storedCount)
+        next.rereads = keys.isEmpty ? nil : keys.map { Data($0.bytes).base64EncodedString() }
+        progress = next
+        keptIsStale = next.isStale
+        handover.backfill.withLock { $0.progress = next }
+    }
+
+    private var keptIsStale: Bool?
+}
+
+extension BackfillProgress {
+    /// Keys that the record keeps.
+    fileprivate var rereadKeys: [RowKey] {
+        (rereads ?? []).compactMap { text in Data(base64Encoded: text).map { RowKey(bytes: Array($0)) } }
+    }
+}

@@ -1,0 +1,54 @@
+import Capture
+import History
+import JetStreamPublishing
+import PostgresReplication
+import Threads
+import WAL
+
+/// What of a session reads tables beside the stream.
+extension Streamer {
+    /// Both ends of it.
+    struct Backfill {
+        var placer: BackfillPlacer
+        var exchange: BackfillExchange
+    }
+
+    /// Makes what puts rows in, which also remembers what the stream says of rows that are to be read again; and begins the thread that reads tables, where the session
+    /// is one that goes on.
+    /// - Returns: nil: the session stores nothing.
+    func beginBackfill(
+        _ joined: Joined, _ configuration: StreamerConfiguration, _ columnRules: ColumnRules, _ server: ServerMark, _ window: RetainedWindow, _ handover: Handover,
+        _ link: NATSLink
+    ) throws(StreamerError) -> Backfill? {
+        guard mending == nil else { return nil }
+        let exchange = try StreamerError.ofSystem { () throws(SystemError) in try BackfillExchange(wakeSource: { [control] in control.wake.signal() }) }
+        let (facts, record) = (joined.facts, joined.record)
+        let payloadLimit = try readPayloadLimit(link.connection)
+        let encoder: ReadEncoder
+        do throws(CaptureError) {
+            encoder = try ReadEncoder(
+                configuration: configuration.capture, functions: configuration.captureFunctions, identity: facts.identity,
+                payloadLimit: payloadLimit)
+        } catch {
+            throw .capture(error)
+        }
+        let placer = BackfillPlacer(
+            exchange, record: record, known: joined.plan.known, identity: facts.identity, timelines: facts.timelines, encoder: encoder,
+            subjectPrefix: configuration.capture.subjectPrefix, window: window, handover: handover, failpoints: failpoints, logger: logger)
+        guard goal == nil, joined.plan.repair == nil else { return Backfill(placer: placer, exchange: exchange) }
+        let history =
+            "\(facts.identity.systemID) \(facts.timelines.currentTimeline) \(record.streamCreated) \(record.genesis.kind) \(record.genesis.lsn) \(facts.options.text)"
+        let reader = BackfillReader(
+            BackfillReader.Session(
+                configuration: configuration, identity: facts.identity, streamCreated: record.streamCreated, history: history, server: server, columnRules: columnRules),
+            exchange, over: link.connection, observations: observations, failpoints: failpoints, logger: logger)
+        try StreamerError.ofSystem { () throws(SystemError) in try reader.start() }
+        return Backfill(placer: placer, exchange: exchange)
+    }
+
+    /// The payload that server and stream take, less the headers: a row's id has at most 192 bytes.
+    private func readPayloadLimit(_ connection: JetStreamConnection) throws(StreamerError) -> Int {
+        let info = try StreamerError.ofJetStream { () throws(JetStreamError) in try connection.streamInfo(configuration.stream.name) }
+        return connection.payloadLimit(messageSizeLimit: info?.config.messageSizeLimit, messageIDByteCount: 192, isBatched: configuration.delivery.isAtomic)
+    }
+}

@@ -1,0 +1,150 @@
+"""Runs of `slotstream backfill` as tests ask for them, watch them and have them judged."""
+
+import json
+import subprocess
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+import psycopg
+
+import stream
+from administrator import Administrator
+from compare import Comparison
+from oracles import shapes
+from oracles.backfilled import Backfilled
+from servers.tools import wait_until
+from streamer import Streamer
+from tenants import Tenant
+
+# The streamer looks for requests once a second; servers that stand still for a moment are waited for.
+SOON = 60
+
+
+def ask(streamer: Streamer, *arguments: str, expect: int | None = 0, seconds: float = 120) -> subprocess.CompletedProcess:
+    """`slotstream backfill` with these arguments, to its end."""
+    return streamer.command("backfill", *arguments, expect=expect, seconds=seconds)
+
+
+class Runs:
+    """The runs of a stream, as bucket and record tell of them."""
+
+    def __init__(self, streamer: Streamer, administrator: Administrator, name: str = "fraiseql_events", prefix: str = "fraiseql.mutation"):
+        self.streamer = streamer
+        self.administrator = administrator
+        self.name = name
+        self.prefix = prefix
+
+    def request(self, *tables: str, options: Iterable[str] = ()) -> int:
+        """Asks for a run over these tables; returns its number."""
+        named = [part for table in tables for part in ("--table", table)]
+        ask(self.streamer, *named, *options)
+        return self.requests()[-1]["run"]
+
+    def requests(self) -> list[dict]:
+        """What was asked for, oldest first."""
+        return (self.administrator.entry(f"{self.name}.backfill") or {}).get("requests", [])
+
+    def progress(self) -> dict:
+        """Of the run that is carried out; empty: none is."""
+        return (self.administrator.entry(self.name) or {}).get("backfill") or {}
+
+    def state(self, run: int) -> tuple[str, str]:
+        """How it stands with a run, and why it stands so."""
+        record = self.administrator.entry(self.name) or {}
+        for finished in record.get("finished_backfills") or []:
+            if finished["run"] == run:
+                return finished["state"], finished.get("why") or ""
+        now = record.get("backfill") or {}
+        if now and now["request"]["run"] == run:
+            return now["state"], now.get("why") or ""
+        return "waiting", ""
+
+    def read(self) -> int:
+        """Rows of backfills that are stored, as far as their subject tells."""
+        info = self.administrator.api(f"STREAM.INFO.{self.name}", subjects_filter=f"{self.prefix}.*.READ")
+        return sum((info["state"].get("subjects") or {}).values())
+
+    def wait_state(self, run: int, *states: str, seconds: float = SOON, keep_alive: Callable[[], None] | None = None) -> str:
+        """Until it stands so with a run; returns why. Another end, and one of the streamer's, fail at once."""
+        def there() -> bool:
+            if keep_alive:
+                keep_alive()
+            elif self.streamer.process is not None and not self.streamer.running:
+                raise AssertionError(f"the streamer ended with {self.streamer.process.returncode}: {self.streamer.last_words()}")
+            state, why = self.state(run)
+            if state in ("done", "cancelled", "failed") and state not in states:
+                raise AssertionError(f"run {run} is {state}: {why}; {self.streamer.last_words()}")
+            return state in states
+
+        wait_until(there, seconds, f"run {run} is {' or '.join(states)}: {self.streamer.log}", 0.05)
+        return self.state(run)[1]
+
+    def wait_done(self, run: int, seconds: float = 120, keep_alive: Callable[[], None] | None = None) -> None:
+        """Until all of its rows are stored."""
+        self.wait_state(run, "done", seconds=seconds, keep_alive=keep_alive)
+
+    def wait_read(self, count: int, seconds: float = SOON) -> None:
+        """Until so many rows are stored."""
+        wait_until(lambda: self.read() >= count, seconds, f"{count} rows are read: {self.streamer.log}", 0.02)
+
+    def wait_why(self, words: str, seconds: float = SOON) -> str:
+        """Until the run under way says so of itself."""
+        def told() -> str:
+            now = self.progress()
+            return now.get("why") if words in (now.get("why") or "") else ""
+
+        return wait_until(told, seconds, f"the run says {words!r} (it says {self.progress().get('why')!r}): {self.streamer.log}", 0.05)
+
+
+def runs(tenant: Tenant, streamer: Streamer | None = None) -> Runs:
+    """Those of a tenant's stream."""
+    return Runs(streamer or tenant.streamer, tenant.administrator, tenant.name, tenant.prefix)
+
+
+def tables_of(connection: psycopg.Connection, found: list[shapes.Shape]) -> dict[str, Iterator[str]]:
+    """Their rows, read one table after another, in a session whose settings are the contract's."""
+    for setting, value in {"TimeZone": "UTC", "DateStyle": "ISO", "IntervalStyle": "postgres", "bytea_output": "hex", "extra_float_digits": "1"}.items():
+        connection.execute(f"SET {setting} TO '{value}'")
+    return {shape.qualified: shapes.rows(connection, shape) for shape in found}
+
+
+def judged(tenant: Tenant, *tables: str, operation: str = "READ", events: list[stream.Event] | None = None) -> Backfilled:
+    """Fails unless the tenant's stream gives its tables (of the publication all, or these); call it when all is confirmed. `events`: other
+    messages than the stream's."""
+    with tenant.connect() as connection:
+        found = [shape for shape in shapes.shapes(connection, tenant.name) if not tables or shape.qualified in tables]
+        judge = Backfilled(found, tenant.prefix, operation)
+        judge.follow(tenant.read() if events is None else events)
+        judge.result = judge.compare(tables_of(connection, found)).require_equal()
+    return judge
+
+
+def compare_with_tables(connection: psycopg.Connection, publication: str, events: Iterable[stream.Event]) -> tuple[Backfilled, Comparison]:
+    """The judge of these messages, and what it says of the tables."""
+    found = shapes.shapes(connection, publication)
+    judge = Backfilled(found).follow(events)
+    return judge, judge.compare(tables_of(connection, found))
+
+
+@contextmanager
+def waiting_for_nobody(tenant: Tenant) -> Iterator[None]:
+    """Commits wait for a standby that there is not: they are in the WAL, and nobody sees them. Afterwards for none, also those that wait."""
+    with tenant.connect() as administrator:
+        administrator.execute("SET synchronous_commit = off")
+
+        def set_to(value: str) -> None:
+            administrator.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{value}'")
+            administrator.execute("SELECT pg_reload_conf()")
+            wait_until(lambda: administrator.execute("SHOW synchronous_standby_names").fetchone()[0] == value, 20, f"'{value}' holds")
+
+        set_to("nobody")
+        try:
+            yield
+        finally:
+            set_to("")
+
+
+def told_list(streamer: Streamer) -> list[dict]:
+    """What `--list` says of all runs."""
+    said = json.loads(ask(streamer, "--list", "--json").stdout)
+    return said.get("runs") or said.get("backfills") or []
