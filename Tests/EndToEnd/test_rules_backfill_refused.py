@@ -1,10 +1,11 @@
 """What a backfill does not read is refused by name, with what to type; what is found only when it is carried out leaves the live stream alone."""
 
 import json
+import re
 
 import pytest
 
-from backfilling import ask, finish, held, judged, let_go, old_rows, runs
+from backfilling import ask, finish, held, judged, let_go, old_rows, resume, runs
 from servers.tools import wait_until
 from tenants import PATIENT, own, record_entries, refused, stopped, tenant_maker, tenants  # noqa: F401
 
@@ -18,7 +19,7 @@ _NAMES = {
     "materialized view": ("CREATE MATERIALIZED VIEW tb_kept AS SELECT 1 AS n", "tb_kept", ("tb_kept", "view")),
     "unlogged": ("CREATE UNLOGGED TABLE tb_quick (n INT PRIMARY KEY)", "tb_quick", ("tb_quick", "unlogged", "SET LOGGED")),
     "foreign": (_FOREIGN + "CREATE FOREIGN TABLE tb_far (n INT) SERVER nowhere", "tb_far", ("tb_far", "foreign")),
-    "foreign partition": (_PART + _FOREIGN + "CREATE FOREIGN TABLE part_far PARTITION OF tb_part FOR VALUES FROM (100) TO (200) SERVER nowhere",
+    "foreign partition": (_PART.replace(", PRIMARY KEY (n)", "") + _FOREIGN + "ALTER TABLE tb_part REPLICA IDENTITY FULL; ALTER TABLE part_a REPLICA IDENTITY FULL; CREATE FOREIGN TABLE part_far PARTITION OF tb_part FOR VALUES FROM (100) TO (200) SERVER nowhere",
                           "tb_part", ("part_far", "foreign")),
     "not there": ("SELECT 1", "tb_nothing", ("tb_nothing",)),
     "large without a key": ("CREATE TABLE tb_log (a TEXT); ALTER TABLE tb_log REPLICA IDENTITY FULL; "
@@ -59,7 +60,7 @@ def test_a_table_of_which_an_operation_is_left_out_is_refused(pair, tenants, ope
     other = tenants(pair)
     other.run(f"ALTER PUBLICATION {other.name} SET (publish = '{'update' if operation == 'INSERT' else 'insert'}, delete, truncate')")
     said = refused(other.streamer, 78, "configuration", "backfill", "--table", "public.tb_item")
-    assert operation in said and f"ALTER PUBLICATION {other.name} SET (publish" in said, said
+    assert operation in said and "ALTER PUBLICATION" in said and "SET (publish" in said, said
 
 
 # Rights
@@ -73,10 +74,10 @@ def _reader(tenant) -> tuple[str, dict]:
 
 def _do(tenant, said: str) -> None:
     """The GRANTs that it names, to the letter."""
-    statements = [part.split(";")[0].split("\n")[0].strip().rstrip(".") for part in said.split("GRANT ")[1:]]
+    statements = re.findall(r"GRANT [A-Z]+ ON [^;\n]*? TO \w+", said)
     assert statements, said
     for statement in statements:
-        tenant.run(f"GRANT {statement}")
+        tenant.run(statement)
 
 
 _GRANTS = {
@@ -106,7 +107,7 @@ def test_a_right_that_is_missing_is_named_with_its_grant(pair, tenants, grant):
 
 def test_row_security_that_hides_rows_is_refused_and_not_obeyed(pair, tenants):
     tenant = tenants(pair, setup=False)
-    old_rows(tenant, 20, "ALTER TABLE tb_item ENABLE ROW LEVEL SECURITY; CREATE POLICY some ON tb_item USING (n < 10)")
+    old_rows(tenant, 20, "ALTER TABLE tb_item ENABLE ROW LEVEL SECURITY; CREATE POLICY few ON tb_item USING (n < 10)")
     role, overrides = _reader(tenant)
     tenant.run(f"GRANT SELECT ON tb_item TO {role}")
     streamer = tenant.another(overrides)
@@ -127,14 +128,14 @@ def test_row_security_that_comes_in_its_midst_fails_the_run_and_leaves_the_strea
     tenant.run(f"GRANT SELECT ON tb_item TO {role}")
     told = runs(tenant, tenant.another(overrides))
     run = held(told, "chunk_read", 3)
-    tenant.run("ALTER TABLE tb_item ENABLE ROW LEVEL SECURITY; CREATE POLICY some ON tb_item USING (n < 10)")
+    tenant.run("ALTER TABLE tb_item ENABLE ROW LEVEL SECURITY; CREATE POLICY few ON tb_item USING (n < 10)")
     let_go(told)
     why = told.wait_state(run, "failed")
     assert "tb_item" in why and "security" in why, why
     tenant.run("UPDATE tb_item SET note = 'live' WHERE n = 5")
     tenant.wait_confirmed()
     tenant.run("ALTER TABLE tb_item DISABLE ROW LEVEL SECURITY")
-    ask(told.streamer, "--resume", str(run))
+    resume(told, run)
     told.wait_done(run)
     tenant.wait_confirmed()
     judged(tenant)
@@ -153,7 +154,7 @@ def test_a_right_that_is_taken_away_in_its_midst_is_named_and_given_back(pair, t
     assert f"GRANT SELECT ON public.tb_item TO {role}" in why, why
     tenant.wait_confirmed()
     _do(tenant, why)
-    ask(told.streamer, "--resume", str(run))
+    resume(told, run)
     told.wait_done(run)
     tenant.wait_confirmed()
     judged(tenant)
@@ -163,7 +164,7 @@ def test_rows_are_read_from_the_very_server_that_is_streamed(pair, tenants, own)
     """An old primary that still runs would give rows that are no longer so."""
     tenant, other = tenants(pair, setup=False, overrides=PATIENT), own(pair, setup=False)
     old_rows(tenant, 50)
-    other.run("INSERT INTO tb_item SELECT n, 'of another server' FROM generate_series(1, 50) AS n")
+    other.run(f"INSERT INTO tb_item SELECT n, 'of another server' FROM generate_series(1, 50) AS n; CREATE PUBLICATION {tenant.name} FOR TABLE tb_item")
     streamer = tenant.another({"backfill": {"url": other.conninfo}})
     streamer.start()
     told = runs(tenant, streamer)
@@ -196,7 +197,7 @@ def test_a_row_over_the_servers_payload_rests_the_run_while_the_live_stream_goes
     tenant.wait_confirmed()
     assert told.state(run)[0] == "failed", "a restart does not try again"
     tenant.run("UPDATE tb_item SET note = 'small' WHERE n = 150")
-    ask(told.streamer, "--resume", str(run))
+    resume(told, run)
     finish(tenant, run)
 
 
@@ -236,7 +237,7 @@ def test_a_row_whose_event_is_skipped_is_read_again(pair, tenants):
     told.wait_state(run, "failed", "done")
     tenant.run("UPDATE tb_item SET note = 'small' WHERE n = 100")
     if told.state(run)[0] == "failed":
-        ask(told.streamer, "--resume", str(run))
+        resume(told, run)
     finish(tenant, run)
 
 
@@ -247,6 +248,7 @@ def test_a_stream_that_would_remove_what_a_consumer_has_not_read_is_refused_with
     old_rows(tenant, 5_000)
     tenant.streamer.start()
     tenant.run("UPDATE tb_item SET note = note WHERE n < 1000")
+    tenant.run("VACUUM ANALYZE tb_item")
     tenant.wait_confirmed()
     said = refused(tenant.streamer, 78, "configuration", "backfill", "--table", "public.tb_item")
     assert "--into-stream" in said and "max-bytes" in said, said

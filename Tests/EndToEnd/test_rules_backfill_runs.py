@@ -12,13 +12,13 @@ import pytest
 
 import failpoints
 import stream
-from backfilling import SOON, ask, finish, held, judged, let_go, old_rows, runs, tables_of, told_list
+from backfilling import SOON, ask, finish, held, judged, let_go, old_rows, resume, runs, tables_of, told_list
 from compare import members
 from oracles.backfilled import Backfilled, place
 from oracles.shapes import shapes
 from servers.tools import wait_until
-from tenants import PATIENT, UNRECORDED, own, refused, tenant_maker, tenants  # noqa: F401
-from windows import WINDOW
+from tenants import PATIENT, own, refused, tenant_maker, tenants  # noqa: F401
+from windows import WINDOW, started
 
 
 def _prepared(tenants, pair, count: int = 1_500, sql: str = "", **overrides):
@@ -115,7 +115,7 @@ def test_a_run_is_paused_and_goes_on_where_it_was(pair, tenants):
     tenant.wait_confirmed()
     assert (told.state(run)[0], told.read()) == ("paused", paused), "also over a restart"
     assert told_list(told.streamer)[-1]["state"] == "paused"
-    ask(told.streamer, "--resume", str(run))
+    resume(told, run)
     judge = finish(tenant, run)
     assert judge.read <= 1_500 and not judge.runs[0].restarts
 
@@ -277,7 +277,7 @@ def test_hidden_and_masked_values_are_those_of_live_events(pair, tenants, tmp_pa
     """Also where the key is masked: what was stored and not told is looked up by the true one."""
     key = tmp_path / "key"
     key.write_text("a secret\n")
-    tenant = tenants(pair, setup=False, overrides=PATIENT | UNRECORDED | {
+    tenant = tenants(pair, setup=False, overrides=PATIENT | {
         "events": {"mask_key_file": str(key)}, "events.columns.exclude": {"public.tb_user": ["hash"]},
         'events.columns.mask."public.tb_user"': {"id": "hmac", "phone": "text:***"}, "source": {"tables": ["public.tb_user"]}})
     tenant.run("CREATE TABLE tb_user (id TEXT PRIMARY KEY, phone TEXT, hash TEXT, note TEXT, big TEXT); ALTER TABLE tb_user ALTER big SET STORAGE EXTERNAL")
@@ -349,40 +349,40 @@ def test_a_stream_whose_end_is_lost_behind_the_record_gets_its_rows_again(single
     """The record says that rows are stored which are gone: the table begins anew."""
     tenant = own(single_pair, setup=False, overrides=PATIENT | WINDOW)
     told = old_rows(tenant)
-    failpoints.start(told.streamer, "chunk_read", "stop", 4)
-    told.streamer.wait_ready()
-    run = told.request("public.tb_item")
-    wait_until(lambda: failpoints.reached(told.streamer, "stop"), SOON, "a chunk is in hand")
-    told.streamer.kill()
-    tenant.wait_free()
+    started(tenant)
+    tenant.commit(5000)
+    tenant.wait_confirmed()
+    run = told.request("public.tb_item", options=["--rate", "150"])
+    told.wait_read(30)
     server = tenant.nats.servers[0]
-    server.stop()
     kept = "jetstream/$G/streams/" + tenant.name
+
+    def stop() -> None:
+        told.streamer.kill()
+        tenant.wait_free()
+        server.stop()
+
+    def launch() -> None:
+        server.launch()
+        tenant.nats.wait_ready()
+
+    stop()
     shutil.copytree(server.folder / kept, tmp_path / "copy")
-    server.launch()
-    tenant.nats.wait_ready()
-    failpoints.start(told.streamer, "chunk_read", "stop", 3)
-    wait_until(lambda: failpoints.reached(told.streamer, "stop"), SOON, "more is read")
-    failpoints.recover(told.streamer, "stop")
-    ask(told.streamer, "--pause", expect=None)
-    wait_until(lambda: told.state(run)[0] in ("paused", "done"), SOON, "it rests")
-    assert told.streamer.terminate() == 0
-    tenant.wait_free()
-    server.stop()
+    launch()
+    before = told.read()
+    told.streamer.start()
+    tenant.run("UPDATE tb_item SET note = 'lost and stored again' WHERE n IN (5, 1400)")
+    told.wait_read(before + 100)
+    tenant.wait_confirmed()
+    stop()
     shutil.rmtree(server.folder / kept)
     shutil.copytree(tmp_path / "copy", server.folder / kept)
-    server.launch()
-    tenant.nats.wait_ready()
+    launch()
+    assert told.read() == before
     told.streamer.start()
-    if told.state(run)[0] != "done":
-        ask(told.streamer, "--resume", str(run))
-        told.wait_done(run)
-    else:
-        run = told.request("public.tb_item")
-        told.wait_done(run)
     tenant.commit(5001)
-    tenant.wait_confirmed()
-    judged(tenant)
+    judge = finish(tenant, run)
+    assert judge.runs[0].end == "end"
 
 
 # Beside the other commands

@@ -19,6 +19,7 @@ from .expected import token
 from .shapes import Shape
 
 _ID = re.compile(r"(\d+\.\d+\.\d+\.\d+\.([0-9A-F]{16})\.(\d+))(?:\.b\.(\d+)\.(\d+)\.(\d+)\.(\d+)\.(\d+)\.(\d+))?")
+_PASSED = re.compile(r"(\d+\.\d+\.\d+\.\d+\.[0-9A-F]{16}\.\d+)\.gap\.")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00")
 _MARKER = "._slotstream.BACKFILL"
 
@@ -153,6 +154,9 @@ class Backfilled:
                     self.live.append(event)
                 if where:
                     self._take_live(event, where)
+                elif passed := _PASSED.match(event.id or ""):
+                    # A marker in the place of an event, or of a gap.
+                    self._position, self._is_inside = passed[1], False
         return self
 
     @property
