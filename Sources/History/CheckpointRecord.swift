@@ -65,8 +65,10 @@ package struct CheckpointRecord: Codable, Equatable, Sendable {
     package var backfill: BackfillProgress?
     /// Those that ended, oldest first; absent: none did.
     package var finishedBackfills: [FinishedBackfill]?
-    /// The published tables that one of those, or an earlier one, has read; absent: none.
+    /// The published tables that one of those, or an earlier one, has read, or that need none; absent: nobody has looked yet.
     package var backfilledTables: [String]?
+    /// What `backfill.on_first_start` names is asked for as soon as somebody streams: nothing was stored when it was first looked at. Absent: it was not looked at yet.
+    package var isFirstBackfillDue: Bool?
 
     package init(
         systemId: String, timeline: UInt32, slot: String,
@@ -85,6 +87,14 @@ package struct CheckpointRecord: Codable, Equatable, Sendable {
         self.streamCreated = streamCreated
         self.options = options
         self.genesis = genesis
+    }
+
+    /// Goes on with what another record says of backfills.
+    package mutating func takeBackfills(of other: CheckpointRecord?) {
+        backfill = other?.backfill
+        finishedBackfills = other?.finishedBackfills
+        backfilledTables = other?.backfilledTables
+        isFirstBackfillDue = other?.isFirstBackfillDue
     }
 
     /// Put before the slot is created, so that an interrupted setup can be told from lost history; no position yet.

@@ -76,6 +76,8 @@ package struct BackfillProgress: Codable, Equatable, Sendable {
     package var rereads: [String]?
     /// Those are not all: the table begins anew when it goes on. Absent: they are.
     package var isStale: Bool?
+    /// Its first marker is to be stored once more. Absent: it is not.
+    package var isLost: Bool?
     /// What the planner thinks that all tables hold.
     package var estimatedRows: UInt64
     /// What is stored of it.
@@ -97,6 +99,15 @@ package struct BackfillProgress: Codable, Equatable, Sendable {
     package var rows: UInt64 { stored.finishedRows + stored.rows }
     /// The table that is walked; nil: none is.
     package var table: Table? { tables.indices.contains(tableIndex) ? tables[tableIndex] : nil }
+
+    /// All of its tables are read once more: the stream has lost rows of it.
+    package mutating func beginAnew() {
+        tableIndex = 0
+        pass = nil
+        rereads = nil
+        isStale = nil
+        isLost = true
+    }
 
     /// Where the walk over the table goes on; nil: at its beginning.
     package var cursor: (block: UInt32, offset: UInt16)? {

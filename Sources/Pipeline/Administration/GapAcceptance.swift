@@ -223,6 +223,8 @@ package enum GapAcceptance {
                 firstLsn: plan.firstLSN.description))
         // What was passed over on purpose is passed over again where it comes again.
         for skip in facts.record?.acceptedSkips ?? [] { _ = record.add(skip) }
+        // A run that was under way is given up by who streams next, since its history is another now: with a marker.
+        record.takeBackfills(of: facts.record)
         _ = try Setup.put(record, expecting: revision, nats)
         failpoints.reached(.afterGapRecord)
         return sequence

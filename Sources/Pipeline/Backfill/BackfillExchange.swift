@@ -11,6 +11,8 @@ enum BackfillWork {
     case progress(BackfillProgress)
     /// What the run waits for, for whoever asks; nil: for nothing.
     case note(String?)
+    /// These tables need no run any more; as above.
+    case covered([String])
     /// The run is over; as above.
     case finished(FinishedBackfill)
     /// The published table's changes are watched: from here on pending transactions are collected.
@@ -87,7 +89,8 @@ final class BackfillExchange: Sendable {
         fileprivate(set) var progress: BackfillProgress?
         fileprivate(set) var finished: [FinishedBackfill] = []
         /// Tables of runs that are over.
-        fileprivate(set) var covered: [String] = []
+        fileprivate(set) var covered: [String]?
+        fileprivate(set) var isFirstDue: Bool?
         /// The stream is compared: it is known what of the run is stored.
         fileprivate(set) var isReady = false
         fileprivate(set) var isOver = false
@@ -237,6 +240,7 @@ extension BackfillExchange.State {
         progress = word.progress
         finished = word.finished
         covered = word.covered
+        isFirstDue = word.isFirstDue
     }
 
     /// It is known what is stored.

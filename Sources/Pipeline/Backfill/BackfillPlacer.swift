@@ -34,7 +34,8 @@ final class BackfillPlacer: RowWitness {
     private var encoder: ReadEncoder
     private var progress: BackfillProgress?
     private var finished: [FinishedBackfill]
-    private var covered: [String]
+    private var covered: [String]?
+    private var isFirstDue: Bool?
     private var watched: RelationID?
     private var touched = TouchedRows(keyColumns: [], collectsRereads: false)
     private var table: ReadEncoder.Table?
@@ -80,7 +81,8 @@ final class BackfillPlacer: RowWitness {
                 position: Position(commitLSN: lsn, ordinal: 0))
         progress = record.backfill
         finished = record.finishedBackfills ?? []
-        covered = record.backfilledTables ?? []
+        covered = record.backfilledTables
+        isFirstDue = record.isFirstBackfillDue
         // What comes before somebody goes on with the run may be all that is told of a row.
         if let progress, let pass = progress.pass, let table = progress.table {
             watched = RelationID(table.publishedOid)
@@ -198,11 +200,16 @@ final class BackfillPlacer: RowWitness {
         case .finished(let ended):
             return record {
                 finished = (finished + [ended]).suffix(FinishedBackfill.limit)
-                covered = Set(covered + ended.tables).sorted()
+                covered = Set((covered ?? []) + ended.tables).sorted()
                 progress = nil
                 watched = nil
                 table = nil
                 touched = TouchedRows(keyColumns: [], collectsRereads: false)
+            }
+        case .covered(let tables):
+            return record {
+                covered = Set((covered ?? []) + tables).sorted()
+                isFirstDue = false
             }
         case .watch(let relation, let rows):
             // What was collected of the same table stays.
@@ -233,7 +240,7 @@ final class BackfillPlacer: RowWitness {
         }
     }
 
-    private var word: BackfillWord { BackfillWord(progress: progress, finished: finished, covered: covered) }
+    private var word: BackfillWord { BackfillWord(progress: progress, finished: finished, covered: covered, isFirstDue: isFirstDue) }
 
     /// Has the record say it.
     /// - Returns: Whether it does.

@@ -115,7 +115,7 @@ final class BackfillReader: Sendable {
             } else {
                 if !configuration.backfill.onFirstStart.isEmpty, lookedAt.map({ Instant.now.duration(since: $0) >= Self.tableInterval }) ?? true {
                     lookedAt = .now
-                    requestNamed(state.covered)
+                    requestNamed(state)
                 }
                 exchange.wait(Self.requestInterval)
             }
@@ -145,18 +145,24 @@ final class BackfillReader: Sendable {
         }
     }
 
-    /// Asks for the tables that the configuration names and that no run has read, in the place of an operator.
-    private func requestNamed(_ covered: [String]) {
+    /// Asks for the tables that the configuration names and that no run has read, in the place of an operator. Of a stream that was streamed to before it named any, those that are
+    /// published by then need none.
+    private func requestNamed(_ state: BackfillExchange.State) {
         let patterns = configuration.backfill.onFirstStart
         guard let (found, revision) = requests(), let sql = try? connect(), let (candidates, _) = try? BackfillTables.read(patterns: patterns, configuration, over: sql)
         else { return }
-        let names = Set(candidates.filter { $0.refusal == nil }.map(\.table.published)).subtracting(covered).sorted()
-        guard !names.isEmpty else { return }
+        let names = Set(candidates.filter { $0.refusal == nil }.map(\.table.published))
+        if state.covered == nil, state.isFirstDue != true {
+            _ = exchange.perform(.covered(names.sorted()))
+            return
+        }
+        let asked = found.requests.filter { ($0.streamCreated ?? session.streamCreated) == session.streamCreated }.flatMap(\.tables)
+        let new = names.subtracting(state.covered ?? []).subtracting(asked).sorted()
+        guard !new.isEmpty else { return }
         var requests = found
-        let state = exchange.look
         let last = max(requests.requests.map(\.run).max() ?? 0, state.finished.map(\.run).max() ?? 0)
         var request = BackfillRequest(
-            run: last + 1, tables: names, rate: configuration.backfill.rate, maxLagBytes: configuration.backfill.maxLagBytes,
+            run: last + 1, tables: new, rate: configuration.backfill.rate, maxLagBytes: configuration.backfill.maxLagBytes,
             requestedAt: PostgresTimestamp.now.description, requestedBy: "on_first_start")
         request.streamCreated = session.streamCreated
         requests.requests.append(request)
@@ -217,7 +223,7 @@ final class BackfillReader: Sendable {
         case .failed(let why): return rest(&run, .failed, why)
         case .postgres(let error):
             run.sql = nil
-            if error.isLasting { return rest(&run, .failed, "\(error)") }
+            if error.isLasting { return rest(&run, .failed, refusal(&run) ?? "\(error)") }
             exchange.interrupt()
             note("\(error)", &run)
             pause(Self.retryInterval)
@@ -234,11 +240,14 @@ final class BackfillReader: Sendable {
         }
         if run.progress.state == .paused || run.progress.state == .failed { try waitForWish(&run) }
         if run.progress.tables.isEmpty { try lookUpTables(&run) }
-        if run.progress.stored.count == 0, exchange.look.appended?.count ?? 0 == 0 {
+        if exchange.look.appended?.count ?? 0 == 0 || run.progress.isLost == true {
             var body = BackfillMarker.Backfill(id: run.progress.run, .begin)
             body.tables = Set(run.progress.tables.map(\.published)).sorted()
             body.condition = run.progress.request.condition
+            if run.progress.isLost == true { body.why = "the stream has lost its end: all tables are read once more" }
             try perform(.marker(body, tableOID: 0, filenode: 0, block: 0))
+            run.progress.isLost = nil
+            try perform(.progress(run.progress))
         }
         repeat {
             while run.progress.tableIndex < run.progress.tables.count { try walk(&run) }
@@ -305,7 +314,12 @@ final class BackfillReader: Sendable {
             if let wish = wish(of: run.progress.run) {
                 switch wish {
                 case .cancel: throw .wish(.cancel)
-                case .pause: wasPaused = true
+                case .pause where !wasPaused:
+                    wasPaused = true
+                    run.progress = exchange.look.progress ?? run.progress
+                    run.progress.state = .paused
+                    try perform(.progress(run.progress))
+                case .pause: break
                 case .run where wasPaused:
                     run.progress = exchange.look.progress ?? run.progress
                     run.progress.state = .walking
@@ -389,6 +403,13 @@ final class BackfillReader: Sendable {
             }
             return tables.candidates
         }
+    }
+
+    /// What forbids to read one of the tables now, with the way out; nil: nothing that is known.
+    private func refusal(_ run: inout Run) -> String? {
+        let oids = Set(run.progress.tables.map(\.oid))
+        let refusals = (try? candidates(&run))?.filter { oids.contains($0.table.oid) }.compactMap(\.refusal) ?? []
+        return refusals.isEmpty ? nil : refusals.joined(separator: "; ")
     }
 
     private func lookUpTables(_ run: inout Run) throws(Interruption) {

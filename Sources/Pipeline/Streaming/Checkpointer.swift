@@ -100,7 +100,8 @@ final class Checkpointer<Port: StreamPort> {
         next.backfill = word.progress
         if let backfilled, backfilled.run == word.progress?.run { next.backfill?.stored = backfilled }
         next.finishedBackfills = word.finished.isEmpty ? nil : word.finished
-        next.backfilledTables = word.covered.isEmpty ? nil : word.covered
+        next.backfilledTables = word.covered
+        next.isFirstBackfillDue = word.isFirstDue
         putBackfillVersion = word.version
         putCount += 1
         failpoints.reached(.beforeRecord)
@@ -213,6 +214,7 @@ final class Checkpointer<Port: StreamPort> {
         same.backfill = put.backfill
         same.finishedBackfills = put.finishedBackfills
         same.backfilledTables = put.backfilledTables
+        same.isFirstBackfillDue = put.isFirstBackfillDue
         let stored = LSN(handover.confirmableLSN.load(ordering: .acquiring))
         return same == put && there.confirmedLSN <= max(stored, record.confirmedLSN)
     }

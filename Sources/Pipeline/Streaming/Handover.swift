@@ -7,7 +7,8 @@ struct BackfillWord: Sendable {
     var progress: BackfillProgress?
     var finished: [FinishedBackfill] = []
     /// The names of the tables of runs that are over, sorted.
-    var covered: [String] = []
+    var covered: [String]?
+    var isFirstDue: Bool?
     /// Counts what the reading thread waits to see recorded.
     var version: UInt64 = 0
 }
@@ -84,7 +85,7 @@ package final class Handover: Sendable {
         recordedLSN = Atomic(record.confirmedLSN.rawValue)
         self.storedSequence = Atomic(storedSequence)
         recordedSequence = Atomic(record.lastSequence)
-        backfill.withLock { $0 = BackfillWord(progress: record.backfill, finished: record.finishedBackfills ?? [], covered: record.backfilledTables ?? []) }
+        backfill.withLock { $0 = BackfillWord(progress: record.backfill, finished: record.finishedBackfills ?? [], covered: record.backfilledTables, isFirstDue: record.isFirstBackfillDue) }
     }
 
     /// Whether nothing is retained but the beginning of a transaction that is sent only when it is whole.

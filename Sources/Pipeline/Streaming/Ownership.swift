@@ -15,10 +15,12 @@ package struct Ownership {
     /// - Parameters:
     ///   - owner: Another one for each process.
     ///   - confirmedLSN: Where the slot stands, held.
+    ///   - namesBackfill: Whether the configuration names tables that are read at the first start.
     package init(
         of record: CheckpointRecord, revision: UInt64, by owner: String, _ plan: Recovery.Plan, _ facts: Recovery.Facts,
-        confirmedLSN: LSN, over port: some StreamPort
+        confirmedLSN: LSN, namesBackfill: Bool = false, over port: some StreamPort
     ) throws(StreamerError) {
+        let recordedSequence = record.lastSequence
         var record = record
         record.owner = owner
         record.timeline = facts.timelines.currentTimeline
@@ -28,6 +30,10 @@ package struct Ownership {
         record.lastId = plan.known.storedID?.description ?? (plan.known.storedSequence == 0 ? nil : record.lastId)
         record.lastSequence = plan.known.storedSequence
         record.settledSequence = plan.known.settledSequence
+        // Before the first event: what is there at the first start is known to be older.
+        if record.isFirstBackfillDue == nil { record.isFirstBackfillDue = namesBackfill && plan.known.storedSequence == 0 }
+        // Rows of it may have been in the end that the stream has lost.
+        if plan.known.storedSequence < recordedSequence { record.backfill?.beginAnew() }
         do throws(JetStreamError) {
             self.revision = try port.put(
                 record.json(), key: facts.streamName, expectedRevision: revision, timeout: Self.timeout)

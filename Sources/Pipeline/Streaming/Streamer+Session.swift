@@ -86,7 +86,8 @@ extension Streamer {
             try StreamerError.ofPostgres { () throws(PostgresError) in try sql.slot(named: source.slot) }, plan, facts)
         former.holds(held.pid)
         let owned = try Ownership(
-            of: joined.record, revision: joined.revision, by: owner, plan, joined.facts, confirmedLSN: held.confirmedLSN, over: link)
+            of: joined.record, revision: joined.revision, by: owner, plan, joined.facts, confirmedLSN: held.confirmedLSN,
+            namesBackfill: !configuration.backfill.onFirstStart.isEmpty, over: link)
         let record = owned.record
         observations.recorded(at: .now)
         failpoints.reached(.afterOwnership)
