@@ -106,14 +106,19 @@ struct BackfillListing: Encodable {
         return "run \(run.run): \(parts.joined(separator: ", "))"
     }
 
+    /// Columns of what stands behind a bar, which has one line.
+    private static let noteWidth = 40
+
     /// What there is to say while it is waited for.
     static func note(_ run: BackfillRun) -> String {
-        switch run.state {
-        case .waiting: "waiting for the streamer, or for a run before this one"
-        case .paused: "paused\(run.why.map { ": \(ShownText.line($0))" } ?? "")"
-        case .preparing: run.why.map(ShownText.line) ?? "preparing"
-        case .walking, .failed, .done, .cancelled: run.table ?? ""
-        }
+        let note =
+            switch run.state {
+            case .waiting: "waiting for the streamer or another run"
+            case .paused: "paused\(run.why.map { ": \($0)" } ?? "")"
+            case .preparing: run.why ?? "preparing"
+            case .walking, .failed, .done, .cancelled: run.why ?? run.table ?? ""
+            }
+        return Screen.cut(ShownText.line(note), to: noteWidth)
     }
 
     /// With what is wanted of it and not done yet.

@@ -45,7 +45,7 @@ def _put(tenant, state: str, run: int = 1, **members) -> None:
     else:
         record["backfill"] = {
             "request": request, "state": state, "started_at": _AT, "history": "h", "table_index": 0, "estimated_rows": 300_000,
-            "finished_rows": 123_000, "stored": {"run": run, "rows": 0, "digest": "0" * 16},
+            "stored": {"run": run, "rows": 23_000, "rows_of_run": 123_000, "digest": "0" * 16},
             "tables": [{"oid": 1, "name": "public.tb_item", "published": "public.tb_item", "published_oid": 1}] * 2} | members
     tenant.administrator.put_record(tenant.name, record)
 
@@ -63,12 +63,13 @@ def test_a_run_is_asked_for_with_all_that_was_said(tenant):
     assert said.stdout.startswith("run 1: about 1,000 rows, ") and "assumed: no rate is set" in said.stdout, said.stdout
     (first,) = _requests(tenant)
     assert first.pop("requested_at").endswith("+00:00")
+    assert first.pop("stream_created") == tenant.administrator.record(tenant.name)["stream_created"]
     assert first == {"run": 1, "tables": ["public.tb_item"], "operation": "READ", "wish": "run", "requested_by": getpass.getuser()}
     (run,) = _backfill(tenant, "--table", "public.tb_*", "--table", "public.tb_item", "--where", "n > 10", "--operation", "INSERT", "--rate",
                        "500", "--max-lag", "1MiB", "--by", "ann", "--into-stream", f"{tenant.name}_past")["runs"]
     assert (run["run"], run["state"], run["rows"]) == (2, "waiting", 0)
     second = _requests(tenant)[1]
-    assert second | {"requested_at": 0} == {
+    assert second.pop("stream_created") and second | {"requested_at": 0} == {
         "run": 2, "tables": ["public.tb_*", "public.tb_item"], "condition": "n > 10", "operation": "INSERT", "rate": 500, "max_lag_bytes": 1 << 20,
         "into_stream": f"{tenant.name}_past", "into_prefix": f"{tenant.name}_past", "wish": "run", "requested_by": "ann", "requested_at": 0}
     assert tenant.administrator.config(f"{tenant.name}_past")["subjects"] == [f"{tenant.name}_past.>"]
@@ -200,6 +201,23 @@ def test_waiting_ends_with_the_run(tenant):
         assert process.wait(20) == code and word in said.read_text(), said.read_text()
         record = tenant.administrator.record(tenant.name)
         tenant.administrator.put_record(tenant.name, record | {"finished_backfills": []})
+
+
+def test_a_streamer_carries_it_out_while_somebody_waits(pair, tenants):  # noqa: F811
+    tenant = tenants(pair, overrides={"backfill": {"rate": 500}})
+    tenant.run("INSERT INTO tb_item SELECT n, 'x' FROM generate_series(1, 3000) n; ANALYZE tb_item")
+    tenant.streamer.start()
+    process, said = tenant.streamer.begin("backfill", "--table", "public.tb_item", "--where", "n > 100", "--wait")
+    wait_until(lambda: "backfill" in json.loads(tenant.streamer.command("status", "--json", expect=None).stdout), 20, "status shows it")
+    tenant.streamer.command("backfill", "--pause")
+    wait_until(lambda: _backfill(tenant, "--list")["runs"][0]["state"] == "paused", 20, "it rests")
+    rows = _backfill(tenant, "--list")["runs"][0]["rows"]
+    assert 0 <= rows < 2900
+    tenant.streamer.command("backfill", "--resume")
+    assert process.wait(60) == 0
+    assert "rows" in said.read_text()
+    (run,) = _backfill(tenant, "--list")["runs"]
+    assert (run["state"], run["rows"], run["rate"]) == ("done", 2900, 500)
 
 
 def test_status_shows_the_run_that_is_under_way(tenant):

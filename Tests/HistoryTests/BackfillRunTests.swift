@@ -30,7 +30,6 @@ import WAL
             BackfillProgress.Table(oid: 1, name: $0, published: "public.tb_part", publishedOid: 2)
         }
         progress.tableIndex = 1
-        progress.finishedRows = 7
         return progress
     }
 
@@ -38,9 +37,9 @@ import WAL
         let runs = BackfillRun.all(BackfillRequests(requests: [request(3), request(4, .pause), request(5)]), record(progress(4, .walking), finished: [2, 3]))
         #expect(runs.map(\.run) == [2, 3, 4, 5])
         #expect(runs.map(\.state) == [.done, .cancelled, .walking, .waiting])
-        #expect(runs.map(\.pendingWish) == [nil, nil, .pause, .run].map { $0 == .run ? nil : $0 })
+        #expect(runs.map(\.pendingWish) == [nil, nil, .pause, nil])
         #expect(runs[0].request == nil && runs[0].fraction == 1 && runs[1].fraction == nil && runs[1].why == "because")
-        #expect(runs[2].tables == ["public.tb_part"] && runs[2].table == "public.part_b" && runs[2].rows == 7 && runs[2].fraction == 0.5)
+        #expect(runs[2].tables == ["public.tb_part"] && runs[2].table == "public.part_b" && runs[2].fraction == 0.5)
         #expect(runs[3].tables == ["public.tb_*"] && runs[3].rows == 0 && runs[3].fraction == nil)
     }
 
@@ -60,6 +59,24 @@ import WAL
         // Those that are over are forgotten.
         #expect(requests.requests.map(\.run) == [7, 10])
         #expect(BackfillRequests(json: requests.json()) == requests)
+    }
+
+    @Test func whatWasAskedOfAnotherStreamIsNoneOfThisOne() {
+        var old = record(), new = record()
+        old.streamCreated = "2026-11-23T00:00:00Z"
+        new.streamCreated = "2026-11-24T00:00:00Z"
+        var requests = BackfillRequests()
+        #expect(requests.add(request(), old) == 1)
+        #expect(BackfillRun.all(requests, old).count == 1 && BackfillRun.all(requests, new).isEmpty)
+        #expect(requests.add(request(), new) == 2)
+        #expect(requests.requests.map(\.streamCreated) == [new.streamCreated])
+    }
+
+    @Test func oneThatIsNotBegunRests() {
+        var run = BackfillRun.all(BackfillRequests(requests: [request(1, .pause)]), record())[0]
+        #expect(run.state == .paused && run.pendingWish == nil)
+        run = BackfillRun.all(BackfillRequests(requests: [request(1, .cancel)]), record())[0]
+        #expect(run.state == .waiting && run.pendingWish == .cancel)
     }
 
     @Test func noMoreAreOpenThanTheRecordKeepsEndsOf() {

@@ -47,8 +47,9 @@ package struct BackfillRun: Sendable, Equatable {
     /// All that is known of, by number.
     package static func all(_ requests: BackfillRequests, _ record: CheckpointRecord?) -> [BackfillRun] {
         var runs: [UInt64: BackfillRun] = [:]
-        for request in requests.requests {
-            runs[request.run] = BackfillRun(request.run, .waiting, request, tables: request.tables)
+        for request in requests.requests where request.isOf(record) {
+            // One that is not begun rests without a word in the record.
+            runs[request.run] = BackfillRun(request.run, request.wish == .pause ? .paused : .waiting, request, tables: request.tables)
         }
         if let progress = record?.backfill {
             // What is wanted of it is what the request says now, not what it said when the run began.
@@ -89,19 +90,28 @@ package struct BackfillRun: Sendable, Equatable {
     }
 }
 
+extension BackfillRequest {
+    /// Whether it was put for the stream that is there: one that had its name is another.
+    func isOf(_ record: CheckpointRecord?) -> Bool {
+        guard let record, let streamCreated else { return true }
+        return streamCreated == record.streamCreated
+    }
+}
+
 extension BackfillRequests {
     /// Runs that are not over, at most: no more than the ends that the record keeps, or one that is over would look like one that waits.
     package static let openLimit = FinishedBackfill.limit
 
-    /// Adds a request under the next number, and forgets those that are over.
+    /// Adds a request under the next number, for the stream of the record, and forgets those that are over and those of another stream.
     /// - Returns: Its number; nil: ``openLimit`` are not over.
     package mutating func add(_ request: BackfillRequest, _ record: CheckpointRecord?) -> UInt64? {
         let finished = Set((record?.finishedBackfills ?? []).map(\.run))
         let last = ([record?.backfill?.run ?? 0] + requests.map(\.run) + finished).max() ?? 0
-        let open = requests.filter { !finished.contains($0.run) }
+        let open = requests.filter { !finished.contains($0.run) && $0.isOf(record) }
         guard open.count < Self.openLimit else { return nil }
         var added = request
         added.run = last + 1
+        added.streamCreated = record?.streamCreated
         requests = open + [added]
         return added.run
     }

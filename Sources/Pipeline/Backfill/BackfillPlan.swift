@@ -12,8 +12,9 @@ package struct BackfillPlan: Sendable, Equatable {
         package var tables: [String]
         package var condition: String?
         package var operation = "READ"
-        /// 0: no limit; nil: the streamer's own.
+        /// Rows a second; 0: no limit; nil: as configured.
         package var rate: Int?
+        /// 0: no limit; nil: as configured.
         package var maxLagBytes: UInt64?
         package var intoStream: String?
         package var intoPrefix: String?
@@ -21,6 +22,16 @@ package struct BackfillPlan: Sendable, Equatable {
         package var isForced = false
 
         package init(tables: [String]) { self.tables = tables }
+
+        /// nil: no limit.
+        fileprivate func rate(_ configuration: StreamerConfiguration) -> Int? {
+            (rate ?? configuration.backfill.rate).flatMap { $0 > 0 ? $0 : nil }
+        }
+
+        /// nil: no limit.
+        fileprivate func maxLagBytes(_ configuration: StreamerConfiguration) -> UInt64? {
+            (maxLagBytes ?? configuration.backfill.maxLagBytes).flatMap { $0 > 0 ? $0 : nil }
+        }
     }
 
     /// Rows a second where no rate is set: what one streamer does with small rows.
@@ -51,10 +62,9 @@ package struct BackfillPlan: Sendable, Equatable {
         }
         let (candidates, unmatched) = try BackfillTables.read(patterns: wanted.tables, configuration, over: sql)
         if !unmatched.isEmpty { throw try refusal(of: unmatched, configuration, over: sql) }
-        let rate = wanted.rate ?? configuration.backfill.rate
+        let rate = wanted.rate(configuration)
         var plan = BackfillPlan(
-            candidates: candidates, rate: rate.flatMap { $0 > 0 ? $0 : nil } ?? assumedRate, isRateAssumed: (rate ?? 0) <= 0,
-            stream: configuration.stream.name)
+            candidates: candidates, rate: rate ?? assumedRate, isRateAssumed: rate == nil, stream: configuration.stream.name)
         if let condition = wanted.condition { try plan.restrict(to: condition, over: sql) }
         for candidate in plan.candidates where candidate.refusal == nil {
             plan.rows += candidate.estimatedRows
@@ -101,8 +111,8 @@ package struct BackfillPlan: Sendable, Equatable {
         let link = try NATSLink.connected(configuration.nats, stream: configuration.stream.name)
         defer { link.connection.close() }
         var request = BackfillRequest(
-            run: 0, tables: wanted.tables, condition: wanted.condition, operation: wanted.operation, rate: wanted.rate,
-            maxLagBytes: wanted.maxLagBytes, requestedAt: PostgresTimestamp.now.description, requestedBy: name)
+            run: 0, tables: wanted.tables, condition: wanted.condition, operation: wanted.operation, rate: wanted.rate(configuration),
+            maxLagBytes: wanted.maxLagBytes(configuration), requestedAt: PostgresTimestamp.now.description, requestedBy: name)
         if let target = try Self.target(wanted, configuration, isDryRun: false, over: link.connection) {
             request.intoStream = target.stream
             request.intoPrefix = target.prefix
