@@ -2,6 +2,7 @@
 
 import random
 import threading
+import time
 from dataclasses import dataclass
 
 import psycopg
@@ -174,15 +175,16 @@ _REWRITTEN = ("tb_line", "tb_document", "tb_tag", "measured_once", "tb_order")
 
 class BackfillLoad:
     """`operations` transactions of eight writers together, on rows whose ids go up to about `ids`. `maintenance`: how often each of TRUNCATE,
-    VACUUM and VACUUM FULL comes. A writer whose connection breaks connects again and goes on with its next operation; which of its commits
+    VACUUM and VACUUM FULL comes; `rate`: at most so many transactions a second (None: as fast as they go). A writer whose connection breaks connects again and goes on with its next operation; which of its commits
     went through is no matter here: PostgreSQL's tables are the judge."""
 
-    def __init__(self, postgres: Postgres, operations: int, ids: int, seed: int, maintenance: int = 2):
+    def __init__(self, postgres: Postgres, operations: int, ids: int, seed: int, maintenance: int = 2, rate: float | None = None):
         self._postgres = postgres
         self._each = -(-operations // WRITERS)
         self._ids = ids
         self._seed = seed
         self._maintenance = maintenance
+        self._pause = WRITERS / rate if rate else 0.0
         # Where the ids begin that no row had; of another load of the same tables elsewhere.
         self._fresh = 1_000_000_000 * (1 + seed % 1009)
         self._done = [0] * WRITERS
@@ -226,6 +228,7 @@ class BackfillLoad:
         dice = random.Random(self._seed * 100 + number)
         connection = None
         due = self._due(number)
+        began = time.monotonic()
         try:
             while self._done[number] < self._each and not self._is_over.is_set():
                 try:
@@ -242,6 +245,8 @@ class BackfillLoad:
                     connection = None
                     self._wait_back(number)
                 self._done[number] += 1
+                # Who was held up makes up for it, as pgbench does.
+                self._is_over.wait(max(0.0, began + self._done[number] * self._pause - time.monotonic()))
         except BaseException as failure:  # noqa: BLE001 - handed to the thread that waits in finish()
             self._failures.append(failure)
             self._is_over.set()

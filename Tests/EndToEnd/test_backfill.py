@@ -19,7 +19,7 @@ from servers.tools import wait_until
 
 @dataclass(frozen=True)
 class Scale:
-    """How much of it: rows of all tables, the writers' operations, what is killed, rows a second (0: as they come)."""
+    """How much of it: rows of all tables, the writers' operations, what is killed, rows a second (0: as they come), and the writers' transactions a second."""
 
     rows: int
     operations: int
@@ -28,10 +28,11 @@ class Scale:
     restarts: tuple[str, ...]
     rate: int
     maintenance: int
+    load_rate: int
 
 
-_SHORT = Scale(rows=20_000, operations=12_000, kills=3, nats_kills=1, restarts=("immediate",), rate=4_000, maintenance=3)
-_WHOLE = Scale(rows=1_000_000, operations=120_000, kills=20, nats_kills=3, restarts=("fast", "immediate"), rate=0, maintenance=6)
+_SHORT = Scale(rows=20_000, operations=12_000, kills=3, nats_kills=1, restarts=("immediate",), rate=2_000, maintenance=4, load_rate=800)
+_WHOLE = Scale(rows=1_000_000, operations=120_000, kills=20, nats_kills=3, restarts=("fast", "immediate"), rate=0, maintenance=8, load_rate=1_200)
 
 # The judge's parts of a run that was broken off so often.
 _DONE_SECONDS = 900
@@ -71,7 +72,13 @@ def test_the_folded_stream_equals_the_tables_whatever_runs_and_breaks_meanwhile(
     choice.shuffle(faults)
     moments = sorted(choice.uniform(0.02, 0.9) for _ in faults)
     met = 0
-    load = BackfillLoad(deployment.postgres, scale.operations, scale.rows, seed, scale.maintenance)
+
+    def is_over() -> bool:
+        state, why = runs.state(run)
+        assert state not in ("failed", "cancelled"), f"the run is {state}: {why}; {streamer.log}"
+        return state == "done"
+
+    load = BackfillLoad(deployment.postgres, scale.operations, scale.rows, seed, scale.maintenance, scale.load_rate)
     try:
         with deployment.sampler() as sampler:
             streamer.start()
@@ -79,8 +86,8 @@ def test_the_folded_stream_equals_the_tables_whatever_runs_and_breaks_meanwhile(
             wait_until(lambda: load.done > scale.operations // 50, 60, "the writers write")
             run = runs.request("public.*", options=["--rate", str(scale.rate)] if scale.rate else [])
             for moment, fault in zip(moments, faults):
-                wait_until(lambda: runs.state(run)[0] == "done" or runs.read() >= moment * scale.rows, _DONE_SECONDS, f"{moment:.0%} is read", 0.02)
-                met += runs.state(run)[0] != "done" and load.running
+                wait_until(lambda: is_over() or runs.read() >= moment * scale.rows, _DONE_SECONDS, f"{moment:.0%} is read", 0.02)
+                met += load.running and not is_over()
                 if fault == "streamer":
                     streamer.kill()
                     streamer.start(wait=False)
