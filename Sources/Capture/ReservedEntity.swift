@@ -8,8 +8,11 @@ public enum ReservedEntity {
     /// The operation of a marker in the place of what was passed over on purpose, and its subject's last token.
     public static let skipOperation = "SKIP"
 
+    /// The operation of a backfill's markers, and the last token of their subject.
+    public static let backfillOperation = "BACKFILL"
+
     /// The operations of all that stands there.
-    public static let operations: Set<String> = ["GAP", "HOLE", skipOperation, "BACKFILL", poisonOperation]
+    public static let operations: Set<String> = ["GAP", "HOLE", skipOperation, backfillOperation, poisonOperation]
 
     /// Members of events that mean something. Consumers may read names without regard to case (Go's encoding/json does), so that a name which
     /// differs in case only could stand in for one that is set by us.

@@ -6,7 +6,9 @@ package enum EventType: String, CaseIterable, Sendable {
     case update = "UPDATE"
     /// A row was removed.
     case delete = "DELETE"
-    /// Everything else: TRUNCATE, READ, and what logical messages name.
+    /// A backfill has read a row, to which nothing happened.
+    case read = "READ"
+    /// Everything else: TRUNCATE, and what logical messages name.
     case custom = "CUSTOM"
 
     /// The kind of an event with that operation.

@@ -29,7 +29,7 @@ package struct ObserverDefinition: Sendable {
     package let origin: Origin
     /// The exact name of the entity; nil: all.
     package var entity: String?
-    /// nil: all.
+    /// nil: all but `.read`. A backfill of a large table is no reason to act on each of its rows, where nobody has said so.
     package var eventType: EventType?
     /// nil: none.
     package var condition: Condition?
@@ -57,6 +57,6 @@ package struct ObserverDefinition: Sendable {
     package func isFor(_ event: ObservedEvent) -> Bool {
         // By their bytes: two spellings of one name in Unicode are two tables to PostgreSQL.
         isEnabled && entity.map { $0.utf8.elementsEqual(event.entityType.utf8) } ?? true
-            && eventType.map { $0 == event.eventType } ?? true
+            && eventType.map { $0 == event.eventType } ?? (event.eventType != .read)
     }
 }

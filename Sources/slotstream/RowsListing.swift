@@ -12,10 +12,12 @@ struct RowsListing: Encodable {
         var throughSequence: UInt64
         var deletedSequences: UInt64
         var events: Int
+        var read: Int
         var leftOut: Int
         var compared: Int
         var partial: Int
         var older: Int
+        var later: Int
         var withheld: Int
         var gaps: Int
         var passes: Int
@@ -39,8 +41,9 @@ struct RowsListing: Encodable {
     init(_ report: RowsProof.Report) {
         rows = Rows(
             table: report.table, snapshot: report.snapshot, throughLsn: "\(report.throughLSN)", firstSequence: report.firstSequence,
-            throughSequence: report.throughSequence, deletedSequences: report.deletedSequences, events: report.events, leftOut: report.leftOut, compared: report.compared,
-            partial: report.partial, older: report.older, withheld: report.withheld, gaps: report.gaps, passes: report.passes,
+            throughSequence: report.throughSequence, deletedSequences: report.deletedSequences, events: report.events, read: report.read,
+            leftOut: report.leftOut, compared: report.compared, partial: report.partial, older: report.older, later: report.later,
+            withheld: report.withheld, gaps: report.gaps, passes: report.passes,
             hiddenColumns: report.hiddenColumns, differenceCount: report.differenceCount)
         differences = report.differences.map {
             Difference(
@@ -58,11 +61,13 @@ struct RowsListing: Encodable {
             "stream   sequences \(report.firstSequence) to \(report.throughSequence), \(report.events) events of the table folded",
             "rows     \(report.compared) in both, \(report.differenceCount) difference\(report.differenceCount == 1 ? "" : "s")",
         ]
+        if report.read > 0 { lines.append("read     \(report.read) rows of backfills folded") }
         if report.deletedSequences > 0 { lines.append("deleted  \(report.deletedSequences) sequences are not there") }
-        if report.leftOut > 0 { lines.append("left out \(report.leftOut) events of transactions that the snapshot does not show") }
+        if report.leftOut > 0 { lines.append("left out \(report.leftOut) events of transactions, or rows of backfills, that the snapshot does not show") }
         if report.older > 0 {
             lines.append("older    \(report.older) rows that only the table has, perhaps from before the stream (--strict: missing)")
         }
+        if report.later > 0 { lines.append("later    \(report.later) rows that a backfill read behind the snapshot: not compared") }
         if report.partial > 0 { lines.append("partial  \(report.partial) rows with columns that no event in the stream has") }
         if !report.hiddenColumns.isEmpty { lines.append("hidden   \(report.hiddenColumns.joined(separator: ", "))") }
         if report.withheld > 0 { lines.append("withheld \(report.withheld) changes without data, in quarantine or passed over") }

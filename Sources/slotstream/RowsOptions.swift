@@ -9,7 +9,7 @@ struct RowsOptions: ParsableArguments {
     @Option(name: .customLong("rows"), help: ArgumentHelp("Compare the rows of this table, as schema.table.", valueName: "table"))
     var table: String?
 
-    @Flag(name: .customLong("strict"), help: "The stream began before the table had rows: no row is older.")
+    @Flag(name: .customLong("strict"), help: "The stream began before the table had rows, or has all of them by a backfill: no row is older.")
     var isStrict = false
 
     @Option(

@@ -14,10 +14,11 @@ struct VerifyCommand: AsyncParsableCommand {
         discussion: """
             Where the replay window reaches, PostgreSQL sends the changes again, from a copy of the anchor slot, and each event is \
             compared with the stored one: missing, doubled, reordered, altered, foreign. Before that, `verify` checks what the stream \
-            itself can prove: ids strictly rising, transactions whole, no sequence missing. The streamer runs on. Without a range: \
-            all that the stream holds. Exit code 1: there are differences.
+            itself can prove: ids strictly rising, transactions whole, no sequence missing. Rows of a backfill are proven by their \
+            numbers and by the markers behind their tables. The streamer runs on. Without a range: all that the stream holds. \
+            Exit code 1: there are differences.
 
-            --rows folds the events of one table, from the first to the last in the stream, and compares the result with the rows \
+            --rows folds the events of one table and its rows of backfills, from the first to the last in the stream, and compares the result with the rows \
             of the table at a snapshot, column by column. Transactions that the snapshot does not show are left out on both sides. \
             Rows that were last changed before the stream began are counted as older, and with --strict as missing. Masked and \
             excluded columns are not compared. The role needs SELECT on the table.
@@ -114,6 +115,7 @@ struct VerifyListing: Encodable {
     var late: UInt64
     var accepted: UInt64
     var provenByStream: UInt64
+    var read: UInt64
     var deletedSequences: UInt64
     var strays: UInt64
     var gaps: [Gap]
@@ -132,6 +134,7 @@ struct VerifyListing: Encodable {
         late = outcome.late
         accepted = outcome.accepted
         provenByStream = outcome.provenByStream
+        read = outcome.read
         deletedSequences = outcome.deletedCount
         strays = outcome.strays
         gaps = outcome.gaps.map {
@@ -164,8 +167,12 @@ struct VerifyListing: Encodable {
         let sequences = outcome.sequences.map { "sequences \($0.lowerBound) to \($0.upperBound)" } ?? "nothing in this range"
         lines.append("stream   \(outcome.stream): \(sequences), \(outcome.deletedCount) of them not there, \(outcome.strays) messages of others")
         if outcome.provenByStream > 0 { lines.append("         \(outcome.provenByStream) events by their ids: strictly rising, transactions whole") }
-        let counts = Verification.Difference.Kind.allCases.map { "\(outcome.differenceCounts[$0] ?? 0) \($0.rawValue)" }
+        let counts = Verification.Difference.Kind.allCases.filter { $0 != .backfill }.map { "\(outcome.differenceCounts[$0] ?? 0) \($0.rawValue)" }
         lines.append("source   \(outcome.transactions) transactions decoded again, \(outcome.compared) events compared: \(counts.joined(separator: ", "))")
+        if outcome.read > 0 {
+            let count = outcome.differenceCounts[.backfill] ?? 0
+            lines.append("backfill \(outcome.read) rows by their numbers and their tables' markers: \(count) difference\(count == 1 ? "" : "s")")
+        }
         if outcome.retired > 0 { lines.append("         \(outcome.retired) events were removed by the stream's limits") }
         if outcome.late > 0 { lines.append("         \(outcome.late) events are stored late, by mend") }
         for gap in outcome.gaps {
@@ -188,7 +195,7 @@ struct VerifyListing: Encodable {
             difference.lsn.map { "LSN \($0)" }, difference.sequence.map { "sequence \($0)" }, difference.id,
         ].compactMap { $0 }
         var lines = ["\(difference.kind.rawValue)  \(difference.subject)  \(place.joined(separator: "  "))"]
-        if let expected = difference.expected { lines.append("  PostgreSQL: \(expected)") }
+        if let expected = difference.expected { lines.append("  \(difference.kind == .backfill ? "expected:  " : "PostgreSQL:") \(expected)") }
         if let stored = difference.stored { lines.append("  stream:     \(stored)") }
         return lines
     }
@@ -202,6 +209,7 @@ struct VerifyListing: Encodable {
         case .reordered: "Find who wrote to the stream beside the streamer: slotstream check"
         case .altered: "If a rule for columns, masks or the format was changed since, this is the change. Otherwise find who wrote to the stream"
         case .foreign: "If an exclusion was added since, this is the change. Otherwise find who wrote to the stream"
+        case .backfill: "Rows of a backfill are lost, doubled or moved. Find out which rows consumers lack: slotstream verify --rows TABLE. Then run the backfill of the table again"
         }
     }
 }

@@ -48,4 +48,23 @@ import WireMessages
         }
         #expect(ReadRow.columns(of: Array("[1]".utf8)) == nil)
     }
+
+    @Test(arguments: ["READ", "INSERT"])
+    func aRowOfABackfillHasItsPlaceFromItsID(_ operation: String) throws {
+        let id = "7.5.1.735.00000000016B3748.2.b.3.17.16384.16390.4.9"
+        let body =
+            #"{"id":"\#(id)","entity_type":"Order","operation":"\#(operation)","timestamp":"2026-11-23T07:09:12.123456+00:00","entity":{"id":1,"a":null},"backfill":{"id":"3","lsn":"0/16B3800"},"source":{"database":"d","schema":"public","table":"tb_order"}}"#
+        for text in [body, #"{"specversion":"1.0","source":"/slotstream/7/d","data":\#(body)}"#] {
+            let row = try #require(EventFormat.readRow(Array(text.utf8)))
+            #expect(row.operation == operation && row.table == "tb_order" && row.transactionID == nil && row.commitTimestamp == nil)
+            #expect(row.position == Position(commitLSN: LSN(0x16B3748), ordinal: 2))
+            #expect(row.backfill?.lsn == LSN(0x16B3800) && row.backfill?.place == BackfillPlace("3.17.16384.16390.4.9"))
+            #expect(row.order == StreamOrder(row.position, run: 3, count: 17) && row.order > StreamOrder(row.position))
+            #expect(Self.text(row.row) == ["id=1", "a=null"])
+        }
+        // Neither a place nor an LSN that could be believed.
+        for (part, other) in [(".b.3.17", ".b.3.x"), (".b.3.17.16384.16390.4.9", ""), ("0/16B3800", "x"), (#""lsn""#, #""no""#)] {
+            #expect(EventFormat.readRow(Array(body.replacing(part, with: other).utf8)) == nil, "\(part)")
+        }
+    }
 }

@@ -57,6 +57,48 @@ import WAL
         #expect(line(late).contains("late, for 1.5.1.8.00.1"))
     }
 
+    @Test func aRowOfABackfillNamesItsRun() {
+        let read =
+            #"{"id":"1.5.1.848.00000000016B3748.1.b.3.17.16384.16390.4.9","entity_type":"Order","operation":"READ","entity_id":"998be958-8f0b-4d0e-9a5e-0f6c1f0a7b11","timestamp":"2026-11-23T13:07:09.027123+00:00","entity":{"id":"998be958-8f0b-4d0e-9a5e-0f6c1f0a7b11","status":"pending"},"backfill":{"id":"3","lsn":"0/16B3800"},"source":{"database":"d","schema":"public","table":"tb_order"}}"#
+        #expect(line(read, subject: "p.Order.READ") == "13:07:09.027  #7  Order READ  998be958…  status=pending   backfill 3")
+        #expect(line(read.replacing("READ", with: "INSERT")) == "13:07:09.027  #7  Order INSERT  998be958…  status=pending   backfill 3")
+        #expect(line(read, subject: "p.Order.READ", columns: 60).hasSuffix("   backfill 3"))
+        #expect(line(read, columns: 80, isColoured: true).contains("  \u{1B}[32mOrder READ\u{1B}[0m  "))
+        // In FraiseQL's format nothing tells of which run it is.
+        let fraiseql =
+            #"{"id":"u","event_type":"CUSTOM","entity_type":"Order","entity_id":"5","data":{"status":"pending"},"changes":null,"timestamp":"2026-11-23T13:07:09.027123+00:00"}"#
+        #expect(line(fraiseql, subject: "p.Order.READ") == "13:07:09.027  #7  Order READ  5  status=pending")
+        // A row's own column of that name is no run.
+        #expect(line(Self.order.replacing(#""note":null"#, with: #""backfill":{"id":"3"}"#)).hasSuffix("   tx 848 1/1"))
+    }
+
+    private func marker(_ backfill: String) -> String {
+        line(
+            #"{"backfill":{\#(backfill),"id":"3"},"id":"x","operation":"BACKFILL","timestamp":"2026-11-23T12:54:00.000000+00:00"}"#,
+            subject: "p._slotstream.BACKFILL")
+    }
+
+    @Test func markersOfABackfillAreSentences() {
+        let start = "12:54:00.000  #7  BACKFILL  backfill 3"
+        #expect(marker(#""event":"begin","tables":["public.tb_order","public.tb_item"]"#) == "\(start): begins: public.tb_order, public.tb_item")
+        #expect(marker(#""event":"begin","tables":["public.tb_order"],"condition":"n > 5""#) == "\(start): begins: public.tb_order  condition=\"n > 5\"")
+        #expect(
+            marker(#""event":"table","table":"public.tb_order","oid":16384,"pass":1,"rows":123,"digest":"0123456789abcdef""#)
+                == "\(start): public.tb_order read: 123 rows")
+        #expect(
+            marker(#""event":"table","table":"public.tb_order","partition":"public.tb_order_1","oid":16384,"pass":2,"rows":1,"digest":"0123456789abcdef""#)
+                == "\(start): public.tb_order read: 1 row  partition=public.tb_order_1 pass=2")
+        #expect(
+            marker(#""event":"restart","table":"public.tb_order","oid":16384,"pass":2,"why":"the table was changed""#)
+                == "\(start): public.tb_order begins anew  pass=2 why=\"the table was changed\"")
+        #expect(marker(#""event":"whole","table":"public.tb_log","oid":1,"pass":1"#) == "\(start): public.tb_log follows, whole: forget the rows of before")
+        #expect(marker(#""event":"end","rows":4567"#) == "\(start): ends: 4567 rows")
+        #expect(marker(#""event":"cancelled","why":"slotstream backfill --cancel""#) == "\(start): cancelled  why=\"slotstream backfill --cancel\"")
+        // A later version's, or a stranger's.
+        #expect(marker(#""event":"rested""#) == start)
+        #expect(!marker(#""event":"table","table":"a\u001b[2J\nb","rows":1"#).unicodeScalars.contains { $0.value < 0x20 })
+    }
+
     @Test func whatIsNoEventIsShownForWhatItIs() {
         #expect(line("not\nJSON", subject: "p.\u{1B}[2J") == #"13:00:00.500  #7  p.\u{1B}[2J  not an event  not JSON"#)
     }

@@ -115,6 +115,19 @@ import WAL
         #expect(lines.contains("  behind     2.4 MiB of WAL, since 4 min"))
     }
 
+    @Test func aBackfillIsALine() {
+        var status = Self.healthy()
+        status.backfill = StreamerStatus.Backfill(
+            run: 3, state: "walking", tables: ["public.tb_order", "public.tb_item"], table: "public.tb_order", rows: 123_000, fraction: 0.419)
+        #expect(text(status).contains("\n  backfill   run 3: public.tb_order, 123,000 rows, 41 %\n"))
+        status.backfill?.state = "failed"
+        status.backfill?.table = nil
+        status.backfill?.why = "slotstream may not read public.tb_item"
+        #expect(
+            text(status).contains(
+                "\n  backfill   run 3: public.tb_order, public.tb_item, 123,000 rows, 41 %, failed (slotstream may not read public.tb_item)\n"))
+    }
+
     @Test func whatWouldStopAStreamerIsToldOnce() {
         var status = Self.stopped()
         status.lastStop = nil

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import psycopg
 
+import failpoints
 import stream
 from administrator import Administrator
 from compare import Comparison
@@ -115,8 +116,15 @@ def judged(tenant: Tenant, *tables: str, operation: str = "READ", events: list[s
         found = [shape for shape in shapes.shapes(connection, tenant.name) if not tables or shape.qualified in tables]
         judge = Backfilled(found, tenant.prefix, operation)
         judge.follow(tenant.read() if events is None else events)
-        judge.result = judge.compare(tables_of(connection, found)).require_equal()
+        require_equal(judge.compare(tables_of(connection, found)))
     return judge
+
+
+def require_equal(result: Comparison) -> None:
+    """Fails on any difference; a table may be empty."""
+    if result.differences:
+        result.compared = result.compared or 1
+        result.require_equal()
 
 
 def compare_with_tables(connection: psycopg.Connection, publication: str, events: Iterable[stream.Event]) -> tuple[Backfilled, Comparison]:
@@ -142,6 +150,42 @@ def waiting_for_nobody(tenant: Tenant) -> Iterator[None]:
             yield
         finally:
             set_to("")
+
+
+def old_rows(tenant: Tenant, count: int = 1_500, sql: str = "", setup: bool = True) -> Runs:
+    """Fills tb_item, which has rows before there is a slot; `sql` is what else there is. A tenant made with `setup=False`."""
+    tenant.run(f"INSERT INTO tb_item SELECT n, 'row ' || n || repeat('.', 150) FROM generate_series(1, {count}) AS n; {sql}")
+    if setup:
+        tenant.streamer.setup()
+    return runs(tenant)
+
+
+def held(runs: Runs, point: str, number: int = 1, tables: Iterable[str] = ("public.tb_item",), options: Iterable[str] = ()) -> int:
+    """Starts the streamer and asks for a run; the streamer stands still at that pass of a failpoint, until `let_go`. A walk's first chunk has
+    16 rows, each chunk after it four times as many as the one before: at `chunk_read` 3 the rows 81 to 336 are in its hand."""
+    failpoints.start(runs.streamer, point, "stop", number)
+    runs.streamer.wait_ready()
+    run = runs.request(*tables, options=options)
+    wait_until(lambda: failpoints.reached(runs.streamer, "stop"), SOON, f"{point} is reached: {runs.streamer.log}")
+    return run
+
+
+def let_go(runs: Runs) -> None:
+    """It goes on."""
+    failpoints.recover(runs.streamer, "stop")
+
+
+def resume(runs: Runs, run: int) -> None:
+    """A run that rests, or that could not go on, goes on."""
+    ask(runs.streamer, "--resume", str(run))
+    wait_until(lambda: runs.state(run)[0] not in ("failed", "paused"), SOON, f"run {run} goes on: {runs.streamer.log}")
+
+
+def finish(tenant: Tenant, run: int, *tables: str, seconds: float = 120) -> Backfilled:
+    """Until the run is done and everything is confirmed; then the stream is judged."""
+    runs(tenant).wait_done(run, seconds)
+    tenant.wait_confirmed()
+    return judged(tenant, *tables)
 
 
 def told_list(streamer: Streamer) -> list[dict]:

@@ -12,6 +12,9 @@ WORKING = ("reading", "after_send", "before_ack", "after_ack", "before_record", 
 RECOVERING = ("recovering", "after_ownership", "resynchronising", "resynchronised")
 POINTS = WORKING + RECOVERING
 
+# Of a backfill: before its first chunk of a table, with a chunk in hand, behind one.
+BACKFILLING = ("table_tracked", "chunk_read", "chunk_placed")
+
 # What the process does to itself there.
 ACTIONS = ("kill", "stop", "terminate")
 

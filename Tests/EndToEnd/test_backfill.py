@@ -30,7 +30,7 @@ class Scale:
     maintenance: int
 
 
-_SHORT = Scale(rows=20_000, operations=4_000, kills=3, nats_kills=1, restarts=("immediate",), rate=4_000, maintenance=2)
+_SHORT = Scale(rows=20_000, operations=12_000, kills=3, nats_kills=1, restarts=("immediate",), rate=4_000, maintenance=3)
 _WHOLE = Scale(rows=1_000_000, operations=120_000, kills=20, nats_kills=3, restarts=("fast", "immediate"), rate=0, maintenance=6)
 
 # The judge's parts of a run that was broken off so often.

@@ -24,8 +24,8 @@ from servers.postgres import Postgres
 from stream import Event, position
 from test_backfill import compare_live, deployed, require_planted_are_found
 
-_ORDER = Shape("public", "tb_order", ("id", "note", "big"), ("id",), True, "")
-_TAG = Shape("public", "tb_tag", ("label", "note"), None, False, "")
+_ORDER = Shape("public", "tb_order", ("id", "note", "big"), ("id",), ("id",), True, "")
+_TAG = Shape("public", "tb_tag", ("label", "note"), None, (), False, "")
 _ORDERS, _TAGS = 16384, 16400
 
 

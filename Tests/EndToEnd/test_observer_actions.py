@@ -25,10 +25,11 @@ def _paths(place) -> list[str]:
 
 def test_entity_and_event_type_choose_events(place):
     place.started(_hooks(place, orders={}, everything={"entity": "*"}, changed={"event_type": "update"}, custom={"event_type": "CUSTOM"},
-                         removed={"event_type": "DELETE"}, users={"entity": "User"}))
+                         removed={"event_type": "DELETE"}, users={"entity": "User"}, backfilled={"event_type": "READ"}))
     for operation, entity, expected in (
             ("INSERT", "Order", {"/orders", "/everything"}), ("UPDATE", "Order", {"/changed"}), ("DELETE", "Order", {"/removed"}),
-            ("TRUNCATE", "Order", {"/custom"}), ("shipped", "Order", {"/custom"}), ("INSERT", "User", {"/users", "/everything"})):
+            ("TRUNCATE", "Order", {"/custom"}), ("shipped", "Order", {"/custom"}), ("INSERT", "User", {"/users", "/everything"}),
+            ("READ", "Order", {"/backfilled"})):
         before = len(_paths(place))
         place.order(operation=operation, entity=entity)
         place.wait_idle()
@@ -42,6 +43,9 @@ def test_an_observer_without_event_type_is_for_all(place):
     place.order()
     place.order(operation="UPDATE", changes={})
     place.order(operation="TRUNCATE", entity="User")
+    # But for rows of a backfill, which may be a whole table's.
+    place.order(operation="READ")
+    place.wait_idle()
     # The user is no order: the two are in no order of each other.
     assert sorted(arrival.json["n"] for arrival in place.wait_arrivals(3, "/all")) == [1, 2, 3]
 

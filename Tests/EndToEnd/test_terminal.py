@@ -22,6 +22,7 @@ _COMMANDS = {
     "slot advance": (["slot", "advance"], 0),
     "mend": (["mend", "--dry-run"], 0),
     "decode": (["decode"], 0),
+    "backfill": (["backfill", "--list"], 0),
     "replay": (["replay", "--dry-run"], 0),
     "verify": (["verify"], 0),
     "rewind": (["rewind", "--dry-run"], 78),
@@ -30,8 +31,8 @@ _COMMANDS = {
     "config": (["config"], 0),
 }
 # Those whose lines are laid out for the terminal; all others print sentences, which a terminal breaks and a mouse copies whole.
-_LAID_OUT = ["status", "tail", "slot list"]
-_JSON = ["status", "check", "tail", "slot list", "slot advance", "mend", "replay", "verify", "config"]
+_LAID_OUT = ["status", "tail", "slot list", "backfill"]
+_JSON = ["status", "check", "tail", "slot list", "slot advance", "mend", "backfill", "replay", "verify", "config"]
 # With both servers away.
 _DOWN = {name: 69 for name in _COMMANDS} | {"health": 1, "config": 0}
 

@@ -37,7 +37,7 @@ import Testing
         ),
         (
             #""event_type":"UPDAT""#,
-            #"event_type: "UPDAT" is no kind of event; allowed are INSERT, UPDATE, DELETE, CUSTOM, in any case; did you mean UPDATE?"#
+            #"event_type: "UPDAT" is no kind of event; allowed are INSERT, UPDATE, DELETE, READ, CUSTOM, in any case; did you mean UPDATE?"#
         ),
         (#""event_type":1"#, "event_type: is an integer; expected is a text"),
         (#""entity":"""#, #"entity: is empty; write the entity's exact name, or "*" for all"#),

@@ -85,6 +85,21 @@ import Testing
         #expect(observer.isFor(try EventSamples.event(EventSamples.update)))
     }
 
+    /// Nothing happened to the row: who wants to act on each row of a table that is read says so.
+    @Test(arguments: [nil, "*", "INSERT", "UPDATE", "DELETE", "CUSTOM", "READ", "read"])
+    func isForRowsOfABackfillIfItNamesThem(eventType: String?) throws {
+        let members = #""entity":"Order""# + (eventType.map { #","event_type":"\#($0)""# } ?? "")
+        let observer = try Self.only(try Definitions.observer(members))
+        let read = #"{"id":"1","entity_type":"Order","operation":"READ","entity_id":"42","entity":{},"backfill":{"id":"3","lsn":"0/1"}}"#
+        let isNamed = eventType?.uppercased() == "READ"
+        #expect(observer.isFor(try EventSamples.event(read)) == isNamed)
+        let fraiseql = #"{"id":"5f0c","event_type":"CUSTOM","entity_type":"Order","entity_id":"42","data":{},"changes":null}"#
+        #expect(observer.isFor(try EventSamples.event(fraiseql, subject: "p.Order.READ")) == isNamed)
+        // `backfill --operation INSERT` makes INSERTs of them.
+        let isOfInsert = eventType == nil || eventType == "*" || eventType == "INSERT"
+        #expect(observer.isFor(try EventSamples.event(read.replacing("READ", with: "INSERT"))) == isOfInsert)
+    }
+
     @Test func isForItsEventsOnly() throws {
         let event = try EventSamples.event(EventSamples.update)
         #expect(try Self.only(try Definitions.observer(#""entity":"Order","event_type":"UPDATE""#)).isFor(event))

@@ -182,7 +182,7 @@ struct ChainModel {
             var stored = known.storedSequence
             while comparison.next != nil, provenCount < Self.eventCount {
                 let id = Self.id(provenCount)
-                guard case .stored(let sequence)? = comparison.decoded(id.position, id.transactionID) else { return false }
+                guard case .stored(let sequence)? = comparison.decoded(id.order, id.transactionID) else { return false }
                 stored = sequence
                 provenCount += 1
             }

@@ -29,6 +29,8 @@ public struct EventSummary: Sendable, Equatable {
     public var ordinal: UInt64?
     /// Whether it is the last of its transaction.
     public var isLast = false
+    /// The number of the backfill that it is of: a row that was read, or a marker.
+    public var backfillID: String?
     /// The id under which it should have been stored, if it is stored late.
     public var lateID: String?
     /// Why its data are not in it.
@@ -55,6 +57,7 @@ public struct EventSummary: Sendable, Equatable {
         timestamp = object.string("timestamp")
         lateID = object.object("late")?.string("id")
         omitted = object.string("omitted")
+        backfillID = object.object("backfill")?.text("id")
         if let transaction = object.object("transaction") {
             transactionID = transaction.text("id")
             ordinal = transaction.integer("ordinal")

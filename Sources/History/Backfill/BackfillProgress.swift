@@ -94,7 +94,7 @@ package struct BackfillProgress: Codable, Equatable, Sendable {
 
     package var run: UInt64 { request.run }
     /// Rows that are stored, of all tables.
-    package var rows: UInt64 { stored.rowsOfRun }
+    package var rows: UInt64 { stored.finishedRows + stored.rows }
     /// The table that is walked; nil: none is.
     package var table: Table? { tables.indices.contains(tableIndex) ? tables[tableIndex] : nil }
 

@@ -7,8 +7,8 @@ package struct BackfillTail: Codable, Equatable, Sendable {
     package private(set) var place: BackfillPlace?
     /// Rows since the last marker: those of the pass that is under way.
     package private(set) var rows: UInt64 = 0
-    /// Of the whole run, also those that came again.
-    package private(set) var rowsOfRun: UInt64 = 0
+    /// Of the tables that are read.
+    package private(set) var finishedRows: UInt64 = 0
     /// Over the ids of the pass's.
     package private(set) var digest = BackfillDigest()
     /// A number is missing since the last marker: a row is perhaps not stored. Absent: none is.
@@ -26,13 +26,13 @@ package struct BackfillTail: Codable, Equatable, Sendable {
         let isNext = next.count == count + 1
         place = next
         if isMarker {
+            if next.tableOID > 0, next.block == BackfillMarker.endBlock { finishedRows += rows }
             rows = 0
             digest = BackfillDigest()
             hasHole = isNext ? nil : true
         } else {
             if !isNext { hasHole = true }
             rows += 1
-            rowsOfRun += 1
             digest.take(id)
         }
     }

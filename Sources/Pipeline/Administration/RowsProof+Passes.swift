@@ -72,26 +72,15 @@ extension RowsProof {
 
         private mutating func take(_ message: StreamCursor.Message, _ fold: inout RowFold) throws(StreamerError) {
             let isFirstPass = report.passes == 1
-            guard let id = message.id, id.streamPosition != nil, id.backfillPlace == nil else { return }
+            guard let id = message.id, id.streamPosition != nil else { return }
+            let isReserved = message.subject.hasPrefix("\(configuration.capture.subjectPrefix).\(ReservedEntity.name)")
+            if isReserved, id.backfillPlace != nil { return take(marker: message.payload, at: id.order, &fold) }
             if isFirstPass, id.kind == .marker, message.subject.hasSuffix("._slotstream.GAP") { report.gaps += 1 }
             let event = EventFormat.readRow(message.payload)
             if isFirstPass { learnBeginning(id, event) }
             guard let event, event.table == table.table, event.schema == table.schema else { return }
-            // In the place of an event stands what tells only of which table it is.
-            guard message.subject.hasPrefix("\(configuration.capture.subjectPrefix).\(ReservedEntity.name)") == false,
-                event.row != nil || event.operation == "TRUNCATE"
-            else {
-                if isFirstPass { report.withheld += 1 }
-                return
-            }
-            guard let transactionID = event.transactionID, snapshot.shows(transactionID, committedAt: event.position.commitLSN)
-            else {
-                if isFirstPass { report.leftOut += 1 }
-                return
-            }
-            if isFirstPass { report.events += 1 }
             do throws(RowFold.UnknownKey) {
-                try fold.take(event, sequence: message.sequence)
+                try take(event, isReserved: isReserved, sequence: message.sequence, &fold)
             } catch {
                 throw .stop(
                     .configuration,
@@ -100,9 +89,38 @@ extension RowsProof {
             }
         }
 
+        /// - Parameter isReserved: In the place of an event stands what tells only of which table it is.
+        private mutating func take(
+            _ event: ReadRow, isReserved: Bool, sequence: UInt64, _ fold: inout RowFold
+        ) throws(RowFold.UnknownKey) {
+            let isFirstPass = report.passes == 1
+            let isWithheld = isReserved || event.row == nil && event.operation != "TRUNCATE"
+            if isFirstPass, isWithheld { report.withheld += 1 }
+            if let backfill = event.backfill {
+                guard !isWithheld else { return }
+                let isFolded = try fold.takeRow(event, sequence: sequence, isLater: WALPage.written(backfill.lsn) > snapshot.lsn)
+                if isFirstPass { if isFolded { report.read += 1 } else { report.leftOut += 1 } }
+                return
+            }
+            guard let transactionID = event.transactionID, snapshot.shows(transactionID, committedAt: event.position.commitLSN) else {
+                if isFirstPass, !isWithheld { report.leftOut += 1 }
+                return fold.leaveOut(event)
+            }
+            guard !isWithheld else { return }
+            if isFirstPass { report.events += 1 }
+            try fold.take(event, sequence: sequence)
+        }
+
+        /// Of a backfill's markers one is of use: that all of the table's rows follow.
+        private func take(marker payload: [UInt8], at order: StreamOrder, _ fold: inout RowFold) {
+            guard let marker = BackfillMarker(json: payload)?.backfill, marker.event == .whole, marker.table == table.name else { return }
+            // Of a partition, the rows of the others are not in it.
+            if marker.partition == nil { fold.allFollow(at: order) }
+        }
+
         /// A row whose last transaction began after these were over is in the stream, if it was ever published.
         private mutating func learnBeginning(_ id: MessageID, _ event: ReadRow?) {
-            guard id.transactionID != .none, let timestamp = event?.commitTimestamp else { return }
+            guard id.transactionID != .none, id.backfillPlace == nil, let timestamp = event?.commitTimestamp else { return }
             let first = beginning ?? timestamp
             beginning = first
             guard timestamp.unixMicroseconds - first.unixMicroseconds <= beginningMicroseconds else { return }
@@ -125,6 +143,7 @@ extension RowsProof {
                     Difference(
                         kind: .altered, key: Self.text(key), columns: indices.map { table.columns[$0] }, sequence: sequence,
                         lsn: position.commitLSN))
+            case .later: report.later += 1
             case .absent:
                 if options.isStrict || fold.wasTruncated || isYounger(row.xmin) {
                     report.found(Difference(kind: .missing, key: Self.text(key)))

@@ -8,7 +8,7 @@ package import WAL
 /// `verify --rows`: a table's rows at a snapshot beside what its events in the stream make of it.
 ///
 /// The snapshot is taken first; then the stream has to hold all that committed before it was taken; then the events of the transactions that the snapshot shows are
-/// folded, in the order of the stream, and each row of the table is held against its own. Memory is bounded: a large table is compared in several passes, of
+/// folded, in the order of the stream, with the rows that backfills read by then, and each row of the table is held against its own. Memory is bounded: a large table is compared in several passes, of
 /// which each reads stream and table for a part of the keys.
 package enum RowsProof {
     package struct Difference: Sendable, Equatable {
@@ -49,8 +49,11 @@ package enum RowsProof {
         package var partial = 0
         /// Rows that only the table has, and that are perhaps older than the stream.
         package var older = 0
-        /// Events of the table that were folded, and of transactions that the snapshot does not show.
+        /// Rows that the stream has only as they were behind the snapshot, by a backfill.
+        package var later = 0
+        /// Events of the table's changes that were folded, rows of backfills that were, and what was not of both, because the snapshot does not show it.
         package var events = 0
+        package var read = 0
         package var leftOut = 0
         /// Changes of the table that are in the stream without their data, in quarantine, or passed over.
         package var withheld = 0

@@ -1,4 +1,5 @@
 import Capture
+import History
 package import WAL
 
 extension ShownEvent {
@@ -22,7 +23,7 @@ extension ShownEvent {
         package var note: String?
         /// `status=paid`, `status=open→paid`, in the row's order.
         package var columns: [String]
-        /// `tx 848 1/1`: its place in its transaction, and how many there are, `…` before the last.
+        /// `tx 848 1/1`: its place in its transaction, and how many there are, `…` before the last. `backfill 3`: it is of none, but of that run.
         package var transaction: String?
     }
 
@@ -44,7 +45,7 @@ extension ShownEvent {
             return parts
         }
         parts.tone = tone(summary)
-        parts.note = note(summary)
+        parts.note = summary.kind == .backfill ? note(ofBackfill: event.payload, summary) : note(summary)
         if summary.kind == .event || summary.kind == .quarantined {
             parts.name = oneLine("\(summary.entity) \(summary.operation)")
             parts.entityID = summary.entityID.map { oneLine($0.count > idLimit + 4 ? $0.prefix(idLimit) + "…" : $0) }
@@ -56,6 +57,8 @@ extension ShownEvent {
         }
         if let id = summary.transactionID, let ordinal = summary.ordinal {
             parts.transaction = "tx \(oneLine(id)) \(ordinal)/\(summary.isLast ? "\(ordinal)" : "…")"
+        } else if summary.kind == .event, let run = summary.backfillID {
+            parts.transaction = "backfill \(cut(oneLine(run)))"
         }
         return parts
     }
@@ -65,9 +68,16 @@ extension ShownEvent {
     /// What a marker stands for, which its note names.
     private static let subjectMembers = ["entity_type", "operation", "entity_id"]
 
+    /// Of a marker of a backfill, what its note does not say, and people look for.
+    private static let backfillMembers = ["partition", "condition", "pass", "why"]
+
     /// Its columns as they are shown: a row's without the one that the id is; a marker's with what matters first.
     private static func shown(_ summary: EventSummary) -> [EventSummary.Column] {
         if summary.kind == .event { return summary.columns.filter { $0.value != summary.entityID || $0.old != nil } }
+        if summary.kind == .backfill {
+            return backfillMembers.compactMap { name in summary.columns.first { $0.name == name } }
+                .filter { $0.name != "pass" || $0.value != "1" }
+        }
         let leading = leadingMembers.compactMap { name in summary.columns.first { $0.name == name } }
         return leading + summary.columns.filter { $0.name != "id" && !(leadingMembers + subjectMembers).contains($0.name) }
     }
@@ -87,12 +97,30 @@ extension ShownEvent {
         return meaning(summary).map { subject.isEmpty || summary.kind == .event ? $0 : "\($0): \(cut(oneLine(subject)))" }
     }
 
+    /// What a marker of a backfill says.
+    private static func note(ofBackfill payload: [UInt8], _ summary: EventSummary) -> String {
+        let run = "backfill \(cut(oneLine(summary.backfillID ?? "?")))"
+        guard let marker = BackfillMarker(json: payload)?.backfill else { return run }
+        let table = marker.table.map(oneLine) ?? "?"
+        let rows = marker.rows.map { "\($0) row\($0 == 1 ? "" : "s")" } ?? "? rows"
+        let event =
+            switch marker.event {
+            case .begin: "begins: " + (marker.tables ?? []).map(oneLine).joined(separator: ", ")
+            case .whole: "\(table) follows, whole: forget the rows of before"
+            case .restart: "\(table) begins anew"
+            case .table: "\(table) read: \(rows)"
+            case .end: "ends: \(rows)"
+            case .cancelled: "cancelled"
+            }
+        return "\(run): \(event)"
+    }
+
     private static func meaning(_ summary: EventSummary) -> String? {
         switch summary.kind {
         case .gap: "changes are missing"
         case .hole: "missing events follow late"
         case .skip: "passed over on purpose"
-        case .backfill: "a backfill"
+        case .backfill: nil
         case .quarantined: "cannot be an event"
         case .event:
             if let late = summary.lateID { "late, for \(oneLine(late))" } else { summary.omitted.map { "without its data: \(oneLine($0))" } }

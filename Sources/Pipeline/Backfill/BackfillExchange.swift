@@ -67,16 +67,15 @@ final class BackfillExchange: Sendable {
     }
 
     struct State {
-        /// In order, each with the generation of which it is.
-        fileprivate(set) var queue: [(generation: UInt64, work: BackfillWork)] = []
+        /// In order, each with its number among all that was sent.
+        fileprivate(set) var queue: [(number: UInt64, work: BackfillWork)] = []
         fileprivate(set) var byteCount = 0
-        /// Counted by the resets: what was sent before the last one is passed over.
-        fileprivate(set) var generation: UInt64 = 0
-        /// As the thread that reads tables knows it.
-        fileprivate(set) var knownGeneration: UInt64 = 0
-        /// Of all that was sent, how much is done or passed over.
-        fileprivate(set) var doneCount: UInt64 = 0
         fileprivate(set) var sentCount: UInt64 = 0
+        /// Counted by the resets, each of which empties the queue; and as either thread knows it: the one that reads tables sends nothing before it knows of the last one, and
+        /// begins anew only when the other has let go of what it had in hand.
+        fileprivate(set) var generation: UInt64 = 0
+        fileprivate(set) var readerGeneration: UInt64 = 0
+        fileprivate(set) var placerGeneration: UInt64 = 0
         fileprivate(set) var reset: Reset?
         /// Where the walk stands behind all rows that went out.
         fileprivate(set) var cursor = ReadRows.TupleID(block: 0, offset: 0)
@@ -116,12 +115,24 @@ final class BackfillExchange: Sendable {
     /// Waits until something happened, or the time is over.
     func wait(_ timeout: Duration) { wake.wait(timeout: timeout) }
 
-    /// Takes the reset, and what follows is of a new generation.
+    /// Gives up what is in flight.
+    func interrupt() {
+        reset(.pending)
+        _ = takeReset()
+    }
+
+    /// Takes the reset, once the other thread has let go of what it had in hand; what is sent from then on counts.
     func takeReset() -> Reset? {
-        state.withLock { state in
-            defer { state.reset = nil }
-            state.knownGeneration = state.generation
-            return state.reset
+        while true {
+            let (isSettled, isOver, reset) = state.withLock { state -> (Bool, Bool, Reset?) in
+                guard state.placerGeneration == state.generation else { return (false, state.isOver, nil) }
+                defer { state.reset = nil }
+                state.readerGeneration = state.generation
+                return (true, state.isOver, state.reset)
+            }
+            if isSettled || isOver { return reset }
+            wakeSource()
+            wake.wait(timeout: .milliseconds(100))
         }
     }
 
@@ -129,9 +140,9 @@ final class BackfillExchange: Sendable {
     func send(_ work: BackfillWork) {
         state.withLock { state in
             // What was read before a reset that the sender does not know of is of no use.
-            guard state.knownGeneration == state.generation else { return }
-            state.queue.append((state.generation, work))
+            guard state.readerGeneration == state.generation else { return }
             state.sentCount += 1
+            state.queue.append((state.sentCount, work))
             isQueued.store(true, ordering: .releasing)
             if case .rows(let chunk) = work { state.byteCount += chunk.rows.byteCount }
         }
@@ -149,7 +160,7 @@ final class BackfillExchange: Sendable {
     /// - Returns: As above.
     func settle() -> Bool {
         while true {
-            let (isDone, isReset, isOver) = state.withLock { ($0.doneCount >= $0.sentCount, $0.reset != nil, $0.isOver) }
+            let (isDone, isReset, isOver) = state.withLock { ($0.queue.isEmpty, $0.reset != nil, $0.isOver) }
             if isOver || isReset { return false }
             if isDone { return true }
             wake.wait(timeout: .seconds(1))
@@ -172,28 +183,23 @@ final class BackfillExchange: Sendable {
     /// Whether something waits, or has waited.
     var hasWork: Bool { isQueued.load(ordering: .acquiring) }
 
-    /// The first that waits; nil: nothing does. What is of a former generation is passed over.
-    func first() -> BackfillWork? {
+    /// The first that waits, and its number; nil: nothing does.
+    func first() -> (number: UInt64, work: BackfillWork)? {
         state.withLock { state in
-            while let first = state.queue.first {
-                if first.generation == state.generation { return first.work }
-                Self.removeFirst(&state)
-            }
-            isQueued.store(false, ordering: .releasing)
-            return nil
+            state.placerGeneration = state.generation
+            if state.queue.isEmpty { isQueued.store(false, ordering: .releasing) }
+            return state.queue.first
         }
     }
 
-    /// The first is done.
-    func done() {
-        state.withLock { Self.removeFirst(&$0) }
+    /// That one is done, unless it was given up meanwhile.
+    func done(_ number: UInt64) {
+        state.withLock { state in
+            guard let first = state.queue.first, first.number == number else { return }
+            state.queue.removeFirst()
+            if case .rows(let chunk) = first.work { state.byteCount -= chunk.rows.byteCount }
+        }
         wake.signal()
-    }
-
-    private static func removeFirst(_ state: inout State) {
-        let (_, work) = state.queue.removeFirst()
-        state.doneCount += 1
-        if case .rows(let chunk) = work { state.byteCount -= chunk.rows.byteCount }
     }
 
     /// What is in flight is given up.
@@ -202,9 +208,13 @@ final class BackfillExchange: Sendable {
             state.generation += 1
             // What asks for more is kept.
             if state.reset == nil || state.reset == .pending { state.reset = reset }
-            while !state.queue.isEmpty { Self.removeFirst(&state) }
+            state.queue.removeAll()
+            state.byteCount = 0
+            // The other thread has to look.
+            isQueued.store(true, ordering: .releasing)
         }
         wake.signal()
+        wakeSource()
     }
 
     func update(_ body: (inout State) -> Void) {

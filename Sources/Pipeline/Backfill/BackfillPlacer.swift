@@ -41,6 +41,8 @@ final class BackfillPlacer: RowWitness {
     private var appended: BackfillTail?
     /// What a predecessor stored is known.
     private(set) var isReady = false
+    /// What is in hand, by its number; what follows is of it.
+    private var inHand: UInt64 = 0
     /// The rows that are put in now: the next of them.
     private var nextRow = 0
     /// Their snapshot was taken into account.
@@ -112,12 +114,17 @@ final class BackfillPlacer: RowWitness {
     }
 
     private func giveUp(_ reset: BackfillExchange.Reset) {
+        letGo()
+        exchange.reset(reset)
+    }
+
+    private func letGo() {
+        inHand = 0
         nextRow = 0
         isShown = false
         isHolding = false
         awaitedVersion = nil
         awaitedCount = nil
-        exchange.reset(reset)
     }
 
     // MARK: - Putting in
@@ -127,7 +134,7 @@ final class BackfillPlacer: RowWitness {
 
     /// Until where the stream has to be decoded before something goes out that waits; nil: nothing waits for that.
     var awaitedLSN: LSN? {
-        guard hasWork, case .rows(let chunk) = exchange.first() else { return nil }
+        guard hasWork, case .rows(let chunk)? = exchange.first()?.work else { return nil }
         return chunk.lsn
     }
 
@@ -142,10 +149,15 @@ final class BackfillPlacer: RowWitness {
             progress?.isStale = true
             giveUp(.table(why: "another writer took the place of a row in the stream"))
         }
-        while let work = exchange.first() {
+        while let (number, work) = exchange.first() {
+            if number != inHand {
+                letGo()
+                inHand = number
+            }
             guard take(work, provenLSN, kindIndex) else { return }
-            exchange.done()
+            exchange.done(number)
         }
+        letGo()
     }
 
     /// Once, when what a predecessor stored is known.
@@ -177,7 +189,11 @@ final class BackfillPlacer: RowWitness {
             }
         case .note(let text):
             progress?.why = text
-            handover.backfill.withLock { $0.progress = progress }
+            handover.backfill.withLock { kept in
+                kept.progress = progress
+                kept.version += 1
+            }
+            handover.wakePublisher()
             return true
         case .finished(let ended):
             return record {
@@ -254,6 +270,7 @@ final class BackfillPlacer: RowWitness {
         // What its count is of is stored, all of it.
         guard window.releasedCount.load(ordering: .acquiring) >= readEnd, !handover.hasLostRead.load(ordering: .acquiring) else { return false }
         append(body, tableOID, filenode, block)
+        exchange.update { [appended] in if let appended { $0.appended(appended) } }
         awaitedCount = window.appendedCount.load(ordering: .relaxed)
         return false
     }
@@ -302,7 +319,13 @@ final class BackfillPlacer: RowWitness {
         let first = window.appendedCount.load(ordering: .relaxed)
         defer {
             readEnd = window.appendedCount.load(ordering: .relaxed)
-            if readEnd > first { handover.wakePublisher() }
+            if readEnd > first {
+                handover.wakePublisher()
+                exchange.update { [cursor, appended] state in
+                    state.walked(to: cursor)
+                    if let appended { state.appended(appended) }
+                }
+            }
         }
         while nextRow < chunk.rows.count {
             guard hasShare else { return false }

@@ -218,8 +218,7 @@ final class BackfillReader: Sendable {
         case .postgres(let error):
             run.sql = nil
             if error.isLasting { return rest(&run, .failed, "\(error)") }
-            exchange.reset(.pending)
-            _ = exchange.takeReset()
+            exchange.interrupt()
             note("\(error)", &run)
             pause(Self.retryInterval)
             run.progress = exchange.look.progress ?? run.progress
@@ -241,11 +240,11 @@ final class BackfillReader: Sendable {
             body.condition = run.progress.request.condition
             try perform(.marker(body, tableOID: 0, filenode: 0, block: 0))
         }
-        while run.progress.tableIndex < run.progress.tables.count {
-            try walk(&run)
-        }
+        repeat {
+            while run.progress.tableIndex < run.progress.tables.count { try walk(&run) }
+        } while try hasMoreTables(&run)
         var body = BackfillMarker.Backfill(id: run.progress.run, .end)
-        body.rows = exchange.look.appended?.rowsOfRun
+        body.rows = exchange.look.appended?.finishedRows
         try perform(.marker(body, tableOID: 0, filenode: 0, block: BackfillMarker.endBlock))
         finish(run, .done, nil)
         throw .over
@@ -253,7 +252,7 @@ final class BackfillReader: Sendable {
 
     private func finish(_ run: borrowing Run, _ state: FinishedBackfill.State, _ why: String?) {
         let progress = run.progress
-        let rows = exchange.look.appended.flatMap { $0.run == progress.run ? $0.rowsOfRun : nil } ?? 0
+        let rows = exchange.look.appended.flatMap { $0.run == progress.run ? $0.finishedRows : nil } ?? 0
         let ended = FinishedBackfill(
             run: progress.run, state: state, tables: Set(progress.tables.map(\.published)).sorted(), rows: rows, startedAt: progress.startedAt,
             endedAt: PostgresTimestamp.now.description, why: why)
@@ -269,8 +268,7 @@ final class BackfillReader: Sendable {
     }
 
     private func cancel(_ run: inout Run, _ why: String) {
-        exchange.reset(.pending)
-        _ = exchange.takeReset()
+        exchange.interrupt()
         var body = BackfillMarker.Backfill(id: run.progress.run, .cancelled)
         body.why = why
         if run.progress.stored.count > 0 || exchange.look.appended?.count ?? 0 > 0 {
@@ -281,8 +279,7 @@ final class BackfillReader: Sendable {
 
     /// The run rests until somebody wants it otherwise.
     private func rest(_ run: inout Run, _ state: BackfillProgress.State, _ why: String?) -> Bool {
-        exchange.reset(.pending)
-        _ = exchange.takeReset()
+        exchange.interrupt()
         run.sql = nil
         run.progress = exchange.look.progress ?? run.progress
         run.progress.state = state
@@ -375,7 +372,8 @@ final class BackfillReader: Sendable {
         return sql
     }
 
-    private func lookUpTables(_ run: inout Run) throws(Interruption) {
+    /// What the request's patterns mean now.
+    private func candidates(_ run: inout Run) throws(Interruption) -> [BackfillCandidate] {
         let found: Result<(candidates: [BackfillCandidate], unmatched: [String]), StreamerError> = try ask(&run) { (run, sql) throws(PostgresError) in
             let answer = Result { () throws(StreamerError) in
                 try BackfillTables.read(patterns: run.progress.request.tables, configuration, over: sql)
@@ -386,14 +384,35 @@ final class BackfillReader: Sendable {
         switch found {
         case .failure(let error): throw .failed("\(error)")
         case .success(let tables):
-            if !tables.unmatched.isEmpty { throw .failed("no published table matches \(tables.unmatched.joined(separator: ", "))") }
-            let refusals = tables.candidates.compactMap(\.refusal)
-            if !refusals.isEmpty { throw .failed(refusals.joined(separator: "; ")) }
-            run.progress.tables = tables.candidates.map(\.table)
-            run.progress.estimatedRows = tables.candidates.reduce(0) { $0 + $1.estimatedRows }
+            if !tables.unmatched.isEmpty, run.progress.tables.isEmpty {
+                throw .failed("no published table matches \(tables.unmatched.joined(separator: ", "))")
+            }
+            return tables.candidates
         }
+    }
+
+    private func lookUpTables(_ run: inout Run) throws(Interruption) {
+        try add(try candidates(&run), &run)
         run.progress.state = .walking
         try perform(.progress(run.progress))
+    }
+
+    /// Whether partitions were attached meanwhile: their rows have no events.
+    private func hasMoreTables(_ run: inout Run) throws(Interruption) -> Bool {
+        run.progress = exchange.look.progress ?? run.progress
+        let (known, published) = (Set(run.progress.tables.map(\.oid)), Set(run.progress.tables.map(\.publishedOid)))
+        let new = try candidates(&run).filter { !known.contains($0.table.oid) && published.contains($0.table.publishedOid) }
+        guard !new.isEmpty else { return false }
+        try add(new, &run)
+        try perform(.progress(run.progress))
+        return true
+    }
+
+    private func add(_ candidates: [BackfillCandidate], _ run: inout Run) throws(Interruption) {
+        let refusals = candidates.compactMap(\.refusal)
+        if !refusals.isEmpty { throw .failed(refusals.joined(separator: "; ")) }
+        run.progress.tables += candidates.map(\.table)
+        run.progress.estimatedRows += candidates.reduce(0) { $0 + $1.estimatedRows }
     }
 
     // MARK: - One table
@@ -651,6 +670,9 @@ final class BackfillReader: Sendable {
         var filenode: UInt32
         var blocks: UInt64
         var fingerprint: String?
+
+        /// Whether the table is the one of which the pass is.
+        func isSame(as pass: BackfillProgress.Pass) -> Bool { filenode == pass.filenode && fingerprint.map { $0 == pass.fingerprint } ?? true }
     }
 
     /// Runs `body` in a snapshot of its own, behind the table's lock.
@@ -673,7 +695,8 @@ final class BackfillReader: Sendable {
             if pass != nil {
                 facts.fingerprint = try TableReading.fingerprint(table, publication: configuration.source.publication, over: sql)
             }
-            try body(&run, sql)
+            // Another table than the one that was looked up is not read.
+            if pass.map({ facts.isSame(as: $0) }) ?? true { try body(&run, sql) }
             try sql.execute("COMMIT")
             return facts
         }
@@ -681,7 +704,7 @@ final class BackfillReader: Sendable {
     }
 
     private func requireSame(_ facts: ChunkFacts, _ pass: BackfillProgress.Pass) throws(Interruption) {
-        guard facts.filenode != pass.filenode || facts.fingerprint.map({ $0 != pass.fingerprint }) ?? false else { return }
+        guard !facts.isSame(as: pass) else { return }
         exchange.reset(.table(why: facts.filenode != pass.filenode ? "the table was rewritten" : "the table, or what is published of it, was changed"))
         throw .reset
     }

@@ -13,9 +13,11 @@ struct TableHolder: Equatable {
         return try sql.query(
             """
             SELECT DISTINCT pg_catalog.concat_ws(' ', l.virtualtransaction, l.pid),
-                CASE WHEN l.pid IS NULL THEN pg_catalog.concat('a prepared transaction (', coalesce((
-                        SELECT pg_catalog.string_agg(p.gid, ', ') FROM pg_catalog.pg_prepared_xacts p
-                        WHERE pg_catalog.concat('-1/', p.transaction) = l.virtualtransaction), 'see pg_prepared_xacts'), ')')
+                CASE WHEN l.pid IS NULL THEN coalesce((
+                        SELECT pg_catalog.concat('the prepared transaction ', pg_catalog.quote_literal(p.gid), ', since ', p.prepared)
+                        FROM pg_catalog.pg_locks x JOIN pg_catalog.pg_prepared_xacts p ON p.transaction = x.transactionid
+                        WHERE x.locktype = 'transactionid' AND x.pid IS NULL AND x.virtualtransaction = l.virtualtransaction LIMIT 1),
+                        'a prepared transaction, see pg_prepared_xacts')
                      ELSE pg_catalog.concat('pid ', l.pid, ' (', a.usename, '), since ', a.xact_start) END
             FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
             WHERE l.locktype = 'relation' AND l.granted AND l.relation = ANY ($1::pg_catalog.oid[])

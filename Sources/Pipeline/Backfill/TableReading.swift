@@ -132,6 +132,7 @@ struct TableReading {
             JOIN pg_catalog.pg_publication q ON q.pubname = $3
             LEFT JOIN pg_catalog.pg_publication_rel r ON r.prpubid = q.oid AND r.prrelid = p.oid
             WHERE c.oid = $1::pg_catalog.oid AND c.relkind = 'r'
+                AND ($1 = $2 OR p.oid IN (SELECT relid FROM pg_catalog.pg_partition_ancestors(c.oid::pg_catalog.regclass)))
             """
     }
 

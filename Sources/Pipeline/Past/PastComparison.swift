@@ -13,7 +13,7 @@ final class PastComparison: EventSink {
     /// Of a body, so much is shown.
     private static let shownByteCount = 2_000
 
-    private let stored: StoredPast
+    let stored: StoredPast
     private let range: ResolvedRange
     var outcome: Verification.Outcome
     private var expected: [DecodedEvent] = []
@@ -23,6 +23,8 @@ final class PastComparison: EventSink {
     private var matched: Set<Position> = []
     private var matchedOrder: [Position] = []
     private var lastTransaction: LSN?
+    /// nil before the first message.
+    var backfills: BackfillProof?
 
     init(_ stored: StoredPast, _ range: ResolvedRange) {
         self.stored = stored
@@ -63,7 +65,7 @@ final class PastComparison: EventSink {
         var cursor = try StreamCursor(stored, sequences)
         var last: (position: Position, isLast: Bool?, id: String, subject: String)?
         while let message = try cursor.peek() {
-            cursor.advance()
+            try advance(&cursor, past: message)
             onProgress(Double(message.sequence - sequences.lowerBound) / Double(sequences.count), outcome)
             guard let id = message.id, let text = message.idText else {
                 outcome.strays += 1
@@ -71,6 +73,7 @@ final class PastComparison: EventSink {
             }
             guard id.kind == .event else {
                 if case .late = id.kind { outcome.late += 1 }
+                if case .backfilled = id.kind { continue }
                 // What stands in the place of a transaction's last event ends the transaction.
                 if let commitLSN = last?.position.commitLSN, id.position.commitLSN == commitLSN { last?.isLast = nil }
                 continue
@@ -105,6 +108,7 @@ final class PastComparison: EventSink {
     private func looked(at sequences: ClosedRange<UInt64>) {
         let known = outcome.sequences ?? sequences
         outcome.sequences = min(known.lowerBound, sequences.lowerBound)...max(known.upperBound, sequences.upperBound)
+        if backfills == nil { backfills = BackfillProof(isFromBeginning: sequences.lowerBound == 1) }
     }
 
     // MARK: - WAL beside stream
@@ -138,7 +142,7 @@ final class PastComparison: EventSink {
         for event in expected { try meet(event, &cursor) }
         expected.removeAll()
         while let message = try cursor.peek() {
-            cursor.advance()
+            try advance(&cursor, past: message)
             pass(message)
         }
         outcome.deletedCount += cursor.deletedCount
@@ -163,17 +167,17 @@ final class PastComparison: EventSink {
         while let message = try cursor.peek() {
             if Self.isSkip(message), message.id?.position == event.header.position {
                 // Whether or not it could be an event by now.
-                cursor.advance()
+                try advance(&cursor, past: message)
                 if isCounted { outcome.accepted += 1 }
                 return
             }
             guard let id = message.id, id.kind == .event else {
-                cursor.advance()
+                try advance(&cursor, past: message)
                 pass(message)
                 continue
             }
             if id.position > event.header.position { break }
-            cursor.advance()
+            try advance(&cursor, past: message)
             guard id.position == event.header.position else {
                 pass(message)
                 continue
@@ -301,7 +305,7 @@ final class PastComparison: EventSink {
                 stored: Self.shown(message.subject, message.payload)))
     }
 
-    private func note(_ difference: Verification.Difference) {
+    func note(_ difference: Verification.Difference) {
         outcome.differenceCounts[difference.kind, default: 0] += 1
         if outcome.differences.count < Verification.toldLimit { outcome.differences.append(difference) }
     }

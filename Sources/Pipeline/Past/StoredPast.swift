@@ -62,7 +62,9 @@ final class StoredPast {
     /// Whether the stream's own limits have removed by now what stood at `position`.
     func isRetired(_ position: Position) -> Bool {
         guard firstSequence > 1 else { return false }
-        return first.map { position < $0.position } ?? true
+        guard let first else { return true }
+        // What is of a backfill stands behind the event at its position.
+        return position < first.position || position == first.position && first.id.backfillPlace != nil
     }
 
     /// Looks again where the stream begins: its limits may work all the while.
@@ -148,7 +150,9 @@ final class StoredPast {
     private func position(atOrBehind sequence: UInt64) throws(StreamerError) -> Position {
         let place = try StreamerError.ofJetStream { () throws(JetStreamError) -> Place? in try self.place(atOrBehind: sequence) }
         guard let place else { throw noEvent(sequence) }
-        return place.position
+        // The event behind which a row of a backfill stands is before it.
+        let isBehind = place.id.backfillPlace != nil
+        return Position(commitLSN: place.position.commitLSN, ordinal: place.position.ordinal + (isBehind ? 1 : 0))
     }
 
     private func position(atOrBefore sequence: UInt64) throws(StreamerError) -> Position {

@@ -33,6 +33,8 @@ package enum Verification {
             case altered
             /// PostgreSQL never committed it, or the configuration does not publish it.
             case foreign
+            /// A row of a backfill is lost, doubled or moved, as the stream itself tells; `expected` and `stored` say in what.
+            case backfill
         }
 
         package var kind: Kind
@@ -74,6 +76,8 @@ package enum Verification {
         package var accepted: UInt64 = 0
         /// Events that only the stream itself could prove.
         package var provenByStream: UInt64 = 0
+        /// Rows of backfills: proven by the stream itself too.
+        package var read: UInt64 = 0
         /// The sequences that were looked at; nil: none was.
         package var sequences: ClosedRange<UInt64>?
         /// Sequences that are not there though later and earlier ones are.
@@ -121,6 +125,7 @@ package enum Verification {
                 messageSizeLimit: stored.maxMessageSize, messageIDByteCount: 100, isBatched: configuration.delivery.isAtomic)
             try comparison.compare(past, from: walFrom, before: end, payloadLimit: payloadLimit) { onProgress($0, $1) }
         }
+        comparison.finish()
         return comparison.outcome
     }
 }

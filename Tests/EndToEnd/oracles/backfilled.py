@@ -19,6 +19,7 @@ from .expected import token
 from .shapes import Shape
 
 _ID = re.compile(r"(\d+\.\d+\.\d+\.\d+\.([0-9A-F]{16})\.(\d+))(?:\.b\.(\d+)\.(\d+)\.(\d+)\.(\d+)\.(\d+)\.(\d+))?")
+_PASSED = re.compile(r"(\d+\.\d+\.\d+\.\d+\.[0-9A-F]{16}\.\d+)\.gap\.")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00")
 _MARKER = "._slotstream.BACKFILL"
 
@@ -66,7 +67,8 @@ FNV1A_BEGIN = 0xCBF29CE484222325
 class _Pass:
     """A walk over one relation, from its beginning: what came of it."""
 
-    number: int = 1
+    # None: its marker does not say.
+    number: int | None = 1
     filenode: int | None = None
     cursor: tuple[int, int] = (0, 0)
     rows: int = 0
@@ -152,6 +154,9 @@ class Backfilled:
                     self.live.append(event)
                 if where:
                     self._take_live(event, where)
+                elif passed := _PASSED.match(event.id or ""):
+                    # A marker in the place of an event, or of a gap.
+                    self._position, self._is_inside = passed[1], False
         return self
 
     @property
@@ -325,11 +330,9 @@ class Backfilled:
             wrong.append(f"subject {event.subject}")
         if said.get("entity_type") != f'"{shape.entity}"' or said.get("operation") != f'"{self._operation}"':
             wrong.append(f"{said.get('entity_type')} {said.get('operation')}")
-        identity = columns.get("id")
-        if identity is not None:
-            identity = identity if identity.startswith('"') else f'"{identity}"'
+        identity = _entity_id(shape, columns)
         if said.get("entity_id") != identity:
-            wrong.append(f"entity_id {said.get('entity_id')}")
+            wrong.append(f"entity_id {said.get('entity_id')}, must be {identity}")
         unwanted = said.keys() & {"transaction", "before", "changes", "unchanged", "truncate"}
         if unwanted or not columns:
             wrong.append(f"{sorted(unwanted)}, {len(columns)} columns")
@@ -350,7 +353,7 @@ class Backfilled:
                 self._fault("marker", event, "whole: of a table with a key")
             else:
                 table.heap.clear()
-            run.passes[where.oid] = _Pass(told.get("pass", 1))
+            run.passes[where.oid] = _Pass(told.get("pass"))
         elif kind == "restart":
             self._restart(event, where, run, told)
         elif kind == "table":
@@ -375,7 +378,7 @@ class Backfilled:
     def _restart(self, event: Event, where: Place, run: Run, told: dict) -> None:
         before = run.passes.get(where.oid)
         number = told.get("pass")
-        if not isinstance(number, int) or (before and number <= before.number) or not told.get("why"):
+        if not isinstance(number, int) or (before and number <= (before.number or 0)) or not told.get("why"):
             self._fault("marker", event, f"{told} behind pass {before and before.number}")
         if before and before.is_over:
             self._fault("marker", event, f"{where.oid} begins anew, and was read")
@@ -392,7 +395,7 @@ class Backfilled:
         digest = f"{walk.digest:016x}"
         if (told.get("rows"), told.get("digest")) != (walk.rows, digest):
             self._fault("digest", event, f"{told.get('rows')} rows, digest {told.get('digest')}; {walk.rows} came, {digest}")
-        if told.get("pass", 1) != walk.number:
+        if walk.number is not None and told.get("pass", 1) != walk.number:
             self._fault("marker", event, f"pass {told.get('pass')}, it is {walk.number}")
         walk.keys.clear()
 
@@ -449,6 +452,18 @@ def _compare_heap(table: _Table, rows: Iterable[str], differences: list[Differen
     for kind, left in (("missing", wanted - table.heap), ("foreign", table.heap - wanted)):
         differences += [Difference(kind, f"{table.shape.qualified}, {count} times", None, row[:300]) for row, count in left.items()]
     return wanted.total()
+
+
+def _entity_id(shape: Shape, columns: dict[str, str]) -> str | None:
+    """As it is written in an event; of values that are numbers or texts, which JSON and PostgreSQL write alike."""
+    parts = []
+    for name in shape.identity:
+        value = columns.get(name, "null")
+        if value == "null":
+            return None
+        text = loads(value) if value.startswith('"') else value
+        parts.append(text if len(shape.identity) == 1 else text.replace("%", "%25").replace(",", "%2C"))
+    return encode_basestring(",".join(parts)) if parts else None
 
 
 def _text(columns: dict[str, str]) -> str:

@@ -12,13 +12,14 @@ _ROWS_AT_A_TIME = 20_000
 
 @dataclass(frozen=True)
 class Shape:
-    """A table under the name that its events carry. `key`: what its rows are told apart by, None without anything of that kind;
-    `is_toastable`: an UPDATE may leave a value out; `rows_of`: SQL for what the publication lets through of it."""
+    """A table under the name that its events carry. `key`: what its rows are told apart by, None without anything of that kind; `identity`:
+    whose values are `entity_id`; `is_toastable`: an UPDATE may leave a value out; `rows_of`: SQL for what the publication lets through of it."""
 
     schema: str
     name: str
     columns: tuple[str, ...]
     key: tuple[str, ...] | None
+    identity: tuple[str, ...]
     is_toastable: bool
     rows_of: str
 
@@ -66,10 +67,12 @@ def shapes(connection: psycopg.Connection, publication: str) -> list[Shape]:
     found = []
     for schema, name, oid, kind, identity, condition, columns, is_large, quoted in connection.execute(_PUBLISHED, (publication,)).fetchall():
         keys = [names for names, in connection.execute(_KEYS, (oid, identity)).fetchall() if set(names) <= set(columns)]
+        primary = [names for names, in connection.execute(_KEYS, (oid, "d")).fetchall()] or ([] if identity == "f" else keys)
+        named = ("id",) if "id" in columns else tuple(primary[0]) if primary and set(primary[0]) <= set(columns) else ()
         # A partitioned table has no rows of its own; one that others inherit from has, and theirs are published under their names.
         whose = "" if kind == "p" else "ONLY "
         rows_of = f"SELECT {', '.join(map(_quoted, columns))} FROM {whose}{quoted}" + (f" WHERE {condition}" if condition else "")
-        found.append(Shape(schema, name, tuple(columns), tuple(keys[0]) if keys else None, bool(is_large) and identity != "f", rows_of))
+        found.append(Shape(schema, name, tuple(columns), tuple(keys[0]) if keys else None, named, bool(is_large) and identity != "f", rows_of))
     return found
 
 
