@@ -20,6 +20,7 @@ import psycopg
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "EndToEnd"))
 
+import backfill  # noqa: E402
 import backlog  # noqa: E402
 import chart  # noqa: E402
 import latency  # noqa: E402
@@ -83,6 +84,20 @@ class Run:
             print(observer.memory_table(self.results["observer_memory"]) + "\n", flush=True)
         except (*_FAILURES, observer.VoidMeasurement) as error:
             self._complain(f"observer, {pair}", error)
+
+    def backfill(self, pair: Pair) -> None:
+        """A backfill's rate, the live stream beside it, and memory, as tables."""
+        found = self.results["backfill"] = {}
+        rows, transaction_rows, latency_rows = (
+            max(1_000, round(count * self.options.scale)) for count in (self.options.backfill_rows, backfill.TRANSACTION_ROWS, backfill.LATENCY_ROWS))
+        for part in backfill.PARTS:
+            try:
+                found |= backfill.measure(
+                    pair, self._tell, rows=rows, rounds=self.options.rounds, seconds=max(2, round(10 * self.options.scale)),
+                    transaction_rows=transaction_rows, parts=[part], latency_rows=latency_rows)
+                print(backfill.table({part: found[part]}) + "\n", flush=True)
+            except _FAILURES as error:
+                self._complain(f"backfill, {part}, {pair}", error)
 
     def latency(self, pairs: list[Pair]) -> None:
         """COMMIT returned → received, as a table."""
@@ -237,6 +252,8 @@ examples: deploy/benchmark --json results.json --svg backlog.svg
     parser.add_argument("--growth", action="store_true", help="how cost grows with the backlog, with tables, with columns")
     parser.add_argument("--memory", action="store_true", help="peak memory after 2 and 20 million events, and with nats-server paused twice")
     parser.add_argument("--observer", action="store_true", help="webhooks a second of the observer worker, beside a minimal one of nats-py")
+    parser.add_argument("--backfill", action="store_true", help="rows a second, live latency beside it, memory")
+    parser.add_argument("--backfill-rows", type=_number(int), default=backfill.ROWS, metavar="N", help=f"of its table (default: {backfill.ROWS:,})")
     parser.add_argument("--json", type=Path, metavar="FILE", help="all figures of all rounds")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="a chart of the cases")
     options = parser.parse_args()
@@ -286,6 +303,8 @@ def main() -> None:
             run.memory((options.pairs or [NEWEST])[0])
         if options.observer:
             run.observer((options.pairs or [NEWEST])[0])
+        if options.backfill:
+            run.backfill((options.pairs or [NEWEST])[0])
     finally:
         run.write()
     if run.complaints:

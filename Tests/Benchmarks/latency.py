@@ -16,6 +16,7 @@ import json
 import subprocess
 import sys
 from array import array
+from collections.abc import Callable
 from pathlib import Path
 
 from hdrh.histogram import HdrHistogram
@@ -25,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "EndToEnd"))
 from administrator import Administrator  # noqa: E402
 from compiled import compile_c  # noqa: E402
 from deployment import Deployment, Pair, demo_schema  # noqa: E402
+from servers.postgres import Postgres  # noqa: E402
 from servers.tools import MissingTool, dying_with_us, nats_binary, slotstream_binary  # noqa: E402
 
 POSTGRES_VERSIONS = ["15", "16", "18"]
@@ -47,10 +49,11 @@ class VoidMeasurement(Exception):
 class Latency:
     """Servers, a running streamer, the stream for bare publishes and the compiled `latency.c`."""
 
-    def __init__(self, pair: Pair, binary: Path | None = None, overrides: dict[str, dict] | None = None):
+    def __init__(self, pair: Pair, binary: Path | None = None, overrides: dict[str, dict] | None = None,
+                 prepare: Callable[[Postgres], None] = demo_schema):
         self.pair = pair
         # As in production: a debug log would be part of what is timed.
-        self.deployment = Deployment(pair, prepare=demo_schema, overrides={"log": {"level": "info"}} | (overrides or {}), binary=binary)
+        self.deployment = Deployment(pair, prepare=prepare, overrides={"log": {"level": "info"}} | (overrides or {}), binary=binary)
         self.administrator = Administrator(self.deployment.nats.url)
         # The server that the streamer connects to: the first.
         self.url = self.deployment.nats.url.split(",")[0]
@@ -103,18 +106,18 @@ class Latency:
         if not state["messages"] == state["last_seq"] == self.stored[stream_name]:
             raise VoidMeasurement(f"{where}: {stream_name} must hold {self.stored[stream_name]} messages: {state}")
         return {"pair": str(self.pair), "rate": rate, "kind": kind, "achieved": round(len(samples) / seconds, 1),
-                "samples": len(samples), "lost": summary["lost"]} | _figures(samples), summary["payload_bytes"]
+                "samples": len(samples), "lost": summary["lost"]} | figures(samples), summary["payload_bytes"]
 
 
-def _figures(samples: array) -> dict:
+def figures(samples: array) -> dict:
     """Percentiles and maximum in ms, of nanoseconds; what is negative counts as 0."""
     histogram = HdrHistogram(1, 3_600_000_000_000, 3)
     for nanoseconds in samples:
         histogram.record_value(max(0, nanoseconds))
-    figures = {name: histogram.get_value_at_percentile(percentile) for name, percentile in _PERCENTILES.items()}
-    figures["max"] = histogram.get_max_value()
+    found = {name: histogram.get_value_at_percentile(percentile) for name, percentile in _PERCENTILES.items()}
+    found["max"] = histogram.get_max_value()
     return {"early": sum(nanoseconds < 0 for nanoseconds in samples)} | {
-        name: round(nanoseconds / 1e6, 4) for name, nanoseconds in figures.items()}
+        name: round(nanoseconds / 1e6, 4) for name, nanoseconds in found.items()}
 
 
 def measure(pair: Pair, rates: list[int], seconds: int, binary: Path | None = None) -> list[dict]:

@@ -1,4 +1,4 @@
-"""`deploy/demo` as a stranger runs it: five events are shown, and nothing is left behind, also when it is interrupted."""
+"""`deploy/demo` as a stranger runs it: old rows are shown before the new events, and nothing is left behind, also when it is interrupted."""
 
 import os
 import re
@@ -58,7 +58,7 @@ def _require_excerpt_of(said: str) -> None:
 
 
 @pytest.mark.parametrize("origin", ["installed", "built"])
-def test_the_demo_shows_five_events_and_leaves_nothing_behind(place, origin):
+def test_the_demo_shows_old_rows_before_new_events_and_leaves_nothing_behind(place, origin):
     environment = unconfiguring_environment() | _ELSEWHERE | {"TMPDIR": str(place)}
     assert not shutil.which("slotstream"), "this machine has a slotstream of its own: nothing would be built"
     if origin == "installed":
@@ -69,9 +69,15 @@ def test_the_demo_shows_five_events_and_leaves_nothing_behind(place, origin):
     said = subprocess.run([_DEMO], env=environment, capture_output=True, text=True, timeout=600)
     assert said.returncode == 0, said.stderr[-2000:]
     assert (f"taking {place}" in said.stderr) == (origin == "installed")
-    events = re.findall(r"^  [0-9:.]{12}  #(\d)  (\w+ [A-Z]+)  ", said.stdout, re.MULTILINE)
+    events = re.findall(r"^  [0-9:.]{12}  #(\d)  (\w+(?: [A-Z]+)?)  ", said.stdout, re.MULTILINE)
+    # Two rows from before between the markers of their backfill, and then what happened to them.
     assert events == [(str(sequence), name) for sequence, name in enumerate(
-        ("Order INSERT", "Order INSERT", "Order UPDATE", "Order DELETE", "Invoice SENT"), 1)], said.stdout
+        ("BACKFILL", "Order READ", "Order READ", "BACKFILL", "BACKFILL", "Order UPDATE", "Order DELETE", "Order INSERT", "Invoice SENT"), 1)], said.stdout
+    assert re.findall(r"  BACKFILL  backfill 1: (.*)", said.stdout) == ["begins: public.tb_order", "public.tb_order read: 2 rows", "ends: 2 rows"], said.stdout
+    assert "run 1: done, public.tb_order, 2 rows, 100 %" in said.stdout
+    ids = re.findall(r"  Order (\w+)  ([0-9a-f]{8})… ", said.stdout)
+    # The rows that were read are those that are changed next.
+    assert [identifier for operation, identifier in ids if operation == "READ"] == [dict(ids)["UPDATE"], dict(ids)["DELETE"]], said.stdout
     assert "● STREAMING" in said.stdout
     _require_excerpt_of(said.stdout)
     _require_nothing_left(place)
