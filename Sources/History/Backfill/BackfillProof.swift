@@ -183,7 +183,11 @@ package struct BackfillProof {
         }
         let table = marker.oid ?? place.tableOID
         switch marker.event {
-        case .begin: break
+        case .begin:
+            // Once more: the stream had lost its end, and all tables are read again.
+            run?.held = []
+            run?.tallies = [:]
+            run?.unknownTable = nil
         case .whole, .restart:
             if marker.event == .restart { run?.held.removeAll { $0.table == table } }
             run?.tallies[table] = nil

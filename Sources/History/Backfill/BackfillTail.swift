@@ -27,6 +27,7 @@ package struct BackfillTail: Codable, Equatable, Sendable {
         place = next
         if isMarker {
             if next.tableOID > 0, next.block == BackfillMarker.endBlock { finishedRows += rows }
+            if next.tableOID == 0, next.block == 0 { finishedRows = 0 }
             rows = 0
             digest = BackfillDigest()
             hasHole = isNext ? nil : true

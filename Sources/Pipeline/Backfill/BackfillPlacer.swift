@@ -183,10 +183,10 @@ final class BackfillPlacer: RowWitness {
                 if next.run != progress?.run || next.tableIndex != progress?.tableIndex || next.pass?.firstCount != progress?.pass?.firstCount {
                     cursor = ReadRows.TupleID(block: 0, offset: 0)
                 }
-                let (rereads, isStale) = next.run == progress?.run ? (progress?.rereads, progress?.isStale) : (nil, nil)
+                let isStale = next.run == progress?.run && next.tableIndex == progress?.tableIndex ? progress?.isStale : nil
                 progress = next
-                progress?.rereads = rereads
                 progress?.isStale = isStale
+                progress?.rereads = next.pass == nil ? nil : rereadTexts()
                 if appended?.run != next.run { appended = BackfillTail(run: next.run) }
             }
         case .note(let text):
@@ -317,6 +317,7 @@ final class BackfillPlacer: RowWitness {
                 var body = BackfillMarker.Backfill(id: run, .whole)
                 body.table = chunk.table.published
                 body.oid = chunk.table.oid
+                if chunk.table.oid != chunk.table.publishedOid { body.partition = chunk.table.name }
                 append(body, chunk.table.oid, chunk.filenode, 0)
             }
             encoder.begin(run: run, lsn: chunk.lsn, readAt: chunk.readAt)
@@ -401,11 +402,15 @@ final class BackfillPlacer: RowWitness {
         guard var next = progress, next.pass != nil else { return }
         let storedCount = window.releasedCount.load(ordering: .acquiring)
         guard touched.hasChanged(storedCount: storedCount) || next.isStale != keptIsStale else { return }
-        let keys = touched.unsettled(storedCount: storedCount)
-        next.rereads = keys.isEmpty ? nil : keys.map { Data($0.bytes).base64EncodedString() }
+        next.rereads = rereadTexts()
         progress = next
         keptIsStale = next.isStale
         handover.backfill.withLock { $0.progress = next }
+    }
+
+    private func rereadTexts() -> [String]? {
+        let keys = touched.unsettled(storedCount: window.releasedCount.load(ordering: .acquiring))
+        return keys.isEmpty ? nil : keys.map { Data($0.bytes).base64EncodedString() }
     }
 
     private var keptIsStale: Bool?

@@ -106,9 +106,17 @@ final class BackfillReader: Sendable {
     private func run() {
         while !exchange.isOver, !exchange.look.isReady { exchange.wait(.seconds(1)) }
         var lookedAt: Instant?
+        var isFirst = true
         while !exchange.isOver {
             let state = exchange.look
-            if let progress = state.progress {
+            if var progress = state.progress {
+                // What it failed for may be mended by now.
+                if isFirst, progress.state == .failed {
+                    progress.state = .walking
+                    progress.why = nil
+                    _ = exchange.perform(.progress(progress))
+                }
+                isFirst = false
                 goOn(progress)
             } else if let request = next(state.finished) {
                 begin(request)
@@ -137,11 +145,10 @@ final class BackfillReader: Sendable {
 
     private func next(_ finished: [FinishedBackfill]) -> BackfillRequest? {
         let over = Set(finished.map(\.run))
-        let last = finished.map(\.run).max() ?? 0
         // What is not kept any more is over too; one of another stream, which had this one's name, is none of ours.
+        let oldest = finished.count < FinishedBackfill.limit ? 0 : over.min() ?? 0
         return requests()?.requests.requests.first {
-            $0.wish != .pause && !over.contains($0.run) && ($0.run > last || finished.count < FinishedBackfill.limit)
-                && ($0.streamCreated ?? session.streamCreated) == session.streamCreated
+            $0.wish != .pause && !over.contains($0.run) && $0.run > oldest && ($0.streamCreated ?? session.streamCreated) == session.streamCreated
         }
     }
 
@@ -259,9 +266,9 @@ final class BackfillReader: Sendable {
         throw .over
     }
 
-    private func finish(_ run: borrowing Run, _ state: FinishedBackfill.State, _ why: String?) {
+    private func finish(_ run: borrowing Run, _ state: FinishedBackfill.State, _ why: String?, rows: UInt64? = nil) {
         let progress = run.progress
-        let rows = exchange.look.appended.flatMap { $0.run == progress.run ? $0.finishedRows : nil } ?? 0
+        let rows = rows ?? readRows(of: progress.run)
         let ended = FinishedBackfill(
             run: progress.run, state: state, tables: Set(progress.tables.map(\.published)).sorted(), rows: rows, startedAt: progress.startedAt,
             endedAt: PostgresTimestamp.now.description, why: why)
@@ -276,14 +283,20 @@ final class BackfillReader: Sendable {
             ])
     }
 
+    /// Rows of the run that went out, as far as they are of no pass that began anew.
+    private func readRows(of run: UInt64) -> UInt64 {
+        exchange.look.appended.map { $0.run == run ? $0.finishedRows + $0.rows : 0 } ?? 0
+    }
+
     private func cancel(_ run: inout Run, _ why: String) {
         exchange.interrupt()
+        let rows = readRows(of: run.progress.run)
         var body = BackfillMarker.Backfill(id: run.progress.run, .cancelled)
         body.why = why
         if run.progress.stored.count > 0 || exchange.look.appended?.count ?? 0 > 0 {
             while !exchange.isOver, !exchange.perform(.marker(body, tableOID: 0, filenode: 0, block: BackfillMarker.endBlock)) { _ = exchange.takeReset() }
         }
-        finish(run, .cancelled, why)
+        finish(run, .cancelled, why, rows: rows)
     }
 
     /// The run rests until somebody wants it otherwise.
@@ -478,6 +491,10 @@ final class BackfillReader: Sendable {
         }
         guard let (reading, description, refusal) = answer else { return nil }
         if let refusal { throw .failed("\(refusal)") }
+        if reading.hasOtherIdentity {
+            throw .failed(
+                "\(table.name) has another replica identity than \(table.published): ALTER TABLE \(table.name) REPLICA IDENTITY DEFAULT, or FULL")
+        }
         if reading.keyColumns.isEmpty, reading.heapByteCount > Self.keylessByteLimit {
             throw .failed(
                 "\(table.name) has no key and more than \(Amount.bytes(Self.keylessByteLimit)): give the table a primary key, or leave the table out")

@@ -13,6 +13,8 @@ struct TableReading {
     let keyColumns: [String]
     /// Whether its events may come without columns that an UPDATE did not touch.
     let hasUnsentColumns: Bool
+    /// A partition names its rows by another key than the table under whose name they are published.
+    let hasOtherIdentity: Bool
     /// As SQL writes it.
     private let quotedName: String
     private let quotedPublishedName: String
@@ -36,8 +38,8 @@ struct TableReading {
         _ table: BackfillProgress.Table, condition: String?, publication: String, over sql: borrowing SQLConnection
     ) throws(PostgresError) -> TableReading? {
         let found = try sql.query(tableQuery(serverVersion: sql.serverVersion), [String(table.oid), String(table.publishedOid), publication])
-        guard let row = found.first, row.count == 13, let schema = row[0], let name = row[1], let identity = row[2]?.utf8.first.flatMap({ ReplicaIdentity(rawValue: $0) }),
-            let quotedName = row[4], let quotedPublishedName = row[5], row[8] == "t", let heapByteCount = row[11].flatMap({ UInt64($0) }), let fingerprint = row[12]
+        guard let row = found.first, row.count == 14, let schema = row[0], let name = row[1], let identity = row[2]?.utf8.first.flatMap({ ReplicaIdentity(rawValue: $0) }),
+            let quotedName = row[4], let quotedPublishedName = row[5], row[8] == "t", let heapByteCount = row[11].flatMap({ UInt64($0) }), let fingerprint = row[13]
         else { return nil }
         let columns = try sql.query(columnQuery(serverVersion: sql.serverVersion), [String(table.publishedOid), publication])
         let isFull = identity == .full
@@ -61,7 +63,7 @@ struct TableReading {
         return TableReading(
             table: table, relation: relation, keyColumns: hasKey ? key.map(\.name) : [],
             hasUnsentColumns: !(isFull && row[3] == "f") && columns.contains { $0.count == 5 && $0[4] == "t" },
-            quotedName: quotedName, quotedPublishedName: quotedPublishedName, conditions: conditions, keyTypes: hasKey ? key.map(\.type) : [],
+            hasOtherIdentity: row[12] == "t", quotedName: quotedName, quotedPublishedName: quotedPublishedName, conditions: conditions, keyTypes: hasKey ? key.map(\.type) : [],
             fingerprint: fingerprint, heapByteCount: heapByteCount)
     }
 
@@ -118,7 +120,7 @@ struct TableReading {
                 pg_catalog.concat(pg_catalog.quote_ident(cn.nspname), '.', pg_catalog.quote_ident(c.relname)),
                 pg_catalog.concat(pg_catalog.quote_ident(pn.nspname), '.', pg_catalog.quote_ident(p.relname)),
                 q.pubinsert, q.pubupdate, (q.pubinsert AND q.pubupdate), pg_catalog.pg_get_expr(r.prqual, r.prrelid),
-                pg_catalog.pg_relation_filenode(c.oid), pg_catalog.pg_relation_size(c.oid),
+                pg_catalog.pg_relation_filenode(c.oid), pg_catalog.pg_relation_size(c.oid), c.relreplident <> p.relreplident AND c.relreplident IN ('i', 'n'),
                 pg_catalog.md5(pg_catalog.concat_ws('|', \(columns("$1")), CASE WHEN $1 <> $2 THEN \(columns("$2")) END,
                     (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', e.enumtypid, e.oid, e.enumlabel), ',' ORDER BY e.oid) FROM pg_catalog.pg_enum e WHERE e.enumtypid = ANY (\(types))),
                     (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', t.oid, t.typname, a.attnum, a.attname, a.atttypid), ',' ORDER BY t.oid, a.attnum) FROM pg_catalog.pg_type t

@@ -15,14 +15,15 @@ extension Streamer {
 
     /// Makes what puts rows in, which also remembers what the stream says of rows that are to be read again; and begins the thread that reads tables, where the session
     /// is one that goes on.
+    /// - Parameter record: As it is stored, with our name in it.
     /// - Returns: nil: the session stores nothing.
     func beginBackfill(
-        _ joined: Joined, _ configuration: StreamerConfiguration, _ columnRules: ColumnRules, _ server: ServerMark, _ window: RetainedWindow, _ handover: Handover,
+        _ joined: Joined, _ record: CheckpointRecord, _ configuration: StreamerConfiguration, _ columnRules: ColumnRules, _ server: ServerMark, _ window: RetainedWindow, _ handover: Handover,
         _ link: NATSLink
     ) throws(StreamerError) -> Backfill? {
         guard mending == nil else { return nil }
         let exchange = try StreamerError.ofSystem { () throws(SystemError) in try BackfillExchange(wakeSource: { [control] in control.wake.signal() }) }
-        let (facts, record) = (joined.facts, joined.record)
+        let facts = joined.facts
         let payloadLimit = try readPayloadLimit(link.connection)
         let encoder: ReadEncoder
         do throws(CaptureError) {

@@ -129,7 +129,7 @@ extension Streamer {
             failpoints: failpoints, logger: logger)
         let streamWatch = mending == nil ? try watchStream(over: link.connection) : nil
         defer { streamWatch?.stop() }
-        let backfill = try beginBackfill(joined, configuration, columnRules, sqlMark, window, handover, link)
+        let backfill = try beginBackfill(joined, record, configuration, columnRules, sqlMark, window, handover, link)
         defer { backfill?.exchange.end() }
         let thread = try StreamerError.ofSystem { () throws(SystemError) in
             try OwnedThread(name: "delivery") { publisher.run() }

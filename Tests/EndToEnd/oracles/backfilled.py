@@ -108,6 +108,9 @@ class Run:
     end: str | None = None
     finished_rows: int = 0
 
+    def begin_again(self, count: int) -> None:
+        self.count, self.passes, self.finished, self.finished_rows = count, {}, [], 0
+
 
 class Backfilled:
     """Follows a stream from its first message on. `differences` says what is wrong:
@@ -267,6 +270,10 @@ class Backfilled:
 
     def _run_of(self, event: Event, where: Place, told: dict) -> Run | None:
         run = self.open_run
+        if told.get("event") == "begin" and run and run.number == where.run and where.count > run.count and told.get("why"):
+            # The stream had lost its end: the numbers go on behind those that are gone, and all is read once more.
+            run.begin_again(where.count)
+            return run
         if told.get("event") == "begin":
             if run or (self.runs and self.runs[-1].number >= where.run) or where.count != 1:
                 self._fault("marker", event, f"it begins behind run {self.runs[-1].number if self.runs else None}, as number {where.count}")
