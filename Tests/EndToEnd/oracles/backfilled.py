@@ -85,7 +85,8 @@ class _Table:
     shape: Shape
     rows: dict[tuple, str] = field(default_factory=dict)
     heap: Counter = field(default_factory=Counter)
-    # Since the run began: keys of which a live event came, and of which one came that was not whole.
+    # Keys of which a live event came since the run began; and of which one ever came that was not whole: what is decoded once more after a
+    # crash reaches back as far as PostgreSQL likes.
     touched: set = field(default_factory=set)
     partial: set = field(default_factory=set)
     # Keys of rows that came into the publication's filter when no run read the table, a large value untouched: PostgreSQL does not send it,
@@ -273,7 +274,6 @@ class Backfilled:
             self.runs.append(Run(where.run, told.get("tables") or []))
             for table in self._tables.values():
                 table.touched.clear()
-                table.partial.clear()
             return self.runs[-1]
         if run is None or run.number != where.run:
             self._fault("marker", event, f"it is of no run that has begun and not ended ({run.number if run else None})")
@@ -317,7 +317,7 @@ class Backfilled:
             # What does not move the walk was read again for an event that was not whole; what comes twice was written to in between.
             if not has_moved and key not in table.partial:
                 self._fault("doubled", event, f"{key} was read again, and no event of it was in part")
-            elif key in walk.keys and key not in table.touched:
+            elif key in walk.keys and key not in table.touched and key not in table.partial:
                 self._fault("doubled", event, f"{key} came before, and nobody wrote to it")
         walk.keys.add(key)
         table.unsent.discard(key)
