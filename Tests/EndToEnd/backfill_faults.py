@@ -320,9 +320,11 @@ def message_again(events: list[Event], choice: random.Random) -> tuple[list[Even
 
 
 def byte_altered(events: list[Event], choice: random.Random) -> tuple[list[Event], set[str]]:
-    """A digit or letter of a row's values is another; of a row of which nothing else is told."""
+    """A digit or letter of a row's values is another; of a row of which nothing else is told, in a table that was never emptied."""
     told_of = Counter(told for event in events for told in _told_of(event))
-    at = choice.choice([at for at in read_places(events) if [told_of[told] for told in _told_of(events[at])] == [1]])
+    emptied = {event.json["source"]["table"] for event in events if event.subject.endswith(".TRUNCATE")}
+    at = choice.choice([at for at in read_places(events) if [told_of[told] for told in _told_of(events[at])] == [1]
+                        and events[at].json["source"]["table"] not in emptied])
     body = events[at].body
     begin = body.index(b'"entity":{') + 10
     places = [place for place in range(begin, begin + len(members(body)["entity"].encode()) - 2) if body[place:place + 1].isalnum() and body[place - 1:place] != b"\\"]

@@ -3,6 +3,7 @@
 import random
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import psycopg
@@ -175,15 +176,18 @@ _REWRITTEN = ("tb_line", "tb_document", "tb_tag", "measured_once", "tb_order")
 
 class BackfillLoad:
     """`operations` transactions of eight writers together, on rows whose ids go up to about `ids`. `maintenance`: how often each of TRUNCATE,
-    VACUUM and VACUUM FULL comes; `rate`: at most so many transactions a second (None: as fast as they go). A writer whose connection breaks connects again and goes on with its next operation; which of its commits
+    VACUUM and VACUUM FULL comes; `rate`: at most so many transactions a second (None: as fast as they go); `walked` tells which table is read now (None: none), which is then the
+    one that VACUUM FULL rewrites. A writer whose connection breaks connects again and goes on with its next operation; which of its commits
     went through is no matter here: PostgreSQL's tables are the judge."""
 
-    def __init__(self, postgres: Postgres, operations: int, ids: int, seed: int, maintenance: int = 2, rate: float | None = None):
+    def __init__(self, postgres: Postgres, operations: int, ids: int, seed: int, maintenance: int = 2, rate: float | None = None,
+                 walked: Callable[[], str | None] = lambda: None):
         self._postgres = postgres
         self._each = -(-operations // WRITERS)
         self._ids = ids
         self._seed = seed
         self._maintenance = maintenance
+        self._walked = walked
         self._pause = WRITERS / rate if rate else 0.0
         # Where the ids begin that no row had; of another load of the same tables elsewhere.
         self._fresh = 1_000_000_000 * (1 + seed % 1009)
@@ -278,6 +282,8 @@ class BackfillLoad:
         return [((place + 1) * self._each // (len(statements) + 1), statement) for place, statement in enumerate(statements)]
 
     def _maintain(self, connection: psycopg.Connection, statement: str) -> None:
+        if statement.startswith("VACUUM FULL") and (table := self._walked()):
+            statement = f"VACUUM FULL {table}"
         connection.execute(statement)
         self.maintained.append(statement)
 

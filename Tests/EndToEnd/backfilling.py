@@ -49,6 +49,12 @@ class Runs:
         """Of the run that is carried out; empty: none is."""
         return (self.administrator.entry(self.name) or {}).get("backfill") or {}
 
+    def walked(self) -> str | None:
+        """The table, or partition, that is read now."""
+        now = self.progress()
+        tables, index = now.get("tables") or [], now.get("table_index", 0)
+        return tables[index]["name"] if index < len(tables) and now.get("state") == "walking" else None
+
     def state(self, run: int) -> tuple[str, str]:
         """How it stands with a run, and why it stands so."""
         record = self.administrator.entry(self.name) or {}

@@ -270,6 +270,38 @@ def test_a_truncate_in_its_midst_ends_the_table(pair, tenants, behind):
     finish(tenant, run)
 
 
+_GONE = {
+    "dropped": "DROP TABLE tb_mood", "renamed": "ALTER TABLE tb_mood RENAME TO tb_temper", "moved": "CREATE SCHEMA other; ALTER TABLE tb_mood SET SCHEMA other",
+    "taken out of the publication": "ALTER PUBLICATION {name} DROP TABLE tb_mood", "without a key": "ALTER TABLE tb_mood DROP CONSTRAINT tb_mood_pkey",
+    "made anew": "DROP TABLE tb_mood; CREATE TABLE tb_mood (n BIGINT PRIMARY KEY); ALTER PUBLICATION {name} ADD TABLE tb_mood; INSERT INTO tb_mood VALUES (1)",
+}
+
+
+@pytest.mark.parametrize("gone", _GONE)
+def test_a_table_that_is_gone_in_its_midst_ends_its_part_and_nothing_else(pair, tenants, gone):
+    """Whoever asked is told by name; the other tables are read, by this run or the next, and the stream goes on."""
+    tenant, told = _walked(tenants, pair, 300, "CREATE TABLE tb_mood (n BIGINT PRIMARY KEY, note TEXT); INSERT INTO tb_mood SELECT n, repeat('.', 150) FROM generate_series(1, 900) AS n; "
+                                               "CREATE TABLE tb_zoo (n BIGINT PRIMARY KEY); INSERT INTO tb_zoo VALUES (1), (2)")
+    # tb_item has three chunks.
+    run = held(told, "chunk_read", 6, ["public.tb_*"])
+    assert any(event.subject.endswith(".Mood.READ") for event in tenant.read())
+    for statement in _GONE[gone].format(name=tenant.name).split("; "):
+        tenant.run(statement)
+    let_go(told)
+    wait_until(lambda: told.state(run)[0] in ("done", "failed"), SOON, f"it ends, or says why not: {told.streamer.log}")
+    state, why = told.state(run)
+    tenant.run("INSERT INTO tb_item VALUES (1001, 'live')")
+    tenant.wait_confirmed()
+    if state == "failed":
+        assert "tb_mood" in why, why
+        told.streamer.command("backfill", "--cancel", str(run))
+        wait_until(lambda: told.state(run)[0] == "cancelled", SOON, "it is given up")
+        run = told.request("public.tb_item", "public.tb_zoo")
+        told.wait_done(run)
+        tenant.wait_confirmed()
+    judged(tenant, "public.tb_item", "public.tb_zoo")
+
+
 # Large values that are not sent
 
 def _documents(tenants, pair, condition: str = ""):

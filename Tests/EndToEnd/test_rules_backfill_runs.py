@@ -441,6 +441,25 @@ def test_verify_leaves_rows_of_a_backfill_aside_and_proves_the_table_with_them(p
     assert [(each["kind"], each["key"]) for each in said["differences"]] == [("missing", str(reads[50].json["entity"]["n"]))], said
 
 
+def test_verify_finds_what_is_wrong_with_a_run(pair, tenants):
+    """A row that is stale, and one of a marker's count: written as the program would, in the place of its own last messages."""
+    tenant, told = _prepared(tenants, pair, 40)
+    told.streamer.start()
+    tenant.commit(1001)
+    run = told.request("public.tb_item")
+    told.wait_done(run)
+    tenant.wait_confirmed()
+    assert told.streamer.command("verify", "--rows", "public.tb_item", "--strict", expect=None).returncode == 0
+    assert told.streamer.command("verify", expect=None).returncode == 0
+    tenant.run(f"ALTER PUBLICATION {tenant.name} DROP TABLE tb_item")
+    tenant.run("UPDATE tb_item SET note = 'behind' WHERE n = 7; DELETE FROM tb_item WHERE n = 8; INSERT INTO tb_item VALUES (9, 'again') ON CONFLICT DO NOTHING")
+    tenant.run(f"ALTER PUBLICATION {tenant.name} ADD TABLE tb_item")
+    tenant.commit(1002)
+    tenant.wait_confirmed()
+    said = json.loads(told.streamer.command("verify", "--rows", "public.tb_item", "--strict", "--json", expect=1).stdout)
+    assert sorted((each["kind"], each["key"]) for each in said["differences"]) == [("altered", "7"), ("foreign", "8")], said
+
+
 def test_a_gap_that_is_accepted_gives_the_run_up_with_a_marker(pair, tenants):
     tenant, told = _prepared(tenants, pair)
     told.streamer.start()

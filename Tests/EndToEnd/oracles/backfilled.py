@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from json import loads
+from json import JSONDecodeError, JSONDecoder, loads
 from json.encoder import encode_basestring
 
 from compare import Chain, Comparison, Difference, members
@@ -20,6 +20,8 @@ from .shapes import Shape
 
 _ID = re.compile(r"(\d+\.\d+\.\d+\.\d+\.([0-9A-F]{16})\.(\d+))(?:\.b\.(\d+)\.(\d+)\.(\d+)\.(\d+)\.(\d+)\.(\d+))?")
 _PASSED = re.compile(r"(\d+\.\d+\.\d+\.\d+\.[0-9A-F]{16}\.\d+)\.gap\.")
+_decoder = JSONDecoder()
+_SPACES = re.compile(r"[ \t\r\n]*")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00")
 _MARKER = "._slotstream.BACKFILL"
 
@@ -85,7 +87,8 @@ class _Table:
     shape: Shape
     rows: dict[tuple, str] = field(default_factory=dict)
     heap: Counter = field(default_factory=Counter)
-    # Since the run began: keys of which a live event came, and of which one came that was not whole.
+    # Keys of which a live event came since the run began; and of which one ever came that was not whole: what is decoded once more after a
+    # crash reaches back as far as PostgreSQL likes.
     touched: set = field(default_factory=set)
     partial: set = field(default_factory=set)
     # Keys of rows that came into the publication's filter when no run read the table, a large value untouched: PostgreSQL does not send it,
@@ -189,8 +192,7 @@ class Backfilled:
             self._apply(event, table, said)
 
     def _table_of(self, said: dict[str, str]) -> _Table | None:
-        source = loads(said.get("source", "{}"))
-        return self._tables.get(f"{source.get('schema')}.{source.get('table')}")
+        return self._tables.get(_source(said))
 
     def _apply(self, event: Event, table: _Table, said: dict[str, str]) -> None:
         operation = said["operation"].strip('"')
@@ -208,7 +210,7 @@ class Backfilled:
             if operation != "DELETE":
                 table.heap[row] += 1
             return
-        columns = members(row.encode())
+        columns = columns_of(row)
         key = self._key(event, table, columns)
         if key is None:
             return
@@ -219,7 +221,7 @@ class Backfilled:
             return
         was = key
         if "before" in said:
-            was = self._key(event, table, members(said["before"].encode())) or key
+            was = self._key(event, table, columns_of(said["before"])) or key
             table.touched.add(was)
         known = table.rows.pop(was, None)
         if was in table.unsent or (operation == "INSERT" and "unchanged" in said and not self._is_read_now(table)):
@@ -229,7 +231,7 @@ class Backfilled:
             table.partial.add(key)
             if known is None:
                 known = table.rows.get(key, "{}")
-            row = _text(members(known.encode()) | columns)
+            row = _text(columns_of(known) | columns)
         table.rows[key] = row
 
     def _is_read_now(self, table: _Table) -> bool:
@@ -280,7 +282,6 @@ class Backfilled:
             self.runs.append(Run(where.run, told.get("tables") or []))
             for table in self._tables.values():
                 table.touched.clear()
-                table.partial.clear()
             return self.runs[-1]
         if run is None or run.number != where.run:
             self._fault("marker", event, f"it is of no run that has begun and not ended ({run.number if run else None})")
@@ -294,11 +295,12 @@ class Backfilled:
         run.rows += 1
         self.read += 1
         table = self._table_of(said)
-        if table is None or table.shape.qualified not in run.tables:
+        if _source(said) not in run.tables:
             self._fault("shaped", event, f"of {said.get('source')}, which is none of the run's tables {run.tables}")
             return
-        columns = members(said.get("entity", "").encode())
-        self._require_shape(event, table, said, columns)
+        columns = columns_of(said.get("entity", ""))
+        if table:
+            self._require_shape(event, table, said, columns)
         self._held = max(self._held, lsn_number(told.get("lsn", "0/0")))
         walk = run.passes.setdefault(where.oid, _Pass())
         if walk.is_over:
@@ -312,6 +314,9 @@ class Backfilled:
         if cursor < walk.cursor:
             self._fault("unordered", event, f"the walk stands at {cursor} behind {walk.cursor}")
         has_moved, walk.cursor = cursor > walk.cursor, max(cursor, walk.cursor)
+        if table is None:
+            # One that is not compared.
+            return
         if table.shape.key is None:
             if not has_moved:
                 self._fault("doubled", event, f"the walk stands still at {cursor}")
@@ -324,7 +329,7 @@ class Backfilled:
             # What does not move the walk was read again for an event that was not whole; what comes twice was written to in between.
             if not has_moved and key not in table.partial:
                 self._fault("doubled", event, f"{key} was read again, and no event of it was in part")
-            elif key in walk.keys and key not in table.touched:
+            elif key in walk.keys and key not in table.touched and key not in table.partial:
                 self._fault("doubled", event, f"{key} came before, and nobody wrote to it")
         walk.keys.add(key)
         table.unsent.discard(key)
@@ -356,9 +361,9 @@ class Backfilled:
             self._fault("marker", event, f"{told} with {where.oid} in its id, in a run of {run.tables}")
         if kind == "whole":
             table = self._tables.get(told.get("table"))
-            if table is None or table.shape.key is not None:
+            if table and table.shape.key is not None:
                 self._fault("marker", event, "whole: of a table with a key")
-            else:
+            elif table:
                 table.heap.clear()
             run.passes[where.oid] = _Pass(told.get("pass"))
         elif kind == "restart":
@@ -429,7 +434,7 @@ def _compare_rows(table: _Table, rows: Iterable[str], differences: list[Differen
     shape = table.shape
     for row in rows:
         compared += 1
-        columns = members(row.encode())
+        columns = columns_of(row)
         key = tuple(columns[name] for name in shape.key)
         own = table.rows.pop(key, None)
         if own == row:
@@ -438,7 +443,7 @@ def _compare_rows(table: _Table, rows: Iterable[str], differences: list[Differen
         if own is None:
             differences.append(Difference("missing", name, None, row[:300]))
             continue
-        told = members(own.encode())
+        told = columns_of(own)
         absent = [column for column in shape.columns if column not in told]
         if absent and key in table.unsent:
             told |= {column: columns[column] for column in absent}
@@ -459,6 +464,31 @@ def _compare_heap(table: _Table, rows: Iterable[str], differences: list[Differen
     for kind, left in (("missing", wanted - table.heap), ("foreign", table.heap - wanted)):
         differences += [Difference(kind, f"{table.shape.qualified}, {count} times", None, row[:300]) for row, count in left.items()]
     return wanted.total()
+
+
+def _source(said: dict[str, str]) -> str:
+    """`schema.table` of an event."""
+    source = loads(said.get("source", "{}"))
+    return f"{source.get('schema')}.{source.get('table')}"
+
+
+def columns_of(row: str) -> dict[str, str]:
+    """The columns of a row as they are written; a value of type json brings its own spaces. {}: it is no row."""
+    found: dict[str, str] = {}
+    at, end = 1, len(row)
+    try:
+        while at < end:
+            name, at = _decoder.raw_decode(row, at)
+            begin = at + 1
+            _, at = _decoder.raw_decode(row, _SPACES.match(row, begin).end())
+            at = _SPACES.match(row, at).end()
+            if row[begin - 1] != ":" or row[at] not in ",}" or (row[at] == "}") != (at + 1 == end):
+                return {}
+            found[name] = row[begin:at]
+            at += 1
+    except (JSONDecodeError, IndexError):
+        return {}
+    return found
 
 
 def _entity_id(shape: Shape, columns: dict[str, str]) -> str | None:
