@@ -45,7 +45,7 @@ def _put(tenant, state: str, run: int = 1, **members) -> None:
     else:
         record["backfill"] = {
             "request": request, "state": state, "started_at": _AT, "history": "h", "table_index": 0, "estimated_rows": 300_000,
-            "stored": {"run": run, "rows": 23_000, "rows_of_run": 123_000, "digest": "0" * 16},
+            "stored": {"run": run, "rows": 23_000, "finished_rows": 100_000, "digest": "0" * 16},
             "tables": [{"oid": 1, "name": "public.tb_item", "published": "public.tb_item", "published_oid": 1}] * 2} | members
     tenant.administrator.put_record(tenant.name, record)
 

@@ -76,6 +76,8 @@ package struct BackfillProgress: Codable, Equatable, Sendable {
     package var rereads: [String]?
     /// Those are not all: the table begins anew when it goes on. Absent: they are.
     package var isStale: Bool?
+    /// The message id of the live event behind which it began.
+    package var base: String?
     /// Its first marker is to be stored once more. Absent: it is not.
     package var isLost: Bool?
     /// What the planner thinks that all tables hold.
@@ -95,6 +97,8 @@ package struct BackfillProgress: Codable, Equatable, Sendable {
     }
 
     package var run: UInt64 { request.run }
+    /// Whether its rows go between the live events; false: they go into a stream of their own.
+    package var isForLiveStream: Bool { request.intoStream == nil }
     /// Rows that are stored, of all tables.
     package var rows: UInt64 { stored.finishedRows + stored.rows }
     /// The table that is walked; nil: none is.

@@ -26,6 +26,8 @@ enum BackfillWork {
     /// How the table's rows are written.
     case describe(Relation, TableDescription, operation: String)
     case rows(BackfillChunk)
+    /// What a stream of the run's own holds of it, and the rows that came last.
+    case elsewhere(BackfillTail, BackfillChunk?)
     /// A snapshot, of which nothing was read.
     case shown(TransactionSnapshot)
     case marker(BackfillMarker.Backfill, tableOID: UInt32, filenode: UInt32, block: UInt32)

@@ -167,7 +167,9 @@ final class BackfillPlacer: RowWitness {
         if isReady { return true }
         guard handover.isCompared.load(ordering: .acquiring) else { return false }
         isReady = true
-        if let stored = handover.storedBackfill.withLock({ $0 }), stored.run == progress?.run { progress?.stored = stored }
+        if let stored = handover.storedBackfill.withLock({ $0 }), stored.run == progress?.run, progress?.isForLiveStream == true {
+            progress?.stored = stored
+        }
         appended = progress?.stored
         if appended?.hasHole == true { progress?.isStale = true }
         if let stored = progress?.cursor { cursor = ReadRows.TupleID(block: stored.block, offset: stored.offset) }
@@ -184,9 +186,12 @@ final class BackfillPlacer: RowWitness {
                     cursor = ReadRows.TupleID(block: 0, offset: 0)
                 }
                 let isStale = next.run == progress?.run && next.tableIndex == progress?.tableIndex ? progress?.isStale : nil
+                let stored = next.run == progress?.run ? progress?.stored : nil
                 progress = next
                 progress?.isStale = isStale
+                if let stored { progress?.stored = stored }
                 progress?.rereads = next.pass == nil ? nil : rereadTexts()
+                if progress?.base == nil { progress?.base = previous.description }
                 if appended?.run != next.run { appended = BackfillTail(run: next.run) }
             }
         case .note(let text):
@@ -234,6 +239,20 @@ final class BackfillPlacer: RowWitness {
         case .shown(let snapshot):
             touched.shown(by: snapshot)
             exchange.update { [touched] in $0.readAgain(Array(touched.rereads)) }
+            return true
+        case .elsewhere(let tail, let chunk):
+            progress?.stored = tail
+            appended = tail
+            if let chunk { settle(chunk) }
+            if let stored = progress?.cursor { cursor = ReadRows.TupleID(block: stored.block, offset: stored.offset) }
+            if let end = chunk?.end { cursor = end }
+            handover.backfill.withLock { $0.progress = progress }
+            exchange.update { [word, touched, tail, cursor] state in
+                state.said(word)
+                state.walked(to: cursor)
+                state.readAgain(Array(touched.rereads))
+                state.appended(tail)
+            }
             return true
         case .marker(let body, let tableOID, let filenode, let block): return put(body, tableOID, filenode, block)
         case .rows(let chunk): return put(chunk, provenLSN)
@@ -376,6 +395,13 @@ final class BackfillPlacer: RowWitness {
             if let appended { state.appended(appended) }
         }
         failpoints.reached(.chunkPlaced)
+    }
+
+    /// Rows are stored in another stream: what is to be read again of them is settled by that, as far as their snapshot shows who touched them.
+    private func settle(_ chunk: BackfillChunk) {
+        touched.shown(by: chunk.snapshot)
+        let keys = chunk.keyIndices.isEmpty ? [] : (0..<chunk.rows.count).compactMap { chunk.rows.key(of: $0, chunk.keyIndices) }
+        for key in keys + chunk.keys where !touched.isTouched(key) { touched.wasRead(key, appendedCount: 0) }
     }
 
     /// Where the walk stands.

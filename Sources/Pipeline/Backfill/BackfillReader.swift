@@ -79,6 +79,8 @@ final class BackfillReader: Sendable {
         case failed(String)
         /// The connection, or one statement: tried again.
         case postgres(PostgresError)
+        /// The stream of the run's own.
+        case target(StreamerError)
     }
 
     /// What one run needs while it goes on.
@@ -88,6 +90,8 @@ final class BackfillReader: Sendable {
         var casts: JSONCasts
         /// Finds the values of rows that the database has to be asked about; nil: the table has none.
         var encoder: CastFinder?
+        /// nil: the rows go into the live stream, or it is not opened yet.
+        var target: BackfillTarget?
         var lastLookAt = Instant.now
         var lastRereadAt = Instant.now
         var pace: RowPace
@@ -228,6 +232,16 @@ final class BackfillReader: Sendable {
             return false
         case .wish(.run): return true
         case .failed(let why): return rest(&run, .failed, why)
+        case .target(let error):
+            run.target = nil
+            if case .cancelled = error { return !exchange.isOver }
+            if case .capture = error { return rest(&run, .failed, "a row cannot be sent: \(error)") }
+            if case .stop = FailurePolicy.verdict(on: error) { return rest(&run, .failed, "\(error)") }
+            exchange.interrupt()
+            note("\(error)", &run)
+            pause(Self.retryInterval)
+            run.progress = exchange.look.progress ?? run.progress
+            return true
         case .postgres(let error):
             run.sql = nil
             if error.isLasting { return rest(&run, .failed, refusal(&run) ?? "\(error)") }
@@ -239,6 +253,43 @@ final class BackfillReader: Sendable {
         }
     }
 
+    /// Opens the stream of the run's own, if it has one.
+    private func openTarget(_ run: inout Run) throws(Interruption) {
+        guard run.target == nil, !run.progress.isForLiveStream else { return }
+        do throws(StreamerError) {
+            run.target = try BackfillTarget(run.progress, session) { !exchange.isOver }
+        } catch {
+            throw .target(error)
+        }
+        guard let tail = run.target?.tail else { return }
+        try perform(.elsewhere(tail, nil))
+        run.progress = exchange.look.progress ?? run.progress
+    }
+
+    /// Stores a marker, wherever the rows go.
+    private func mark(
+        _ body: BackfillMarker.Backfill, tableOID: UInt32, filenode: UInt32, block: UInt32, _ run: inout Run
+    ) throws(Interruption) {
+        guard let target = run.target else { return try perform(.marker(body, tableOID: tableOID, filenode: filenode, block: block)) }
+        do throws(StreamerError) {
+            try target.store(body, tableOID: tableOID, filenode: filenode, block: block) { !exchange.isOver }
+        } catch {
+            throw .target(error)
+        }
+        try perform(.elsewhere(target.tail, nil))
+    }
+
+    /// Hands rows on, wherever they go.
+    private func put(_ chunk: BackfillChunk, _ run: inout Run) throws(Interruption) {
+        guard let target = run.target else { return exchange.send(.rows(chunk)) }
+        do throws(StreamerError) {
+            try target.store(chunk, cursor: exchange.look.cursor) { !exchange.isOver }
+        } catch {
+            throw .target(error)
+        }
+        try perform(.elsewhere(target.tail, chunk))
+    }
+
     /// All of the run that is left.
     private func step(_ run: inout Run) throws(Interruption) {
         if run.progress.history != session.history {
@@ -247,12 +298,13 @@ final class BackfillReader: Sendable {
         }
         if run.progress.state == .paused || run.progress.state == .failed { try waitForWish(&run) }
         if run.progress.tables.isEmpty { try lookUpTables(&run) }
+        try openTarget(&run)
         if exchange.look.appended?.count ?? 0 == 0 || run.progress.isLost == true {
             var body = BackfillMarker.Backfill(id: run.progress.run, .begin)
             body.tables = Set(run.progress.tables.map(\.published)).sorted()
             body.condition = run.progress.request.condition
             if run.progress.isLost == true { body.why = "the stream has lost its end: all tables are read once more" }
-            try perform(.marker(body, tableOID: 0, filenode: 0, block: 0))
+            try mark(body, tableOID: 0, filenode: 0, block: 0, &run)
             run.progress.isLost = nil
             try perform(.progress(run.progress))
         }
@@ -261,7 +313,7 @@ final class BackfillReader: Sendable {
         } while try hasMoreTables(&run)
         var body = BackfillMarker.Backfill(id: run.progress.run, .end)
         body.rows = exchange.look.appended?.finishedRows
-        try perform(.marker(body, tableOID: 0, filenode: 0, block: BackfillMarker.endBlock))
+        try mark(body, tableOID: 0, filenode: 0, block: BackfillMarker.endBlock, &run)
         finish(run, .done, nil)
         throw .over
     }
@@ -294,7 +346,17 @@ final class BackfillReader: Sendable {
         var body = BackfillMarker.Backfill(id: run.progress.run, .cancelled)
         body.why = why
         if run.progress.stored.count > 0 || exchange.look.appended?.count ?? 0 > 0 {
-            while !exchange.isOver, !exchange.perform(.marker(body, tableOID: 0, filenode: 0, block: BackfillMarker.endBlock)) { _ = exchange.takeReset() }
+            while !exchange.isOver {
+                do throws(Interruption) {
+                    try openTarget(&run)
+                    try mark(body, tableOID: 0, filenode: 0, block: BackfillMarker.endBlock, &run)
+                    break
+                } catch {
+                    _ = exchange.takeReset()
+                    // A stream of its own that is gone has no consumer to be told.
+                    if case .target = error { break }
+                }
+            }
         }
         finish(run, .cancelled, why, rows: rows)
     }
@@ -504,6 +566,12 @@ final class BackfillReader: Sendable {
         } catch {
             throw .failed("\(error)")
         }
+        if let target = run.target {
+            guard !reading.keyColumns.isEmpty else {
+                throw .failed("\(table.name) has no key, and cannot be read into a stream of its own: leave the table out, or give the table a primary key")
+            }
+            target.describe(reading.relation, description, operation: run.progress.request.operation)
+        }
         try perform(.describe(reading.relation, description, operation: run.progress.request.operation))
         return reading
     }
@@ -551,7 +619,7 @@ final class BackfillReader: Sendable {
         body.pass = number
         body.why = why
         logger.notice("a table of the backfill begins anew", metadata: ["table": "\(table.name)", "pass": .stringConvertible(number), "why": "\(body.why ?? "")"])
-        try perform(.marker(body, tableOID: table.oid, filenode: facts.filenode, block: 0))
+        try mark(body, tableOID: table.oid, filenode: facts.filenode, block: 0, &run)
     }
 
     private func name(_ table: BackfillProgress.Table, _ body: inout BackfillMarker.Backfill) {
@@ -581,7 +649,7 @@ final class BackfillReader: Sendable {
             isWalked = cursor.block >= pass.blocks
             limit = next
             failpoints.reached(.chunkRead)
-            exchange.send(.rows(chunk))
+            try put(chunk, &run)
             if let rest = run.pace.rest(after: count) { pause(rest) }
         }
         guard exchange.settle() else { throw exchange.isOver ? .over : .reset }
@@ -649,7 +717,7 @@ final class BackfillReader: Sendable {
             try requireSame(facts, pass)
             var chunk = try finished(rows, facts, table, reading, pass.filenode, end: nil, keys: asked, &run)
             chunk.keys = asked
-            exchange.send(.rows(chunk))
+            try put(chunk, &run)
             if let rest = run.pace.rest(after: rows.count) { pause(rest) }
         }
     }
@@ -758,7 +826,7 @@ final class BackfillReader: Sendable {
             body.pass = pass.number
             body.rows = appended.rows
             body.digest = appended.digest.description
-            try perform(.marker(body, tableOID: table.oid, filenode: pass.filenode, block: BackfillMarker.endBlock))
+            try mark(body, tableOID: table.oid, filenode: pass.filenode, block: BackfillMarker.endBlock, &run)
         }
         logger.notice("a table of the backfill is read", metadata: ["table": "\(table.name)", "rows": .stringConvertible(appended.rows)])
         try nextTable(&run)

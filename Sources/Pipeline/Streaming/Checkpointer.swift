@@ -98,7 +98,7 @@ final class Checkpointer<Port: StreamPort> {
         // After the position: the keys of rows to be read again are those of all that is decoded by now.
         let word = handover.backfill.withLock { $0 }
         next.backfill = word.progress
-        if let backfilled, backfilled.run == word.progress?.run { next.backfill?.stored = backfilled }
+        if let backfilled, backfilled.run == word.progress?.run, word.progress?.isForLiveStream == true { next.backfill?.stored = backfilled }
         next.finishedBackfills = word.finished.isEmpty ? nil : word.finished
         next.backfilledTables = word.covered
         next.isFirstBackfillDue = word.isFirstDue
