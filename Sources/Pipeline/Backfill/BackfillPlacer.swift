@@ -16,9 +16,12 @@ import WAL
 ///
 /// It belongs to the thread that reads the stream, and never waits: what there is no room for stays where it is.
 final class BackfillPlacer: RowWitness {
-    /// So few events wait to be stored, and so small a part of the window is taken, where rows go out: what is live waits behind no more than those.
+    /// So few events wait to be stored, and so small a part of the window is taken, where rows go out: what is live waits behind no more than those, and behind fewer where
+    /// something was live just now.
     static let shareCount = 512
+    static let liveShareCount = 64
     static let byteShare = 4
+    static let liveTime = Duration.milliseconds(250)
 
     private let exchange: BackfillExchange
     private let handover: Handover
@@ -52,6 +55,7 @@ final class BackfillPlacer: RowWitness {
     private var awaitedVersion: UInt64?
     /// The marker that is to be stored before it goes on, as the window counts.
     private var awaitedCount: UInt64?
+    private var lastLiveAt: Instant?
     /// Behind the last row that went out, as the window counts.
     private var readEnd: UInt64 = 0
     /// Nothing of the stream may come before these rows are out.
@@ -119,6 +123,9 @@ final class BackfillPlacer: RowWitness {
         letGo()
         exchange.reset(reset)
     }
+
+    /// An event of a change was handed on, at this time at the latest.
+    func handedOn(at now: Instant) { lastLiveAt = now }
 
     private func letGo() {
         inHand = 0
@@ -407,10 +414,13 @@ final class BackfillPlacer: RowWitness {
     /// Where the walk stands.
     private var cursor = ReadRows.TupleID(block: 0, offset: 0)
 
+    /// Rows that may wait to be stored now.
+    private var share: Int { lastLiveAt.map { Instant.now.duration(since: $0) < Self.liveTime } ?? false ? Self.liveShareCount : Self.shareCount }
+
     private var hasShare: Bool {
         isHolding
             ? window.retainedCount < RetainedWindow.entryLimit && window.byteCount < window.byteLimit / 2
-            : window.retainedCount < Self.shareCount && window.byteCount < window.byteLimit / Self.byteShare
+            : window.retainedCount < share && window.byteCount < window.byteLimit / Self.byteShare
     }
 
     /// The event behind which the next message stands.

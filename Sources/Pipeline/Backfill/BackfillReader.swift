@@ -516,7 +516,7 @@ final class BackfillReader: Sendable {
     /// Reads a table from where it stands to its end.
     private func walk(_ run: inout Run) throws(Interruption) {
         run.progress = exchange.look.progress ?? run.progress
-        guard let table = run.progress.table else { return }
+        guard var table = run.progress.table else { return }
         if run.isTruncated || run.progress.isTableEnded {
             run.isTruncated = false
             return try endTable(&run)
@@ -524,8 +524,10 @@ final class BackfillReader: Sendable {
         try requireWanted(&run)
         guard let reading = try describe(table, &run) else {
             logger.warning("a table of the backfill is gone, or no longer published", metadata: ["table": "\(table.name)"])
-            return try nextTable(&run)
+            return try endTable(&run, why: "the table is gone, or no longer published")
         }
+        // It may have another name by now.
+        table = run.progress.table ?? table
         try perform(
             .watch(
                 RelationID(table.publishedOid), TouchedRows(keyColumns: reading.keyColumns, collectsRereads: reading.hasUnsentColumns)))
@@ -552,6 +554,10 @@ final class BackfillReader: Sendable {
             return (reading, description, refusal)
         }
         guard let (reading, description, refusal) = answer else { return nil }
+        if table.oid == table.publishedOid, reading.relation.qualifiedName != table.published {
+            run.progress.tables[run.progress.tableIndex].name = reading.relation.qualifiedName
+            run.progress.tables[run.progress.tableIndex].published = reading.relation.qualifiedName
+        }
         if let refusal { throw .failed("\(refusal)") }
         if reading.hasOtherIdentity {
             throw .failed(
@@ -817,7 +823,8 @@ final class BackfillReader: Sendable {
 
     // MARK: - Ends
 
-    private func endTable(_ run: inout Run) throws(Interruption) {
+    /// - Parameter why: It is not read to its end, for this.
+    private func endTable(_ run: inout Run, why: String? = nil) throws(Interruption) {
         run.progress = exchange.look.progress ?? run.progress
         guard let table = run.progress.table, let pass = run.progress.pass, let appended = exchange.look.appended else { return try nextTable(&run) }
         if !run.progress.isTableEnded {
@@ -826,6 +833,7 @@ final class BackfillReader: Sendable {
             body.pass = pass.number
             body.rows = appended.rows
             body.digest = appended.digest.description
+            body.why = why
             try mark(body, tableOID: table.oid, filenode: pass.filenode, block: BackfillMarker.endBlock, &run)
         }
         logger.notice("a table of the backfill is read", metadata: ["table": "\(table.name)", "rows": .stringConvertible(appended.rows)])
@@ -861,6 +869,8 @@ extension PostgresError {
     /// Whether the same statement fails again until somebody has mended something: it is refused for what it is, or for what it finds in the rows.
     fileprivate var isLasting: Bool {
         guard case .server(let sqlState, _, _, _, _, _) = self else { return false }
+        // A table or a schema of that name is not there any more: what there is instead is looked up.
+        if ["42P01", "3F000"].contains(sqlState) { return false }
         return ["22", "42", "0A", "P0", "XX"].contains { sqlState.hasPrefix($0) }
     }
 }

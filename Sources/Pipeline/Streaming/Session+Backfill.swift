@@ -14,8 +14,10 @@ extension Session {
     /// Puts in what waits, as far as there is room, where no transaction is under way.
     func placeRows() {
         guard let backfill, backfill.hasWork || !backfill.isReady, !isMending, reader.assembler.isHistoryProven, !reader.assembler.hasChanges else { return }
+        if let last = window.lastAppended, !last.order.isOfBackfill, window.appendedCount.load(ordering: .relaxed) > placedCount { backfill.handedOn(at: port.now) }
         backfill.step(provenLSN: provenLSN) { reader.kindIndex(entity: $0, operation: $1) }
-        tracker.appended(count: window.appendedCount.load(ordering: .relaxed))
+        placedCount = window.appendedCount.load(ordering: .relaxed)
+        tracker.appended(count: placedCount)
         announceKinds()
     }
 

@@ -81,6 +81,8 @@ package final class Session<Port: SlotPort, Server: SlotServer, Catalogue: Catal
     /// All that commits before it was handed on, or is known to be nothing.
     var provenLSN = LSN.invalid
     var lastProofQuestionAt: Instant?
+    /// As the window counted when rows were put in last.
+    var placedCount: UInt64 = 0
     let doubt: PublicationDoubt
     let obstacles: ObstacleMemory
     var publicationWatch: PublicationWatch
