@@ -140,6 +140,8 @@ package struct FinishedBackfill: Codable, Equatable, Sendable {
 
     /// So many are kept; the oldest go first.
     package static let limit = 20
+    /// Names of tables that are kept.
+    package static let tableLimit = 100
 
     package var run: UInt64
     package var state: State

@@ -17,7 +17,7 @@ package struct TouchedRows {
     /// Bytes of keys that wait for a snapshot that shows their transactions, with what is around them; and keys, and bytes of them, that are to be read again.
     package static let pendingByteLimit = 6 << 20
     package static let rereadLimit = 4_000
-    package static let rereadByteLimit = 256 << 10
+    package static let rereadByteLimit = 96 << 10
     /// What a key takes beside its bytes, about.
     private static let overhead = 160
 

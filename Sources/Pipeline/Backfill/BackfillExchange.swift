@@ -64,8 +64,8 @@ final class BackfillExchange: Sendable {
         case pending
         /// A row is not stored, or what is to be read again is too much: the table begins anew.
         case table(why: String)
-        /// The table was emptied: it is read.
-        case truncated
+        /// The published table was emptied: it is read.
+        case truncated(RelationID)
         /// A row cannot be an event: the run rests until somebody has mended that.
         case failed(why: String)
     }
@@ -121,9 +121,11 @@ final class BackfillExchange: Sendable {
     func wait(_ timeout: Duration) { wake.wait(timeout: timeout) }
 
     /// Gives up what is in flight.
-    func interrupt() {
+    /// - Returns: What the other thread had given it up for meanwhile.
+    @discardableResult
+    func interrupt() -> Reset? {
         reset(.pending)
-        _ = takeReset()
+        return takeReset()
     }
 
     /// Takes the reset, once the other thread has let go of what it had in hand; what is sent from then on counts.

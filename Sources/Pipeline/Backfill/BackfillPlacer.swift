@@ -116,11 +116,13 @@ final class BackfillPlacer: RowWitness {
     func truncated(_ relation: RelationID, by transactionID: TransactionID, at position: Position) {
         touched.forgetRereads()
         if touched.isReading { touched.beginReading() }
-        giveUp(.truncated)
+        giveUp(.truncated(relation))
     }
 
     private func giveUp(_ reset: BackfillExchange.Reset) {
         letGo()
+        // That a table has to begin anew outlives the reset.
+        exchange.update { [word] in $0.said(word) }
         exchange.reset(reset)
     }
 
@@ -189,9 +191,13 @@ final class BackfillPlacer: RowWitness {
         switch work {
         case .progress(let next):
             return record {
-                if next.run != progress?.run || next.tableIndex != progress?.tableIndex || next.pass?.firstCount != progress?.pass?.firstCount {
+                if next.run != progress?.run || next.tableIndex != progress?.tableIndex || next.pass?.number != progress?.pass?.number
+                    || next.pass?.filenode != progress?.pass?.filenode
+                {
                     cursor = ReadRows.TupleID(block: 0, offset: 0)
                 }
+                // Nobody watches the table before any more.
+                if next.pass == nil, let table = next.table, RelationID(table.publishedOid) != watched { watched = nil }
                 let isStale = next.run == progress?.run && next.tableIndex == progress?.tableIndex ? progress?.isStale : nil
                 let stored = next.run == progress?.run ? progress?.stored : nil
                 progress = next
@@ -212,7 +218,8 @@ final class BackfillPlacer: RowWitness {
         case .finished(let ended):
             return record {
                 finished = (finished + [ended]).suffix(FinishedBackfill.limit)
-                covered = Set((covered ?? []) + ended.tables).sorted()
+                // Asked for only where the configuration names tables.
+                if covered != nil || isFirstDue == true { covered = Set((covered ?? []) + ended.tables).sorted() }
                 progress = nil
                 watched = nil
                 table = nil

@@ -14,6 +14,8 @@ import WAL
 final class BackfillReader: Sendable {
     /// Between two looks at what is wanted.
     static let requestInterval = Duration.seconds(1)
+    /// Of the tables' names in the record.
+    private static let tableByteLimit = 128 << 10
     /// Between two looks for tables of `backfill.on_first_start` that no run has read.
     private static let tableInterval = Duration.seconds(15)
     /// Of a chunk's rows, about.
@@ -217,15 +219,7 @@ final class BackfillReader: Sendable {
         switch interruption {
         case .over: return false
         case .reset:
-            let reset = exchange.takeReset()
-            run.progress = exchange.look.progress ?? run.progress
-            switch reset {
-            case .pending, nil: note("more changes than can be remembered: the rows that were under way are read again", &run)
-            case .table(let why): run.restartCause = why
-            case .truncated: run.isTruncated = true
-            case .failed(let why): return rest(&run, .failed, why)
-            }
-            return true
+            return goOn(&run, behind: exchange.takeReset())
         case .wish(.pause): return rest(&run, .paused, nil)
         case .wish(.cancel):
             cancel(&run, "it was cancelled")
@@ -237,20 +231,28 @@ final class BackfillReader: Sendable {
             if case .cancelled = error { return !exchange.isOver }
             if case .capture = error { return rest(&run, .failed, "a row cannot be sent: \(error)") }
             if case .stop = FailurePolicy.verdict(on: error) { return rest(&run, .failed, "\(error)") }
-            exchange.interrupt()
-            note("\(error)", &run)
-            pause(Self.retryInterval)
-            run.progress = exchange.look.progress ?? run.progress
-            return true
+            return goOn(&run, behind: exchange.interrupt(), waiting: "\(error)")
         case .postgres(let error):
             run.sql = nil
             if error.isLasting { return rest(&run, .failed, refusal(&run) ?? "\(error)") }
-            exchange.interrupt()
-            note("\(error)", &run)
-            pause(Self.retryInterval)
-            run.progress = exchange.look.progress ?? run.progress
-            return true
+            return goOn(&run, behind: exchange.interrupt(), waiting: "\(error)")
         }
+    }
+
+    /// - Parameter why: What it waits for before it tries again; nil: nothing.
+    /// - Returns: Whether to go on with the run.
+    private func goOn(_ run: inout Run, behind reset: BackfillExchange.Reset?, waiting why: String? = nil) -> Bool {
+        run.progress = exchange.look.progress ?? run.progress
+        switch reset {
+        case .pending, nil: break
+        case .table(let cause): run.restartCause = cause
+        case .truncated(let relation): run.isTruncated = run.progress.table.map { RelationID($0.publishedOid) == relation } ?? false
+        case .failed(let cause): return rest(&run, .failed, cause)
+        }
+        guard let why else { return true }
+        note(why, &run)
+        pause(Self.retryInterval)
+        return true
     }
 
     /// Opens the stream of the run's own, if it has one.
@@ -322,7 +324,7 @@ final class BackfillReader: Sendable {
         let progress = run.progress
         let rows = rows ?? readRows(of: progress.run)
         let ended = FinishedBackfill(
-            run: progress.run, state: state, tables: Set(progress.tables.map(\.published)).sorted(), rows: rows, startedAt: progress.startedAt,
+            run: progress.run, state: state, tables: Array(Set(progress.tables.map(\.published)).sorted().prefix(FinishedBackfill.tableLimit)), rows: rows, startedAt: progress.startedAt,
             endedAt: PostgresTimestamp.now.description, why: why)
         while !exchange.isOver {
             _ = exchange.takeReset()
@@ -457,7 +459,8 @@ final class BackfillReader: Sendable {
             configuration.backfill.connection ?? configuration.source.connection, timeout: Self.statementTimeout, isReadOnly: true)
         // The planner has no say in how a chunk is read.
         try sql.execute(
-            ["enable_seqscan", "enable_indexonlyscan"].map { "SET \($0) = off" }.joined(separator: "; ") + "; SET max_parallel_workers_per_gather = 0")
+            ["enable_seqscan", "enable_indexscan", "enable_indexonlyscan", "enable_bitmapscan"].map { "SET \($0) = off; " }.joined()
+                + "SET max_parallel_workers_per_gather = 0")
         return sql
     }
 
@@ -508,6 +511,9 @@ final class BackfillReader: Sendable {
         let refusals = candidates.compactMap(\.refusal)
         if !refusals.isEmpty { throw .failed(refusals.joined(separator: "; ")) }
         run.progress.tables += candidates.map(\.table)
+        guard run.progress.tables.reduce(0, { $0 + $1.name.utf8.count + $1.published.utf8.count + 80 }) <= Self.tableByteLimit else {
+            throw .failed("the run has \(run.progress.tables.count) tables, which are too many for the checkpoint record: name fewer tables at a time")
+        }
         run.progress.estimatedRows += candidates.reduce(0) { $0 + $1.estimatedRows }
     }
 

@@ -31,7 +31,10 @@ struct TableReading {
     var keyIndices: [Int] { keyColumns.compactMap { name in columnNames.firstIndex { $0.utf8.elementsEqual(name.utf8) } } }
     /// Locked while its rows are read: a table that is rewritten is not what a snapshot shows.
     var lockStatement: String { "LOCK TABLE ONLY \(quotedName) IN ACCESS SHARE MODE" }
-    var lockPublishedStatement: String { "LOCK TABLE \(quotedPublishedName) IN ACCESS SHARE MODE" }
+    /// The same where rows are looked for by their keys: by an index.
+    var lockPublishedStatement: String {
+        "SET LOCAL enable_indexscan = on; SET LOCAL enable_bitmapscan = on; LOCK TABLE \(quotedPublishedName) IN ACCESS SHARE MODE"
+    }
 
     /// Reads it; nil: the table is gone, or no longer published.
     static func read(
@@ -81,7 +84,7 @@ struct TableReading {
     /// Its rows behind `cursor`, up to a block, and so many at most: in the order in which they lie there.
     func walkStatement(behind cursor: ReadRows.TupleID, before block: UInt64, limit: Int) -> String {
         "SELECT \(selected) FROM ONLY \(quotedName) WHERE ctid > '(\(cursor.block),\(cursor.offset))'::pg_catalog.tid"
-            + " AND ctid < '(\(min(block, UInt64(UInt32.max))),0)'::pg_catalog.tid\(filter) LIMIT \(limit)"
+            + " AND ctid < '(\(min(block, UInt64(UInt32.max))),0)'::pg_catalog.tid\(filter) ORDER BY ctid LIMIT \(limit)"
     }
 
     /// All of its rows.
@@ -159,7 +162,7 @@ struct TableReading {
 
     /// The key by which events name a row, in column order: the replica identity's; with FULL any that tells each row from all others, the primary key first.
     private static let keyQuery = """
-        SELECT a.attname, pg_catalog.format_type(a.atttypid, NULL) FROM (
+        SELECT a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod) FROM (
             SELECT i.indrelid, (i.indkey::pg_catalog.int2[])[0:i.indnkeyatts - 1] AS key
             FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class p ON p.oid = i.indrelid
             WHERE p.oid = $1::pg_catalog.oid AND i.indisvalid AND i.indisunique AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL

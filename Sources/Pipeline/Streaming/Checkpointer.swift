@@ -108,7 +108,15 @@ final class Checkpointer<Port: StreamPort> {
         let token = AckMailbox.controlBit | putCount
         lastPutAt = now
         do throws(JetStreamError) {
-            try port.startPut(next.json(), key: key, expectedRevision: revision, token: token)
+            do throws(JetStreamError) {
+                try port.startPut(next.json(), key: key, expectedRevision: revision, token: token)
+            } catch {
+                guard case .payloadTooLarge = error, next.backfill?.rereads != nil else { throw error }
+                // What is live is not held up by what a backfill would remember: its table begins anew after a restart.
+                next.backfill?.rereads = nil
+                next.backfill?.isStale = true
+                try port.startPut(next.json(), key: key, expectedRevision: revision, token: token)
+            }
         } catch {
             return tellPutTrouble("cannot store the checkpoint record yet", error)
         }
