@@ -419,7 +419,9 @@ def test_a_stream_whose_end_is_lost_behind_the_record_gets_its_rows_again(single
     assert told.read() == before
     told.streamer.start()
     tenant.commit(5001)
-    judge = finish(tenant, run)
+    told.wait_done(run)
+    tenant.wait_confirmed()
+    judge = judged(tenant, has_lost_end=True)
     assert judge.runs[0].end == "end"
 
 

@@ -120,9 +120,12 @@ class Backfilled:
     rise, a walk that goes back · `counted` a number of the run that is not the next · `misplaced` not between transactions, not behind the
     position in its id, or before something that its snapshot held · `marker` a marker that is not as it must be, or is not there · `digest`
     rows or digest in a marker · `shaped` a message that is not written as it must be · `unchained`.
+
+    `has_lost_end`: JetStream once lost the stream's end: the numbers of what is gone are not given again, behind a marker that a run, or a
+    table of it, begins anew.
     """
 
-    def __init__(self, shapes: Iterable[Shape], prefix: str = "fraiseql.mutation", operation: str = "READ"):
+    def __init__(self, shapes: Iterable[Shape], prefix: str = "fraiseql.mutation", operation: str = "READ", has_lost_end: bool = False):
         self.differences: list[Difference] = []
         self.runs: list[Run] = []
         # The live part, for the comparison that judges it, and the sequences of what lies among it.
@@ -132,6 +135,7 @@ class Backfilled:
         self._tables = {shape.qualified: _Table(shape) for shape in shapes}
         self._prefix = prefix
         self._operation = operation
+        self._has_lost_end = has_lost_end
         self._last: tuple | None = None
         self._position: str | None = None
         self._is_inside = False
@@ -269,6 +273,12 @@ class Backfilled:
 
     def _run_of(self, event: Event, where: Place, told: dict) -> Run | None:
         run = self.open_run
+        is_anew = self._has_lost_end and run is not None and run.number == where.run and told.get("event") in ("begin", "restart")
+        if is_anew:
+            run.count = where.count
+            if told["event"] == "begin":
+                run.passes.clear()
+            return run
         if told.get("event") == "begin":
             if run or (self.runs and self.runs[-1].number >= where.run) or where.count != 1:
                 self._fault("marker", event, f"it begins behind run {self.runs[-1].number if self.runs else None}, as number {where.count}")
