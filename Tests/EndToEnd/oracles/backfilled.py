@@ -148,10 +148,11 @@ class Backfilled:
         chain = Chain(self.differences)
         self._is_apart, self._last, self._position, self._is_inside, self._held = is_apart, None, None, False, 0
         for event in stored:
-            chain.follow(event)
             if event.stray is not None:
+                chain.pass_over(event.sequence)
                 self.between.append(event.sequence)
                 continue
+            chain.follow(event)
             where = place(event.id)
             if where and where.run:
                 self.between.append(event.sequence)
