@@ -115,13 +115,12 @@ def tables_of(connection: psycopg.Connection, found: list[shapes.Shape]) -> dict
     return {shape.qualified: shapes.rows(connection, shape) for shape in found}
 
 
-def judged(tenant: Tenant, *tables: str, operation: str = "READ", events: list[stream.Event] | None = None) -> Backfilled:
-    """Fails unless the tenant's stream gives its tables (of the publication all, or these); call it when all is confirmed. `events`: other
-    messages than the stream's."""
+def judged(tenant: Tenant, *tables: str, operation: str = "READ", has_lost_end: bool = False, is_large: bool = False) -> Backfilled:
+    """Fails unless the tenant's stream gives its tables (of the publication all, or these); call it when all is confirmed. `is_large`: its
+    messages are too large for many to be asked for at once."""
     with tenant.connect() as connection:
         found = [shape for shape in shapes.shapes(connection, tenant.name) if not tables or shape.qualified in tables]
-        judge = Backfilled(found, tenant.prefix, operation)
-        judge.follow(tenant.read() if events is None else events)
+        judge = Backfilled(found, tenant.prefix, operation, has_lost_end).follow(tenant.events() if is_large else tenant.read())
         require_equal(judge.compare(tables_of(connection, found)))
     return judge
 

@@ -102,6 +102,10 @@ class Chain:
             self._differences.append(Difference("unchained", event.id or "", event.sequence, detail))
         self._sequence, self._batch = event.sequence, event.batch
 
+    def pass_over(self, sequence: int) -> None:
+        """The next stored message is somebody else's, who chains nothing."""
+        self._sequence, self._batch = sequence, None
+
 
 def _sort_out(stored: Iterator[Event], truth: Iterator[Expected], seen: set[str], transaction: str | None,
               previous: Chain, result: Comparison) -> None:

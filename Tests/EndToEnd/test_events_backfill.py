@@ -55,3 +55,22 @@ def test_old_rows_of_hostile_names_and_keys(pair, tenants):
     told.wait_done(run)
     tenant.wait_confirmed()
     judged(tenant)
+
+
+def test_generated_columns_of_old_rows_are_those_of_live_events(pair, tenants):
+    is_newest = int(pair.postgres) >= 18
+    tenant = tenants(pair, setup=False, overrides={"source": {"tables": ["public.tb_x", "public.tb_y"]}})
+    tenant.run("CREATE TABLE tb_x (id INT PRIMARY KEY, a INT, twice INT GENERATED ALWAYS AS (a * 2) STORED, gone INT, b TEXT); ALTER TABLE tb_x DROP gone; "
+               f"CREATE TABLE tb_y (id INT PRIMARY KEY, a INT{', once INT GENERATED ALWAYS AS (a + 1) VIRTUAL' if is_newest else ''})")
+    tenant.run("INSERT INTO tb_x (id, a, b) SELECT n, n, 'b' FROM generate_series(1, 50) AS n; INSERT INTO tb_y (id, a) VALUES (1, 1)")
+    tenant.run(f"CREATE PUBLICATION {tenant.name} FOR TABLE tb_x, tb_y" + (" WITH (publish_generated_columns = stored)" if is_newest else ""))
+    tenant.streamer.setup()
+    tenant.streamer.start()
+    told = runs(tenant)
+    told.wait_done(told.request("public.tb_*"))
+    tenant.run("INSERT INTO tb_x (id, a, b) VALUES (100, 7, 'live')")
+    tenant.wait_confirmed()
+    judge = judged(tenant)
+    assert judge.read == 51
+    old, live = (event.json["entity"] for event in tenant.read() if event.subject.endswith((".X.READ", ".X.INSERT")) and event.json["entity"]["id"] in (50, 100))
+    assert list(old) == list(live) == (["id", "a", "twice", "b"] if is_newest else ["id", "a", "b"])

@@ -77,7 +77,8 @@ def test_a_commit_that_waits_for_a_standby_is_decoded_long_before_a_snapshot_sho
     told.streamer.start()
     run = told.request("public.tb_item", options=["--rate", "300"])
     told.wait_read(20)
-    statements = ("UPDATE tb_item SET note = 'unseen' WHERE n IN (1, 700, 1300)", "DELETE FROM tb_item WHERE n IN (2, 701, 1301)",
+    _ran(tenant, "BEGIN; UPDATE tb_item SET note = 'prepared' WHERE n IN (4, 703, 1303)", f"PREPARE TRANSACTION '{tenant.name}'")
+    statements = (f"COMMIT PREPARED '{tenant.name}'", "UPDATE tb_item SET note = 'unseen' WHERE n IN (1, 700, 1300)", "DELETE FROM tb_item WHERE n IN (2, 701, 1301)",
                   "UPDATE tb_item SET n = n + 100000 WHERE n IN (3, 702, 1302)", "INSERT INTO tb_item VALUES (5001, 'unseen')")
     with ThreadPoolExecutor(len(statements)) as clients:
         with waiting_for_nobody(tenant):
@@ -86,7 +87,7 @@ def test_a_commit_that_waits_for_a_standby_is_decoded_long_before_a_snapshot_sho
             told.wait_read(900)
             assert not any(commit.done() for commit in commits), "they wait for the standby"
             stored = [event for event in tenant.read() if event.sequence > before and event.subject.split(".")[-1] != "READ"]
-            assert len(stored) >= 10, "they are published"
+            assert len(stored) >= 13, "they are published"
             assert tenant.value("SELECT count(*) FROM tb_item WHERE n = 2") == 1, "and nobody sees them"
             told.streamer.kill()
             tenant.wait_free()
@@ -370,6 +371,22 @@ def test_what_is_to_be_read_again_outlives_a_pause_and_a_kill(pair, tenants):
     tenant.wait_confirmed()
     resume(told, run)
     finish(tenant, run)
+
+
+def test_many_large_values_are_read_and_read_again_in_bounded_memory(pair, tenants):
+    """A hundred megabytes, of which no chunk may have more than a part in hand."""
+    tenant = tenants(pair, setup=False, overrides=PATIENT | {"source": {"tables": ["public.tb_document"]}})
+    tenant.run("CREATE TABLE tb_document (id BIGINT PRIMARY KEY, note TEXT, big TEXT); ALTER TABLE tb_document ALTER big SET STORAGE EXTERNAL")
+    tenant.run("INSERT INTO tb_document SELECT n, 'n', repeat(md5(n::text), 8000) FROM generate_series(1, 400) AS n")
+    tenant.streamer.setup()
+    told = runs(tenant)
+    run = held(told, "chunk_read", 3, ["public.tb_document"])
+    tenant.run("UPDATE tb_document SET note = 'large value untouched'")
+    let_go(told)
+    told.wait_done(run)
+    tenant.wait_confirmed()
+    assert judged(tenant, is_large=True).read >= 400
+    assert told.streamer.peak_memory() < 64 * 2**20, f"{told.streamer.peak_memory() / 2**20:.0f} MiB"
 
 
 # Tables of other shapes

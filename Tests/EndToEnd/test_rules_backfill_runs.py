@@ -367,6 +367,22 @@ def test_what_was_in_hand_when_it_was_broken_off_is_read_again_whole(pair, tenan
     assert len(judge.runs[0].restarts) <= 3
 
 
+def test_somebody_else_on_the_prefix_is_no_part_of_a_run(pair, tenants):
+    """What he takes the place of is stored behind him, or its table begins anew."""
+    tenant = tenants(pair, setup=False, overrides=PATIENT)
+    told = old_rows(tenant, 6_000)
+    told.streamer.start()
+    run = told.request("public.tb_item", options=["--rate", "3000"])
+    for number in range(1, 9):
+        told.wait_read(number * 300)
+        tenant.administrator.publish(f"{tenant.prefix}.Item.STRAY", b"{}", Published_By_Somebody_Else=str(number))
+        tenant.run(f"UPDATE tb_item SET note = 'in its midst' WHERE n IN ({number}, 5000 + {number})")
+    told.wait_done(run)
+    tenant.wait_confirmed()
+    judge = judged(tenant)
+    assert sum(event.stray is not None for event in tenant.read()) == 8 and judge.read >= 6_000
+
+
 def test_two_streamers_take_turns_and_the_run_goes_on(pair, tenants):
     tenant, told = _prepared(tenants, pair)
     second = tenant.another()
@@ -419,7 +435,9 @@ def test_a_stream_whose_end_is_lost_behind_the_record_gets_its_rows_again(single
     assert told.read() == before
     told.streamer.start()
     tenant.commit(5001)
-    judge = finish(tenant, run)
+    told.wait_done(run)
+    tenant.wait_confirmed()
+    judge = judged(tenant, has_lost_end=True)
     assert judge.runs[0].end == "end"
 
 

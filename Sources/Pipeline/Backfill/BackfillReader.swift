@@ -97,6 +97,8 @@ final class BackfillReader: Sendable {
         var lastLookAt = Instant.now
         var lastRereadAt = Instant.now
         var pace: RowPace
+        /// Keys that are looked up at a time: few where rows are large.
+        var rereadLimit = BackfillReader.rereadChunkCount
         /// Why the table that is walked begins anew.
         var restartCause: String?
         /// It was emptied by an event.
@@ -522,18 +524,16 @@ final class BackfillReader: Sendable {
     /// Reads a table from where it stands to its end.
     private func walk(_ run: inout Run) throws(Interruption) {
         run.progress = exchange.look.progress ?? run.progress
-        guard var table = run.progress.table else { return }
+        guard let table = run.progress.table else { return }
         if run.isTruncated || run.progress.isTableEnded {
             run.isTruncated = false
             return try endTable(&run)
         }
         try requireWanted(&run)
         guard let reading = try describe(table, &run) else {
-            logger.warning("a table of the backfill is gone, or no longer published", metadata: ["table": "\(table.name)"])
-            return try endTable(&run, why: "the table is gone, or no longer published")
+            logger.warning("a table of the backfill is gone, has another name, or is no longer published", metadata: ["table": "\(table.name)"])
+            return try endTable(&run, why: "the table is gone, has another name, or is no longer published")
         }
-        // It may have another name by now.
-        table = run.progress.table ?? table
         try perform(
             .watch(
                 RelationID(table.publishedOid), TouchedRows(keyColumns: reading.keyColumns, collectsRereads: reading.hasUnsentColumns)))
@@ -545,7 +545,7 @@ final class BackfillReader: Sendable {
         try endTable(&run)
     }
 
-    /// Looks up how the table's rows are read, and has them written so; nil: it is gone, or no longer published.
+    /// Looks up how the table's rows are read, and has them written so; nil: it is gone, has another name, or is no longer published.
     private func describe(_ table: BackfillProgress.Table, _ run: inout Run) throws(Interruption) -> TableReading? {
         let answer: (TableReading, TableDescription, StreamerError?)? = try ask(&run) { (run, sql) throws(PostgresError) in
             guard let reading = try TableReading.read(
@@ -560,10 +560,8 @@ final class BackfillReader: Sendable {
             return (reading, description, refusal)
         }
         guard let (reading, description, refusal) = answer else { return nil }
-        if table.oid == table.publishedOid, reading.relation.qualifiedName != table.published {
-            run.progress.tables[run.progress.tableIndex].name = reading.relation.qualifiedName
-            run.progress.tables[run.progress.tableIndex].published = reading.relation.qualifiedName
-        }
+        // Under another name it is another table to whoever follows the run.
+        guard reading.relation.qualifiedName == table.published else { return nil }
         if let refusal { throw .failed("\(refusal)") }
         if reading.hasOtherIdentity {
             throw .failed(
@@ -717,19 +715,24 @@ final class BackfillReader: Sendable {
     private func readAgain(
         _ keys: [RowKey], _ table: BackfillProgress.Table, _ reading: TableReading, _ pass: BackfillProgress.Pass, _ run: inout Run
     ) throws(Interruption) {
-        for start in stride(from: 0, to: keys.count, by: Self.rereadChunkCount) {
+        var left = keys[...]
+        while !left.isEmpty {
             guard exchange.makeRoom() else { throw exchange.isOver ? .over : .reset }
-            let asked = Array(keys[start..<min(start + Self.rereadChunkCount, keys.count)])
+            let asked = Array(left.prefix(run.rereadLimit))
+            left = left.dropFirst(asked.count)
             var rows = ReadRows(columnCount: reading.columnNames.count)
+            var isCut = false
             let facts = try chunk(table, pass, reading.lockPublishedStatement, &run) { (_, sql) throws(PostgresError) in
                 try sql.forEachRow(reading.keyStatement(asked), timeout: Self.statementTimeout) { row in
-                    Self.take(row, &rows)
+                    isCut = isCut || rows.byteCount >= 4 * Self.chunkByteCount
+                    if !isCut { Self.take(row, &rows) }
                 }
             }
             try requireSame(facts, pass)
-            var chunk = try finished(rows, facts, table, reading, pass.filenode, end: nil, keys: asked, &run)
-            chunk.keys = asked
-            try put(chunk, &run)
+            // What is not taken is looked for the next time; of a part of the rows nobody can tell which keys have none.
+            run.rereadLimit = isCut ? max(1, rows.count) : min(Self.rereadChunkCount, 2 * run.rereadLimit)
+            try put(
+                try finished(rows, facts, table, reading, pass.filenode, end: nil, keys: isCut ? [] : asked, &run), &run)
             if let rest = run.pace.rest(after: rows.count) { pause(rest) }
         }
     }

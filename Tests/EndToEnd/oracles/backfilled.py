@@ -111,9 +111,6 @@ class Run:
     end: str | None = None
     finished_rows: int = 0
 
-    def begin_again(self, count: int) -> None:
-        self.count, self.passes, self.finished, self.finished_rows = count, {}, [], 0
-
 
 class Backfilled:
     """Follows a stream from its first message on. `differences` says what is wrong:
@@ -123,9 +120,12 @@ class Backfilled:
     rise, a walk that goes back · `counted` a number of the run that is not the next · `misplaced` not between transactions, not behind the
     position in its id, or before something that its snapshot held · `marker` a marker that is not as it must be, or is not there · `digest`
     rows or digest in a marker · `shaped` a message that is not written as it must be · `unchained`.
+
+    `has_lost_end`: JetStream once lost the stream's end: the numbers of what is gone are not given again, behind a marker that a run, or a
+    table of it, begins anew.
     """
 
-    def __init__(self, shapes: Iterable[Shape], prefix: str = "fraiseql.mutation", operation: str = "READ"):
+    def __init__(self, shapes: Iterable[Shape], prefix: str = "fraiseql.mutation", operation: str = "READ", has_lost_end: bool = False):
         self.differences: list[Difference] = []
         self.runs: list[Run] = []
         # The live part, for the comparison that judges it, and the sequences of what lies among it.
@@ -135,6 +135,7 @@ class Backfilled:
         self._tables = {shape.qualified: _Table(shape) for shape in shapes}
         self._prefix = prefix
         self._operation = operation
+        self._has_lost_end = has_lost_end
         self._last: tuple | None = None
         self._position: str | None = None
         self._is_inside = False
@@ -147,10 +148,11 @@ class Backfilled:
         chain = Chain(self.differences)
         self._is_apart, self._last, self._position, self._is_inside, self._held = is_apart, None, None, False, 0
         for event in stored:
-            chain.follow(event)
             if event.stray is not None:
+                chain.pass_over(event.sequence)
                 self.between.append(event.sequence)
                 continue
+            chain.follow(event)
             where = place(event.id)
             if where and where.run:
                 self.between.append(event.sequence)
@@ -272,9 +274,11 @@ class Backfilled:
 
     def _run_of(self, event: Event, where: Place, told: dict) -> Run | None:
         run = self.open_run
-        if told.get("event") == "begin" and run and run.number == where.run and where.count > run.count and told.get("why"):
-            # The stream had lost its end: the numbers go on behind those that are gone, and all is read once more.
-            run.begin_again(where.count)
+        is_anew = self._has_lost_end and run is not None and run.number == where.run and told.get("event") in ("begin", "restart")
+        if is_anew:
+            run.count = where.count
+            if told["event"] == "begin":
+                run.passes.clear()
             return run
         if told.get("event") == "begin":
             if run or (self.runs and self.runs[-1].number >= where.run) or where.count != 1:
