@@ -107,7 +107,7 @@ extension TransactionAssembler {
         for index in 0..<truncate.relationCount {
             let plan = try plan(for: truncate.relationID(at: index, in: bytes))
             let isNew = try nextPosition()
-            if let witness, let current, witness.keyColumns(of: plan.id) != nil {
+            if isNew != nil, let witness, let current, witness.keyColumns(of: plan.id) != nil {
                 witness.truncated(plan.id, by: current.transactionID, at: Position(commitLSN: current.commitLSN, ordinal: current.ordinal))
             }
             guard let position = isNew else { continue }

@@ -89,6 +89,14 @@ package struct CheckpointRecord: Codable, Equatable, Sendable {
         self.genesis = genesis
     }
 
+    /// Whether both say the same of backfills.
+    package func hasSameBackfills(as other: CheckpointRecord?) -> Bool {
+        other.map {
+            backfill == $0.backfill && finishedBackfills == $0.finishedBackfills && backfilledTables == $0.backfilledTables
+                && isFirstBackfillDue == $0.isFirstBackfillDue
+        } ?? false
+    }
+
     /// Goes on with what another record says of backfills.
     package mutating func takeBackfills(of other: CheckpointRecord?) {
         backfill = other?.backfill

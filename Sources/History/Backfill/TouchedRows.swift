@@ -14,9 +14,8 @@ package struct TouchedRows {
         case rereads
     }
 
-    /// Bytes of keys that wait for a snapshot that shows their transactions, with what is around them; and keys, and bytes of them, that are to be read again.
+    /// Bytes of keys that wait for a snapshot that shows their transactions, with what is around them; and bytes of those that are to be read again.
     package static let pendingByteLimit = 6 << 20
-    package static let rereadLimit = 4_000
     package static let rereadByteLimit = 96 << 10
     /// What a key takes beside its bytes, about.
     private static let overhead = 160
@@ -56,6 +55,7 @@ package struct TouchedRows {
     /// Takes a change of one of its rows. What it cannot hold it tells by ``takeOverflow()``.
     package mutating func changed(_ change: RowChange) {
         if isReading {
+            if pending[change.transactionID] == nil { pendingByteCount += Self.overhead }
             var entry = pending[change.transactionID] ?? Pending(commitLSN: change.position.commitLSN)
             if change.isKeyUnknown { overflow = .rereads }
             for key in [change.key, change.oldKey].compactMap(\.self) {
@@ -79,7 +79,7 @@ package struct TouchedRows {
         guard rereads.insert(key).inserted else { return }
         isChanged = true
         rereadByteCount += key.bytes.count
-        if rereads.count > Self.rereadLimit || rereadByteCount > Self.rereadByteLimit { overflow = .rereads }
+        if rereadByteCount > Self.rereadByteLimit { overflow = .rereads }
     }
 
     private mutating func settle(_ key: RowKey) {
@@ -122,6 +122,7 @@ package struct TouchedRows {
                 if let count = touched[key], count > 1 { touched[key] = count - 1 } else { touched[key] = nil }
             }
             pending[id] = nil
+            pendingByteCount -= Self.overhead
         }
     }
 

@@ -21,7 +21,7 @@ enum BackfillWork {
     case pause
     /// Pending transactions are collected anew.
     case resume
-    /// The table begins anew: what was to be read again is part of that.
+    /// The table begins anew. What is to be read again stays so: it may be behind what is walked.
     case anew
     /// How the table's rows are written.
     case describe(Relation, TableDescription, operation: String)

@@ -244,7 +244,6 @@ final class BackfillPlacer: RowWitness {
             touched.beginReading()
             return true
         case .anew:
-            touched.forgetRereads()
             progress?.isStale = nil
             return true
         case .describe(let relation, let description, let operation):

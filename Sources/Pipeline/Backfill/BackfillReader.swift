@@ -99,6 +99,8 @@ final class BackfillReader: Sendable {
         var pace: RowPace
         /// Keys that are looked up at a time: few where rows are large.
         var rereadLimit = BackfillReader.rereadChunkCount
+        /// How often a table without key was read in vain.
+        var wholeAttemptCount = 0
         /// Why the table that is walked begins anew.
         var restartCause: String?
         /// It was emptied by an event.
@@ -164,8 +166,14 @@ final class BackfillReader: Sendable {
     /// published by then need none.
     private func requestNamed(_ state: BackfillExchange.State) {
         let patterns = configuration.backfill.onFirstStart
-        guard let (found, revision) = requests(), let sql = try? connect(), let (candidates, _) = try? BackfillTables.read(patterns: patterns, configuration, over: sql)
-        else { return }
+        guard let (found, revision) = requests() else { return }
+        let candidates: [BackfillCandidate]
+        do throws(StreamerError) {
+            let sql = try StreamerError.ofPostgres { () throws(PostgresError) in try connect() }
+            candidates = try BackfillTables.read(patterns: patterns, configuration, over: sql).candidates
+        } catch {
+            return logger.warning("the tables of backfill.on_first_start cannot be looked up yet", metadata: ["error": "\(error)"])
+        }
         let names = Set(candidates.filter { $0.refusal == nil }.map(\.table.published))
         if state.covered == nil, state.isFirstDue != true {
             _ = exchange.perform(.covered(names.sorted()))
@@ -599,7 +607,7 @@ final class BackfillReader: Sendable {
             exchange.send(.shown(snapshot))
             if left.isEmpty { break }
             note("waits for a transaction that writes to \(table.name): \(left[0].text)", &run)
-            exchange.wait(Self.pollInterval)
+            pause(Self.pollInterval)
         }
         note(nil, &run)
     }
@@ -671,7 +679,7 @@ final class BackfillReader: Sendable {
             guard exchange.settle() else { throw exchange.isOver ? .over : .reset }
             let before = left.count
             left.formIntersection(exchange.look.rereads)
-            if left.count == before { exchange.wait(Self.pollInterval) }
+            if left.count == before { pause(Self.pollInterval) }
         }
     }
 
@@ -686,7 +694,7 @@ final class BackfillReader: Sendable {
         while let lag = observations.texts.withLock({ observations.lagByteCount($0) }), lag > limit {
             note("waits for the live stream, which is \(Amount.bytes(lag)) behind (--max-lag)", &run)
             try requireWanted(&run)
-            exchange.wait(Self.pollInterval)
+            pause(Self.pollInterval)
         }
         note(nil, &run)
     }
@@ -739,6 +747,10 @@ final class BackfillReader: Sendable {
 
     /// All rows of a table without key, at once.
     private func readWhole(_ table: BackfillProgress.Table, _ reading: TableReading, _ run: inout Run) throws(Interruption) {
+        // Somebody wrote to the table meanwhile: at a quieter moment perhaps nobody does.
+        if run.wholeAttemptCount > 0 { pause(.milliseconds(Int64.random(in: 1...min(2_000, 50 << Int64(min(6, run.wholeAttemptCount)))))) }
+        run.wholeAttemptCount += 1
+        if run.wholeAttemptCount > 10 { note("waits for a moment in which nobody writes to \(table.name), which has no key", &run) }
         var rows = ReadRows(columnCount: reading.columnNames.count)
         let facts = try chunk(table, run.progress.pass, reading.lockStatement, &run) { (_, sql) throws(PostgresError) in
             try sql.forEachRow(reading.wholeStatement, timeout: Self.statementTimeout) { row in
@@ -754,6 +766,7 @@ final class BackfillReader: Sendable {
             rows, facts, table, reading, facts.filenode, end: ReadRows.TupleID(block: UInt32(clamping: facts.blocks), offset: 0), keys: [], &run)
         chunk.isWhole = true
         try perform(.rows(chunk))
+        run.wholeAttemptCount = 0
     }
 
     private static func take(_ row: borrowing BorrowedRow, _ rows: inout ReadRows) {

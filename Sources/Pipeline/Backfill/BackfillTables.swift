@@ -18,6 +18,9 @@ package enum BackfillTables {
         let publication = configuration.source.publication
         let (rows, others) = try StreamerError.ofPostgres { () throws(PostgresError) in
             let like = CatalogueReader.arrayLiteral(patterns.map(PublicationSetup.likePattern))
+            // Of a catalogue that nobody has analysed the planner expects a row where there are hundreds: loops in loops.
+            try sql.execute("SET enable_nestloop = off")
+            defer { try? sql.execute("RESET enable_nestloop") }
             return (try sql.query(query, [publication, like]), try sql.query(otherQuery, [publication, CatalogueReader.arrayLiteral(patterns.filter(isName))]))
         }
         guard !rows.isEmpty else {

@@ -12,7 +12,7 @@ struct TableHolder: Equatable {
         let list = "{" + oids.map(String.init).joined(separator: ",") + "}"
         return try sql.query(
             """
-            SELECT DISTINCT pg_catalog.concat_ws(' ', l.virtualtransaction, l.pid),
+            SELECT DISTINCT l.virtualtransaction,
                 CASE WHEN l.pid IS NULL THEN coalesce((
                         SELECT pg_catalog.concat('the prepared transaction ', pg_catalog.quote_literal(p.gid), ', since ', p.prepared)
                         FROM pg_catalog.pg_locks x JOIN pg_catalog.pg_prepared_xacts p ON p.transaction = x.transactionid

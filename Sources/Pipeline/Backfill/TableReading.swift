@@ -11,7 +11,7 @@ struct TableReading {
     let relation: Relation
     /// By which a row is known; empty: the table has no key.
     let keyColumns: [String]
-    /// Whether its events may come without columns that an UPDATE did not touch.
+    /// Whether its events may come without columns that an UPDATE did not touch, or without all of its data: then its rows have to be known by a key.
     let hasUnsentColumns: Bool
     /// A partition names its rows by another key than the table under whose name they are published.
     let hasOtherIdentity: Bool
@@ -65,7 +65,7 @@ struct TableReading {
         if let condition { conditions.append(condition) }
         return TableReading(
             table: table, relation: relation, keyColumns: hasKey ? key.map(\.name) : [],
-            hasUnsentColumns: !(isFull && row[3] == "f") && columns.contains { $0.count == 5 && $0[4] == "t" },
+            hasUnsentColumns: hasKey,
             hasOtherIdentity: row[12] == "t", quotedName: quotedName, quotedPublishedName: quotedPublishedName, conditions: conditions, keyTypes: hasKey ? key.map(\.type) : [],
             fingerprint: fingerprint, heapByteCount: heapByteCount)
     }
@@ -118,11 +118,14 @@ struct TableReading {
             SELECT u.oid FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
              CROSS JOIN LATERAL (VALUES (t.oid), (t.typelem), (t.typbasetype)) AS u (oid) WHERE a.attrelid = $1::pg_catalog.oid AND a.attnum > 0
             """
+        // A schema that is published whole knows no conditions.
+        let isWhole = "EXISTS (SELECT FROM pg_catalog.pg_publication_namespace s WHERE s.pnpubid = q.oid AND s.pnnspid = p.relnamespace)"
+        let ancestors = "c.oid UNION SELECT relid FROM pg_catalog.pg_partition_ancestors(c.oid::pg_catalog.regclass)"
         return """
             SELECT pn.nspname, p.relname, p.relreplident, (c.relreplident <> 'f')::pg_catalog.text::pg_catalog.bpchar(1),
                 pg_catalog.concat(pg_catalog.quote_ident(cn.nspname), '.', pg_catalog.quote_ident(c.relname)),
                 pg_catalog.concat(pg_catalog.quote_ident(pn.nspname), '.', pg_catalog.quote_ident(p.relname)),
-                q.pubinsert, q.pubupdate, (q.pubinsert AND q.pubupdate), pg_catalog.pg_get_expr(r.prqual, r.prrelid),
+                q.pubinsert, q.pubupdate, (q.pubinsert AND q.pubupdate), CASE WHEN \(isWhole) THEN NULL ELSE pg_catalog.pg_get_expr(r.prqual, r.prrelid) END,
                 pg_catalog.pg_relation_filenode(c.oid), pg_catalog.pg_relation_size(c.oid), c.relreplident <> p.relreplident AND c.relreplident IN ('i', 'n'),
                 pg_catalog.md5(pg_catalog.concat_ws('|', \(columns("$1")), CASE WHEN $1 <> $2 THEN \(columns("$2")) END,
                     (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', e.enumtypid, e.oid, e.enumlabel), ',' ORDER BY e.oid) FROM pg_catalog.pg_enum e WHERE e.enumtypid = ANY (\(types))),
@@ -131,12 +134,15 @@ struct TableReading {
                     p.relreplident, c.relreplident, pn.nspname, p.relname, cn.nspname, c.relname,
                     (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', i.indexrelid, i.indisprimary, i.indisreplident, i.indkey), ',' ORDER BY i.indexrelid)
                      FROM pg_catalog.pg_index i WHERE i.indrelid = p.oid AND i.indisunique),
-                    q.pubviaroot, \(generated), r.prattrs, r.prqual))
+                    q.oid, q.pubviaroot, q.pubinsert, q.pubupdate, q.pubdelete, q.pubtruncate, \(generated), r.oid, r.prattrs, r.prqual, \(isWhole)))
             FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace cn ON cn.oid = c.relnamespace
             JOIN pg_catalog.pg_class p ON p.oid = $2::pg_catalog.oid JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
             JOIN pg_catalog.pg_publication q ON q.pubname = $3
             LEFT JOIN pg_catalog.pg_publication_rel r ON r.prpubid = q.oid AND r.prrelid = p.oid
             WHERE c.oid = $1::pg_catalog.oid AND c.relkind = 'r'
+                AND (q.puballtables OR EXISTS (SELECT FROM pg_catalog.pg_publication_rel m WHERE m.prpubid = q.oid AND m.prrelid IN (SELECT \(ancestors)))
+                    OR EXISTS (SELECT FROM pg_catalog.pg_publication_namespace s JOIN pg_catalog.pg_class m ON m.relnamespace = s.pnnspid
+                               WHERE s.pnpubid = q.oid AND m.oid IN (SELECT \(ancestors))))
                 AND ($1 = $2 OR p.oid IN (SELECT relid FROM pg_catalog.pg_partition_ancestors(c.oid::pg_catalog.regclass)))
             """
     }
@@ -152,7 +158,7 @@ struct TableReading {
                     SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = p.oid AND i.indisvalid AND i.indisunique AND i.indimmediate
                     AND (p.relreplident = 'd' AND i.indisprimary OR p.relreplident = 'i' AND i.indisreplident)
                     AND a.attnum = ANY ((i.indkey::pg_catalog.int2[])[0:i.indnkeyatts - 1])),
-                a.attstorage <> 'p'
+                a.attlen = -1
             FROM pg_catalog.pg_class p JOIN pg_catalog.pg_attribute a ON a.attrelid = p.oid AND a.attnum > 0 AND NOT a.attisdropped
             JOIN pg_catalog.pg_publication q ON q.pubname = $2
             LEFT JOIN pg_catalog.pg_publication_rel r ON r.prpubid = q.oid AND r.prrelid = p.oid

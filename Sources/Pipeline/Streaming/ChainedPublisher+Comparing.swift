@@ -105,7 +105,7 @@ extension ChainedPublisher {
     }
 
     private func take(_ found: (id: MessageID, isMarker: Bool), at sequence: UInt64) {
-        if mending == nil { backfilled?.take(found.id, isMarker: found.isMarker) }
+        backfilled?.take(found.id, isMarker: found.isMarker)
         comparison.passOverNext()
     }
 
@@ -131,13 +131,15 @@ extension ChainedPublisher {
         // Later than `appended`: what was decoded is there.
         let known = max(appended, window.appendedCount.load(ordering: .acquiring))
         var missing: [MessageID] = []
+        var passedCount: UInt64 = 0
         for index in nextIndex..<known {
             let header = window.header(at: index)
             if header.order == next.order, header.transactionID == next.transactionID { throw hole(missing, isWhole: true, before: next) }
             guard header.order < next.order else { break }
+            passedCount += 1
             if let id = messageID(at: index), !header.order.isOfBackfill { missing.append(id) }
         }
-        if nextIndex + UInt64(missing.count) < known || decoded > next.position.commitLSN {
+        if nextIndex + passedCount < known || decoded > next.position.commitLSN {
             throw StreamHole.undecoded(next, stream: configuration.stream.name)
         }
         // Nothing more comes before something is let go: so many were never in flight at a time.

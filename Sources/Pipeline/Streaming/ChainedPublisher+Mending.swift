@@ -104,6 +104,8 @@ extension ChainedPublisher {
         next.lastSequence = last
         next.settledSequence = max(last, settled)
         next.owner = ""
+        // Rows that were passed on the way are not read again.
+        if let backfilled, next.backfill?.run == backfilled.run, next.backfill?.isForLiveStream == true { next.backfill?.stored = backfilled }
         _ = try port.put(
             next.json(), key: configuration.stream.name, expectedRevision: checkpointer.revision,
             timeout: JetStreamConnection.apiTimeout)

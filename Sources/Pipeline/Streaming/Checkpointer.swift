@@ -18,6 +18,7 @@ final class Checkpointer<Port: StreamPort> {
 
     /// The backfill's word in the record that was put last.
     private var putBackfillVersion: UInt64 = 0
+    private var putRecord: CheckpointRecord?
 
     /// So long a record may be read as it was before: a woken old leader learns sooner that it is none.
     private static var staleReadLimit: Duration { .seconds(30) }
@@ -120,6 +121,7 @@ final class Checkpointer<Port: StreamPort> {
         } catch {
             return tellPutTrouble("cannot store the checkpoint record yet", error)
         }
+        putRecord = next
         state = .putting(next, token: token, at: now)
     }
 
@@ -152,9 +154,13 @@ final class Checkpointer<Port: StreamPort> {
         failpoints.reached(.afterRecord)
         isPutTroubleTold = false
         observations.recorded(at: port.now)
+        if record.backfill != nil || observations.texts.withLock({ $0.backfill != nil }) {
+            let backfill = StreamerStatus.Backfill(record)
+            observations.texts.withLock { $0.backfill = backfill }
+        }
         logger.trace(
             "checkpoint record stored", metadata: ["confirmed_lsn": "\(record.confirmedLsn)", "last_sequence": .stringConvertible(record.lastSequence)])
-        handover.recordedBackfill.store(putBackfillVersion, ordering: .releasing)
+        if record.hasSameBackfills(as: putRecord) { handover.recordedBackfill.store(putBackfillVersion, ordering: .releasing) }
         handover.recordedSequence.store(record.lastSequence, ordering: .releasing)
         handover.recordedLSN.store(record.confirmedLSN.rawValue, ordering: .releasing)
         handover.wakeSource()

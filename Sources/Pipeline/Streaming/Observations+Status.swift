@@ -80,6 +80,7 @@ extension Observations {
         // A standby stores nothing; what another stores it does not count.
         if texts.role == .standby { status.rates?.eventsPerSecond = nil }
         status.at = PostgresTimestamp.now.description
+        status.backfill = texts.backfill
         status.consumers = facts?.consumers?.map { StreamerStatus.Consumer($0) }
         status.checkpoint = checkpointAge(at: now).map { StreamerStatus.Checkpoint(ageSeconds: $0.seconds) }
         return status

@@ -34,6 +34,8 @@ package final class Observations: Sendable {
         var stream: StreamerStatus.Stream
         /// Of a streamer before this one; nil: there was none, or it is not read yet.
         var lastStop: LastStop?
+        /// The run that is under way, as the record has it.
+        var backfill: StreamerStatus.Backfill?
         /// As it was looked at last; nil: it was not.
         var streamFacts: StreamFacts?
         var lastError: StreamerStatus.LastError?

@@ -166,7 +166,7 @@ package final class Session<Port: SlotPort, Server: SlotServer, Catalogue: Catal
         if gate.isHolding, lastServerEndAt.map({ now.duration(since: $0) >= serverEndInterval }) ?? true {
             try askServerEnd(at: now)
         }
-        let isListening = isReading && hasRoom
+        let isListening = isReading && hasRoom && backfill?.isHolding != true
         var isRestored = false
         if server.isLost {
             isRestored = try restoreServer(whileListening: isListening, at: now)
@@ -214,12 +214,13 @@ package final class Session<Port: SlotPort, Server: SlotServer, Catalogue: Catal
     var hasRoom: Bool { window.hasRoom(for: reader.assembler.openByteCount) }
 
     func wait(isReading: Bool) {
-        if isReading, isMoreBuffered, hasRoom { return }
+        let isListening = isReading && hasRoom && backfill?.isHolding != true
+        if isListening, isMoreBuffered { return }
         // A connection that is being made tells nobody when it is there; nor does a server that has nothing to send how far it has come.
         let timeout = min(
             schedule.timeUntilDue(at: port.now), server.isConnecting ? OrdinaryConnection.reconnectionLookInterval : .seconds(1),
             isReading && backfill?.awaitedLSN.map({ $0 > provenLSN }) ?? false ? Self.proofInterval : .seconds(1))
         // A full window leaves the socket unread: what the server has sent stays with it.
-        port.wait(isListening: isReading && hasRoom && !isAsking, orFor: server.socket, timeout: timeout)
+        port.wait(isListening: isListening && !isAsking, orFor: server.socket, timeout: timeout)
     }
 }
