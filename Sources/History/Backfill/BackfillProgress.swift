@@ -152,6 +152,8 @@ package struct FinishedBackfill: Codable, Equatable, Sendable {
     package var endedAt: String
     /// Why it was cancelled.
     package var why: String?
+    /// Of the stream: its last message stands there, or before. Absent: nobody knows.
+    package var sequence: UInt64?
 
     package init(run: UInt64, state: State, tables: [String], rows: UInt64, startedAt: String, endedAt: String, why: String? = nil) {
         self.run = run

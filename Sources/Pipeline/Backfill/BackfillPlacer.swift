@@ -217,6 +217,8 @@ final class BackfillPlacer: RowWitness {
             return true
         case .finished(let ended):
             return record {
+                var ended = ended
+                if progress?.isForLiveStream == true { ended.sequence = handover.storedSequence.load(ordering: .acquiring) }
                 finished = (finished + [ended]).suffix(FinishedBackfill.limit)
                 // Asked for only where the configuration names tables.
                 if covered != nil || isFirstDue == true { covered = Set((covered ?? []) + ended.tables).sorted() }

@@ -14,6 +14,8 @@ import WAL
 final class BackfillReader: Sendable {
     /// Between two looks at what is wanted.
     static let requestInterval = Duration.seconds(1)
+    /// Tables of one request that the configuration names.
+    private static let namedTableLimit = 200
     /// Of the tables' names in the record.
     private static let tableByteLimit = 128 << 10
     /// Between two looks for tables of `backfill.on_first_start` that no run has read.
@@ -24,6 +26,8 @@ final class BackfillReader: Sendable {
     static let chunkRowLimit = 4_000
     /// A table without a key is read whole, up to so many bytes.
     package static let keylessByteLimit: UInt64 = 8 << 20
+    /// Of its rows in memory.
+    private static let keylessMemoryLimit = 4 * Int(keylessByteLimit)
     /// Keys that are looked up at a time; and how many are waited for while the walk goes on.
     private static let rereadChunkCount = 500
     private static let rereadDueCount = 200
@@ -75,6 +79,8 @@ final class BackfillReader: Sendable {
         case over
         /// What was in flight was given up: it is gone on with as that says.
         case reset
+        /// The same is tried once more.
+        case again
         /// Somebody wants the run paused, or given up.
         case wish(BackfillRequest.Wish)
         /// It cannot be gone on with before somebody has mended that.
@@ -99,6 +105,8 @@ final class BackfillReader: Sendable {
         var pace: RowPace
         /// Keys that are looked up at a time: few where rows are large.
         var rereadLimit = BackfillReader.rereadChunkCount
+        /// The role may not lock writers out.
+        var mayNotLockOut = false
         /// How often a table without key was read in vain.
         var wholeAttemptCount = 0
         /// Why the table that is walked begins anew.
@@ -180,12 +188,13 @@ final class BackfillReader: Sendable {
             return
         }
         let asked = found.requests.filter { ($0.streamCreated ?? session.streamCreated) == session.streamCreated }.flatMap(\.tables)
-        let new = names.subtracting(state.covered ?? []).subtracting(asked).sorted()
+        // The others come with the next request.
+        let new = names.subtracting(state.covered ?? []).subtracting(asked).sorted().prefix(Self.namedTableLimit)
         guard !new.isEmpty else { return }
         var requests = found
         let last = max(requests.requests.map(\.run).max() ?? 0, state.finished.map(\.run).max() ?? 0)
         var request = BackfillRequest(
-            run: last + 1, tables: new, rate: configuration.backfill.rate, maxLagBytes: configuration.backfill.maxLagBytes,
+            run: last + 1, tables: Array(new), rate: configuration.backfill.rate, maxLagBytes: configuration.backfill.maxLagBytes,
             requestedAt: PostgresTimestamp.now.description, requestedBy: "on_first_start")
         request.streamCreated = session.streamCreated
         requests.requests.append(request)
@@ -228,6 +237,7 @@ final class BackfillReader: Sendable {
     private func recover(_ run: inout Run, from interruption: Interruption) -> Bool {
         switch interruption {
         case .over: return false
+        case .again: return goOn(&run, behind: exchange.interrupt())
         case .reset:
             return goOn(&run, behind: exchange.takeReset())
         case .wish(.pause): return rest(&run, .paused, nil)
@@ -467,10 +477,7 @@ final class BackfillReader: Sendable {
     private func connect() throws(PostgresError) -> SQLConnection {
         let sql = try SQLConnection(
             configuration.backfill.connection ?? configuration.source.connection, timeout: Self.statementTimeout, isReadOnly: true)
-        // The planner has no say in how a chunk is read.
-        try sql.execute(
-            ["enable_seqscan", "enable_indexscan", "enable_indexonlyscan", "enable_bitmapscan"].map { "SET \($0) = off; " }.joined()
-                + "SET max_parallel_workers_per_gather = 0")
+        try sql.execute("SET max_parallel_workers_per_gather = 0")
         return sql
     }
 
@@ -707,6 +714,7 @@ final class BackfillReader: Sendable {
         let limit = run.pace.limited(min(limit, Self.chunkRowLimit))
         let end = min(UInt64(pass.blocks), UInt64(cursor.block) + 1 + UInt64(Self.chunkByteCount) / 4096)
         let facts = try chunk(table, pass, reading.lockStatement, &run) { (_, sql) throws(PostgresError) in
+            try sql.execute(TableReading.walkSettings)
             try sql.forEachRow(reading.walkStatement(behind: cursor, before: end, limit: limit), timeout: Self.statementTimeout) { row in
                 // The rest of what was asked for is asked for again.
                 guard rows.byteCount < 4 * Self.chunkByteCount else { return }
@@ -751,14 +759,23 @@ final class BackfillReader: Sendable {
         if run.wholeAttemptCount > 0 { pause(.milliseconds(Int64.random(in: 1...min(2_000, 50 << Int64(min(6, run.wholeAttemptCount)))))) }
         run.wholeAttemptCount += 1
         if run.wholeAttemptCount > 10 { note("waits for a moment in which nobody writes to \(table.name), which has no key", &run) }
+        // Where there are always some, they wait for as long as it takes to read the table, if the role may have that.
+        let locksOut = run.wholeAttemptCount > 2 && !run.mayNotLockOut
         var rows = ReadRows(columnCount: reading.columnNames.count)
-        let facts = try chunk(table, run.progress.pass, reading.lockStatement, &run) { (_, sql) throws(PostgresError) in
-            try sql.forEachRow(reading.wholeStatement, timeout: Self.statementTimeout) { row in
-                guard rows.byteCount <= 4 * Int(Self.keylessByteLimit) else { return }
-                Self.take(row, &rows)
+        let facts: ChunkFacts
+        do throws(Interruption) {
+            let lock = locksOut ? reading.lockWritersOutStatement : reading.lockStatement
+            facts = try chunk(table, run.progress.pass, lock, &run) { (_, sql) throws(PostgresError) in
+                try sql.forEachRow(reading.wholeStatement, timeout: Self.statementTimeout) { row in
+                    if rows.byteCount <= Self.keylessMemoryLimit { Self.take(row, &rows) }
+                }
             }
+        } catch {
+            guard locksOut, case .postgres(let refusal) = error, refusal.isRefusedLock else { throw error }
+            if refusal.isInsufficientPrivilege { run.mayNotLockOut = true }
+            throw .again
         }
-        guard rows.byteCount <= 4 * Int(Self.keylessByteLimit) else {
+        guard rows.byteCount <= Self.keylessMemoryLimit else {
             throw .failed("\(table.name) has no key and too many rows to be read at once: give the table a primary key, or leave the table out")
         }
         if let pass = run.progress.pass { try requireSame(facts, pass) }
@@ -848,15 +865,15 @@ final class BackfillReader: Sendable {
     /// - Parameter why: It is not read to its end, for this.
     private func endTable(_ run: inout Run, why: String? = nil) throws(Interruption) {
         run.progress = exchange.look.progress ?? run.progress
-        guard let table = run.progress.table, let pass = run.progress.pass, let appended = exchange.look.appended else { return try nextTable(&run) }
+        guard let table = run.progress.table, let appended = exchange.look.appended else { return try nextTable(&run) }
         if !run.progress.isTableEnded {
             var body = BackfillMarker.Backfill(id: run.progress.run, .table)
             name(table, &body)
-            body.pass = pass.number
+            body.pass = run.progress.pass?.number ?? 1
             body.rows = appended.rows
             body.digest = appended.digest.description
             body.why = why
-            try mark(body, tableOID: table.oid, filenode: pass.filenode, block: BackfillMarker.endBlock, &run)
+            try mark(body, tableOID: table.oid, filenode: run.progress.pass?.filenode ?? 0, block: BackfillMarker.endBlock, &run)
         }
         logger.notice("a table of the backfill is read", metadata: ["table": "\(table.name)", "rows": .stringConvertible(appended.rows)])
         try nextTable(&run)
@@ -888,6 +905,17 @@ struct CastFinder: ~Copyable {
 }
 
 extension PostgresError {
+    /// Whether a lock was refused: it was not to be had in time, or may not be had.
+    fileprivate var isRefusedLock: Bool {
+        guard case .server(let sqlState, _, _, _, _, _) = self else { return false }
+        return sqlState == "55P03" || isInsufficientPrivilege
+    }
+
+    fileprivate var isInsufficientPrivilege: Bool {
+        guard case .server(let sqlState, _, _, _, _, _) = self else { return false }
+        return sqlState == "42501"
+    }
+
     /// Whether the same statement fails again until somebody has mended something: it is refused for what it is, or for what it finds in the rows.
     fileprivate var isLasting: Bool {
         guard case .server(let sqlState, _, _, _, _, _) = self else { return false }

@@ -31,10 +31,12 @@ struct TableReading {
     var keyIndices: [Int] { keyColumns.compactMap { name in columnNames.firstIndex { $0.utf8.elementsEqual(name.utf8) } } }
     /// Locked while its rows are read: a table that is rewritten is not what a snapshot shows.
     var lockStatement: String { "LOCK TABLE ONLY \(quotedName) IN ACCESS SHARE MODE" }
-    /// The same where rows are looked for by their keys: by an index.
-    var lockPublishedStatement: String {
-        "SET LOCAL enable_indexscan = on; SET LOCAL enable_bitmapscan = on; LOCK TABLE \(quotedPublishedName) IN ACCESS SHARE MODE"
-    }
+    /// The same where rows are looked for by their keys, in all partitions.
+    var lockPublishedStatement: String { "LOCK TABLE \(quotedPublishedName) IN ACCESS SHARE MODE" }
+    /// Nobody writes to the table behind it: all who have are shown. It takes more than the right to read.
+    var lockWritersOutStatement: String { "SET LOCAL lock_timeout = '200ms'; LOCK TABLE ONLY \(quotedName) IN SHARE MODE" }
+    /// How its rows are read is not the planner's to say: in the order in which they lie.
+    static let walkSettings = ["seqscan", "indexscan", "indexonlyscan", "bitmapscan"].map { "SET LOCAL enable_\($0) = off" }.joined(separator: "; ")
 
     /// Reads it; nil: the table is gone, or no longer published.
     static func read(

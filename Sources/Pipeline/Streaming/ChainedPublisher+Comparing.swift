@@ -138,6 +138,8 @@ extension ChainedPublisher {
             guard header.order < next.order else { break }
             passedCount += 1
             if let id = messageID(at: index), !header.order.isOfBackfill { missing.append(id) }
+            // The event behind which a row of a backfill stands is the last that can be missing before it.
+            if header.order == StreamOrder(next.position), next.order.isOfBackfill { throw hole(missing, isWhole: true, before: next) }
         }
         if nextIndex + passedCount < known || decoded > next.position.commitLSN {
             throw StreamHole.undecoded(next, stream: configuration.stream.name)

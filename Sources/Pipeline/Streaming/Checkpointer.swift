@@ -87,7 +87,7 @@ final class Checkpointer<Port: StreamPort> {
         }
         guard isBehind(known), isCompared, port.isConnected else { return }
         let isDue = now.duration(since: lastPutAt) >= configuration.delivery.checkpointInterval
-        guard isDue || isBackfillWaiting || (handover.isDraining.load(ordering: .acquiring) && handover.isAllStored) else { return }
+        guard isDue || (isBackfillWaiting && putRefusal == nil && !isPutTroubleTold) || (handover.isDraining.load(ordering: .acquiring) && handover.isAllStored) else { return }
 
         var next = record
         // Read once: what is put is what will be told to PostgreSQL.

@@ -1,6 +1,7 @@
 import Capture
 import History
 import JetStreamPublishing
+import Logging
 import PostgresReplication
 import Threads
 import WAL
@@ -36,6 +37,7 @@ extension Streamer {
         let placer = BackfillPlacer(
             exchange, record: record, known: joined.plan.known, identity: facts.identity, timelines: facts.timelines, encoder: encoder,
             subjectPrefix: configuration.capture.subjectPrefix, window: window, handover: handover, failpoints: failpoints, logger: logger)
+        warnOfLostRows(joined)
         guard goal == nil, joined.plan.repair == nil else { return Backfill(placer: placer, exchange: exchange) }
         let history =
             "\(facts.identity.systemID) \(facts.timelines.currentTimeline) \(record.streamCreated) \(record.genesis.kind) \(record.genesis.lsn) \(facts.options.text)"
@@ -45,6 +47,20 @@ extension Streamer {
             exchange, over: link.connection, observations: observations, failpoints: failpoints, logger: logger)
         try StreamerError.ofSystem { () throws(SystemError) in try reader.start() }
         return Backfill(placer: placer, exchange: exchange)
+    }
+
+    /// Rows of a run that is over may have been in the end that the stream has lost: no slot sends those again.
+    private func warnOfLostRows(_ joined: Joined) {
+        let end = joined.plan.known.storedSequence
+        guard end < joined.record.lastSequence else { return }
+        for run in joined.record.finishedBackfills ?? [] where run.sequence.map({ $0 > end }) ?? false {
+            logger.warning(
+                "the stream lost its end, and with it perhaps rows of a backfill: read the tables again",
+                metadata: [
+                    "run": .stringConvertible(run.run), "tables": "\(run.tables.joined(separator: ", "))",
+                    "hint": "slotstream backfill \(run.tables.map { "--table \($0)" }.joined(separator: " "))",
+                ])
+        }
     }
 
     /// The payload that server and stream take, less the headers: a row's id has at most 192 bytes.
