@@ -370,6 +370,54 @@ def test_what_was_in_hand_when_it_was_broken_off_is_read_again_whole(pair, tenan
     assert len(judge.runs[0].restarts) <= 3
 
 
+def test_rows_stand_between_transactions_that_are_stored_as_a_whole(newest_pair, tenants):
+    tenant = tenants(newest_pair, setup=False, overrides=PATIENT | {"delivery": {"atomic": "auto"}})
+    told = old_rows(tenant, 6_000)
+    told.streamer.start()
+    run = told.request("public.tb_item", options=["--rate", "3000"])
+    for number in range(1, 60):
+        tenant.run(f"INSERT INTO tb_item SELECT n, 'whole' FROM generate_series({number * 10_000}, {number * 10_000} + {number}) AS n; "
+                   f"UPDATE tb_item SET note = 'whole' WHERE n % 1000 = {number}; DELETE FROM tb_item WHERE n IN ({number}, 5000 + {number})")
+    told.wait_done(run)
+    tenant.wait_confirmed()
+    judge = judged(tenant)
+    assert judge.read > 4_000 and any(event.batch for event in judge.live)
+
+
+def test_a_run_that_is_done_and_lost_with_the_streams_end_is_told(single_pair, own, tmp_path):
+    """The live events are stored again; the rows are not, and somebody has to ask for them once more."""
+    tenant = own(single_pair, setup=False, overrides=PATIENT | WINDOW)
+    told = old_rows(tenant, 100)
+    started(tenant)
+    tenant.commit(5000)
+    tenant.wait_confirmed()
+    server = tenant.nats.servers[0]
+    kept = "jetstream/$G/streams/" + tenant.name
+    told.streamer.kill()
+    tenant.wait_free()
+    server.stop()
+    shutil.copytree(server.folder / kept, tmp_path / "copy")
+    server.launch()
+    tenant.nats.wait_ready()
+    told.streamer.start()
+    run = told.request("public.tb_item")
+    told.wait_done(run)
+    tenant.commit(5001)
+    tenant.wait_confirmed()
+    told.streamer.kill()
+    tenant.wait_free()
+    server.stop()
+    shutil.rmtree(server.folder / kept)
+    shutil.copytree(tmp_path / "copy", server.folder / kept)
+    server.launch()
+    tenant.nats.wait_ready()
+    told.streamer.start()
+    tenant.commit(5002)
+    tenant.wait_confirmed()
+    said = [entry for entry in told.streamer.log_entries() if entry["level"] in ("warning", "error") and "backfill" in str(entry)]
+    assert said or told.state(run)[0] != "done" or told.read() == 100, "nobody is told that the rows are gone"
+
+
 def test_somebody_else_on_the_prefix_is_no_part_of_a_run(pair, tenants):
     """What he takes the place of is stored behind him, or its table begins anew."""
     tenant = tenants(pair, setup=False, overrides=PATIENT)
