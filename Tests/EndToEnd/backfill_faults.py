@@ -347,6 +347,38 @@ def number_left_out(events: list[Event], choice: random.Random) -> tuple[list[Ev
     return chained(found), {"counted"}
 
 
+def renumbered(events: list[Event]) -> list[Event]:
+    """The same messages as the program at fault would have written them: numbers, ids, and what markers tell of their rows, are right."""
+    found: list[Event] = []
+    count, total, passes = 0, 0, {}
+    position = None
+    for event in events:
+        if ".b." not in (event.id or ""):
+            found.append(event)
+            position = event.id
+            continue
+        own, _, rest = event.id.partition(".b.")
+        run, _, where = rest.split(".", 2)
+        oid = where.split(".")[0]
+        count += 1
+        identity = f"{position or own}.b.{run}.{count}.{where}"
+        body = event.body.replace(event.id.encode(), identity.encode())
+        told = event.json["backfill"]
+        if told.get("event") == "table":
+            rows, digest = passes.get(oid, (0, FNV1A_BEGIN))
+            total += rows
+            body = body.replace(f'"rows":{told["rows"]}'.encode(), f'"rows":{rows}'.encode()).replace(told["digest"].encode(), f"{digest:016x}".encode())
+        elif told.get("event") == "end":
+            body = body.replace(f'"rows":{told["rows"]}'.encode(), f'"rows":{total}'.encode())
+        elif told.get("event") in ("restart", "whole"):
+            passes[oid] = (0, FNV1A_BEGIN)
+        elif "event" not in told:
+            rows, digest = passes.get(oid, (0, FNV1A_BEGIN))
+            passes[oid] = rows + 1, fnv1a(digest, identity)
+        found.append(replace(event, id=identity, body=body))
+    return chained(found)
+
+
 BY_HAND: dict[str, Callable[[list[Event], random.Random], tuple[list[Event], set[str]]]] = {
     "a message gone": message_gone,
     "a message again": message_again,

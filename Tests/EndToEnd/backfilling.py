@@ -15,7 +15,7 @@ from oracles import shapes
 from oracles.backfilled import Backfilled
 from servers.tools import wait_until
 from streamer import Streamer
-from tenants import Tenant
+from tenants import PATIENT, Tenant
 
 # The streamer looks for requests once a second; servers that stand still for a moment are waited for.
 SOON = 60
@@ -165,6 +165,12 @@ def old_rows(tenant: Tenant, count: int = 1_500, sql: str = "", setup: bool = Tr
     return runs(tenant)
 
 
+def prepared(tenants, pair, count: int = 1_500, sql: str = "", **overrides) -> tuple[Tenant, Runs]:
+    """A tenant whose tb_item had so many rows before its slot, and the runs of its stream."""
+    tenant = tenants(pair, setup=False, overrides=PATIENT | overrides)
+    return tenant, old_rows(tenant, count, sql)
+
+
 def held(runs: Runs, point: str, number: int = 1, tables: Iterable[str] = ("public.tb_item",), options: Iterable[str] = ()) -> int:
     """Starts the streamer and asks for a run; the streamer stands still at that pass of a failpoint, until `let_go`. A walk's first chunk has
     16 rows, each chunk after it four times as many as the one before: at `chunk_read` 3 the rows 81 to 336 are in its hand."""
@@ -191,6 +197,11 @@ def finish(tenant: Tenant, run: int, *tables: str, seconds: float = 120) -> Back
     runs(tenant).wait_done(run, seconds)
     tenant.wait_confirmed()
     return judged(tenant, *tables)
+
+
+def markers(tenant: Tenant) -> list[dict]:
+    """The markers of backfills in its stream."""
+    return [event.json for event in tenant.read() if event.subject.endswith("._slotstream.BACKFILL")]
 
 
 def told_list(streamer: Streamer) -> list[dict]:

@@ -13,7 +13,7 @@ import pytest
 import backfill_load
 import stream
 from administrator import Administrator
-from backfill_faults import BY_A_PROGRAM, BY_HAND, Step, row, written
+from backfill_faults import BY_A_PROGRAM, BY_HAND, Step, renumbered, row, written
 from backfill_load import BackfillLoad
 from backfilling import compare_with_tables
 from oracles import expected
@@ -147,6 +147,14 @@ def test_the_live_part_is_left_for_the_other_comparison():
     assert [event.id.count(".b.") for event in judge.live] == [0] * 13
     assert len(judge.between) == len(STEPS) - 13 and judge.open_run is None and judge.read == 18
     assert [run.number for run in judge.runs] == [1] and judge.runs[0].finished_rows == 11
+
+
+def test_what_is_numbered_anew_is_as_it_was():
+    events = written(STEPS)
+    assert renumbered(events) == events
+    places = [place for place, event in enumerate(events) if event.subject.endswith(".Tag.READ")]
+    without = renumbered(events[:places[0]] + events[places[0] + 1:])
+    assert [(found.kind, found.id) for found in _judge(without).differences] == [("missing", "public.tb_tag, 1 times")]
 
 
 def test_the_digest_is_fnv1a():

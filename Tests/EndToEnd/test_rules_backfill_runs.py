@@ -1,40 +1,27 @@
-"""Runs of a backfill from the outside: asked for, watched, paused, given up, broken off; what their events and markers are."""
+"""Runs of a backfill from the outside: asked for, watched, paused, given up; what their events and markers are."""
 
 import hashlib
 import hmac
 import json
 import re
-import shutil
-import signal
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 import failpoints
 import stream
-from backfilling import SOON, ask, finish, held, judged, let_go, old_rows, resume, runs, tables_of, told_list
+from backfilling import SOON, ask, finish, held, judged, let_go, markers, old_rows, prepared, resume, runs, tables_of, told_list
 from compare import members
 from oracles.backfilled import Backfilled, place
 from oracles.shapes import shapes
-from proxy import Proxy
 from servers.tools import wait_until
-from tenants import PATIENT, own, refused, tenant_maker, tenants  # noqa: F401
-from windows import WINDOW, started
-
-
-def _prepared(tenants, pair, count: int = 1_500, sql: str = "", **overrides):
-    tenant = tenants(pair, setup=False, overrides=PATIENT | overrides)
-    return tenant, old_rows(tenant, count, sql)
-
-
-def _markers(tenant) -> list[dict]:
-    return [event.json for event in tenant.read() if event.subject.endswith("._slotstream.BACKFILL")]
+from tenants import PATIENT, refused, tenant_maker, tenants  # noqa: F401
 
 
 # Asking
 
 def test_a_run_from_its_request_to_its_markers(pair, tenants):
-    tenant, told = _prepared(tenants, pair, 100, "CREATE TABLE tb_tag (label TEXT); ALTER TABLE tb_tag REPLICA IDENTITY FULL; INSERT INTO tb_tag VALUES ('a'), ('a')")
+    tenant, told = prepared(tenants, pair, 100, "CREATE TABLE tb_tag (label TEXT); ALTER TABLE tb_tag REPLICA IDENTITY FULL; INSERT INTO tb_tag VALUES ('a'), ('a')")
     told.streamer.start()
     tenant.commit(1001)
     tenant.wait_confirmed()
@@ -51,14 +38,14 @@ def test_a_run_from_its_request_to_its_markers(pair, tenants):
     assert list(members(row.body)) == ["id", "entity_type", "operation", "entity_id", "timestamp", "entity", "backfill", "source"]
     assert body["entity"]["n"] == 1 and body["backfill"]["id"] == "1" and re.fullmatch(r"[0-9A-F]+/[0-9A-F]+", body["backfill"]["lsn"])
     assert place(row.id).oid == tenant.value("SELECT 'tb_item'::regclass::oid::int8") and (place(row.id).block, place(row.id).offset) == (0, 1)
-    ends = [marker["backfill"] for marker in _markers(tenant)]
+    ends = [marker["backfill"] for marker in markers(tenant)]
     assert [(end["event"], end.get("table"), end.get("rows")) for end in ends] == [
         ("begin", None, None), ("table", "public.tb_item", judge.read - 2), ("whole", "public.tb_tag", None), ("table", "public.tb_tag", 2),
         ("end", None, judge.read)]
 
 
 def test_a_request_that_is_put_before_the_streamer_is_up_is_carried_out_when_it_is(pair, tenants):
-    tenant, told = _prepared(tenants, pair, 300)
+    tenant, told = prepared(tenants, pair, 300)
     run = told.request("public.tb_item")
     assert told.state(run) == ("waiting", "") and told_list(told.streamer)[0]["state"] == "waiting"
     told.streamer.start()
@@ -66,7 +53,7 @@ def test_a_request_that_is_put_before_the_streamer_is_up_is_carried_out_when_it_
 
 
 def test_a_dry_run_asks_for_nothing(pair, tenants):
-    tenant, told = _prepared(tenants, pair, 400)
+    tenant, told = prepared(tenants, pair, 400)
     tenant.run("ANALYZE tb_item")
     done = ask(told.streamer, "--table", "public.tb_item", "--dry-run", "--json", expect=1)
     plan = json.loads(done.stdout)["plan"]
@@ -75,7 +62,7 @@ def test_a_dry_run_asks_for_nothing(pair, tenants):
 
 
 def test_requests_that_are_made_at_once_are_all_carried_out_one_after_another(pair, tenants):
-    tenant, told = _prepared(tenants, pair, 200, "CREATE TABLE tb_a (n INT PRIMARY KEY); CREATE TABLE tb_b (n INT PRIMARY KEY); INSERT INTO tb_a VALUES (1); INSERT INTO tb_b VALUES (2)")
+    tenant, told = prepared(tenants, pair, 200, "CREATE TABLE tb_a (n INT PRIMARY KEY); CREATE TABLE tb_b (n INT PRIMARY KEY); INSERT INTO tb_a VALUES (1); INSERT INTO tb_b VALUES (2)")
     told.streamer.start()
     with ThreadPoolExecutor(3) as clients:
         for done in [clients.submit(ask, told.streamer, "--table", f"public.{name}") for name in ("tb_item", "tb_a", "tb_b")]:
@@ -89,7 +76,7 @@ def test_requests_that_are_made_at_once_are_all_carried_out_one_after_another(pa
 
 
 def test_a_second_run_over_the_same_table_is_as_right_as_the_first(pair, tenants):
-    tenant, told = _prepared(tenants, pair, 300)
+    tenant, told = prepared(tenants, pair, 300)
     told.streamer.start()
     finish(tenant, told.request("public.tb_item"))
     tenant.run("UPDATE tb_item SET note = 'between' WHERE n % 3 = 0; DELETE FROM tb_item WHERE n % 7 = 0")
@@ -99,7 +86,7 @@ def test_a_second_run_over_the_same_table_is_as_right_as_the_first(pair, tenants
 # Wishes
 
 def test_a_run_is_paused_and_goes_on_where_it_was(pair, tenants):
-    tenant, told = _prepared(tenants, pair)
+    tenant, told = prepared(tenants, pair)
     told.streamer.start()
     run = told.request("public.tb_item", options=["--rate", "200"])
     told.wait_read(30)
@@ -122,7 +109,7 @@ def test_a_run_is_paused_and_goes_on_where_it_was(pair, tenants):
 
 
 def test_a_run_is_given_up_with_a_marker_and_the_next_begins(pair, tenants):
-    tenant, told = _prepared(tenants, pair)
+    tenant, told = prepared(tenants, pair)
     told.streamer.start()
     first = told.request("public.tb_item", options=["--rate", "200"])
     second = told.request("public.tb_item")
@@ -142,7 +129,7 @@ def test_a_run_is_given_up_with_a_marker_and_the_next_begins(pair, tenants):
 
 
 def test_whoever_waits_is_told_how_it_ends(pair, tenants):
-    tenant, told = _prepared(tenants, pair, 600)
+    tenant, told = prepared(tenants, pair, 600)
     told.streamer.start()
     run = told.request("public.tb_item", options=["--rate", "100"])
     with ThreadPoolExecutor(1) as client:
@@ -153,7 +140,7 @@ def test_whoever_waits_is_told_how_it_ends(pair, tenants):
 
 
 def test_rows_come_no_faster_than_they_are_wanted(pair, tenants):
-    tenant, told = _prepared(tenants, pair, 400)
+    tenant, told = prepared(tenants, pair, 400)
     told.streamer.start()
     run = told.request("public.tb_item", options=["--rate", "100"])
     tenant.commit(1001)
@@ -169,7 +156,7 @@ def test_rows_come_no_faster_than_they_are_wanted(pair, tenants):
 # What it reads
 
 def test_a_condition_chooses_rows_and_a_wrong_one_is_refused(pair, tenants):
-    tenant, told = _prepared(tenants, pair, 300)
+    tenant, told = prepared(tenants, pair, 300)
     told.streamer.start()
     for wrong in ("n >", "nothing = 1", "n; DROP TABLE tb_item", "pg_sleep(1) IS NULL) OR (true", "sum(n) > 1"):
         assert ask(told.streamer, "--table", "public.tb_item", "--where", wrong, expect=78).stderr
@@ -177,11 +164,11 @@ def test_a_condition_chooses_rows_and_a_wrong_one_is_refused(pair, tenants):
     told.wait_done(run)
     tenant.wait_confirmed()
     read = [event.json["entity"]["n"] for event in tenant.read() if event.subject.endswith(".READ")]
-    assert read == list(range(10, 301, 10)) and _markers(tenant)[0]["backfill"]["condition"] == "n % 10 = 0"
+    assert read == list(range(10, 301, 10)) and markers(tenant)[0]["backfill"]["condition"] == "n % 10 = 0"
 
 
 def test_rows_as_inserts_for_consumers_that_know_nothing_else(pair, tenants):
-    tenant, told = _prepared(tenants, pair, 300)
+    tenant, told = prepared(tenants, pair, 300)
     told.streamer.start()
     run = told.request("public.tb_item", options=["--operation", "INSERT"])
     told.wait_done(run)
@@ -191,7 +178,7 @@ def test_rows_as_inserts_for_consumers_that_know_nothing_else(pair, tenants):
 
 
 def test_rows_into_a_stream_of_their_own_are_followed_by_the_live_one(pair, tenants):
-    tenant, told = _prepared(tenants, pair, 1_200)
+    tenant, told = prepared(tenants, pair, 1_200)
     run = held(told, "chunk_read", 3, options=["--into-stream", f"{tenant.name}_old"])
     tenant.run("UPDATE tb_item SET note = 'live' WHERE n IN (5, 100, 1100); DELETE FROM tb_item WHERE n IN (6, 101, 1101); UPDATE tb_item SET n = 9000 WHERE n = 102")
     let_go(told)
@@ -234,7 +221,7 @@ def test_a_first_start_reads_what_the_configuration_names_and_a_table_that_comes
 
 
 def test_a_stream_that_is_there_is_not_read_into_when_the_configuration_comes_to_name_tables(pair, tenants):
-    tenant, told = _prepared(tenants, pair, 50)
+    tenant, told = prepared(tenants, pair, 50)
     told.streamer.start()
     tenant.commit(1001)
     tenant.wait_confirmed()
@@ -309,188 +296,3 @@ def test_hidden_and_masked_values_are_those_of_live_events(pair, tenants, tmp_pa
         judge = Backfilled([shape], tenant.prefix).follow(tenant.read())
         rows = [masked(text) for text in next(iter(tables_of(connection, [shape]).values()))]
         judge.compare({"public.tb_user": rows}).require_equal()
-
-
-# Broken off
-
-@pytest.mark.parametrize("action", ["kill", "terminate"])
-@pytest.mark.parametrize("point", failpoints.BACKFILLING)
-def test_a_run_that_is_broken_off_goes_on_and_sends_no_row_twice(pair, tenants, point, action):
-    tenant, told = _prepared(tenants, pair, 900)
-    run = told.request("public.tb_item")
-    for number in (1, 2, 3, 4) if point != "table_tracked" else (1,):
-        failpoints.start(told.streamer, point, action, 1 if number % 2 else 2)
-        wait_until(lambda: failpoints.reached(told.streamer, action) or told.state(run)[0] == "done", SOON, f"{point} is reached: {told.streamer.log}")
-        tenant.run(f"UPDATE tb_item SET note = 'broken off' WHERE n IN (5, 100, 800 + {number}); DELETE FROM tb_item WHERE n IN ({number}, 200 + {number})")
-        ended = told.streamer.wait(80) if not (action == "kill" and not told.streamer.running) else told.streamer.process.returncode
-        assert ended in (0, -signal.SIGKILL)
-        tenant.wait_free()
-    told.streamer.start()
-    judge = finish(tenant, run)
-    assert len(judge.runs) == 1 and not judge.runs[0].restarts
-
-
-_BREAKS = ("its connection breaks", "it is paused", "the table is rewritten")
-
-
-@pytest.mark.parametrize("what", _BREAKS)
-def test_what_was_in_hand_when_it_was_broken_off_is_read_again_whole(pair, tenants, what):
-    """JetStream is slow, so that a chunk is always half stored."""
-    tenant = tenants(pair, setup=False, overrides=PATIENT)
-    old_rows(tenant, 12_000)
-    proxy = Proxy(tenant.nats.servers[0].port)
-    try:
-        streamer = tenant.another({"transport.nats": {"url": f"nats://127.0.0.1:{proxy.port}"}})
-        told = runs(tenant, streamer)
-        streamer.start()
-        proxy.slow_down(0.02)
-        run = told.request("public.tb_item", options=["--rate", "3000"])
-        for number in range(1, 4):
-            told.wait_read(400 * number)
-            tenant.run(f"UPDATE tb_item SET note = 'in its midst' WHERE n IN ({number}, 6000 + {number}, 12000 - {number})")
-            if what == "its connection breaks":
-                tenant.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND usename = 'foreigner' "
-                           "AND backend_type = 'client backend'")
-            elif what == "it is paused":
-                ask(streamer, "--pause", str(run), expect=None)
-                wait_until(lambda: told.state(run)[0] in ("paused", "done"), SOON, "it rests")
-                if told.state(run)[0] == "paused":
-                    resume(told, run)
-            else:
-                tenant.run("VACUUM FULL tb_item")
-        proxy.mend()
-        told.wait_done(run)
-        tenant.wait_confirmed()
-        judge = judged(tenant)
-    finally:
-        proxy.close()
-    assert len(judge.runs[0].restarts) <= 3
-
-
-def test_somebody_else_on_the_prefix_is_no_part_of_a_run(pair, tenants):
-    """What he takes the place of is stored behind him, or its table begins anew."""
-    tenant = tenants(pair, setup=False, overrides=PATIENT)
-    told = old_rows(tenant, 6_000)
-    told.streamer.start()
-    run = told.request("public.tb_item", options=["--rate", "3000"])
-    for number in range(1, 9):
-        told.wait_read(number * 300)
-        tenant.administrator.publish(f"{tenant.prefix}.Item.STRAY", b"{}", Published_By_Somebody_Else=str(number))
-        tenant.run(f"UPDATE tb_item SET note = 'in its midst' WHERE n IN ({number}, 5000 + {number})")
-    told.wait_done(run)
-    tenant.wait_confirmed()
-    judge = judged(tenant)
-    assert sum(event.stray is not None for event in tenant.read()) == 8 and judge.read >= 6_000
-
-
-def test_two_streamers_take_turns_and_the_run_goes_on(pair, tenants):
-    tenant, told = _prepared(tenants, pair)
-    second = tenant.another()
-    told.streamer.start()
-    second.start()
-    run = told.request("public.tb_item", options=["--rate", "500"])
-    told.wait_read(50)
-    told.streamer.kill()
-    wait_until(lambda: second.status()["role"] == "active", SOON, "the other takes over")
-    tenant.run("UPDATE tb_item SET note = 'taken over' WHERE n IN (5, 700, 1400)")
-    told.streamer = second
-    told.wait_done(run)
-    tenant.wait_confirmed()
-    judged(tenant)
-
-
-def test_a_stream_whose_end_is_lost_behind_the_record_gets_its_rows_again(single_pair, own, tmp_path):
-    """The record says that rows are stored which are gone: the table begins anew."""
-    tenant = own(single_pair, setup=False, overrides=PATIENT | WINDOW)
-    told = old_rows(tenant)
-    started(tenant)
-    tenant.commit(5000)
-    tenant.wait_confirmed()
-    run = told.request("public.tb_item", options=["--rate", "150"])
-    told.wait_read(30)
-    server = tenant.nats.servers[0]
-    kept = "jetstream/$G/streams/" + tenant.name
-
-    def stop() -> None:
-        told.streamer.kill()
-        tenant.wait_free()
-        server.stop()
-
-    def launch() -> None:
-        server.launch()
-        tenant.nats.wait_ready()
-
-    stop()
-    shutil.copytree(server.folder / kept, tmp_path / "copy")
-    launch()
-    before = told.read()
-    told.streamer.start()
-    tenant.run("UPDATE tb_item SET note = 'lost and stored again' WHERE n IN (5, 1400)")
-    told.wait_read(before + 100)
-    tenant.wait_confirmed()
-    stop()
-    shutil.rmtree(server.folder / kept)
-    shutil.copytree(tmp_path / "copy", server.folder / kept)
-    launch()
-    assert told.read() == before
-    told.streamer.start()
-    tenant.commit(5001)
-    told.wait_done(run)
-    tenant.wait_confirmed()
-    judge = judged(tenant, has_lost_end=True)
-    assert judge.runs[0].end == "end"
-
-
-# Beside the other commands
-
-def test_verify_leaves_rows_of_a_backfill_aside_and_proves_the_table_with_them(pair, tenants):
-    tenant, told = _prepared(tenants, pair, 600)
-    told.streamer.start()
-    run = told.request("public.tb_item")
-    told.wait_done(run)
-    tenant.run("UPDATE tb_item SET note = 'live' WHERE n IN (5, 100); DELETE FROM tb_item WHERE n = 6")
-    tenant.wait_confirmed()
-    said = json.loads(told.streamer.command("verify", "--rows", "public.tb_item", "--strict", "--json", seconds=120).stdout)
-    assert said["differences"] == [] and said["rows"]["compared"] == 599 and said["rows"]["older"] == 0, said
-    # What somebody takes out of the stream, or puts in another's place, is found.
-    reads = [event for event in tenant.read() if event.subject.endswith(".READ")]
-    tenant.administrator.delete_message(tenant.name, reads[50].sequence)
-    said = json.loads(told.streamer.command("verify", "--rows", "public.tb_item", "--strict", "--json", expect=1, seconds=120).stdout)
-    assert [(each["kind"], each["key"]) for each in said["differences"]] == [("missing", str(reads[50].json["entity"]["n"]))], said
-
-
-def test_verify_finds_what_is_wrong_with_a_run(pair, tenants):
-    """A row that is stale, and one of a marker's count: written as the program would, in the place of its own last messages."""
-    tenant, told = _prepared(tenants, pair, 40)
-    told.streamer.start()
-    tenant.commit(1001)
-    run = told.request("public.tb_item")
-    told.wait_done(run)
-    tenant.wait_confirmed()
-    assert told.streamer.command("verify", "--rows", "public.tb_item", "--strict", expect=None).returncode == 0
-    assert told.streamer.command("verify", expect=None).returncode == 0
-    tenant.run(f"ALTER PUBLICATION {tenant.name} DROP TABLE tb_item")
-    tenant.run("UPDATE tb_item SET note = 'behind' WHERE n = 7; DELETE FROM tb_item WHERE n = 8; INSERT INTO tb_item VALUES (9, 'again') ON CONFLICT DO NOTHING")
-    tenant.run(f"ALTER PUBLICATION {tenant.name} ADD TABLE tb_item")
-    tenant.commit(1002)
-    tenant.wait_confirmed()
-    said = json.loads(told.streamer.command("verify", "--rows", "public.tb_item", "--strict", "--json", expect=1).stdout)
-    assert sorted((each["kind"], each["key"]) for each in said["differences"]) == [("altered", "7"), ("foreign", "8")], said
-
-
-def test_a_gap_that_is_accepted_gives_the_run_up_with_a_marker(pair, tenants):
-    tenant, told = _prepared(tenants, pair)
-    told.streamer.start()
-    run = told.request("public.tb_item", options=["--rate", "200"])
-    told.wait_read(30)
-    told.streamer.kill()
-    tenant.wait_free()
-    tenant.run(f"UPDATE tb_item SET note = 'unseen' WHERE n = 1; SELECT pg_drop_replication_slot('{tenant.name}')")
-    told.streamer.command("slot", "advance", "--accept-gap", "--by", "ann")
-    told.streamer.start()
-    why = told.wait_state(run, "cancelled")
-    assert why
-    assert _markers(tenant)[-1]["backfill"]["event"] == "cancelled" and _markers(tenant)[-1]["backfill"]["why"]
-    second = told.request("public.tb_item")
-    told.wait_done(second)
-    tenant.wait_confirmed()
