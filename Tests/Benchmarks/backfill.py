@@ -246,7 +246,10 @@ class _Live(Latency):
     @contextmanager
     def publisher(self, rate: int, seconds: int) -> Iterator[None]:
         """While as many messages a second are stored in a stream of their own."""
-        stored = self.administrator.state("elsewhere")["last_seq"]
+        # Of the round before something may be on its way.
+        stored = -1
+        while stored != (stored := self.administrator.state("elsewhere")["last_seq"]):
+            time.sleep(1)
         command = [self.program, "publish", str(seconds + 60), str(rate), self.deployment.folder / "elsewhere.samples", self.url, "elsewhere.Old.READ",
                    str(stored), str(self.payload_bytes)]
         process = subprocess.Popen([*dying_with_us(), *map(str, command)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)

@@ -17,9 +17,9 @@ import WAL
 /// It belongs to the thread that reads the stream, and never waits: what there is no room for stays where it is.
 final class BackfillPlacer: RowWitness {
     /// So few events wait to be stored, and so small a part of the window is taken, where rows go out: what is live waits behind no more than those, and behind fewer where
-    /// something was live just now.
+    /// something was live just now: behind as few as the way to JetStream and back does not make too slow.
     static let shareCount = 512
-    static let liveShareCount = 64
+    static let liveShareCounts = 16...512
     static let byteShare = 4
     static let liveTime = Duration.milliseconds(250)
 
@@ -56,6 +56,9 @@ final class BackfillPlacer: RowWitness {
     /// The marker that is to be stored before it goes on, as the window counts.
     private var awaitedCount: UInt64?
     private var lastLiveAt: Instant?
+    private var liveShareCount = BackfillPlacer.liveShareCounts.lowerBound
+    /// When rows were put in that found nothing before them.
+    private var busySince: Instant?
     /// Behind the last row that went out, as the window counts.
     private var readEnd: UInt64 = 0
     /// Nothing of the stream may come before these rows are out.
@@ -357,6 +360,7 @@ final class BackfillPlacer: RowWitness {
             encoder.begin(run: run, lsn: chunk.lsn, readAt: chunk.readAt)
             encoder.remember(chunk.casts.requests, chunk.casts.answers)
         }
+        measure()
         let previous = previous
         let first = window.appendedCount.load(ordering: .relaxed)
         defer {
@@ -423,7 +427,19 @@ final class BackfillPlacer: RowWitness {
     private var cursor = ReadRows.TupleID(block: 0, offset: 0)
 
     /// Rows that may wait to be stored now.
-    private var share: Int { lastLiveAt.map { Instant.now.duration(since: $0) < Self.liveTime } ?? false ? Self.liveShareCount : Self.shareCount }
+    private var share: Int { lastLiveAt.map { Instant.now.duration(since: $0) < Self.liveTime } ?? false ? liveShareCount : Self.shareCount }
+
+    /// Nothing waits to be stored: the time since something did tells how many rows should.
+    private func measure() {
+        guard window.retainedCount == 0 else { return }
+        let now = Instant.now
+        if let busySince {
+            let time = now.duration(since: busySince)
+            if time > .milliseconds(2) { liveShareCount = min(Self.liveShareCounts.upperBound, 2 * liveShareCount) }
+            if time < .milliseconds(1) { liveShareCount = max(Self.liveShareCounts.lowerBound, liveShareCount / 2) }
+        }
+        busySince = now
+    }
 
     private var hasShare: Bool {
         isHolding

@@ -16,8 +16,6 @@ final class BackfillReader: Sendable {
     static let requestInterval = Duration.seconds(1)
     /// Tables of one request that the configuration names.
     private static let namedTableLimit = 200
-    /// Of the tables' names in the record.
-    private static let tableByteLimit = 128 << 10
     /// Between two looks for tables of `backfill.on_first_start` that no run has read.
     private static let tableInterval = Duration.seconds(15)
     /// Of a chunk's rows, about.
@@ -42,6 +40,8 @@ final class BackfillReader: Sendable {
         var configuration: StreamerConfiguration
         var identity: SourceIdentity
         var streamCreated: String
+        /// Of the tables' names, which are a part of the record.
+        var tableByteLimit: Int
         /// Of which stream, history and options a run has to be.
         var history: String
         var server: ServerMark
@@ -528,7 +528,7 @@ final class BackfillReader: Sendable {
         let refusals = candidates.compactMap(\.refusal)
         if !refusals.isEmpty { throw .failed(refusals.joined(separator: "; ")) }
         run.progress.tables += candidates.map(\.table)
-        guard run.progress.tables.reduce(0, { $0 + $1.name.utf8.count + $1.published.utf8.count + 80 }) <= Self.tableByteLimit else {
+        guard run.progress.tables.reduce(0, { $0 + $1.name.utf8.count + $1.published.utf8.count + 80 }) <= session.tableByteLimit else {
             throw .failed("the run has \(run.progress.tables.count) tables, which are too many for the checkpoint record: name fewer tables at a time")
         }
         run.progress.estimatedRows += candidates.reduce(0) { $0 + $1.estimatedRows }

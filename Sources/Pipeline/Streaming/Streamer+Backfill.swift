@@ -8,6 +8,9 @@ import WAL
 
 /// What of a session reads tables beside the stream.
 extension Streamer {
+    /// Of the names of a run's tables, where the server takes larger records.
+    private static let tableByteLimit = 128 << 10
+
     /// Both ends of it.
     struct Backfill {
         var placer: BackfillPlacer
@@ -43,7 +46,8 @@ extension Streamer {
             "\(facts.identity.systemID) \(facts.timelines.currentTimeline) \(record.streamCreated) \(record.genesis.kind) \(record.genesis.lsn) \(facts.options.text)"
         let reader = BackfillReader(
             BackfillReader.Session(
-                configuration: configuration, identity: facts.identity, streamCreated: record.streamCreated, history: history, server: server, columnRules: columnRules),
+                configuration: configuration, identity: facts.identity, streamCreated: record.streamCreated,
+                tableByteLimit: min(Self.tableByteLimit, payloadLimit / 4), history: history, server: server, columnRules: columnRules),
             exchange, over: link.connection, observations: observations, failpoints: failpoints, logger: logger)
         try StreamerError.ofSystem { () throws(SystemError) in try reader.start() }
         return Backfill(placer: placer, exchange: exchange)
