@@ -35,6 +35,8 @@ package struct BackfillProof {
     private struct Tally {
         var rows: UInt64 = 0
         var digest = BackfillDigest()
+        /// Where the walk stands.
+        var cursor: (UInt32, UInt16)?
 
         var text: String { "\(rows) rows, digest \(digest)" }
 
@@ -115,7 +117,15 @@ package struct BackfillProof {
         if isMarker {
             takeMarker(message, place, BackfillMarker(json: body()), &faults)
         } else {
-            run?.tallies[place.tableOID, default: Tally()].take(message.idText)
+            var tally = run?.tallies[place.tableOID] ?? Tally()
+            // A row that is read again leaves the walk where it is; nothing takes it back.
+            if let cursor = tally.cursor, (place.block, place.offset) < cursor {
+                faults.append(fault(message, expected: "a row behind (\(cursor.0),\(cursor.1))", found: "(\(place.block),\(place.offset))"))
+            } else {
+                tally.cursor = (place.block, place.offset)
+            }
+            tally.take(message.idText)
+            run?.tallies[place.tableOID] = tally
         }
         return faults
     }
