@@ -94,9 +94,9 @@ import WireMessages
 
     /// Asked to begin earlier, for what is to be learnt of what is stored, the server sends more before it: of that nothing goes out.
     @Test func passesOverWhatComesBeforeTheTransactionThatWasExpected() throws {
-        let outcome = try Self.outcome(Self.transaction(0xF0, xid: 734) + Self.transaction(0x100))
+        let outcome = try Self.outcome(Self.transaction(0xA0, xid: 734) + Self.transaction(0x100))
         #expect(outcome.error == nil && outcome.events.map(\.header.position.ordinal) == [3])
-        let without = try Self.outcome(Self.transaction(0xF0, xid: 734) + Self.transaction(0x200, xid: 736))
+        let without = try Self.outcome(Self.transaction(0xA0, xid: 734) + Self.transaction(0x200, xid: 736))
         #expect(without.error == .historyDiverged(Self.proof, found: .transaction(LSN(0x200), TransactionID(736))))
     }
 

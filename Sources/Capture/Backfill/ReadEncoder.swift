@@ -120,7 +120,7 @@ public struct ReadEncoder: ~Copyable {
         case .digestUnavailable: throw .digestUnavailable(relation: table.plan.qualifiedName, commitLSN: previous.position.commitLSN)
         // What the type is now was looked up when the rows were read: a value that is of another form, or was not cast, is none that can be written.
         case .compositeChanged, .castsNeeded:
-            throw .protocolViolation("a row of \(table.plan.qualifiedName) whose types changed while it was read", commitLSN: previous.position.commitLSN)
+            throw .protocolViolation("a row of \(table.plan.qualifiedName) whose types changed during the read", commitLSN: previous.position.commitLSN)
         }
     }
 }
