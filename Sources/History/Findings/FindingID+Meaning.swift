@@ -106,7 +106,7 @@ extension FindingID {
         case .anybodyEmits: ("every role may emit logical messages", "Every role can publish an event of every entity")
         case .triggerEmits: ("a trigger of a published table emits events", "Each row is announced twice")
         case .ruleNamesNothing: ("a rule of the configuration names an absent table or column", "The rule has no effect")
-        case .rowsBeforeSlot: ("rows from before the slot", "These rows are not published before `slotstream backfill` reads the rows")
+        case .rowsBeforeSlot: ("rows from before the slot", "These rows are not published before a backfill reads the rows")
         case .castRunsCode: ("a cast to json that is the code of an ordinary user", "The code can read the values, or fail")
         case .namesEncoded: ("a name that is encoded in subjects", "Consumers must subscribe to the encoded name")
         default: ("", "")

@@ -59,7 +59,7 @@ extension Streamer {
         guard end < joined.record.lastSequence else { return }
         for run in joined.record.finishedBackfills ?? [] where run.sequence.map({ $0 > end }) ?? false {
             logger.warning(
-                "the stream lost its end, and with it perhaps rows of a backfill: read the tables again",
+                "the stream lost its end, and perhaps rows of a backfill: read the tables again",
                 metadata: [
                     "run": .stringConvertible(run.run), "tables": "\(run.tables.joined(separator: ", "))",
                     "hint": "slotstream backfill \(run.tables.map { "--table \($0)" }.joined(separator: " "))",
