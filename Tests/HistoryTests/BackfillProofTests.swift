@@ -166,7 +166,7 @@ import WAL
     @Test func aDigestOfOtherRowsIsFound() throws {
         var messages = Self.stream.messages
         // The walk stood elsewhere, and only the marker tells.
-        messages[24].id = messages[24].id.replacing(".0.3", with: ".0.9")
+        messages[25].id = messages[25].id.replacing(".0.4", with: ".0.9")
         let faults = try Self.faults(of: messages)
         #expect(faults.map(\.sequence) == [27])
     }
