@@ -10,6 +10,10 @@ extension TransactionAssembler {
         _ bytes: RawSpan, isWhole: Bool
     ) {
         guard let names = witness.keyColumns(of: plan.id), let current else { return }
+        // What is stored already is not looked at otherwise: a row that is none of this relation's tells nothing.
+        guard operation == .delete || decoder.newColumns.count == plan.columns.count,
+            oldTuple == .none || decoder.oldColumns.count == plan.columns.count
+        else { return }
         let key = plan.indices(ofKey: names)
         let change = bytes.withUnsafeBytes { message in
             decoder.newColumns.withUnsafeBufferPointer { new in

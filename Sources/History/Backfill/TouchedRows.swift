@@ -36,6 +36,8 @@ package struct TouchedRows {
     private var pendingByteCount = 0
     package private(set) var rereads: Set<RowKey> = []
     private var rereadByteCount = 0
+    /// Those of them that took the place of another of them: its row has this key now.
+    package private(set) var heirs: Set<RowKey> = []
     /// Keys that a row settled which is not known to be stored yet: what settled them, as the window counts.
     private var settled: [(key: RowKey, appendedCount: UInt64)] = []
     /// Pending transactions are collected: someone reads rows.
@@ -70,9 +72,12 @@ package struct TouchedRows {
             if pendingByteCount > Self.pendingByteLimit { overflow = overflow ?? .pending }
         }
         guard collectsRereads else { return }
+        let isHeir = change.oldKey.map { rereads.contains($0) } ?? false
         if let old = change.oldKey { settle(old) }
         guard let key = change.key else { return }
-        if change.isWhole { settle(key) } else { readAgain(key) }
+        guard !change.isWhole else { return settle(key) }
+        readAgain(key)
+        if isHeir { heirs.insert(key) }
     }
 
     private mutating func readAgain(_ key: RowKey) {
@@ -86,6 +91,7 @@ package struct TouchedRows {
         guard rereads.remove(key) != nil else { return }
         isChanged = true
         rereadByteCount -= key.bytes.count
+        heirs.remove(key)
     }
 
     /// What was too much, once.
@@ -142,6 +148,7 @@ package struct TouchedRows {
     /// The table begins anew.
     package mutating func forgetRereads() {
         rereads = []
+        heirs = []
         rereadByteCount = 0
         settled = []
         isChanged = true

@@ -85,6 +85,8 @@ final class BackfillExchange: Sendable {
         fileprivate(set) var cursor = ReadRows.TupleID(block: 0, offset: 0)
         /// Keys that are to be read again.
         fileprivate(set) var rereads: [RowKey] = []
+        /// See ``TouchedRows/heirs``.
+        fileprivate(set) var heirs: Set<RowKey> = []
         /// Of the messages that went out: what a marker tells of its table.
         fileprivate(set) var appended: BackfillTail?
         /// What the record says.
@@ -239,7 +241,10 @@ final class BackfillExchange: Sendable {
 extension BackfillExchange.State {
     mutating func walked(to cursor: ReadRows.TupleID) { self.cursor = cursor }
     mutating func appended(_ tail: BackfillTail) { appended = tail }
-    mutating func readAgain(_ keys: [RowKey]) { rereads = keys }
+    mutating func readAgain(_ rows: TouchedRows) {
+        rereads = Array(rows.rereads)
+        heirs = rows.heirs
+    }
     mutating func said(_ word: BackfillWord) {
         progress = word.progress
         finished = word.finished

@@ -256,7 +256,7 @@ final class BackfillPlacer: RowWitness {
             return true
         case .shown(let snapshot):
             touched.shown(by: snapshot)
-            exchange.update { [touched] in $0.readAgain(Array(touched.rereads)) }
+            exchange.update { [touched] in $0.readAgain(touched) }
             return true
         case .elsewhere(let tail, let chunk):
             progress?.stored = tail
@@ -268,7 +268,7 @@ final class BackfillPlacer: RowWitness {
             exchange.update { [word, touched, tail, cursor] state in
                 state.said(word)
                 state.walked(to: cursor)
-                state.readAgain(Array(touched.rereads))
+                state.readAgain(touched)
                 state.appended(tail)
             }
             return true
@@ -410,7 +410,7 @@ final class BackfillPlacer: RowWitness {
         if let end = chunk.end { cursor = end }
         exchange.update { [cursor, touched, appended] state in
             state.walked(to: cursor)
-            state.readAgain(Array(touched.rereads))
+            state.readAgain(touched)
             if let appended { state.appended(appended) }
         }
         failpoints.reached(.chunkPlaced)

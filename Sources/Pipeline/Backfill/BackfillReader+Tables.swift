@@ -158,7 +158,9 @@ extension BackfillReader {
             try readAgain(Array(left), table, reading, pass, &run)
             guard exchange.settle() else { throw exchange.isOver ? .over : .reset }
             let before = left.count
-            left.formIntersection(exchange.look.rereads)
+            let state = exchange.look
+            // A row that has another key by now is still one of those.
+            left = left.intersection(state.rereads).union(state.heirs)
             if left.count == before { pause(Self.pollInterval) }
         }
     }
