@@ -1,6 +1,5 @@
 import Capture
 import History
-import Logging
 import PGOutput
 import Synchronization
 import Threads
@@ -30,7 +29,6 @@ final class BackfillPlacer: RowWitness {
     private let timelines: TimelineHistory
     private let markerSubject: [UInt8]
     private let failpoints: Failpoints
-    private let logger: Logger
     /// Behind what the first message stands while nothing was appended.
     private let beginning: MessageID
 
@@ -69,7 +67,7 @@ final class BackfillPlacer: RowWitness {
     ///   - known: What is proven of the stream's end.
     init(
         _ exchange: BackfillExchange, record: CheckpointRecord, known: KnownEnd, identity: SourceIdentity, timelines: TimelineHistory,
-        encoder: consuming ReadEncoder, subjectPrefix: String, window: RetainedWindow, handover: Handover, failpoints: Failpoints, logger: Logger
+        encoder: consuming ReadEncoder, subjectPrefix: String, window: RetainedWindow, handover: Handover, failpoints: Failpoints
     ) {
         self.exchange = exchange
         self.handover = handover
@@ -78,7 +76,6 @@ final class BackfillPlacer: RowWitness {
         self.timelines = timelines
         self.encoder = encoder
         self.failpoints = failpoints
-        self.logger = logger
         markerSubject = Array((subjectPrefix + BackfillMarker.subjectSuffix).utf8)
         let lsn = LSN(record.genesis.lsn) ?? record.confirmedLSN
         beginning =
@@ -158,7 +155,7 @@ final class BackfillPlacer: RowWitness {
     ///   - kindIndex: What events of an entity and an operation are counted by.
     func step(provenLSN: LSN, kindIndex: (_ entity: String, _ operation: String) -> Int32) {
         guard prepare() else { return }
-        if markerKindIndex == 0 { markerKindIndex = kindIndex(ReservedEntity.name, "BACKFILL") }
+        if markerKindIndex == 0 { markerKindIndex = kindIndex(ReservedEntity.name, ReservedEntity.backfillOperation) }
         if handover.hasLostRead.exchange(false, ordering: .acquiring) {
             progress?.isStale = true
             giveUp(.table(why: "another writer took the place of a row in the stream"))

@@ -48,12 +48,15 @@ extension BackfillReader {
         }
     }
 
+    /// A stream that was made anew under its name has nothing to do with what was asked for before.
+    private func isOfThisStream(_ request: BackfillRequest) -> Bool { (request.streamCreated ?? session.streamCreated) == session.streamCreated }
+
     func next(_ finished: [FinishedBackfill]) -> BackfillRequest? {
         let over = Set(finished.map(\.run))
-        // What is not kept any more is over too; one of another stream, which had this one's name, is none of ours.
+        // What is not kept any more is over too.
         let oldest = finished.count < FinishedBackfill.limit ? 0 : over.min() ?? 0
         return requests()?.requests.requests.first {
-            $0.wish != .pause && !over.contains($0.run) && $0.run > oldest && ($0.streamCreated ?? session.streamCreated) == session.streamCreated
+            $0.wish != .pause && !over.contains($0.run) && $0.run > oldest && isOfThisStream($0)
         }
     }
 
@@ -74,7 +77,7 @@ extension BackfillReader {
             _ = exchange.perform(.covered(names.sorted()))
             return
         }
-        let asked = found.requests.filter { ($0.streamCreated ?? session.streamCreated) == session.streamCreated }.flatMap(\.tables)
+        let asked = found.requests.filter(isOfThisStream).flatMap(\.tables)
         // The others come with the next request.
         let new = names.subtracting(state.covered ?? []).subtracting(asked).sorted().prefix(Self.namedTableLimit)
         guard !new.isEmpty else { return }

@@ -51,7 +51,7 @@ struct TableReading {
         let relation = Relation(
             id: RelationID(table.publishedOid), namespace: schema, name: name, replicaIdentity: identity,
             columns: columns.compactMap { column in
-                guard column.count == 5, let name = column[0], let type = column[1].flatMap({ UInt32($0) }), let modifier = column[2].flatMap({ Int32($0) })
+                guard column.count == 4, let name = column[0], let type = column[1].flatMap({ UInt32($0) }), let modifier = column[2].flatMap({ Int32($0) })
                 else { return nil }
                 return RelationColumn(isKey: isFull || column[3] == "t", name: name, typeOID: type, typeModifier: modifier)
             })
@@ -149,7 +149,7 @@ struct TableReading {
             """
     }
 
-    /// The published columns in their order: name, type, modifier, whether it is of the replica identity, whether PostgreSQL may leave it out of an UPDATE.
+    /// The published columns in their order: name, type, modifier, whether it is of the replica identity.
     private static func columnQuery(serverVersion: Int) -> String {
         let isSent =
             serverVersion >= 180_000
@@ -159,8 +159,7 @@ struct TableReading {
             SELECT a.attname, a.atttypid, a.atttypmod, EXISTS (
                     SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = p.oid AND i.indisvalid AND i.indisunique AND i.indimmediate
                     AND (p.relreplident = 'd' AND i.indisprimary OR p.relreplident = 'i' AND i.indisreplident)
-                    AND a.attnum = ANY ((i.indkey::pg_catalog.int2[])[0:i.indnkeyatts - 1])),
-                a.attlen = -1
+                    AND a.attnum = ANY ((i.indkey::pg_catalog.int2[])[0:i.indnkeyatts - 1]))
             FROM pg_catalog.pg_class p JOIN pg_catalog.pg_attribute a ON a.attrelid = p.oid AND a.attnum > 0 AND NOT a.attisdropped
             JOIN pg_catalog.pg_publication q ON q.pubname = $2
             LEFT JOIN pg_catalog.pg_publication_rel r ON r.prpubid = q.oid AND r.prrelid = p.oid

@@ -39,7 +39,7 @@ extension Streamer {
         }
         let placer = BackfillPlacer(
             exchange, record: record, known: joined.plan.known, identity: facts.identity, timelines: facts.timelines, encoder: encoder,
-            subjectPrefix: configuration.capture.subjectPrefix, window: window, handover: handover, failpoints: failpoints, logger: logger)
+            subjectPrefix: configuration.capture.subjectPrefix, window: window, handover: handover, failpoints: failpoints)
         warnOfLostRows(joined)
         guard goal == nil, joined.plan.repair == nil else { return Backfill(placer: placer, exchange: exchange) }
         let history =
