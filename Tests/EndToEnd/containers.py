@@ -35,6 +35,8 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
 fi
 exec "$@" -D "$PGDATA"
 """
+# Where a Python image has its program: not in the project's folder, which a service's own /tmp may hide.
+_PYTHON = "/image"
 # A root of the service's own: this machine's folders, with an /etc and a /run that are nobody else's. Behind it the mounts, then the program.
 _ROOT = """
 set -e
@@ -106,7 +108,7 @@ class Service:
             image |= {"PGDATA": "/var/lib/postgresql/18/docker", "PGHOST": "/run/postgresql"}
         if self.name in ("consumer", "receiver"):
             # The one that runs us may be in a folder that is closed to others; what it has installed is not.
-            image |= {"PATH": f"{self.project.python}:/usr/bin:/bin", "PYTHONPATH": str(Path(nats.__file__).parents[1])}
+            image |= {"PATH": f"{_PYTHON}:/usr/bin:/bin", "PYTHONPATH": str(Path(nats.__file__).parents[1])}
         return image | {name: str(value) for name, value in self.described.get("environment", {}).items()}
 
     @property
@@ -121,7 +123,7 @@ class Service:
             source, target, *_ = volume.split(":")
             path = self.project.place / source if source.startswith(".") else self.project.volume(source, self._user)
             mounts.append((path.resolve(), target))
-        return [*mounts, (self.project.hosts, "/etc/hosts")]
+        return [*mounts, (self.project.hosts, "/etc/hosts"), (self.project.python, _PYTHON)]
 
     def start(self) -> None:
         """Starts it, and waits for nothing."""
