@@ -37,10 +37,18 @@ class Webhooks:
         signature = hmac.new(self._secret, moment.encode() + b"." + body, hashlib.sha256).hexdigest()
         request = (f"{self._head}Content-Length: {len(body)}\r\nIdempotency-Key: {key}\r\n"
                    f"X-FraiseQL-Signature-256: t={moment},v1={signature}\r\n\r\n").encode() + body
-        writer = None
+        if self._idle:
+            status = await self._ask(request, *self._idle.pop())
+            if status:
+                return status
+            # It may have been closed while nobody used it, which is no answer of the receiver's: over a new one, as HTTP clients do.
+        return await self._ask(request)
+
+    async def _ask(self, request: bytes, reader: asyncio.StreamReader | None = None, writer: asyncio.StreamWriter | None = None) -> int:
         try:
             async with asyncio.timeout(self._timeout):
-                reader, writer = self._idle.pop() if self._idle else await asyncio.open_connection(*self._address)
+                if not writer:
+                    reader, writer = await asyncio.open_connection(*self._address)
                 writer.write(request)
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
                 length = int(head.partition("content-length:")[2].split("\r\n")[0])
