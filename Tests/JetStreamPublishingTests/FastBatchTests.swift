@@ -197,7 +197,7 @@ struct FastBatchTests {
                 Array(
                     #"{"name":"\#(TestClient.stream)","subjects":["shop.>"],"storage":"file","allow_batched":true,"max_msg_size":1000}"#
                         .utf8),
-                timeout: .seconds(5))
+                timeout: .patient)
             #expect(!String(decoding: answer, as: UTF8.self).contains("error"))
         }
         try Self.start(client, 0)

@@ -60,19 +60,19 @@ struct HeaderReadingTests {
     private static func delete(_ client: TestClient, _ sequence: UInt64) throws {
         let answer = try client.connection.request(
             "$JS.API.STREAM.MSG.DELETE.\(TestClient.stream)", Array(#"{"seq":\#(sequence),"no_erase":true}"#.utf8),
-            timeout: .seconds(5))
+            timeout: .patient)
         #expect(String(decoding: answer, as: UTF8.self).contains(#""success":true"#))
     }
 
     private static func purge(_ client: TestClient, below sequence: UInt64) throws {
         let answer = try client.connection.request(
-            "$JS.API.STREAM.PURGE.\(TestClient.stream)", Array(#"{"seq":\#(sequence)}"#.utf8), timeout: .seconds(5))
+            "$JS.API.STREAM.PURGE.\(TestClient.stream)", Array(#"{"seq":\#(sequence)}"#.utf8), timeout: .patient)
         #expect(String(decoding: answer, as: UTF8.self).contains(#""success":true"#))
     }
 
     private static func consumers(_ client: TestClient) throws -> [String] {
         let names = try client.connection.request(
-            "$JS.API.CONSUMER.NAMES.\(TestClient.stream)", [], timeout: .seconds(5))
+            "$JS.API.CONSUMER.NAMES.\(TestClient.stream)", [], timeout: .patient)
         let list = try #require(try JSONSerialization.jsonObject(with: Data(names)) as? [String: Any])
         return list["consumers"] as? [String] ?? []
     }
@@ -123,7 +123,7 @@ struct HeaderReadingTests {
             let answer = try client.connection.request(
                 "$JS.API.STREAM.CREATE.\(TestClient.stream)",
                 Array(#"{"name":"\#(TestClient.stream)","subjects":["shop.>"],"storage":"file","max_consumers":1}"#.utf8),
-                timeout: .seconds(5))
+                timeout: .patient)
             #expect(!String(decoding: answer, as: UTF8.self).contains("error"))
         }
         _ = try client.connection.createConsumer(
@@ -139,7 +139,7 @@ struct HeaderReadingTests {
         let client = try TestClient(server)
         try Self.fill(client, 100)
         _ = try client.connection.createHeaderConsumer(
-            TestClient.stream, name: "reading", from: 90, timeout: .seconds(5), isWanted: { true })
+            TestClient.stream, name: "reading", from: 90, timeout: .patient, isWanted: { true })
         #expect(try Self.read(client, 3...100) == Self.expected(3...100))
     }
 
@@ -151,7 +151,7 @@ struct HeaderReadingTests {
         func disturb(_ sequence: UInt64) -> Bool {
             do {
                 if sequence == 1_500 {
-                    try client.connection.deleteConsumer(TestClient.stream, "reading", timeout: .seconds(5))
+                    try client.connection.deleteConsumer(TestClient.stream, "reading", timeout: .patient)
                 }
                 if sequence == 3_000 {
                     server.kill()
@@ -301,7 +301,7 @@ struct HeaderReadingTests {
     /// The server that keeps the consumer.
     private static func holder(_ client: TestClient, _ info: ConsumerInfo) throws -> String {
         let raw = try client.connection.request(
-            "$JS.API.CONSUMER.INFO.\(TestClient.stream).\(info.name)", [], timeout: .seconds(5))
+            "$JS.API.CONSUMER.INFO.\(TestClient.stream).\(info.name)", [], timeout: .patient)
         let object = try #require(try JSONSerialization.jsonObject(with: Data(raw)) as? [String: Any])
         return try #require((object["cluster"] as? [String: Any])?["leader"] as? String)
     }

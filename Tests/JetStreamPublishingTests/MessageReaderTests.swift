@@ -76,10 +76,10 @@ struct MessageReaderTests {
         let reader = try client.connection.openReader(TestClient.stream, from: .first)
         for sequence in UInt64(1)...64 { #expect(try reader.next(timeout: .seconds(10))?.sequence == sequence) }
         let names = try client.connection.request(
-            "$JS.API.CONSUMER.NAMES.\(TestClient.stream)", [], timeout: .seconds(5))
+            "$JS.API.CONSUMER.NAMES.\(TestClient.stream)", [], timeout: .patient)
         let list = try #require(try JSONSerialization.jsonObject(with: Data(names)) as? [String: Any])
         for name in try #require(list["consumers"] as? [String]) {
-            try client.connection.deleteConsumer(TestClient.stream, name, timeout: .seconds(5))
+            try client.connection.deleteConsumer(TestClient.stream, name, timeout: .patient)
         }
         for sequence in UInt64(65)...200 { #expect(try reader.next(timeout: .seconds(20))?.sequence == sequence) }
     }
@@ -94,7 +94,7 @@ struct MessageReaderTests {
             #expect(try reader.next(timeout: .seconds(10))?.sequence == 1)
         }
         let names = try client.connection.request(
-            "$JS.API.CONSUMER.NAMES.\(TestClient.stream)", [], timeout: .seconds(5))
+            "$JS.API.CONSUMER.NAMES.\(TestClient.stream)", [], timeout: .patient)
         let list = try #require(try JSONSerialization.jsonObject(with: Data(names)) as? [String: Any])
         #expect((list["consumers"] as? [String] ?? []).isEmpty)
     }
@@ -103,7 +103,7 @@ struct MessageReaderTests {
         let server = try NatsServer(.oldest)
         let client = try TestClient(server)
         let reader = try client.connection.openReader("absent", from: .first)
-        #expect(throws: JetStreamError.self) { try reader.next(timeout: .seconds(5)) }
+        #expect(throws: JetStreamError.self) { try reader.next(timeout: .patient) }
         #expect(throws: JetStreamError.self) { try client.connection.openReader("absent", from: .new) }
     }
 
@@ -116,11 +116,11 @@ struct MessageReaderTests {
         let body = [UInt8](repeating: 0x61, count: 500_000)
         for _ in 0..<300 {
             let inbox = try client.connection.openInbox()
-            try client.connection.flush(timeout: .seconds(5))
+            try client.connection.flush(timeout: .patient)
             for _ in 0..<4 { try sender.connection.publish(inbox.subject, body, reply: inbox.subject) }
             sender.connection.sendBuffered()
-            #expect(try inbox.next(timeout: .seconds(5)) != nil)
+            #expect(try inbox.next(timeout: .patient) != nil)
         }
-        try client.connection.flush(timeout: .seconds(5))
+        try client.connection.flush(timeout: .patient)
     }
 }

@@ -183,7 +183,7 @@ struct PublishingTests {
         try client.publish(1)
         try eventually("no responders") { client.outcomes == [.noResponders(token: 1)] }
         #expect(throws: JetStreamError.noResponders(operation: "nobody.there")) {
-            try client.connection.request("nobody.there", [], timeout: .seconds(5))
+            try client.connection.request("nobody.there", [], timeout: .patient)
         }
     }
 
@@ -292,7 +292,7 @@ struct PublishingTests {
             #expect(client.connection.takesFastBatches == (version == .newest))
             try client.createStream()
             #expect(try client.connection.streamInfo(TestClient.stream)?.cluster?.name == nil)
-            try client.connection.flush(timeout: .seconds(5))
+            try client.connection.flush(timeout: .patient)
         }
     }
 
@@ -303,10 +303,10 @@ struct PublishingTests {
         client.connection.close()
         #expect(throws: JetStreamError.connectionClosed("closed by us")) { try client.publish(1) }
         #expect(throws: JetStreamError.connectionClosed("closed by us")) {
-            try client.connection.request("x", [], timeout: .seconds(5))
+            try client.connection.request("x", [], timeout: .patient)
         }
         #expect(throws: JetStreamError.connectionClosed("closed by us")) {
-            try client.connection.flush(timeout: .seconds(5))
+            try client.connection.flush(timeout: .patient)
         }
         #expect(client.events.isEmpty)
     }
@@ -316,7 +316,7 @@ struct PublishingTests {
         let client = try TestClient(server)
         // A plain subscriber keeps "no responders" away.
         let inbox = try client.connection.openInbox()
-        try client.connection.flush(timeout: .seconds(5))
+        try client.connection.flush(timeout: .patient)
         let other = try TestClient(server, stream: false)
         let start = ContinuousClock.now
         #expect(throws: JetStreamError.timedOut(operation: inbox.subject)) {

@@ -57,7 +57,7 @@ struct ReconnectTests {
         let server = try NatsServer(.oldest)
         let client = try TestClient(server)
         let inbox = try client.connection.openInbox()
-        try client.connection.flush(timeout: .seconds(5))
+        try client.connection.flush(timeout: .patient)
         let other = try TestClient(server, stream: false)
         let killer = Thread { server.kill() }
         let start = ContinuousClock.now
@@ -179,7 +179,7 @@ struct ReconnectTests {
         let start = ContinuousClock.now
         #expect(throws: JetStreamError.notConnected("reconnecting")) { try client.publish(1) }
         #expect(throws: JetStreamError.notConnected("reconnecting")) {
-            try client.connection.request("x", [], timeout: .seconds(5))
+            try client.connection.request("x", [], timeout: .patient)
         }
         client.connection.close()
         #expect(ContinuousClock.now - start < .seconds(30))

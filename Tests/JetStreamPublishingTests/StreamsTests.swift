@@ -70,15 +70,15 @@ struct StreamsTests {
             let json =
                 #"{"name":"S",\#(subjects)\#(storage)"num_replicas":1,"duplicate_window":300000000000,\#(setting)}"#
             let (info, _): (StreamInfo, [UInt8]) = try retrying {
-                try connection.call("$JS.API.STREAM.CREATE.S", Array(json.utf8), timeout: .seconds(5))
+                try connection.call("$JS.API.STREAM.CREATE.S", Array(json.utf8), timeout: .patient)
             }
             let differences = StreamDifference.compare(info.config, Self.wanted)
             #expect(differences.contains { $0.key == key && $0.severity == .refuse }, "\(setting)")
-            _ = try connection.request("$JS.API.STREAM.DELETE.S", [], timeout: .seconds(5))
+            _ = try connection.request("$JS.API.STREAM.DELETE.S", [], timeout: .patient)
         }
         let mirror = #"{"name":"S","mirror":{"name":"other"},"storage":"file","num_replicas":1}"#
         let (info, _): (StreamInfo, [UInt8]) = try connection.call(
-            "$JS.API.STREAM.CREATE.S", Array(mirror.utf8), timeout: .seconds(5))
+            "$JS.API.STREAM.CREATE.S", Array(mirror.utf8), timeout: .patient)
         #expect(StreamDifference.compare(info.config, Self.wanted).contains { $0.key == "mirror" })
     }
 
@@ -88,7 +88,7 @@ struct StreamsTests {
         let json =
             #"{"name":"S","subjects":["shop.>"],"storage":"file","num_replicas":1,"discard":"new","max_msgs_per_subject":3,"discard_new_per_subject":true}"#
         let (info, _): (StreamInfo, [UInt8]) = try retrying {
-            try connection.call("$JS.API.STREAM.CREATE.S", Array(json.utf8), timeout: .seconds(5))
+            try connection.call("$JS.API.STREAM.CREATE.S", Array(json.utf8), timeout: .patient)
         }
         let differences = StreamDifference.compare(info.config, Self.wanted)
         #expect(differences.allSatisfy { $0.severity == .warn })
@@ -121,7 +121,7 @@ struct StreamsTests {
         #expect(try connection.message(TestClient.stream, sequence: 2)?.messageID == "id-2")
         #expect(try connection.message(TestClient.stream, sequence: 9) == nil)
         // Purged: the message is gone, the sequence stays.
-        _ = try connection.request("$JS.API.STREAM.PURGE.\(TestClient.stream)", [], timeout: .seconds(5))
+        _ = try connection.request("$JS.API.STREAM.PURGE.\(TestClient.stream)", [], timeout: .patient)
         #expect(try connection.lastMessage(TestClient.stream) == nil)
         #expect(try connection.streamInfo(TestClient.stream)?.state.lastSequence == 3)
         try client.publish(4)
@@ -171,7 +171,7 @@ struct StreamsTests {
         #expect(try connection.bucketGet("state", key: "other") == .value([], revision: third))
         // Deleted as the clients do it.
         _ = try connection.request(
-            "$KV.state.events", [], headers: [("KV-Operation", "DEL")], timeout: .seconds(5))
+            "$KV.state.events", [], headers: [("KV-Operation", "DEL")], timeout: .patient)
         #expect(try connection.bucketGet("state", key: "events") == .deleted(revision: third + 1))
         let again = try connection.bucketPut("state", key: "events", value: [4], expectedRevision: third + 1)
         #expect(try connection.bucketGet("state", key: "events") == .value([4], revision: again))

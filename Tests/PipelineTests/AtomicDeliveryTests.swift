@@ -31,7 +31,7 @@ import WAL
         let reader = try link.connection.openReader("S", from: .first)
         defer { reader.close() }
         var events: [Stored] = []
-        while let message = try reader.next(timeout: .seconds(5)) {
+        while let message = try reader.next(timeout: .patient) {
             let position = try #require(message.messageID.flatMap { MessageID($0) }).position
             events.append(
                 Stored(
@@ -144,7 +144,7 @@ import WAL
         defer { other.connection.close() }
         try publish(2, ordinal: 2, at: 1, over: other)
         // What is there no more is not compared; its id is still known.
-        _ = try other.connection.request("$JS.API.STREAM.PURGE.S", [], timeout: .seconds(5))
+        _ = try other.connection.request("$JS.API.STREAM.PURGE.S", [], timeout: .patient)
         rig.publisher.known.settledSequence = 1
         try append(1, of: 1, to: rig)
         try append(2, of: 3, to: rig)
@@ -168,7 +168,7 @@ import WAL
         try other.connection.publish(
             subject: Array("p.x".utf8).span, messageID: text.span, payload: text.span, expectedLastSequence: 0, token: 1,
             epoch: 0, batch: BatchMember(batch: 77, ordinal: 1, isLast: false))
-        try other.connection.flush(timeout: .seconds(5))
+        try other.connection.flush(timeout: .patient)
         try append(1, of: 3, to: rig)
         try append(2, of: 2, to: rig)
         try rig.start()
@@ -185,7 +185,7 @@ import WAL
         try link.connection.publish(
             subject: Array("p.x".utf8).span, messageID: id.span, payload: payload.span, expectedLastSequence: sequence - 1,
             token: sequence, epoch: 0)
-        try link.connection.flush(timeout: .seconds(5))
+        try link.connection.flush(timeout: .patient)
     }
 
     @Test func aServerThatTakesSmallerBatchesGetsSmallerOnes() throws {

@@ -55,7 +55,7 @@ import WAL
         }
     }
 
-    private func stray() throws { _ = try link.connection.request("p.stray", Array("{}".utf8), timeout: .seconds(5)) }
+    private func stray() throws { _ = try link.connection.request("p.stray", Array("{}".utf8), timeout: .patient) }
 
     /// The bodies that the stream holds.
     private func stored() throws -> [String] {

@@ -126,7 +126,7 @@ final class DeliveryRig: @unchecked Sendable {
                 subject: Array("p.x".utf8).span, messageID: Array(Self.id(number).description.utf8).span,
                 payload: payload.span, expectedLastSequence: sequence, token: sequence + 1, epoch: 0)
         }
-        try other.connection.flush(timeout: .seconds(5))
+        try other.connection.flush(timeout: .patient)
         try eventually("the predecessor's messages are stored") {
             try other.connection.streamInfo("S")?.state.lastSequence == lastSequence + UInt64(numbers.count)
         }
@@ -134,7 +134,7 @@ final class DeliveryRig: @unchecked Sendable {
 
     /// Publishes what somebody else would.
     func publishStray() throws {
-        _ = try link.connection.request("p.stray", Array("{}".utf8), timeout: .seconds(5))
+        _ = try link.connection.request("p.stray", Array("{}".utf8), timeout: .patient)
     }
 
     /// The numbers of the stored events, in stored order; strays are passed over.
@@ -145,7 +145,7 @@ final class DeliveryRig: @unchecked Sendable {
         let reader = try other.connection.openReader("S", from: .first)
         defer { reader.close() }
         var numbers: [UInt64] = []
-        while let message = try reader.next(timeout: .seconds(5)) {
+        while let message = try reader.next(timeout: .patient) {
             if let id = message.messageID.flatMap({ MessageID($0) }) {
                 numbers.append(id.position.commitLSN.rawValue - 0x1000)
             }

@@ -218,7 +218,7 @@ import WAL
         let rig = try DeliveryRig(server)
         try rig.publishAsPredecessor([1, 2, 3], after: 0)
         _ = try rig.link.connection.request(
-            "$JS.API.STREAM.MSG.DELETE.S", Array(#"{"seq":2}"#.utf8), timeout: .seconds(5))
+            "$JS.API.STREAM.MSG.DELETE.S", Array(#"{"seq":2}"#.utf8), timeout: .patient)
         try rig.start()
         for number in 1...5 as ClosedRange<UInt64> { try rig.append(number) }
         try expectStop(.holeFound, rig, naming: "lacks the sequences 2 to 2")
@@ -228,7 +228,7 @@ import WAL
         let rig = try DeliveryRig(server)
         try rig.publishAsPredecessor([1, 2, 3, 4], after: 0)
         _ = try rig.link.connection.request(
-            "$JS.API.STREAM.PURGE.S", Array(#"{"seq":4}"#.utf8), timeout: .seconds(5))
+            "$JS.API.STREAM.PURGE.S", Array(#"{"seq":4}"#.utf8), timeout: .patient)
         try rig.start()
         for number in 1...9 as ClosedRange<UInt64> { try rig.append(number) }
         try eventually("all is stored") { rig.window.retainedCount == 0 }
@@ -240,7 +240,7 @@ import WAL
         try rig.publishAsPredecessor([1, 2, 3, 4], after: 0)
         try rig.publishStray()
         _ = try rig.link.connection.request(
-            "$JS.API.STREAM.PURGE.S", Array(#"{"seq":5}"#.utf8), timeout: .seconds(5))
+            "$JS.API.STREAM.PURGE.S", Array(#"{"seq":5}"#.utf8), timeout: .patient)
         try rig.start()
         try rig.append(1)
         try expectStop(.streamPurged, rig)
@@ -264,7 +264,7 @@ import WAL
 
     @Test func aRecordThatIsGoneStopsIt() throws {
         let rig = try DeliveryRig(server)
-        _ = try rig.link.connection.request("$JS.API.STREAM.DELETE.KV_slotstream", [], timeout: .seconds(5))
+        _ = try rig.link.connection.request("$JS.API.STREAM.DELETE.KV_slotstream", [], timeout: .patient)
         rig.handover.confirmableLSN.store(0x2000, ordering: .releasing)
         try rig.start()
         try eventually("it ended") { rig.failure != nil }
@@ -277,7 +277,7 @@ import WAL
         try rig.start()
         for number in 1...10 as ClosedRange<UInt64> { try rig.append(number) }
         try eventually("all is stored") { rig.window.retainedCount == 0 }
-        _ = try rig.link.connection.request("$JS.API.STREAM.\(what).S", [], timeout: .seconds(5))
+        _ = try rig.link.connection.request("$JS.API.STREAM.\(what).S", [], timeout: .patient)
         try rig.append(11)
         if what == "PURGE" {
             try eventually("it is stored") { rig.window.retainedCount == 0 }

@@ -74,7 +74,7 @@ import Threads
     @Test func anIDThatIsRememberedAtTheEndOfABatchIsStoredOnceItIsForgotten() throws {
         let rig = try DeliveryRig(server, duplicateWindow: .seconds(2), isBatched: true)
         try rig.publishAsPredecessor([200], after: 0)
-        _ = try rig.link.connection.request("$JS.API.STREAM.PURGE.S", [], timeout: .seconds(5))
+        _ = try rig.link.connection.request("$JS.API.STREAM.PURGE.S", [], timeout: .patient)
         rig.publisher.known.settledSequence = 1
         for number in 1...200 as ClosedRange<UInt64> { try rig.append(number) }
         try rig.start()

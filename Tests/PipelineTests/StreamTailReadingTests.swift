@@ -68,7 +68,7 @@ import WAL
     func aMessageWithoutAnIDOfOursIsForeign(_ id: String) throws {
         try create()
         if id.isEmpty {
-            _ = try link.connection.request("p.x", [], timeout: .seconds(5))
+            _ = try link.connection.request("p.x", [], timeout: .patient)
         } else {
             try publish(id, "{}")
         }
@@ -81,7 +81,7 @@ import WAL
         try publish(RecoveryFacts.id(LSN(0x1000)).description, "{}")
         try publish(RecoveryFacts.id(LSN(0x1010)).description, "{}")
         let body = call.hasPrefix("MSG") ? Array(#"{"seq":2}"#.utf8) : []
-        _ = try link.connection.request("$JS.API.STREAM.\(call)", body, timeout: .seconds(5))
+        _ = try link.connection.request("$JS.API.STREAM.\(call)", body, timeout: .patient)
         let tail = try #require(try read())
         #expect(tail.message == .gone && tail.lastSequence == 2)
     }
@@ -105,7 +105,7 @@ import WAL
         var record = RecoveryFacts.record(lastID: nil, lastSequence: 0)
         record.streamCreated = tail.created
         for end in [4, 3] as [UInt64] {
-            if end == 3 { _ = try link.connection.request("$JS.API.STREAM.MSG.DELETE.S", Array(#"{"seq":4}"#.utf8), timeout: .seconds(5)) }
+            if end == 3 { _ = try link.connection.request("$JS.API.STREAM.MSG.DELETE.S", Array(#"{"seq":4}"#.utf8), timeout: .patient) }
             var shorter = tail
             shorter.lastSequence = end
             let commit = try RecordedEnd.newestCommit(record, shorter, identity: RecoveryFacts.identity, over: link.connection)

@@ -79,7 +79,7 @@ import WAL
         let reader = try link.connection.openReader("S", from: .first)
         defer { reader.close() }
         var ids: [MessageID] = []
-        while let message = try reader.next(timeout: .seconds(5)) {
+        while let message = try reader.next(timeout: .patient) {
             ids.append(try #require(message.messageID.flatMap { MessageID($0) }))
             if message.sequence == last { break }
         }
@@ -168,7 +168,7 @@ import WAL
         try eventually("it is stored") { run.eventCount == 1 }
         let link = try nats.connect()
         defer { link.connection.close() }
-        _ = try link.connection.request("$JS.API.STREAM.DELETE.S", [], timeout: .seconds(5))
+        _ = try link.connection.request("$JS.API.STREAM.DELETE.S", [], timeout: .patient)
         try sql.execute("INSERT INTO tb_item VALUES (2, '')")
         try eventually("it stops") { run.outcome != nil }
         #expect(run.outcome?.reason == .streamMissing)

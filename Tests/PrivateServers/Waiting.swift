@@ -16,3 +16,8 @@ package func eventually(_ what: String, timeout: Duration = .seconds(60), _ cond
         usleep(2_000)
     }
 }
+
+extension Duration {
+    /// How long an answer may take that has to come: a machine with a slow disk and much else to do makes a stream in seconds.
+    package static var patient: Duration { .seconds(30) }
+}
