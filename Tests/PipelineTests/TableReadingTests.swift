@@ -32,6 +32,12 @@ import WAL
         return server
     }
 
+    private static func connected(_ server: PostgresServer) throws -> SQLConnection {
+        let sql = try server.sql()
+        try TableReading.prepare(over: sql)
+        return sql
+    }
+
     private static func table(_ name: String, published: String? = nil, _ sql: borrowing SQLConnection) throws -> BackfillProgress.Table {
         func oid(_ name: String) throws -> UInt32 {
             let found = try sql.query("SELECT \(quoteLiteral(quoteIdentifier(name)))::regclass::oid").first?.first.flatMap { $0.flatMap { UInt32($0) } }
@@ -60,7 +66,7 @@ import WAL
 
     @Test func keysAndColumnsAreThoseOfTheEvents() throws {
         let server = try Self.prepared()
-        let sql = try server.sql()
+        let sql = try Self.connected(server)
         for (name, columns, key) in [
             ("tb_plain", ["n", "m"], ["n"]), ("tb_text", ["b", "a", "c"], ["b", "a"]), ("tb_listed", ["n", "m"], ["n"]), ("tb_full", ["n", "t"], ["n"]),
             ("tb_bare", ["n", "t"], []), ("tb_index", ["n", "t", "z"], ["t"]),
@@ -80,7 +86,7 @@ import WAL
 
     @Test func aPartitionIsReadByItselfAndNamedAsItsRoot() throws {
         let server = try Self.prepared()
-        let sql = try server.sql()
+        let sql = try Self.connected(server)
         try sql.execute("INSERT INTO tb_part VALUES (1, 'x')")
         let reading = try #require(try Self.reading("part_a", published: "tb_part", sql))
         #expect(reading.relation.name == "tb_part" && reading.keyColumns == ["n"] && !reading.hasOtherIdentity)
@@ -96,7 +102,7 @@ import WAL
 
     @Test func theWalkComesToEachRowOnceHoweverItIsCut() throws {
         let server = try Self.prepared()
-        let sql = try server.sql()
+        let sql = try Self.connected(server)
         try sql.execute("INSERT INTO tb_plain SELECT i, -i FROM generate_series(1, 700) i; DELETE FROM tb_plain WHERE n % 7 = 0")
         let reading = try #require(try Self.reading("tb_plain", sql))
         let all = try Self.rows("SELECT ctid, n, m FROM tb_plain ORDER BY ctid", sql)
@@ -123,7 +129,7 @@ import WAL
 
     @Test func onlyRowsOfTheFilterAndTheConditionAreRead() throws {
         let server = try Self.prepared()
-        let sql = try server.sql()
+        let sql = try Self.connected(server)
         try sql.execute("INSERT INTO tb_text VALUES ('x', 1, 'ok'), ('y', 2, 'ok'), ('z', 3, 'sad'), ('w', 4, NULL)")
         // Neither a comment nor an OR of the condition reaches beyond it.
         let reading = try #require(try Self.reading("tb_text", condition: "c = 'ok' OR c IS NULL --", sql))
@@ -138,7 +144,7 @@ import WAL
 
     @Test func rowsAreFoundByTheirKeysWhateverIsInThem() throws {
         let server = try Self.prepared()
-        let sql = try server.sql()
+        let sql = try Self.connected(server)
         let texts = ["", "'", "''; DROP TABLE tb_plain --", "\\", "\\'", "$$", "ä\n\t", "NULL", "(a,b)", "%s", "\u{1}"]
         for text in texts { _ = try sql.query("INSERT INTO \"odd; Name\" VALUES ($1, 'v')", [text]) }
         let reading = try #require(try Self.reading("odd; Name", sql))
@@ -149,7 +155,7 @@ import WAL
 
     @Test func itsLocksAreTaken() throws {
         let server = try Self.prepared()
-        let sql = try server.sql()
+        let sql = try Self.connected(server)
         let reading = try #require(try Self.reading("odd; Name", sql))
         try sql.execute("BEGIN; \(reading.lockStatement); \(reading.lockPublishedStatement)")
         let held = try sql.query("SELECT mode FROM pg_locks WHERE relation = '\"odd; Name\"'::regclass")
@@ -161,7 +167,7 @@ import WAL
 
     @Test func aFingerprintTellsWhateverChangesWhatRowsLookLike() throws {
         let server = try Self.prepared()
-        let sql = try server.sql()
+        let sql = try Self.connected(server)
         func fingerprint() throws -> String { try TableReading.fingerprint(Self.table("tb_text", sql), publication: "p", over: sql) }
         var last = try fingerprint()
         for statement in [
@@ -185,7 +191,7 @@ import WAL
 
     @Test func aChunksQuestionTellsSnapshotPlaceFileAndServer() throws {
         let server = try Self.prepared()
-        let sql = try server.sql()
+        let sql = try Self.connected(server)
         try sql.execute("INSERT INTO tb_plain SELECT i, i FROM generate_series(1, 700) i")
         let table = try Self.table("tb_plain", sql)
         let row = try #require(try sql.query(TableReading.chunkQuery(table)).first)

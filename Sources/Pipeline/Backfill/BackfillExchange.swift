@@ -57,6 +57,8 @@ struct BackfillChunk {
 final class BackfillExchange: Sendable {
     /// Bytes of rows that may wait for their place.
     static let byteLimit = 4 << 20
+    /// Beside live events so few pieces of work wait.
+    static let liveQueueLimit = 2
 
     /// Why what is in flight was given up.
     enum Reset: Equatable {
@@ -98,6 +100,11 @@ final class BackfillExchange: Sendable {
         /// The stream is compared: it is known what of the run is stored.
         fileprivate(set) var isReady = false
         fileprivate(set) var isOver = false
+        /// Rows a second that go out beside live events; nil: there are none of those.
+        fileprivate(set) var liveRate: Double?
+
+        /// Where rows go out slowly, few wait: what is read of them early has more to be left out, and more transactions have to be remembered for it.
+        fileprivate var hasRoom: Bool { liveRate == nil ? byteCount < BackfillExchange.byteLimit : queue.count < BackfillExchange.liveQueueLimit }
     }
 
     private let state = Mutex(State())
@@ -180,9 +187,9 @@ final class BackfillExchange: Sendable {
     /// - Returns: As above.
     func makeRoom() -> Bool {
         while true {
-            let (byteCount, isReset, isOver) = state.withLock { ($0.byteCount, $0.reset != nil, $0.isOver) }
+            let (hasRoom, isReset, isOver) = state.withLock { ($0.hasRoom, $0.reset != nil, $0.isOver) }
             if isOver || isReset { return false }
-            if byteCount < Self.byteLimit { return true }
+            if hasRoom { return true }
             wake.wait(timeout: .seconds(1))
         }
     }
@@ -239,6 +246,7 @@ final class BackfillExchange: Sendable {
 }
 
 extension BackfillExchange.State {
+    mutating func givesWay(to rate: Double?) { liveRate = rate }
     mutating func walked(to cursor: ReadRows.TupleID) { self.cursor = cursor }
     mutating func appended(_ tail: BackfillTail) { appended = tail }
     mutating func readAgain(_ rows: TouchedRows) {

@@ -15,12 +15,12 @@ import WAL
 ///
 /// It belongs to the thread that reads the stream, and never waits: what there is no room for stays where it is.
 final class BackfillPlacer: RowWitness {
-    /// So few events wait to be stored, and so small a part of the window is taken, where rows go out: what is live waits behind no more than those, and behind fewer where
-    /// something was live just now: behind as few as the way to JetStream and back does not make too slow.
+    /// So few events wait to be stored, and so small a part of the window is taken, where rows go out: what is live waits behind no more than those.
     static let shareCount = 512
-    static let liveShareCounts = 16...512
     static let byteShare = 4
+    /// For so long after a live event rows give way to the next ones; and as often it is looked whether they may go on.
     static let liveTime = Duration.milliseconds(250)
+    static let givingWayInterval = Duration.milliseconds(4)
 
     private let exchange: BackfillExchange
     private let handover: Handover
@@ -54,9 +54,11 @@ final class BackfillPlacer: RowWitness {
     /// The marker that is to be stored before it goes on, as the window counts.
     private var awaitedCount: UInt64?
     private var lastLiveAt: Instant?
-    private var liveShareCount = BackfillPlacer.liveShareCounts.lowerBound
-    /// When rows were put in that found nothing before them.
-    private var busySince: Instant?
+    private var givingWay = GivingWay(at: .now)
+    /// Rows that may go out now beside live events; nil: there are none.
+    private var allowance: Int?
+    /// As the other thread knows it.
+    private var toldRate: Double?
     /// Behind the last row that went out, as the window counts.
     private var readEnd: UInt64 = 0
     /// Nothing of the stream may come before these rows are out.
@@ -149,6 +151,9 @@ final class BackfillPlacer: RowWitness {
         return chunk.lsn
     }
 
+    /// Rows wait for their turn beside live events: it is looked for them so soon.
+    var restTime: Duration? { allowance != nil && hasWork ? Self.givingWayInterval : nil }
+
     /// Does what can be done now. Called only between transactions.
     /// - Parameters:
     ///   - provenLSN: All that commits before it was handed on.
@@ -160,6 +165,7 @@ final class BackfillPlacer: RowWitness {
             progress?.isStale = true
             giveUp(.table(why: "another writer took the place of a row in the stream"))
         }
+        giveWay(at: .now)
         while let (number, work) = exchange.first() {
             if number != inHand {
                 letGo()
@@ -357,7 +363,6 @@ final class BackfillPlacer: RowWitness {
             encoder.begin(run: run, lsn: chunk.lsn, readAt: chunk.readAt)
             encoder.remember(chunk.casts.requests, chunk.casts.answers)
         }
-        measure()
         let previous = previous
         let first = window.appendedCount.load(ordering: .relaxed)
         defer {
@@ -392,6 +397,10 @@ final class BackfillPlacer: RowWitness {
             if chunk.end != nil { cursor = id }
             if let key { touched.wasRead(key, appendedCount: window.appendedCount.load(ordering: .relaxed)) }
             nextRow += 1
+            if let left = allowance, !isHolding {
+                allowance = left - 1
+                givingWay.spent(1)
+            }
         }
         finish(chunk)
         return true
@@ -423,25 +432,24 @@ final class BackfillPlacer: RowWitness {
     /// Where the walk stands.
     private var cursor = ReadRows.TupleID(block: 0, offset: 0)
 
-    /// Rows that may wait to be stored now.
-    private var share: Int { lastLiveAt.map { Instant.now.duration(since: $0) < Self.liveTime } ?? false ? liveShareCount : Self.shareCount }
-
-    /// Nothing waits to be stored: the time since something did tells how many rows should.
-    private func measure() {
-        guard window.retainedCount == 0 else { return }
-        let now = Instant.now
-        if let busySince {
-            let time = now.duration(since: busySince)
-            if time > .milliseconds(2) { liveShareCount = min(Self.liveShareCounts.upperBound, 2 * liveShareCount) }
-            if time < .milliseconds(1) { liveShareCount = max(Self.liveShareCounts.lowerBound, liveShareCount / 2) }
+    /// Beside live events it is measured how many rows may go out; without them as many do as are stored.
+    private func giveWay(at now: Instant) {
+        let isLive = lastLiveAt.map { now.duration(since: $0) < Self.liveTime } ?? false
+        let times = handover.liveTimes.withLock { kept in
+            defer { kept = isLive ? [] : nil }
+            return kept ?? []
         }
-        busySince = now
+        allowance = isLive ? givingWay.allowance(at: now, times: times) : nil
+        let rate = isLive ? givingWay.rate : nil
+        guard rate != toldRate else { return }
+        toldRate = rate
+        exchange.update { $0.givesWay(to: rate) }
     }
 
     private var hasShare: Bool {
         isHolding
             ? window.retainedCount < RetainedWindow.entryLimit && window.byteCount < window.byteLimit / 2
-            : window.retainedCount < share && window.byteCount < window.byteLimit / Self.byteShare
+            : allowance ?? 1 > 0 && window.retainedCount < Self.shareCount && window.byteCount < window.byteLimit / Self.byteShare
     }
 
     /// The event behind which the next message stands.

@@ -21,6 +21,7 @@ extension BackfillReader {
         let sql = try SQLConnection(
             configuration.backfill.connection ?? configuration.source.connection, timeout: Self.statementTimeout, isReadOnly: true)
         try sql.execute("SET max_parallel_workers_per_gather = 0")
+        try TableReading.prepare(over: sql)
         return sql
     }
 

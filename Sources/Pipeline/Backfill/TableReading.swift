@@ -38,13 +38,23 @@ struct TableReading {
     /// How its rows are read is not the planner's to say: in the order in which they lie.
     static let walkSettings = ["seqscan", "indexscan", "indexonlyscan", "bitmapscan"].map { "SET LOCAL enable_\($0) = off" }.joined(separator: "; ")
 
+    /// Prepares what is asked of each table and again in each of its chunks, of which planning would be most: once a connection.
+    static func prepare(over sql: borrowing SQLConnection) throws(PostgresError) {
+        try sql.execute("SET plan_cache_mode = force_generic_plan; PREPARE slotstream_table (pg_catalog.oid, pg_catalog.oid, pg_catalog.name) AS \(tableQuery(serverVersion: sql.serverVersion))")
+    }
+
+    private static func facts(_ table: BackfillProgress.Table, publication: String, over sql: borrowing SQLConnection) throws(PostgresError) -> [String?]? {
+        try sql.query("EXECUTE slotstream_table (\(table.oid), \(table.publishedOid), \(quoteLiteral(publication)))").first
+    }
+
     /// Reads it; nil: the table is gone, or no longer published.
+    /// - Parameter sql: It is prepared.
     static func read(
         _ table: BackfillProgress.Table, condition: String?, publication: String, over sql: borrowing SQLConnection
     ) throws(PostgresError) -> TableReading? {
-        let found = try sql.query(tableQuery(serverVersion: sql.serverVersion), [String(table.oid), String(table.publishedOid), publication])
-        guard let row = found.first, row.count == 14, let schema = row[0], let name = row[1], let identity = row[2]?.utf8.first.flatMap({ ReplicaIdentity(rawValue: $0) }),
-            let quotedName = row[4], let quotedPublishedName = row[5], row[8] == "t", let heapByteCount = row[11].flatMap({ UInt64($0) }), let fingerprint = row[13]
+        guard let row = try facts(table, publication: publication, over: sql), row.count == 10, let schema = row[0], let name = row[1],
+            let identity = row[2]?.utf8.first.flatMap({ ReplicaIdentity(rawValue: $0) }), let quotedName = row[3], let quotedPublishedName = row[4], row[5] == "t",
+            let heapByteCount = row[7].flatMap({ UInt64($0) }), let fingerprint = row[9]
         else { return nil }
         let columns = try sql.query(columnQuery(serverVersion: sql.serverVersion), [String(table.publishedOid), publication])
         let isFull = identity == .full
@@ -63,18 +73,19 @@ struct TableReading {
         }
         let hasKey = !keys.isEmpty && key.count == keys.count
         var conditions: [String] = []
-        if let filter = row[9] { conditions.append(filter) }
+        if let filter = row[6] { conditions.append(filter) }
         if let condition { conditions.append(condition) }
         return TableReading(
             table: table, relation: relation, keyColumns: hasKey ? key.map(\.name) : [],
             hasUnsentColumns: hasKey,
-            hasOtherIdentity: row[12] == "t", quotedName: quotedName, quotedPublishedName: quotedPublishedName, conditions: conditions, keyTypes: hasKey ? key.map(\.type) : [],
+            hasOtherIdentity: row[8] == "t", quotedName: quotedName, quotedPublishedName: quotedPublishedName, conditions: conditions, keyTypes: hasKey ? key.map(\.type) : [],
             fingerprint: fingerprint, heapByteCount: heapByteCount)
     }
 
     /// The digest alone; empty: the table is gone.
+    /// - Parameter sql: It is prepared.
     static func fingerprint(_ table: BackfillProgress.Table, publication: String, over sql: borrowing SQLConnection) throws(PostgresError) -> String {
-        try sql.query(tableQuery(serverVersion: sql.serverVersion), [String(table.oid), String(table.publishedOid), publication]).first?.last.flatMap { $0 } ?? ""
+        try facts(table, publication: publication, over: sql)?.last.flatMap { $0 } ?? ""
     }
 
     // MARK: - Statements
@@ -105,30 +116,30 @@ struct TableReading {
 
     // MARK: - The catalogue
 
-    /// Names of the published table, its identity, that of the leaf, names as SQL writes them, whether both are there, published for INSERT and UPDATE, the filter, the file, its size, and a digest of
-    /// all that decides what its rows look like.
+    /// Of a table, the one under whose name it is published, and a publication: names of the published one, its identity, names of both as SQL writes them, whether INSERT and UPDATE are published, the
+    /// filter, the table's size, whether it names rows by another key, and a digest of all that decides what its rows look like.
     private static func tableQuery(serverVersion: Int) -> String {
         let generated = serverVersion >= 180_000 ? "q.pubgencols" : "''"
         func columns(_ parameter: String) -> String {
             """
             (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.attgenerated, a.attisdropped, a.atthasmissing,
                 a.attmissingval::pg_catalog.text), ',' ORDER BY a.attnum)
-             FROM pg_catalog.pg_attribute a WHERE a.attrelid = \(parameter)::pg_catalog.oid AND a.attnum > 0)
+             FROM pg_catalog.pg_attribute a WHERE a.attrelid = \(parameter) AND a.attnum > 0)
             """
         }
         let types = """
             SELECT u.oid FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
-             CROSS JOIN LATERAL (VALUES (t.oid), (t.typelem), (t.typbasetype)) AS u (oid) WHERE a.attrelid = $1::pg_catalog.oid AND a.attnum > 0
+             CROSS JOIN LATERAL (VALUES (t.oid), (t.typelem), (t.typbasetype)) AS u (oid) WHERE a.attrelid = $1 AND a.attnum > 0
             """
         // A schema that is published whole knows no conditions.
         let isWhole = "EXISTS (SELECT FROM pg_catalog.pg_publication_namespace s WHERE s.pnpubid = q.oid AND s.pnnspid = p.relnamespace)"
         let ancestors = "c.oid UNION SELECT relid FROM pg_catalog.pg_partition_ancestors(c.oid::pg_catalog.regclass)"
         return """
-            SELECT pn.nspname, p.relname, p.relreplident, (c.relreplident <> 'f')::pg_catalog.text::pg_catalog.bpchar(1),
+            SELECT pn.nspname, p.relname, p.relreplident,
                 pg_catalog.concat(pg_catalog.quote_ident(cn.nspname), '.', pg_catalog.quote_ident(c.relname)),
                 pg_catalog.concat(pg_catalog.quote_ident(pn.nspname), '.', pg_catalog.quote_ident(p.relname)),
-                q.pubinsert, q.pubupdate, (q.pubinsert AND q.pubupdate), CASE WHEN \(isWhole) THEN NULL ELSE pg_catalog.pg_get_expr(r.prqual, r.prrelid) END,
-                pg_catalog.pg_relation_filenode(c.oid), pg_catalog.pg_relation_size(c.oid), c.relreplident <> p.relreplident AND c.relreplident IN ('i', 'n'),
+                q.pubinsert AND q.pubupdate, CASE WHEN \(isWhole) THEN NULL ELSE pg_catalog.pg_get_expr(r.prqual, r.prrelid) END,
+                pg_catalog.pg_relation_size(c.oid), c.relreplident <> p.relreplident AND c.relreplident IN ('i', 'n'),
                 pg_catalog.md5(pg_catalog.concat_ws('|', \(columns("$1")), CASE WHEN $1 <> $2 THEN \(columns("$2")) END,
                     (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', e.enumtypid, e.oid, e.enumlabel), ',' ORDER BY e.oid) FROM pg_catalog.pg_enum e WHERE e.enumtypid = ANY (\(types))),
                     (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', t.oid, t.typname, a.attnum, a.attname, a.atttypid), ',' ORDER BY t.oid, a.attnum) FROM pg_catalog.pg_type t
@@ -138,10 +149,10 @@ struct TableReading {
                      FROM pg_catalog.pg_index i WHERE i.indrelid = p.oid AND i.indisunique),
                     q.oid, q.pubviaroot, q.pubinsert, q.pubupdate, q.pubdelete, q.pubtruncate, \(generated), r.oid, r.prattrs, r.prqual, \(isWhole)))
             FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace cn ON cn.oid = c.relnamespace
-            JOIN pg_catalog.pg_class p ON p.oid = $2::pg_catalog.oid JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
+            JOIN pg_catalog.pg_class p ON p.oid = $2 JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
             JOIN pg_catalog.pg_publication q ON q.pubname = $3
             LEFT JOIN pg_catalog.pg_publication_rel r ON r.prpubid = q.oid AND r.prrelid = p.oid
-            WHERE c.oid = $1::pg_catalog.oid AND c.relkind = 'r'
+            WHERE c.oid = $1 AND c.relkind = 'r'
                 AND (q.puballtables OR EXISTS (SELECT FROM pg_catalog.pg_publication_rel m WHERE m.prpubid = q.oid AND m.prrelid IN (SELECT \(ancestors)))
                     OR EXISTS (SELECT FROM pg_catalog.pg_publication_namespace s JOIN pg_catalog.pg_class m ON m.relnamespace = s.pnnspid
                                WHERE s.pnpubid = q.oid AND m.oid IN (SELECT \(ancestors))))

@@ -28,6 +28,8 @@ extension ChainedPublisher {
         guard storedCount > first else { return }
         let now = port.wallClock
         known.storedID = messageID(at: storedCount - 1)
+        let areTimesWanted = handover.liveTimes.withLock { $0 != nil }
+        var liveTimes: [Double] = []
         observations.storedMemory.withLock { memory in
             for index in first..<storedCount {
                 let header = window.header(at: index)
@@ -37,7 +39,9 @@ extension ChainedPublisher {
                     continue
                 }
                 // A clock may say anything: no difference of integers.
-                let microseconds = max(0, Double(now.rawValue) - Double(header.commitTimestamp.rawValue))
+                let difference = Double(now.rawValue) - Double(header.commitTimestamp.rawValue)
+                if areTimesWanted, header.isLast { liveTimes.append(difference) }
+                let microseconds = max(0, difference)
                 observations.meters.duration.record(microseconds / 1_000_000)
                 memory.times.count(microseconds: microseconds)
             }
@@ -48,6 +52,7 @@ extension ChainedPublisher {
                         kind: Int(header.kindIndex), id: id, sequence: known.storedSequence, committedAt: header.commitTimestamp))
             }
         }
+        if !liveTimes.isEmpty { handover.took(liveTimes) }
         lostReads.removeAll()
         window.release(through: storedCount)
         tally.handOn(to: observations)

@@ -61,6 +61,10 @@ package final class Handover: Sendable {
     let heldBackCount = Atomic<UInt64>(0)
     /// What is stored of the run that is under way, once the first comparison is over; nil: it is not, or there is no run.
     let storedBackfill = Mutex<BackfillTail?>(nil)
+    /// How long the latest transactions took from their commit to their ack, in microseconds; nil: nobody wants to know.
+    let liveTimes = Mutex<[Double]?>(nil)
+    /// Of those that nobody has taken, so many are kept.
+    private static let liveTimeLimit = 4_096
     /// A message of it was refused, and what was sent behind it is stored: set by the publishing thread, taken by the other.
     let hasLostRead = Atomic<Bool>(false)
     /// All that a predecessor published is compared.
@@ -98,6 +102,14 @@ package final class Handover: Sendable {
         recordedLSN.load(ordering: .acquiring) < confirmableLSN.load(ordering: .acquiring)
             || (recordedSequence.load(ordering: .acquiring) != storedSequence.load(ordering: .acquiring)
                 && connection.isConnected())
+    }
+
+    /// Transactions took so long.
+    func took(_ times: [Double]) {
+        liveTimes.withLock { kept in
+            guard let count = kept?.count, count < Self.liveTimeLimit else { return }
+            kept?.append(contentsOf: times.prefix(Self.liveTimeLimit - count))
+        }
     }
 
     /// Ends the publishing thread, from any thread.

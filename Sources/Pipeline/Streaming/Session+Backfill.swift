@@ -21,6 +21,13 @@ extension Session {
         announceKinds()
     }
 
+    /// How soon it is looked whether rows can go out that wait.
+    var timeUntilRowsAreDue: Duration {
+        guard let backfill else { return .seconds(1) }
+        if let time = backfill.restTime { return time }
+        return backfill.awaitedLSN.map { $0 > provenLSN } ?? false ? Self.proofInterval : .seconds(1)
+    }
+
     /// All that commits before `lsn` was handed on.
     func proved(upTo lsn: LSN) {
         if lsn > provenLSN { provenLSN = lsn }

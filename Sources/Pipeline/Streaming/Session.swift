@@ -219,7 +219,7 @@ package final class Session<Port: SlotPort, Server: SlotServer, Catalogue: Catal
         // A connection that is being made tells nobody when it is there; nor does a server that has nothing to send how far it has come.
         let timeout = min(
             schedule.timeUntilDue(at: port.now), server.isConnecting ? OrdinaryConnection.reconnectionLookInterval : .seconds(1),
-            isReading && backfill?.awaitedLSN.map({ $0 > provenLSN }) ?? false ? Self.proofInterval : .seconds(1))
+            isReading ? timeUntilRowsAreDue : .seconds(1))
         // A full window leaves the socket unread: what the server has sent stays with it.
         port.wait(isListening: isListening && !isAsking, orFor: server.socket, timeout: timeout)
     }

@@ -1,0 +1,105 @@
+import Testing
+import WAL
+
+@testable import Pipeline
+
+@Suite struct GivingWayTests {
+    /// A streamer beside which so many transactions a second are stored; each takes as long as `time` says of the rows a second that go out now, 0 while none do.
+    private struct Streaming {
+        var givingWay = GivingWay(at: Instant(nanoseconds: 0))
+        var now = Instant(nanoseconds: 0)
+        /// In each step of 4 ms.
+        var sent: [Int] = []
+        var transactionsASecond = 1_000.0
+        private var due = 0.0
+
+        init(transactionsASecond: Double = 1_000) { self.transactionsASecond = transactionsASecond }
+
+        mutating func run(_ seconds: Int, _ time: (_ rowsASecond: Double) -> Double) {
+            for _ in 0..<(seconds * 250) {
+                now = now + .milliseconds(4)
+                due += transactionsASecond * 0.004
+                // What was stored in this step had the rows of the step before beside it.
+                let times = (0..<Int(due)).map { _ in time(sent.last.map { $0 > 0 ? givingWay.rate : 0 } ?? 0) }
+                due -= Double(times.count)
+                let count = givingWay.allowance(at: now, times: times)
+                givingWay.spent(count)
+                sent.append(count)
+            }
+        }
+    }
+
+    @Test func rowsThatCostNothingBecomeMore() {
+        var streaming = Streaming()
+        streaming.run(60) { _ in 300 }
+        #expect(streaming.givingWay.rate > 50_000)
+    }
+
+    @Test func rowsThatMakeOthersSlowBecomeFewerAndNeverNone() {
+        var streaming = Streaming()
+        streaming.run(60) { $0 > 0 ? 30_000 : 300 }
+        #expect(streaming.givingWay.rate == GivingWay.rates.lowerBound)
+        streaming.sent = []
+        streaming.run(60) { $0 > 0 ? 30_000 : 300 }
+        #expect(streaming.sent.reduce(0, +) > 60 * 700)
+    }
+
+    /// Where each row costs something, there are about as many as make the slow ones a half slower.
+    @Test func rowsAreAsManyAsTheirCostAllows() {
+        var streaming = Streaming()
+        var number = 0
+        streaming.run(300) { rate in
+            number += 1
+            // One in ten waits for something else, rows or not.
+            return (number % 10 == 0 ? 1_000 : 300) * (1 + rate / 20_000)
+        }
+        #expect(streaming.givingWay.rate > 2_500 && streaming.givingWay.rate < 12_000, "\(streaming.givingWay.rate)")
+    }
+
+    @Test(arguments: [-1e9, -500, 1e9]) func clocksThatDifferChangeNothing(_ difference: Double) {
+        var right = Streaming(), wrong = Streaming()
+        right.run(60) { 300 + $0 / 10 }
+        wrong.run(60) { 300 + $0 / 10 + difference }
+        #expect(right.givingWay.rate == wrong.givingWay.rate)
+        #expect(right.sent == wrong.sent)
+    }
+
+    @Test func aFifthOfTheTimeNoRowGoesOut() {
+        var streaming = Streaming()
+        streaming.run(60) { _ in 300 }
+        let share = Double(streaming.sent.filter { $0 == 0 }.count) / Double(streaming.sent.count)
+        #expect(share > 0.17 && share < 0.25, "\(share)")
+    }
+
+    /// Few transactions tell as much in a longer time.
+    @Test func aFewTransactionsASecondAreEnough() {
+        var streaming = Streaming(transactionsASecond: 9.7)
+        streaming.run(300) { $0 > 0 ? 30_000 : 300 }
+        #expect(streaming.givingWay.rate == GivingWay.rates.lowerBound)
+    }
+
+    @Test func whatWasNotSentIsNotMadeUpFor() {
+        var streaming = Streaming()
+        streaming.run(60) { _ in 300 }
+        let rate = streaming.givingWay.rate
+        streaming.now = streaming.now + .seconds(100)
+        // Its turn may be one without rows.
+        let counts = (0..<200).map { _ in
+            streaming.now = streaming.now + .milliseconds(1)
+            return streaming.givingWay.allowance(at: streaming.now, times: [])
+        }
+        #expect(counts.allSatisfy { Double($0) <= rate * 0.008 + 1 })
+    }
+
+    /// A pause of the server, once, costs a third of the rate and is forgotten.
+    @Test func oneDisturbanceIsNoRule() {
+        var streaming = Streaming()
+        streaming.run(60) { _ in 300 }
+        let before = streaming.givingWay.rate
+        streaming.run(1) { _ in 500_000 }
+        streaming.run(4) { _ in 300 }
+        #expect(streaming.givingWay.rate >= before * 0.3)
+        streaming.run(60) { _ in 300 }
+        #expect(streaming.givingWay.rate >= before)
+    }
+}
