@@ -27,13 +27,6 @@ import WAL
         #expect(throws: DecodingError.self) { try JSONDecoder().decode([BackfillPlace].self, from: json) }
     }
 
-    @Test func standsByRunAndNumberOnly() {
-        let last = BackfillPlace(run: 2, count: 900, tableOID: 9, filenode: 9, block: 9, offset: 9)
-        let next = BackfillPlace(run: 3, count: 18)
-        #expect(last.isBefore(Self.place) && Self.place.isBefore(next))
-        #expect(!Self.place.isBefore(last) && !next.isBefore(Self.place) && !Self.place.isBefore(Self.place))
-    }
-
     /// An event stands before all that a backfill puts behind it, and that before the next event.
     @Test func allThatIsStoredHasOneOrder() {
         var random = SplitMix64(seed: 3)

@@ -147,7 +147,7 @@ import WAL
         exchange.reset(.table(why: "x"))
         #expect(exchange.interrupt() == .table(why: "x") && exchange.interrupt() == .pending)
         #expect(exchange.look.queue.isEmpty && exchange.look.reset == nil && exchange.takeReset() == nil)
-        exchange.send(.resume)
+        exchange.send(.pause)
         #expect(exchange.look.queue.count == 1)
     }
 

@@ -22,9 +22,6 @@ public struct BackfillPlace: Hashable, Sendable {
         self.block = block
         self.offset = offset
     }
-
-    /// Whether it stands before `other` where both stand behind the same position.
-    public func isBefore(_ other: BackfillPlace) -> Bool { (run, count) < (other.run, other.count) }
 }
 
 extension BackfillPlace: LosslessStringConvertible {

@@ -95,11 +95,13 @@ public struct ReadEncoder: ~Copyable {
     /// Writes one row's event.
     /// - Parameters:
     ///   - previous: The event behind which it stands.
+    /// - Returns: Its message id.
     /// - Throws: `.poison` for a row that cannot be an event; nothing was handed on.
+    @discardableResult
     public mutating func write(
         _ index: Int, of rows: ReadRows, _ table: Table, behind previous: MessageID, _ place: BackfillPlace, readAt: PostgresTimestamp,
         into sink: inout some EventSink & ~Copyable
-    ) throws(CaptureError) {
+    ) throws(CaptureError) -> [UInt8] {
         let id = Array(previous.backfilled(place).utf8)
         let header = EventHeader(
             position: previous.position, transactionID: previous.transactionID, commitTimestamp: readAt, kindIndex: table.kindIndex, isLast: true,
@@ -113,7 +115,10 @@ public struct ReadEncoder: ~Copyable {
             }
         }
         let tail = table.plan.tail
-        guard let failure else { return encoder.handOver(header, tail: tail, into: &sink) }
+        guard let failure else {
+            encoder.handOver(header, tail: tail, into: &sink)
+            return id
+        }
         encoder.context.casts.dropRequests()
         switch failure {
         case .poison(let reason): throw .poison(reason, at: previous.position, relation: table.plan.qualifiedName)

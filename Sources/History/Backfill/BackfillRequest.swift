@@ -55,8 +55,6 @@ package struct BackfillRequest: Codable, Equatable, Sendable {
 /// All that was asked for, oldest first, under a key of its own in the record's bucket; changed by compare-and-set only.
 package struct BackfillRequests: Codable, Equatable, Sendable {
     package static let currentSchema = "slotstream.backfill_requests/1"
-    /// Runs that are kept; the oldest that are over go first.
-    package static let limit = 50
 
     package var schema = BackfillRequests.currentSchema
     package var requests: [BackfillRequest]

@@ -47,7 +47,7 @@ package struct BackfillRun: Sendable, Equatable {
     /// All that is known of, by number.
     package static func all(_ requests: BackfillRequests, _ record: CheckpointRecord?) -> [BackfillRun] {
         var runs: [UInt64: BackfillRun] = [:]
-        for request in requests.requests where request.isOf(record) {
+        for request in requests.requests where request.isOf(streamCreated: record?.streamCreated) {
             // One that is not begun rests without a word in the record.
             runs[request.run] = BackfillRun(request.run, request.wish == .pause ? .paused : .waiting, request, tables: request.tables)
         }
@@ -91,10 +91,10 @@ package struct BackfillRun: Sendable, Equatable {
 }
 
 extension BackfillRequest {
-    /// Whether it was put for the stream that is there: one that had its name is another.
-    func isOf(_ record: CheckpointRecord?) -> Bool {
-        guard let record, let streamCreated else { return true }
-        return streamCreated == record.streamCreated
+    /// Whether it was put for the stream that is there: one that had its name is another. nil: nobody knows when that was created.
+    package func isOf(streamCreated created: String?) -> Bool {
+        guard let created, let streamCreated else { return true }
+        return streamCreated == created
     }
 }
 
@@ -105,13 +105,19 @@ extension BackfillRequests {
     /// Adds a request under the next number, for the stream of the record, and forgets those that are over and those of another stream.
     /// - Returns: Its number; nil: ``openLimit`` are not over.
     package mutating func add(_ request: BackfillRequest, _ record: CheckpointRecord?) -> UInt64? {
-        let finished = Set((record?.finishedBackfills ?? []).map(\.run))
-        let last = ([record?.backfill?.run ?? 0] + requests.map(\.run) + finished).max() ?? 0
-        let open = requests.filter { !finished.contains($0.run) && $0.isOf(record) }
+        add(request, streamCreated: record?.streamCreated, current: record?.backfill?.run, finished: record?.finishedBackfills ?? [])
+    }
+
+    /// The same for a stream of which this is known beside its record.
+    /// - Parameter current: The run that is under way.
+    package mutating func add(_ request: BackfillRequest, streamCreated: String?, current: UInt64?, finished: [FinishedBackfill]) -> UInt64? {
+        let over = Set(finished.map(\.run))
+        let last = ([current ?? 0] + requests.map(\.run) + over).max() ?? 0
+        let open = requests.filter { !over.contains($0.run) && $0.isOf(streamCreated: streamCreated) }
         guard open.count < Self.openLimit else { return nil }
         var added = request
         added.run = last + 1
-        added.streamCreated = record?.streamCreated
+        added.streamCreated = streamCreated
         requests = open + [added]
         return added.run
     }

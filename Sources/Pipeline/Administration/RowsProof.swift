@@ -108,7 +108,7 @@ package enum RowsProof {
         // All of it is seen at one moment, catalogue and rows.
         let (snapshot, text) = try StreamerError.ofPostgres { () throws(PostgresError) in
             try sql.execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            return try takeSnapshot(sql)
+            return try TransactionSnapshot.taken(over: sql)
         }
         let table = try ProvenTable.read(name, configuration, sql: sql)
         try waitUntilStored(snapshot.lsn, configuration, sql, onWait)
@@ -119,16 +119,6 @@ package enum RowsProof {
             parts += try proof.pass(part, sql)
         }
         return proof.report
-    }
-
-    private static func takeSnapshot(
-        _ sql: borrowing SQLConnection
-    ) throws(PostgresError) -> (TransactionSnapshot, String) {
-        let question = "SELECT pg_catalog.pg_current_snapshot(), pg_catalog.pg_current_wal_insert_lsn()"
-        guard let row = try sql.query(question).first, row.count == 2, let text = row[0],
-            let lsn = row[1].flatMap({ LSN($0) }), let snapshot = TransactionSnapshot(text, lsn: WALPage.written(lsn))
-        else { throw .protocolViolation(message: "cannot read the answer to: " + question) }
-        return (snapshot, text)
     }
 
     /// Waits until PostgreSQL was told that all that commits before `lsn` is stored.

@@ -17,10 +17,8 @@ enum BackfillWork {
     case finished(FinishedBackfill)
     /// The published table's changes are watched: from here on pending transactions are collected.
     case watch(RelationID, TouchedRows)
-    /// Nobody reads rows any more, until the next `resume`: what is to be read again is still collected.
+    /// Nobody reads rows any more, until a table is watched again: what is to be read again is still collected.
     case pause
-    /// Pending transactions are collected anew.
-    case resume
     /// The table begins anew. What is to be read again stays so: it may be behind what is walked.
     case anew
     /// How the table's rows are written.

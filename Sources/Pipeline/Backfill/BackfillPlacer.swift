@@ -248,9 +248,6 @@ final class BackfillPlacer: RowWitness {
         case .pause:
             touched.endReading()
             return true
-        case .resume:
-            touched.beginReading()
-            return true
         case .anew:
             progress?.isStale = nil
             return true
@@ -386,13 +383,13 @@ final class BackfillPlacer: RowWitness {
             let place = BackfillPlace(
                 run: run, count: (appended?.count ?? 0) + 1, tableOID: chunk.table.oid, filenode: chunk.filenode, block: id.block, offset: id.offset)
             var sink = window
+            let text: [UInt8]
             do throws(CaptureError) {
-                try encoder.write(nextRow, of: chunk.rows, table, behind: previous, place, readAt: chunk.readAt, into: &sink)
+                text = try encoder.write(nextRow, of: chunk.rows, table, behind: previous, place, readAt: chunk.readAt, into: &sink)
             } catch {
                 giveUp(.failed(why: "a row of \(chunk.table.name) at ctid (\(chunk.rows.ids[nextRow].block),\(chunk.rows.ids[nextRow].offset)) cannot be sent: \(error)"))
                 return false
             }
-            let text = Array(previous.backfilled(place).utf8)
             appended?.take(place, id: text.span, isMarker: false)
             if chunk.end != nil { cursor = id }
             if let key { touched.wasRead(key, appendedCount: window.appendedCount.load(ordering: .relaxed)) }

@@ -48,15 +48,12 @@ extension BackfillReader {
         }
     }
 
-    /// A stream that was made anew under its name has nothing to do with what was asked for before.
-    private func isOfThisStream(_ request: BackfillRequest) -> Bool { (request.streamCreated ?? session.streamCreated) == session.streamCreated }
-
     func next(_ finished: [FinishedBackfill]) -> BackfillRequest? {
         let over = Set(finished.map(\.run))
         // What is not kept any more is over too.
         let oldest = finished.count < FinishedBackfill.limit ? 0 : over.min() ?? 0
         return requests()?.requests.requests.first {
-            $0.wish != .pause && !over.contains($0.run) && $0.run > oldest && isOfThisStream($0)
+            $0.wish != .pause && !over.contains($0.run) && $0.run > oldest && $0.isOf(streamCreated: session.streamCreated)
         }
     }
 
@@ -77,18 +74,16 @@ extension BackfillReader {
             _ = exchange.perform(.covered(names.sorted()))
             return
         }
-        let asked = found.requests.filter(isOfThisStream).flatMap(\.tables)
+        let asked = found.requests.filter { $0.isOf(streamCreated: session.streamCreated) }.flatMap(\.tables)
         // The others come with the next request.
         let new = names.subtracting(state.covered ?? []).subtracting(asked).sorted().prefix(Self.namedTableLimit)
         guard !new.isEmpty else { return }
         var requests = found
-        let last = max(requests.requests.map(\.run).max() ?? 0, state.finished.map(\.run).max() ?? 0)
-        var request = BackfillRequest(
-            run: last + 1, tables: Array(new), rate: configuration.backfill.rate, maxLagBytes: configuration.backfill.maxLagBytes,
+        let request = BackfillRequest(
+            run: 0, tables: Array(new), rate: configuration.backfill.rate, maxLagBytes: configuration.backfill.maxLagBytes,
             requestedAt: PostgresTimestamp.now.description, requestedBy: "on_first_start")
-        request.streamCreated = session.streamCreated
-        requests.requests.append(request)
-        requests.requests.removeFirst(max(0, requests.requests.count - BackfillRequests.limit))
+        // Where too many wait it is asked for later.
+        guard requests.add(request, streamCreated: session.streamCreated, current: nil, finished: state.finished) != nil else { return }
         do throws(JetStreamError) {
             _ = try connection.bucketPut(
                 CheckpointRecord.bucket, key: BackfillRequests.key(of: configuration.stream.name), value: requests.json(), expectedRevision: revision, timeout: .seconds(5))

@@ -80,7 +80,7 @@ extension BackfillReader {
         while true {
             try requireWanted(&run)
             let (holders, snapshot): ([TableHolder], TransactionSnapshot) = try ask(&run) { (_, sql) throws(PostgresError) in
-                (try TableHolder.read(of: [table.oid, table.publishedOid], over: sql), try Self.snapshot(over: sql))
+                (try TableHolder.read(of: [table.oid, table.publishedOid], over: sql), try TransactionSnapshot.taken(over: sql).snapshot)
             }
             let left = holders.filter { noted?.contains($0.id) ?? true }
             noted = noted ?? Set(holders.map(\.id))
@@ -90,14 +90,6 @@ extension BackfillReader {
             pause(Self.pollInterval)
         }
         note(nil, &run)
-    }
-
-    static func snapshot(over sql: borrowing SQLConnection) throws(PostgresError) -> TransactionSnapshot {
-        let question = "SELECT pg_catalog.pg_current_snapshot(), pg_catalog.pg_current_wal_insert_lsn()"
-        guard let row = try sql.query(question).first, row.count == 2, let text = row[0], let lsn = row[1].flatMap({ LSN($0) }),
-            let snapshot = TransactionSnapshot(text, lsn: lsn)
-        else { throw .protocolViolation(message: "cannot read the answer to: " + question) }
-        return snapshot
     }
 
     func beginPass(_ table: BackfillProgress.Table, _ reading: TableReading, _ run: inout Run) throws(Interruption) {

@@ -147,15 +147,7 @@ package enum BackfillTables {
     ///
     /// A partition whose rows are never published, foreign or unlogged, is there under its own name where the table above it is published.
     private static let query = """
-        WITH RECURSIVE named (oid) AS (
-            SELECT r.prrelid FROM pg_catalog.pg_publication_rel r JOIN publication p ON p.oid = r.prpubid
-            UNION SELECT c.oid FROM pg_catalog.pg_publication_namespace s JOIN publication p ON p.oid = s.pnpubid
-            JOIN pg_catalog.pg_class c ON c.relnamespace = s.pnnspid AND c.relkind IN ('r', 'p')
-            UNION SELECT c.oid FROM pg_catalog.pg_class c JOIN publication p ON p.puballtables WHERE c.relkind IN ('r', 'p')),
-        reached (oid) AS (
-            SELECT oid FROM named UNION SELECT i.inhrelid FROM reached x JOIN pg_catalog.pg_inherits i ON i.inhparent = x.oid
-            JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid AND c.relispartition),
-        \(PublishedTables.parts(candidates: "SELECT oid FROM reached", publication: "$1")),
+        WITH RECURSIVE \(PublishedTables.reached(publication: "$1")),
         meant AS (
             SELECT l.oid, pg_catalog.string_agg(DISTINCT p.place::pg_catalog.text, ',') AS patterns
             FROM line l JOIN pg_catalog.pg_class c ON c.oid = l.member JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

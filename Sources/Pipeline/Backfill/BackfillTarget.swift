@@ -87,13 +87,13 @@ final class BackfillTarget {
             let id = chunk.end == nil ? cursor : chunk.rows.ids[index]
             let place = BackfillPlace(
                 run: next.run, count: next.count + 1, tableOID: chunk.table.oid, filenode: chunk.filenode, block: id.block, offset: id.offset)
+            let text: [UInt8]
             do throws(CaptureError) {
-                try encoder.write(index, of: chunk.rows, table, behind: previous, place, readAt: chunk.readAt, into: &sink)
+                text = try encoder.write(index, of: chunk.rows, table, behind: previous, place, readAt: chunk.readAt, into: &sink)
             } catch {
                 failure = error
                 break
             }
-            let text = Array(previous.backfilled(place).utf8)
             next.take(place, id: text.span, isMarker: false)
         }
         encoder.forgetCasts()

@@ -66,15 +66,7 @@ package struct PublicationContents: Sendable, Equatable {
     ) throws(PostgresError) -> PublicationContents? {
         let rows = try sql.query(
             """
-            WITH RECURSIVE named (oid) AS (
-                SELECT r.prrelid FROM pg_catalog.pg_publication_rel r JOIN publication p ON p.oid = r.prpubid
-                UNION SELECT c.oid FROM pg_catalog.pg_publication_namespace s JOIN publication p ON p.oid = s.pnpubid
-                JOIN pg_catalog.pg_class c ON c.relnamespace = s.pnnspid AND c.relkind IN ('r', 'p')
-                UNION SELECT c.oid FROM pg_catalog.pg_class c JOIN publication p ON p.puballtables WHERE c.relkind IN ('r', 'p')),
-            reached (oid) AS (
-                SELECT oid FROM named UNION SELECT i.inhrelid FROM reached x JOIN pg_catalog.pg_inherits i ON i.inhparent = x.oid
-                JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid AND c.relispartition),
-            \(PublishedTables.parts(candidates: "SELECT oid FROM reached", publication: "$1")),
+            WITH RECURSIVE \(PublishedTables.reached(publication: "$1")),
             described AS (
                 \(description(serverVersion: sql.serverVersion, isPublished: "c.oid IN (SELECT oid FROM published)")))
             SELECT q.puballtables,

@@ -37,6 +37,21 @@ enum PublishedTables {
         """
     }
 
+    /// The same parts, where the candidates are the tables that the publication reaches, from above: where few of many tables are published, the others cost nothing.
+    static func reached(publication: String) -> String {
+        """
+        named (oid) AS (
+            SELECT r.prrelid FROM pg_catalog.pg_publication_rel r JOIN publication p ON p.oid = r.prpubid
+            UNION SELECT c.oid FROM pg_catalog.pg_publication_namespace s JOIN publication p ON p.oid = s.pnpubid
+            JOIN pg_catalog.pg_class c ON c.relnamespace = s.pnnspid AND c.relkind IN ('r', 'p')
+            UNION SELECT c.oid FROM pg_catalog.pg_class c JOIN publication p ON p.puballtables WHERE c.relkind IN ('r', 'p')),
+        reached (oid) AS (
+            SELECT oid FROM named UNION SELECT i.inhrelid FROM reached x JOIN pg_catalog.pg_inherits i ON i.inhparent = x.oid
+            JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid AND c.relispartition),
+        \(parts(candidates: "SELECT oid FROM reached", publication: publication))
+        """
+    }
+
     /// Candidates: every table.
     static let everyTable = "SELECT oid FROM pg_catalog.pg_class WHERE relkind IN ('r', 'p')"
 }
