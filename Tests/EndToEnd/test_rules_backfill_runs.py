@@ -220,6 +220,22 @@ def test_a_first_start_reads_what_the_configuration_names_and_a_table_that_comes
     assert judge.read == 340 and judge.runs[1].tables == ["public.tb_later"]
 
 
+def test_no_table_of_many_is_read_twice_when_one_comes_later(newest_pair, tenants):
+    """More than the end of a run names, and the request that named them is forgotten with the next one."""
+    tenant = tenants(newest_pair, setup=False, overrides=PATIENT | {"backfill": {"on_first_start": ["public.tb_*"]}})
+    told = old_rows(tenant, 10, setup=False)
+    tenant.run("; ".join(f"CREATE TABLE tb_many_{n} (n BIGINT PRIMARY KEY, note TEXT); INSERT INTO tb_many_{n} VALUES (1, 'one')" for n in range(120)))
+    told.streamer.start()
+    wait_until(lambda: told.state(1)[0] == "done", SOON, f"all are read: {told.streamer.log}")
+    for run, name in ((2, "tb_later"), (3, "tb_latest")):
+        tenant.run(f"CREATE TABLE {name} (n BIGINT PRIMARY KEY, note TEXT); INSERT INTO {name} VALUES (1, 'later')")
+        tenant.run(f"ALTER PUBLICATION {tenant.name} ADD TABLE {name}")
+        wait_until(lambda: told.state(run)[0] == "done", SOON, f"{name} is read: {told.streamer.log}")
+    tenant.wait_confirmed()
+    judge = judged(tenant)
+    assert judge.read == 132 and [len(run.tables) for run in judge.runs] == [121, 1, 1]
+
+
 def test_a_stream_that_is_there_is_not_read_into_when_the_configuration_comes_to_name_tables(pair, tenants):
     tenant, told = prepared(tenants, pair, 50)
     told.streamer.start()

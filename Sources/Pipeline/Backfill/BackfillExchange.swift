@@ -55,8 +55,6 @@ struct BackfillChunk {
 final class BackfillExchange: Sendable {
     /// Bytes of rows that may wait for their place.
     static let byteLimit = 4 << 20
-    /// Beside live events so few pieces of work wait.
-    static let liveQueueLimit = 2
 
     /// Why what is in flight was given up.
     enum Reset: Equatable {
@@ -74,6 +72,7 @@ final class BackfillExchange: Sendable {
         /// In order, each with its number among all that was sent.
         fileprivate(set) var queue: [(number: UInt64, work: BackfillWork)] = []
         fileprivate(set) var byteCount = 0
+        fileprivate(set) var rowCount = 0
         fileprivate(set) var sentCount: UInt64 = 0
         /// Counted by the resets, each of which empties the queue; and as either thread knows it: the one that reads tables sends nothing before it knows of the last one, and
         /// begins anew only when the other has let go of what it had in hand.
@@ -101,8 +100,8 @@ final class BackfillExchange: Sendable {
         /// Rows a second that go out beside live events; nil: there are none of those.
         fileprivate(set) var liveRate: Double?
 
-        /// Where rows go out slowly, few wait: what is read of them early has more to be left out, and more transactions have to be remembered for it.
-        fileprivate var hasRoom: Bool { liveRate == nil ? byteCount < BackfillExchange.byteLimit : queue.count < BackfillExchange.liveQueueLimit }
+        /// Where rows go out slowly, those of a second wait: what is read of them early has more to be left out, and more transactions have to be remembered for it.
+        fileprivate var hasRoom: Bool { byteCount < BackfillExchange.byteLimit && liveRate.map { Double(rowCount) < $0 } ?? true }
     }
 
     private let state = Mutex(State())
@@ -158,7 +157,10 @@ final class BackfillExchange: Sendable {
             state.sentCount += 1
             state.queue.append((state.sentCount, work))
             isQueued.store(true, ordering: .releasing)
-            if case .rows(let chunk) = work { state.byteCount += chunk.rows.byteCount }
+            if case .rows(let chunk) = work {
+                state.byteCount += chunk.rows.byteCount
+                state.rowCount += chunk.rows.count
+            }
         }
         wakeSource()
     }
@@ -211,7 +213,10 @@ final class BackfillExchange: Sendable {
         state.withLock { state in
             guard let first = state.queue.first, first.number == number else { return }
             state.queue.removeFirst()
-            if case .rows(let chunk) = first.work { state.byteCount -= chunk.rows.byteCount }
+            if case .rows(let chunk) = first.work {
+                state.byteCount -= chunk.rows.byteCount
+                state.rowCount -= chunk.rows.count
+            }
         }
         wake.signal()
     }
@@ -224,6 +229,7 @@ final class BackfillExchange: Sendable {
             if state.reset == nil || state.reset == .pending { state.reset = reset }
             state.queue.removeAll()
             state.byteCount = 0
+            state.rowCount = 0
             // The other thread has to look.
             isQueued.store(true, ordering: .releasing)
         }

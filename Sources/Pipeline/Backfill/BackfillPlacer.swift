@@ -222,6 +222,7 @@ final class BackfillPlacer: RowWitness {
             handover.wakePublisher()
             return true
         case .finished(let ended):
+            stopGivingWay()
             return record {
                 var ended = ended
                 if progress?.isForLiveStream == true { ended.sequence = handover.storedSequence.load(ordering: .acquiring) }
@@ -247,6 +248,7 @@ final class BackfillPlacer: RowWitness {
             return true
         case .pause:
             touched.endReading()
+            stopGivingWay()
             return true
         case .anew:
             progress?.isStale = nil
@@ -351,6 +353,7 @@ final class BackfillPlacer: RowWitness {
                     return false
                 }
                 isHolding = true
+                givingWay.letGo(at: .now)
                 var body = BackfillMarker.Backfill(id: run, .whole)
                 body.table = chunk.table.published
                 body.oid = chunk.table.oid
@@ -432,12 +435,23 @@ final class BackfillPlacer: RowWitness {
     /// Beside live events it is measured how many rows may go out; without them as many do as are stored.
     private func giveWay(at now: Instant) {
         let isLive = lastLiveAt.map { now.duration(since: $0) < Self.liveTime } ?? false
+        if !isLive, allowance != nil { givingWay.letGo(at: now) }
         let times = handover.liveTimes.withLock { kept in
             defer { kept = isLive ? [] : nil }
             return kept ?? []
         }
         allowance = isLive ? givingWay.allowance(at: now, times: times) : nil
-        let rate = isLive ? givingWay.rate : nil
+        tell(isLive ? givingWay.rate : nil)
+    }
+
+    /// Nobody reads rows now: nothing is measured.
+    private func stopGivingWay() {
+        allowance = nil
+        handover.liveTimes.withLock { $0 = nil }
+        tell(nil)
+    }
+
+    private func tell(_ rate: Double?) {
         guard rate != toldRate else { return }
         toldRate = rate
         exchange.update { $0.givesWay(to: rate) }

@@ -74,6 +74,14 @@ extension BackfillReader {
             _ = exchange.perform(.covered(names.sorted()))
             return
         }
+        // Of a run that is over its end names some tables only, and its request is forgotten with the next one.
+        let over = Set(state.finished.map(\.run))
+        let done = Set(found.requests.filter { over.contains($0.run) && $0.isOf(streamCreated: session.streamCreated) }.flatMap(\.tables))
+            .intersection(names).subtracting(state.covered ?? [])
+        if !done.isEmpty {
+            _ = exchange.perform(.covered(done.sorted()))
+            return
+        }
         let asked = found.requests.filter { $0.isOf(streamCreated: session.streamCreated) }.flatMap(\.tables)
         // The others come with the next request.
         let new = names.subtracting(state.covered ?? []).subtracting(asked).sorted().prefix(Self.namedTableLimit)

@@ -178,7 +178,7 @@ extension BackfillReader {
     ) throws(Interruption) -> (BackfillChunk, limit: Int) {
         var rows = ReadRows(columnCount: reading.columnNames.count)
         // So many blocks hold about a chunk's bytes; where rows are wide, the number of rows ends it.
-        let limit = run.pace.limited(min(limit, Self.chunkRowLimit), liveRate: exchange.look.liveRate)
+        let limit = run.pace.limited(min(limit, Self.chunkRowLimit), liveRate: run.target == nil ? exchange.look.liveRate : nil)
         let end = min(UInt64(pass.blocks), UInt64(cursor.block) + 1 + UInt64(Self.chunkByteCount) / 4096)
         let facts = try chunk(table, pass, reading.lockStatement, &run) { (_, sql) throws(PostgresError) in
             try sql.execute(TableReading.walkSettings)

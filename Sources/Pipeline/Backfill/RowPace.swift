@@ -5,10 +5,13 @@ import WAL
 struct RowPace {
     /// Rows a second; nil: no limit.
     private let rate: Int?
-    private var nextAt = Instant.now
+    private var nextAt: Instant
     private static let makingUpLimit = Duration.milliseconds(250)
 
-    init(rate: Int?) { self.rate = rate.flatMap { $0 > 0 ? $0 : nil } }
+    init(rate: Int?, at now: Instant = .now) {
+        self.rate = rate.flatMap { $0 > 0 ? $0 : nil }
+        nextAt = now
+    }
 
     /// Rows of a chunk, at most: no more than go out in a tenth of a second at that rate, or in half a second beside live events, where each costs them something.
     /// - Parameter liveRate: Rows a second beside live events; nil: there are none of those.
@@ -20,9 +23,8 @@ struct RowPace {
     }
 
     /// How long to wait after so many rows; nil: not at all.
-    mutating func rest(after count: Int) -> Duration? {
+    mutating func rest(after count: Int, at now: Instant = .now) -> Duration? {
         guard let rate else { return nil }
-        let now = Instant.now
         // What the reading took is made up for, a longer wait is not.
         if now.duration(since: nextAt) > Self.makingUpLimit { nextAt = now }
         nextAt = nextAt + .seconds(1) * count / rate

@@ -28,7 +28,7 @@ extension ChainedPublisher {
         guard storedCount > first else { return }
         let now = port.wallClock
         known.storedID = messageID(at: storedCount - 1)
-        let areTimesWanted = handover.liveTimes.withLock { $0 != nil }
+        let areTimesWanted = handover.areLiveTimesWanted
         var liveTimes: [Double] = []
         observations.storedMemory.withLock { memory in
             for index in first..<storedCount {

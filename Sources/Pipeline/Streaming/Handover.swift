@@ -104,6 +104,9 @@ package final class Handover: Sendable {
                 && connection.isConnected())
     }
 
+    /// Whether somebody wants to know, and there is room for more.
+    var areLiveTimesWanted: Bool { liveTimes.withLock { $0.map { $0.count < Self.liveTimeLimit } ?? false } }
+
     /// Transactions took so long.
     func took(_ times: [Double]) {
         liveTimes.withLock { kept in

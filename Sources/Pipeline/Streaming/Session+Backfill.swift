@@ -24,7 +24,8 @@ extension Session {
     /// How soon it is looked whether rows can go out that wait.
     var timeUntilRowsAreDue: Duration {
         guard let backfill else { return .seconds(1) }
-        if let time = backfill.restTime { return time }
+        // In the midst of a transaction none can.
+        if !reader.assembler.hasChanges, let time = backfill.restTime { return time }
         return backfill.awaitedLSN.map { $0 > provenLSN } ?? false ? Self.proofInterval : .seconds(1)
     }
 
