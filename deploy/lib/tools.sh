@@ -53,18 +53,20 @@ as_unprivileged() {
     if [ "$(id -u)" = 0 ]; then runuser -u postgres -- "$@"; else "$@"; fi
 }
 
-# absent_packages PACKAGE...: those that are not installed, one a line.
+# absent_packages PACKAGE[>=VERSION]...: those that are not installed, or are older, one a line.
 absent_packages() {
-    local package
-    for package in "$@"; do
-        case $(dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null) in
-            ii*) ;;
+    local wanted package found
+    for wanted in "$@"; do
+        package=${wanted%%>=*}
+        found=$(dpkg-query -W -f '${db:Status-Abbrev} ${Version}' "$package" 2>/dev/null) || found=
+        case $found in
+            ii*) if [ "$package" != "$wanted" ] && dpkg --compare-versions "${found##* }" lt "${wanted#*>=}"; then printf '%s\n' "$package"; fi ;;
             *) printf '%s\n' "$package" ;;
         esac
     done
 }
 
-# install_packages PACKAGE...: installs those Debian packages that are absent. The servers among them are neither started
+# install_packages PACKAGE[>=VERSION]...: installs those Debian packages that are absent or older. The servers among them are neither started
 # nor enabled, and PostgreSQL makes no cluster of its own: we start private ones.
 install_packages() {
     command -v dpkg-query >/dev/null || die "needs Debian's packages: $*"
