@@ -109,7 +109,7 @@ install_packages() {
     ' bash "${absent[@]}" >&2 || die "could not install: ${absent[*]}"
 }
 
-# make_venv: makes the virtual environment of Tests/EndToEnd/requirements.txt in $SLOTSTREAM_TOOLS, or brings it up to date.
+# make_venv: makes the virtual environment of Tests/EndToEnd/requirements.txt, in the versions of constraints.txt, in $SLOTSTREAM_TOOLS, or brings it up to date.
 make_venv() {
     local pins=$CHECKOUT/Tests/EndToEnd/requirements.txt versions=$CHECKOUT/Tests/EndToEnd/constraints.txt
     local stamp=$SLOTSTREAM_TOOLS/slotstream-requirements.txt
