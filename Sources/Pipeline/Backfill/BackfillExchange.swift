@@ -71,8 +71,6 @@ final class BackfillExchange: Sendable {
     struct State {
         /// In order, each with its number among all that was sent.
         fileprivate(set) var queue: [(number: UInt64, work: BackfillWork)] = []
-        fileprivate(set) var byteCount = 0
-        fileprivate(set) var rowCount = 0
         fileprivate(set) var sentCount: UInt64 = 0
         /// Counted by the resets, each of which empties the queue; and as either thread knows it: the one that reads tables sends nothing before it knows of the last one, and
         /// begins anew only when the other has let go of what it had in hand.
@@ -99,6 +97,11 @@ final class BackfillExchange: Sendable {
         fileprivate(set) var isOver = false
         /// Rows a second that go out beside live events; nil: there are none of those.
         fileprivate(set) var liveRate: Double?
+
+        private var chunks: some Sequence<BackfillChunk> { queue.lazy.compactMap { if case .rows(let chunk) = $0.work { chunk } else { nil } } }
+        /// Of the rows that wait.
+        var byteCount: Int { chunks.reduce(0) { $0 + $1.rows.byteCount } }
+        private var rowCount: Int { chunks.reduce(0) { $0 + $1.rows.count } }
 
         /// Where rows go out slowly, those of a second wait: what is read of them early has more to be left out, and more transactions have to be remembered for it.
         fileprivate var hasRoom: Bool { byteCount < BackfillExchange.byteLimit && liveRate.map { Double(rowCount) < $0 } ?? true }
@@ -157,10 +160,6 @@ final class BackfillExchange: Sendable {
             state.sentCount += 1
             state.queue.append((state.sentCount, work))
             isQueued.store(true, ordering: .releasing)
-            if case .rows(let chunk) = work {
-                state.byteCount += chunk.rows.byteCount
-                state.rowCount += chunk.rows.count
-            }
         }
         wakeSource()
     }
@@ -211,12 +210,8 @@ final class BackfillExchange: Sendable {
     /// That one is done, unless it was given up meanwhile.
     func done(_ number: UInt64) {
         state.withLock { state in
-            guard let first = state.queue.first, first.number == number else { return }
+            guard state.queue.first?.number == number else { return }
             state.queue.removeFirst()
-            if case .rows(let chunk) = first.work {
-                state.byteCount -= chunk.rows.byteCount
-                state.rowCount -= chunk.rows.count
-            }
         }
         wake.signal()
     }
@@ -228,8 +223,6 @@ final class BackfillExchange: Sendable {
             // What asks for more is kept.
             if state.reset == nil || state.reset == .pending { state.reset = reset }
             state.queue.removeAll()
-            state.byteCount = 0
-            state.rowCount = 0
             // The other thread has to look.
             isQueued.store(true, ordering: .releasing)
         }

@@ -37,15 +37,8 @@ extension BackfillReader {
 
     /// All that is wanted; nil: it cannot be asked now.
     func requests() -> (requests: BackfillRequests, revision: UInt64)? {
-        guard connection.isConnected,
-            let entry = try? connection.bucketGet(
-                CheckpointRecord.bucket, key: BackfillRequests.key(of: configuration.stream.name), timeout: .seconds(5))
-        else { return nil }
-        switch entry {
-        case .value(let json, let revision): return BackfillRequests(json: json).map { ($0, revision) }
-        case .deleted(let revision): return (BackfillRequests(), revision)
-        case .bucketMissing, .keyMissing: return (BackfillRequests(), 0)
-        }
+        guard connection.isConnected else { return nil }
+        return try? BackfillDesk.requests(of: configuration.stream.name, connection)
     }
 
     func next(_ finished: [FinishedBackfill]) -> BackfillRequest? {
