@@ -28,7 +28,8 @@ extension Streamer {
         guard mending == nil else { return nil }
         let exchange = try StreamerError.ofSystem { () throws(SystemError) in try BackfillExchange(wakeSource: { [control] in control.wake.signal() }) }
         let facts = joined.facts
-        let payloadLimit = try readPayloadLimit(link.connection)
+        // A row's id has at most 192 bytes.
+        let payloadLimit = payloadLimit(of: joined, over: link.connection, idByteCount: 192)
         let encoder: ReadEncoder
         do throws(CaptureError) {
             encoder = try ReadEncoder(
@@ -65,11 +66,5 @@ extension Streamer {
                     "hint": "slotstream backfill \(run.tables.map { "--table \($0)" }.joined(separator: " "))",
                 ])
         }
-    }
-
-    /// The payload that server and stream take, less the headers: a row's id has at most 192 bytes.
-    private func readPayloadLimit(_ connection: JetStreamConnection) throws(StreamerError) -> Int {
-        let info = try StreamerError.ofJetStream { () throws(JetStreamError) in try connection.streamInfo(configuration.stream.name) }
-        return connection.payloadLimit(messageSizeLimit: info?.config.messageSizeLimit, messageIDByteCount: 192, isBatched: configuration.delivery.isAtomic)
     }
 }

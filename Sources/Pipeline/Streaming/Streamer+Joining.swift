@@ -16,6 +16,8 @@ extension Streamer {
         var plan: Recovery.Plan
         /// Whether transactions go out as atomic batches.
         var isAtomic: Bool
+        /// The stream's own, in bytes; nil: it has none.
+        var messageSizeLimit: Int?
     }
 
     /// Finds out where to go on; sets up on a first start. What could be a stale answer is read again before it is believed.
@@ -51,10 +53,14 @@ extension Streamer {
                 tell(
                     differences: try Setup.compareStream(configuration, link.connection)
                         + Setup.bucketFindings(configuration, link.connection))
-                let isAtomic = try takesBatches(link.connection)
+                let stream = try StreamerError.ofJetStream { () throws(JetStreamError) in
+                    try link.connection.streamInfo(configuration.stream.name)?.config
+                }
+                let isAtomic = takesBatches(stream, of: link.connection)
                 try Setup.requirePublication(configuration, sql: sql)
                 try Setup.requireColumns(configuration, sql: sql)
-                return Joined(facts: facts, revision: revision, record: record, plan: plan, isAtomic: isAtomic)
+                return Joined(
+                    facts: facts, revision: revision, record: record, plan: plan, isAtomic: isAtomic, messageSizeLimit: stream?.messageSizeLimit)
             case .firstStart:
                 guard isSetupAllowed else {
                     throw .stop(
@@ -106,13 +112,10 @@ extension Streamer {
     }
 
     /// Whether transactions go out as atomic batches; says so where they are asked for and cannot be had.
-    private func takesBatches(_ connection: JetStreamConnection) throws(StreamerError) -> Bool {
+    private func takesBatches(_ stream: StreamInfo.Config?, of connection: JetStreamConnection) -> Bool {
         guard configuration.delivery.isAtomic else { return false }
-        let info = try StreamerError.ofJetStream { () throws(JetStreamError) in
-            try connection.streamInfo(configuration.stream.name)
-        }
         let canServer = connection.takesAtomicBatches
-        if canServer, info?.config.allowAtomic == true { return true }
+        if canServer, stream?.allowAtomic == true { return true }
         let finding = Finding.noAtomicBatches(configuration.stream.name, canServer: canServer)
         logger.warning(
             "\(finding.message)",

@@ -42,7 +42,7 @@ extension Streamer {
         let writtenLSN = joined.facts.serverFlushLSN
         guard joined.plan.startLSN <= lsn, lsn <= writtenLSN else { return Search(joined: joined) }
         let columnRules = try ColumnRules(configuration.ruledTables, publication: source.publication, sql: sql)
-        let assembler = try makeAssembler(joined, payloadLimit: try payloadLimit(link.connection))
+        let assembler = try makeAssembler(joined, payloadLimit: payloadLimit(of: joined, over: link.connection))
         do throws(PostgresError) {
             try replication.takeBytesOfNoEncoding()
             try replication.startReplication(

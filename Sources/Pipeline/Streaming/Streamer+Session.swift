@@ -72,7 +72,7 @@ extension Streamer {
         let columnRules = try ColumnRules(configuration.ruledTables, publication: source.publication, sql: sql)
         tell(differences: columnRules.findings)
         if mending == nil { try lookAtTables(sql) }
-        let assembler = try makeAssembler(joined, payloadLimit: try payloadLimit(link.connection))
+        let assembler = try makeAssembler(joined, payloadLimit: payloadLimit(of: joined, over: link.connection))
         do throws(PostgresError) {
             try replication.takeBytesOfNoEncoding()
             try replication.startReplication(
@@ -91,26 +91,6 @@ extension Streamer {
         let record = owned.record
         observations.recorded(at: .now)
         failpoints.reached(.afterOwnership)
-        logger.notice(
-            "streaming",
-            metadata: [
-                "slot": "\(source.slot)", "start_lsn": "\(plan.startLSN)", "confirmed_lsn": "\(record.confirmedLsn)",
-                "last_stored": "\(plan.known.storedID.map { $0.description } ?? "none")",
-                "last_sequence": .stringConvertible(plan.known.storedSequence),
-                "stream": "\(configuration.stream.name)", "timeline": .stringConvertible(joined.facts.timelines.currentTimeline),
-            ])
-        rotation.worked()
-        observations.texts.withLock { texts in
-            texts.role = .active
-            texts.systemID = String(identity.systemID)
-            texts.timeline = joined.facts.timelines.currentTimeline
-            texts.database = identity.databaseName
-            texts.isPostgresConnected = true
-            texts.isSlotHeld = true
-            texts.awaited = nil
-            texts.isNATSConnected = link.connection.isConnected
-        }
-
         let sqlMark = try StreamerError.ofPostgres { () throws(PostgresError) in try ServerMark.read(over: sql) }
         let server = OrdinaryConnection(sql, source, logger: logger)
         try StreamerError.ofPostgres { () throws(PostgresError) in
@@ -131,6 +111,26 @@ extension Streamer {
         defer { streamWatch?.stop() }
         let backfill = try beginBackfill(joined, record, configuration, columnRules, sqlMark, window, handover, link)
         defer { backfill?.exchange.end() }
+        // From here on NATS is not asked before changes go out: what is told as ready is ready.
+        logger.notice(
+            "streaming",
+            metadata: [
+                "slot": "\(source.slot)", "start_lsn": "\(plan.startLSN)", "confirmed_lsn": "\(record.confirmedLsn)",
+                "last_stored": "\(plan.known.storedID.map { $0.description } ?? "none")",
+                "last_sequence": .stringConvertible(plan.known.storedSequence),
+                "stream": "\(configuration.stream.name)", "timeline": .stringConvertible(joined.facts.timelines.currentTimeline),
+            ])
+        rotation.worked()
+        observations.texts.withLock { texts in
+            texts.role = .active
+            texts.systemID = String(identity.systemID)
+            texts.timeline = joined.facts.timelines.currentTimeline
+            texts.database = identity.databaseName
+            texts.isPostgresConnected = true
+            texts.isSlotHeld = true
+            texts.awaited = nil
+            texts.isNATSConnected = link.connection.isConnected
+        }
         let thread = try StreamerError.ofSystem { () throws(SystemError) in
             try OwnedThread(name: "delivery") { publisher.run() }
         }
@@ -181,12 +181,10 @@ extension Streamer {
         }
     }
 
-    /// The payload that server and stream take, less the headers: an id has at most 100 bytes.
-    func payloadLimit(_ connection: JetStreamConnection) throws(StreamerError) -> Int {
-        let info = try StreamerError.ofJetStream { () throws(JetStreamError) in
-            try connection.streamInfo(configuration.stream.name)
-        }
-        return connection.payloadLimit(
-            messageSizeLimit: info?.config.messageSizeLimit, messageIDByteCount: 100, isBatched: configuration.delivery.isAtomic)
+    /// The payload that server and stream take, less the headers.
+    /// - Parameter idByteCount: A message's id has at most so many; that of a change, 100.
+    func payloadLimit(of joined: Joined, over connection: JetStreamConnection, idByteCount: Int = 100) -> Int {
+        connection.payloadLimit(
+            messageSizeLimit: joined.messageSizeLimit, messageIDByteCount: idByteCount, isBatched: configuration.delivery.isAtomic)
     }
 }
