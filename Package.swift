@@ -205,7 +205,7 @@ let package = Package(
         .testTarget(
             name: "HistoryTests",
             dependencies: [
-                "History", "Capture", "JetStreamPublishing", "PGOutput", "PostgresReplication", "WAL", "HistoryFacts", "SeededRandom",
+                "History", "Capture", "JetStreamPublishing", "PGOutput", "PostgresReplication", "WAL", "CMallocCounter", "HistoryFacts", "SeededRandom",
             ],
             swiftSettings: strict),
         .testTarget(name: "ThreadsTests", dependencies: ["Threads", "WAL"], swiftSettings: strict),

@@ -1,3 +1,5 @@
+import CMallocCounter
+import Foundation
 import Testing
 import WAL
 
@@ -48,6 +50,20 @@ import WAL
         var rows = Self.rows()
         rows.changed(Self.change(100, nil, old: "a"))
         #expect(rows.isTouched(Self.key("a")))
+    }
+
+    /// Each would cost as much as all before it: 1.2 GB for these. Counted in a process of its own, where nothing else allocates.
+    @Test func theKeysOfALargeTransactionAreNotCopiedForEachOfItsChanges() async {
+        await #expect(processExitsWith: .success) {
+            let changes = (0..<10_000).map { Self.change(100, "key \($0)", old: "key \($0 + 10_000)") }
+            var rows = Self.rows()
+            malloc_counter_start()
+            for change in changes { rows.changed(change) }
+            _ = malloc_counter_stop()
+            // A count of nothing is no proof.
+            precondition(rows.isTouched(Self.key("key 0")) && rows.isTouched(Self.key("key 19999")))
+            exit(malloc_counter_byte_count() < 200_000_000 ? EXIT_SUCCESS : EXIT_FAILURE)
+        }
     }
 
     /// Of a table without key it is only known that somebody has written.

@@ -57,18 +57,13 @@ package struct TouchedRows {
     /// Takes a change of one of its rows. What it cannot hold it tells by ``takeOverflow()``.
     package mutating func changed(_ change: RowChange) {
         if isReading {
-            if pending[change.transactionID] == nil { pendingByteCount += Self.overhead }
-            var entry = pending[change.transactionID] ?? Pending(commitLSN: change.position.commitLSN)
-            if change.isKeyUnknown { overflow = .rereads }
-            for key in [change.key, change.oldKey].compactMap(\.self) {
-                // Once is enough for one transaction's next changes of the same row.
-                if entry.keys.last != key {
-                    entry.keys.append(key)
-                    touched[key, default: 0] += 1
-                    pendingByteCount += key.bytes.count + Self.overhead
-                }
+            if pending[change.transactionID] == nil {
+                pending[change.transactionID] = Pending(commitLSN: change.position.commitLSN)
+                pendingByteCount += Self.overhead
             }
-            pending[change.transactionID] = entry
+            if change.isKeyUnknown { overflow = .rereads }
+            if let key = change.key { touch(key, by: change.transactionID) }
+            if let old = change.oldKey { touch(old, by: change.transactionID) }
             if pendingByteCount > Self.pendingByteLimit { overflow = overflow ?? .pending }
         }
         guard collectsRereads else { return }
@@ -78,6 +73,15 @@ package struct TouchedRows {
         guard !change.isWhole else { return settle(key) }
         readAgain(key)
         if isHeir { heirs.insert(key) }
+    }
+
+    private mutating func touch(_ key: RowKey, by transactionID: TransactionID) {
+        // Once is enough for one transaction's next changes of the same row.
+        guard pending[transactionID]?.keys.last != key else { return }
+        // Where they lie: taken out, all keys of the transaction would be copied for each of its changes.
+        pending[transactionID]?.keys.append(key)
+        touched[key, default: 0] += 1
+        pendingByteCount += key.bytes.count + Self.overhead
     }
 
     private mutating func readAgain(_ key: RowKey) {

@@ -11,6 +11,9 @@ void malloc_counter_start(void);
 /// - Returns: The calls since `malloc_counter_start`.
 uint64_t malloc_counter_stop(void);
 
+/// The bytes that those calls asked for.
+uint64_t malloc_counter_byte_count(void);
+
 /// Allocates and frees one byte: a call that the compiler can neither see through nor remove.
 void malloc_counter_allocate_once(void);
 
