@@ -88,6 +88,9 @@ extension PrometheusRegistry {
         "slotstream_stream_consumers": "Consumers of the stream, durable or not.",
         "slotstream_stream_markers":
             "Messages of Slotstream's own in the stream, by kind; poison are the events in quarantine. Counted once a minute on nats-server 2.10 and newer.",
+        "slotstream_backfill_state": "1 for the state of the backfill under way, 0 for the others; absent while none is.",
+        "slotstream_backfill_rows": "Rows that the backfill under way has put into the stream.",
+        "slotstream_backfill_done_ratio": "Share of the tables' pages that the backfill under way has read.",
         "slotstream_consumer_pending": "Messages that were not delivered to the durable consumer yet; of the first 50 consumers by name.",
         "slotstream_consumer_ack_pending": "Messages that were delivered to the durable consumer and are not acknowledged.",
         "slotstream_consumer_ack_floor": "Stream sequence up to which the durable consumer has acknowledged everything.",

@@ -120,6 +120,7 @@ enum ReferenceTables {
             texts.database = "…"
             texts.systemID = "…"
             texts.streamFacts = streamFacts
+            texts.backfill = StreamerStatus.Backfill(run: 1, state: "walking", tables: [], rows: 0, fraction: 0)
             texts.lastStop = LastStop(
                 slot: "…", reason: .slotMissing, at: PostgresTimestamp.now.description, message: "", remedy: "", eventsPerSecond: nil, version: "")
         }

@@ -13,6 +13,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from answers import Plan
+from backfilling import ask, runs
 from hooks import Receiver
 from orders import OrderStream
 from servers.prometheus import prometheus
@@ -165,6 +166,12 @@ def test_each_panel_and_each_alert_reads_a_real_streamer(one_pair, own, receiver
         tenant.commit_each(1, 50)
         tenant.run(_POISON)
         tenant.wait_confirmed()
+        # The panels of a backfill have one to show, which rests.
+        told = runs(tenant, streamers[0])
+        run = told.request("public.tb_item", options=("--rate", "1"))
+        told.wait_read(1)
+        ask(streamers[0], "--pause", str(run))
+        told.wait_state(run, "paused")
         exported = {line.split()[2] for streamer in (*streamers, worker) for line in streamer.get("/metrics").splitlines() if line.startswith("# TYPE")}
         # What the manual says to ask and to alert on is understood, and asks for what there is.
         said = re.findall(r"`((?:slotstream|fraiseql)_[a-z_]+(?: [<>=*][^`]*)?)`", (_DOCS / "monitoring.md").read_text())

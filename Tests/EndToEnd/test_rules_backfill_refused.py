@@ -8,6 +8,7 @@ import pytest
 from backfilling import ask, finish, held, judged, let_go, old_rows, resume, runs
 from servers.tools import wait_until
 from tenants import PATIENT, own, record_entries, refused, stopped, tenant_maker, tenants  # noqa: F401
+from watched import value
 
 _SMALL = ("max_payload: 65536",)
 _FOREIGN = "CREATE FOREIGN DATA WRAPPER nothing; CREATE SERVER nowhere FOREIGN DATA WRAPPER nothing; "
@@ -132,11 +133,15 @@ def test_row_security_that_comes_in_its_midst_fails_the_run_and_leaves_the_strea
     let_go(told)
     why = told.wait_state(run, "failed")
     assert "tb_item" in why and "security" in why, why
+    failed = 'slotstream_backfill_state{state="failed"}'
+    wait_until(lambda: value(told.streamer, failed) == 1, 20, "the metrics tell")
+    assert value(told.streamer, "slotstream_backfill_rows") == told.streamer.status()["backfill"]["rows"]
     tenant.run("UPDATE tb_item SET note = 'live' WHERE n = 5")
     tenant.wait_confirmed()
     tenant.run("ALTER TABLE tb_item DISABLE ROW LEVEL SECURITY")
     resume(told, run)
     told.wait_done(run)
+    wait_until(lambda: value(told.streamer, failed) is None, 20, "nothing is under way")
     tenant.wait_confirmed()
     judged(tenant)
 

@@ -55,6 +55,9 @@ import WAL
         "slotstream_consumer_ack_pending": "gauge",
         "slotstream_consumer_ack_floor": "gauge",
         "slotstream_consumer_retention_left_ratio": "gauge",
+        "slotstream_backfill_state": "gauge",
+        "slotstream_backfill_rows": "gauge",
+        "slotstream_backfill_done_ratio": "gauge",
         "slotstream_replay_window_seconds": "gauge",
         "slotstream_replay_window_bytes": "gauge",
         "slotstream_replay_window_moves_total": "counter",
@@ -88,6 +91,8 @@ import WAL
 
     static let stop = LastStop(
         slot: "s", reason: .slotMissing, at: "2026-11-23T07:09:12.500000+00:00", message: "m", remedy: "r", eventsPerSecond: nil, version: "9")
+
+    static let backfill = StreamerStatus.Backfill(run: 3, state: "failed", tables: ["public.tb_order"], rows: 500, fraction: 0.25)
 
     private func scrape(_ observations: Observations, _ registry: PrometheusRegistry) throws -> Scrape {
         observations.refreshMetrics()
@@ -138,6 +143,22 @@ import WAL
         #expect(atLast.value("slotstream_role", ["role": "standby"]) == 1 && atLast.value("slotstream_role", ["role": "active"]) == 0)
     }
 
+    @Test func aBackfillIsToldWhileItIsUnderWayAndNotByAStandby() throws {
+        let registry = PrometheusRegistry.slotstream()
+        let observations = Observations(slot: "s", stream: "n", readyMaxLagBytes: 0, metrics: registry)
+        #expect(try !scrape(observations, registry).samples.contains { $0.name.hasPrefix("slotstream_backfill_") })
+        observations.texts.withLock { $0.backfill = Self.backfill }
+        let known = try scrape(observations, registry)
+        #expect(known.value("slotstream_backfill_rows") == 500 && known.value("slotstream_backfill_done_ratio") == 0.25)
+        for (state, value) in ["preparing": 0.0, "walking": 0, "paused": 0, "failed": 1] {
+            #expect(known.value("slotstream_backfill_state", ["state": state]) == value)
+        }
+        #expect(known.samples.filter { $0.name == "slotstream_backfill_state" }.count == 4)
+        _ = observations.disconnected(by: .slotActive(nil), isStandingBy: true)
+        #expect(try !scrape(observations, registry).samples.contains { $0.name.hasPrefix("slotstream_backfill_") })
+        #expect(observations.status().backfill == nil)
+    }
+
     @Test func theProcessIsToldAsTheKernelSeesIt() throws {
         let registry = PrometheusRegistry.slotstream()
         let observations = Observations(slot: "s", stream: "n", readyMaxLagBytes: 0, metrics: registry)
@@ -170,6 +191,7 @@ import WAL
         observations.texts.withLock { texts in
             texts.streamFacts = facts
             texts.lastStop = Self.stop
+            texts.backfill = Self.backfill
         }
         observations.recorded(at: .now)
         observations.refreshMetrics()

@@ -2,7 +2,7 @@ import Capture
 
 /// How far a run has come: a part of the checkpoint record, put with it, so that whoever streams next goes on where this one was.
 package struct BackfillProgress: Codable, Equatable, Sendable {
-    package enum State: String, Codable, Sendable {
+    package enum State: String, CaseIterable, Codable, Sendable {
         /// The tables are looked up; transactions that write to one are waited for.
         case preparing
         case walking

@@ -3,8 +3,11 @@ package import History
 extension StreamerStatus {
     /// How far the run has come that is under way, as the checkpoint record tells it.
     package struct Backfill: Codable, Sendable, Equatable {
+        /// Those that a run under way can have.
+        static let states = BackfillProgress.State.allCases.map(\.rawValue)
+
         package var run: UInt64
-        /// `preparing`, `walking`, `paused` or `failed`.
+        /// One of ``states``.
         package var state: String
         /// The names under which the rows are published.
         package var tables: [String]

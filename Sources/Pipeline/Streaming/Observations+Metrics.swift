@@ -42,6 +42,13 @@ extension Observations {
         if let stop = texts.lastStop, let at = PostgresTimestamp(stop.at) {
             samples.add("slotstream_last_stop_timestamp_seconds", Double(at.unixMicroseconds) / 1e6, labels: [("reason", stop.reason)])
         }
+        if let backfill = texts.backfill {
+            samples.add("slotstream_backfill_rows", Double(backfill.rows))
+            samples.add("slotstream_backfill_done_ratio", backfill.fraction)
+            for state in StreamerStatus.Backfill.states {
+                samples.add("slotstream_backfill_state", state == backfill.state ? 1 : 0, labels: [("state", state)])
+            }
+        }
         guard let facts = streamFacts(texts, at: now) else { return samples.all }
         samples.add("slotstream_stream_bytes", Double(facts.state.bytes))
         samples.add("slotstream_stream_messages", Double(facts.state.messages))

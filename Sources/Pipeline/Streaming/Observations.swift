@@ -186,7 +186,10 @@ package final class Observations: Sendable {
             // What waited here is another streamer's to store by now.
             oldestCommit.store(0, ordering: .relaxed)
             receivedLSN.store(0, ordering: .relaxed)
-            texts.withLock { $0.streamFacts = nil }
+            texts.withLock { texts in
+                texts.streamFacts = nil
+                texts.backfill = nil
+            }
         }
         return hadSlot
     }
