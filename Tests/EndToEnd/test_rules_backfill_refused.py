@@ -3,9 +3,11 @@
 import json
 import re
 
+import psycopg
 import pytest
 
 from backfilling import ask, finish, held, judged, let_go, old_rows, resume, runs
+from promotion import Standby
 from servers.tools import wait_until
 from tenants import PATIENT, own, record_entries, refused, stopped, tenant_maker, tenants  # noqa: F401
 from watched import value
@@ -104,6 +106,53 @@ def test_a_right_that_is_missing_is_named_with_its_grant(pair, tenants, grant):
     told.wait_done(run)
     tenant.wait_confirmed()
     assert judged(tenant, f"public.{table}").read == 20
+
+
+def _not_read_from_there(tenant, conninfo: str, word: str) -> None:
+    """Neither is a run taken that would read rows there, nor are they read by a streamer that is asked for a run by somebody else."""
+    streamer = tenant.another({"backfill": {"url": conninfo}})
+    for more in ([], ["--dry-run"]):
+        said = refused(streamer, 78, "configuration", "backfill", "--table", "public.tb_item", *more)
+        assert word in said and "backfill.url" in said, said
+    streamer.start()
+    told = runs(tenant)
+    run = told.request("public.tb_item")
+    assert "backfill.url" in told.wait_why(word)
+    assert told.read() == 0
+    tenant.run("UPDATE tb_item SET note = 'live' WHERE n = 5")
+    tenant.wait_confirmed()
+    streamer.terminate()
+    tenant.wait_free()
+    tenant.streamer.start()
+    told.wait_done(run)
+    tenant.wait_confirmed()
+    assert judged(tenant).read == 20
+
+
+def test_rows_of_another_database_are_not_read(pair, tenants):
+    """A copy for tests, say, with the same tables and the same publication."""
+    tenant = tenants(pair, setup=False)
+    old_rows(tenant, 20)
+    tenant.run(f"CREATE DATABASE {tenant.name}_copy")
+    conninfo = tenant.conninfo.replace(f"dbname={tenant.name}", f"dbname={tenant.name}_copy")
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        connection.execute("CREATE TABLE tb_item (n INT PRIMARY KEY, note TEXT)")
+        connection.execute("INSERT INTO tb_item SELECT n, 'of the copy' FROM generate_series(1, 10) AS n")
+        connection.execute(f"CREATE PUBLICATION {tenant.name} FOR TABLE tb_item")
+    _not_read_from_there(tenant, conninfo, "database")
+
+
+def test_rows_are_not_read_from_a_standby(pair, own):
+    """It would spare the primary, and does not tell which transactions its snapshot shows of those that are streamed."""
+    tenant = own(pair, setup=False)
+    old_rows(tenant, 20)
+    standby = Standby(tenant.postgres, tenant.servers.folder / "standby")
+    try:
+        standby.start()
+        standby.wait_replayed(tenant.lsn("pg_current_wal_lsn()"))
+        _not_read_from_there(tenant, standby.conninfo.replace(f"dbname={standby.database}", f"dbname={tenant.name}"), "in recovery")
+    finally:
+        standby.close()
 
 
 def test_row_security_that_hides_rows_is_refused_and_not_obeyed(pair, tenants):

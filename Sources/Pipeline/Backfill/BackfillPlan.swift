@@ -60,6 +60,7 @@ package struct BackfillPlan: Sendable, Equatable {
         let sql = try StreamerError.ofPostgres { () throws(PostgresError) in
             try SQLConnection(configuration.backfill.connection ?? configuration.source.connection, isReadOnly: true)
         }
+        if configuration.backfill.connection != nil { try requireSource(of: sql, configuration) }
         let (candidates, unmatched) = try BackfillTables.read(patterns: wanted.tables, configuration, over: sql)
         if !unmatched.isEmpty { throw try refusal(of: unmatched, configuration, over: sql) }
         let rate = wanted.rate(configuration)
@@ -75,6 +76,17 @@ package struct BackfillPlan: Sendable, Equatable {
         defer { link.connection.close() }
         try plan.aim(wanted, configuration, over: link.connection)
         return plan
+    }
+
+    /// Refuses a connection of the rows' own that leads elsewhere than the stream's.
+    private static func requireSource(of sql: borrowing SQLConnection, _ configuration: StreamerConfiguration) throws(StreamerError) {
+        let refusal = try StreamerError.ofPostgres { () throws(PostgresError) in
+            try ServerMark.read(over: sql).refusal(streaming: ServerMark.read(over: SQLConnection(configuration.source.connection, isReadOnly: true)))
+        }
+        guard let refusal else { return }
+        throw .stop(
+            .configuration, what: "nothing was asked for: \(refusal)",
+            remedy: "Give backfill.url (or backfill.url_file) the host, the port and the database of source.url, with the other role")
     }
 
     /// Those that cannot be read.

@@ -29,9 +29,8 @@ extension BackfillReader {
             guard let row = try sql.query(TableReading.chunkQuery(table)).first, row.count == 5, let text = row[0], let lsn = row[1].flatMap({ LSN($0) }),
                 let snapshot = TransactionSnapshot(text, lsn: lsn), let filenode = row[2].flatMap({ UInt32($0) }), let blocks = row[3].flatMap({ UInt64($0) })
             else { throw .protocolViolation(message: "cannot read a chunk's snapshot") }
-            guard row[4] == session.server.text else {
-                throw .connectionFailed(message: "the rows would be read from another server than the one that is streamed, or that server was restarted", sqlState: nil)
-            }
+            // Once more: a pooler may lead each transaction elsewhere.
+            try requireSource(ServerMark(text: row[4] ?? ""))
             var facts = ChunkFacts(snapshot: snapshot, lsn: WALPage.written(lsn), filenode: filenode, blocks: blocks)
             if pass != nil {
                 facts.fingerprint = try TableReading.fingerprint(table, publication: configuration.source.publication, over: sql)

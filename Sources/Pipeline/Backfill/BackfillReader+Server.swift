@@ -20,9 +20,15 @@ extension BackfillReader {
     func connect() throws(PostgresError) -> SQLConnection {
         let sql = try SQLConnection(
             configuration.backfill.connection ?? configuration.source.connection, timeout: Self.statementTimeout, isReadOnly: true)
+        // What a pattern means is asked of the catalogue here: of another database, it would be other tables.
+        try requireSource(try ServerMark.read(over: sql))
         try sql.execute("SET max_parallel_workers_per_gather = 0")
         try TableReading.prepare(over: sql)
         return sql
+    }
+
+    func requireSource(_ mark: ServerMark) throws(PostgresError) {
+        if let refusal = mark.refusal(streaming: session.server) { throw .connectionFailed(message: refusal, sqlState: nil) }
     }
 
     /// What the request's patterns mean now.

@@ -199,19 +199,3 @@ struct TableReading {
         """
     }
 }
-
-/// Which server answers, and of which history: what reads rows has to be the one whose WAL is streamed.
-struct ServerMark: Equatable, Sendable {
-    /// One text: the system, when it was started, and its timeline. An error on a server in recovery.
-    static let expression =
-        "pg_catalog.concat_ws(' ', (SELECT system_identifier FROM pg_catalog.pg_control_system()), pg_catalog.pg_postmaster_start_time(), pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 1, 8))"
-
-    var text: String
-
-    static func read(over sql: borrowing SQLConnection) throws(PostgresError) -> ServerMark {
-        guard let text = try sql.query("SELECT \(expression)").first?.first.flatMap({ $0 }) else {
-            throw .protocolViolation(message: "cannot read which server answers")
-        }
-        return ServerMark(text: text)
-    }
-}
