@@ -47,8 +47,8 @@ extension PostgresError {
         if case .connectionStringInvalid = self { true } else { false }
     }
 
-    /// A connection pooler answers, and not PostgreSQL: it refuses the parameter `replication` at the start (08P01), or leaves it out, and
-    /// then the server takes `IDENTIFY_SYSTEM` for SQL.
+    /// A connection pooler answers, and not PostgreSQL: it refuses the parameter `replication` at the start (08P01, by which a connection that has to be direct is refused too), or leaves it
+    /// out, and then the server takes `IDENTIFY_SYSTEM` for SQL.
     public var isPooler: Bool {
         switch self {
         case .connectionFailed(_, "08P01"?), .server("42601", _, _, _, _, "IDENTIFY_SYSTEM"): true

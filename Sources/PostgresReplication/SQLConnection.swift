@@ -16,22 +16,30 @@ public struct SQLConnection: ~Copyable {
     /// - Parameters:
     ///   - timeout: The longest that connecting may take, over all hosts, and then each command that names no other.
     ///   - isReadOnly: Whether the server refuses what writes.
+    ///   - isDirect: Whether a pooler is refused: our settings would stay on a session that is another's next, and what was prepared on ours would be on another.
     ///   - onNotice: Told of each notice.
     ///   - whileWaiting: Called ten times a second while it connects, and then as the property of this name.
     /// - Throws: `PostgresError.connectionFailed`; what `query` throws.
     public init(
-        _ parameters: ConnectionParameters, timeout: Duration = .seconds(30), isReadOnly: Bool = false,
+        _ parameters: ConnectionParameters, timeout: Duration = .seconds(30), isReadOnly: Bool = false, isDirect: Bool = false,
         onNotice: NoticeHandler? = nil, whileWaiting: @escaping () -> Void = {}
     ) throws(PostgresError) {
         let deadline = Deadline(after: timeout)
         let connection = try LibPQConnection.open(
             parameters, replication: "false", deadline: deadline, onNotice: onNotice, whileWaiting: whileWaiting)
+        if isDirect { try Self.requireNoPooler(connection, deadline) }
         try SessionSettings.pin(connection, walSenderTimeoutMilliseconds: nil, deadline: deadline)
         _ = try connection.rows(
             SessionSettings.ordinaryCommand(timeout: timeout, isReadOnly: isReadOnly), deadline: deadline)
         self.connection = connection
         self.commandTimeout = timeout
         self.whileWaiting = whileWaiting
+    }
+
+    /// A pooler makes up the number of the process that its client is told.
+    private static func requireNoPooler(_ connection: borrowing LibPQConnection, _ deadline: Deadline) throws(PostgresError) {
+        guard try connection.rows("SELECT pg_catalog.pg_backend_pid()", deadline: deadline).rows().first?.first != String(connection.backendPID) else { return }
+        throw .connectionFailed(message: "a connection pooler answers, and not PostgreSQL itself", sqlState: "08P01")
     }
 
     /// For poll(2); -1 once the connection is lost.

@@ -37,7 +37,7 @@ struct BackfillCommand: AsyncParsableCommand {
     @Option(name: .customLong("table"), help: ArgumentHelp("Read these published tables: schema.table, with * and ?. Repeat the option for more.", valueName: "pattern"))
     var tables: [String] = []
 
-    @Option(name: .customLong("where"), help: ArgumentHelp("Only rows for which this condition is true.", valueName: "sql"))
+    @Option(name: .customLong("where"), help: ArgumentHelp("Only rows for which this condition is true; times without a zone are UTC.", valueName: "sql"))
     var condition: String?
 
     @Option(help: ArgumentHelp("The operation of the events: READ, or INSERT for consumers that do not know READ.", valueName: "operation"))
@@ -66,7 +66,7 @@ struct BackfillCommand: AsyncParsableCommand {
     @Flag(name: .customLong("force"), help: "Begin although the stream has no room.")
     var isForced = false
 
-    @Flag(name: .customLong("wait"), help: "Wait until the run is over. Exits with 1 when the run is cancelled, or cannot go on.")
+    @Flag(name: .customLong("wait"), help: "Wait until the run is over. Exits with 1 when the run is cancelled, cannot go on, or has not read a table to the end.")
     var isWaiting = false
 
     @Flag(name: .customLong("pause"), help: "Let a run rest.")
@@ -181,8 +181,14 @@ struct BackfillCommand: AsyncParsableCommand {
         line.end()
         guard let ended else { throw InputError(message: "nothing is known of run \(number) any more") }
         show([ended])
-        if ended.state != .done {
-            Output.error("run \(number) \(ended.state == .failed ? "cannot go on" : "was cancelled")\(ended.why.map { ": \(ShownText.line($0))" } ?? "")\n")
+        if ended.state != .done || ended.why != nil {
+            let end =
+                switch ended.state {
+                case .failed: "cannot go on"
+                case .done: "is done, but not whole"
+                case .waiting, .preparing, .walking, .paused, .cancelled: "was cancelled"
+                }
+            Output.error("run \(number) \(end)\(ended.why.map { ": \(ShownText.line($0))" } ?? "")\n")
             throw ExitCode(ExitStatus.findings.rawValue)
         }
     }

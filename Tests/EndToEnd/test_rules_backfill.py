@@ -291,6 +291,11 @@ def test_a_table_that_is_gone_in_its_midst_ends_its_part_and_nothing_else(pair, 
     let_go(told)
     wait_until(lambda: told.state(run)[0] in ("done", "failed"), SOON, f"it ends, or says why not: {told.streamer.log}")
     state, why = told.state(run)
+    if gone in ("dropped", "renamed", "moved", "taken out of the publication"):
+        assert state == "done" and "not read to the end" in why and why.endswith(": public.tb_mood"), (state, why)
+        assert "not whole" in told.streamer.command("backfill", "--wait", str(run), expect=1).stderr
+    if gone == "made anew":
+        assert (state, why) == ("done", "") and any(event.json["entity"] == {"n": 1} for event in tenant.read() if event.subject.endswith(".Mood.READ"))
     tenant.run("INSERT INTO tb_item VALUES (1001, 'live')")
     tenant.wait_confirmed()
     if state == "failed":
@@ -301,6 +306,27 @@ def test_a_table_that_is_gone_in_its_midst_ends_its_part_and_nothing_else(pair, 
         told.wait_done(run)
         tenant.wait_confirmed()
     judged(tenant, "public.tb_item", "public.tb_zoo")
+
+
+def test_a_run_whose_only_table_is_gone_is_given_up(pair, tenants):
+    tenant, told = _walked(tenants, pair, 900)
+    run = held(told, "chunk_read", 3)
+    tenant.run("ALTER TABLE tb_item RENAME TO elsewhere")
+    let_go(told)
+    why = told.wait_state(run, "cancelled")
+    assert "not read to the end" in why and why.endswith(": public.tb_item"), why
+
+
+def test_a_table_that_takes_the_place_of_the_one_that_is_read_is_read(pair, tenants):
+    """As tools change a table of which nobody may wait: a copy is filled, and takes the name."""
+    tenant, told = _walked(tenants, pair, 900)
+    run = held(told, "chunk_read", 3)
+    _ran(tenant, "CREATE TABLE copy (LIKE tb_item INCLUDING ALL)", "INSERT INTO copy SELECT n, 'of the copy' FROM tb_item",
+         f"BEGIN; ALTER TABLE tb_item RENAME TO former; ALTER TABLE copy RENAME TO tb_item; ALTER PUBLICATION {tenant.name} DROP TABLE former; "
+         f"ALTER PUBLICATION {tenant.name} ADD TABLE tb_item; COMMIT")
+    let_go(told)
+    assert finish(tenant, run).read >= 900
+    assert told.state(run) == ("done", "")
 
 
 # Large values that are not sent

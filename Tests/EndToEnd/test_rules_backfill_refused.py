@@ -2,12 +2,14 @@
 
 import json
 import re
+import struct
 
 import psycopg
 import pytest
 
 from backfilling import ask, finish, held, judged, let_go, old_rows, resume, runs
 from promotion import Standby
+from proxy import Proxy
 from servers.tools import wait_until
 from tenants import PATIENT, own, record_entries, refused, stopped, tenant_maker, tenants  # noqa: F401
 from watched import value
@@ -117,10 +119,14 @@ def _not_read_from_there(tenant, conninfo: str, word: str) -> None:
     streamer.start()
     told = runs(tenant)
     run = told.request("public.tb_item")
-    assert "backfill.url" in told.wait_why(word)
+    told.wait_why(word)
     assert told.read() == 0
     tenant.run("UPDATE tb_item SET note = 'live' WHERE n = 5")
     tenant.wait_confirmed()
+    # A run that cannot begin is no dead end.
+    ask(tenant.streamer, "--cancel", str(run))
+    told.wait_state(run, "cancelled")
+    run = told.request("public.tb_item")
     streamer.terminate()
     tenant.wait_free()
     tenant.streamer.start()
@@ -153,6 +159,48 @@ def test_rows_are_not_read_from_a_standby(pair, own):
         _not_read_from_there(tenant, standby.conninfo.replace(f"dbname={standby.database}", f"dbname={tenant.name}"), "in recovery")
     finally:
         standby.close()
+
+
+class _Pooler(Proxy):
+    """What its clients see of PgBouncer: the number of a process that it has made up. It leaves `replication` out, as that of today does."""
+
+    def changed(self, data: bytes, is_from_client: bool) -> bytes:
+        key = data.find(b"K" + struct.pack("!i", 12))
+        if is_from_client or key < 0 or b"R\0\0\0\x08\0\0\0\0" not in data:
+            return data
+        return data[:key + 5] + struct.pack("!i", 7) + data[key + 9:]
+
+
+def test_rows_are_not_read_through_a_pooler(one_pair, tenants):
+    """Our settings would stay on the sessions of others, and what is prepared on one would be asked of another."""
+    tenant = tenants(one_pair, setup=False)
+    old_rows(tenant, 20)
+    pooler = _Pooler(tenant.postgres.port)
+    try:
+        _not_read_from_there(tenant, tenant.conninfo.replace(f"port={tenant.postgres.port}", f"port={pooler.port}"), "pooler")
+    finally:
+        pooler.close()
+
+
+def test_what_held_a_run_up_is_not_told_when_it_goes_on(pair, tenants):
+    tenant = tenants(pair, setup=False)
+    old_rows(tenant, 900)
+    role, overrides = _reader(tenant)
+    tenant.run(f"GRANT SELECT ON tb_item TO {role}")
+    streamer = tenant.another(overrides)
+    streamer.start()
+    told = runs(tenant, streamer)
+    run = told.request("public.tb_item", options=["--rate", "50"])
+    told.wait_read(20)
+    tenant.run(f"ALTER ROLE {role} NOLOGIN")
+    tenant.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{role}'")
+    told.wait_why("not permitted to log in")
+    tenant.run(f"ALTER ROLE {role} LOGIN")
+    before = told.read()
+    told.wait_read(before + 40)
+    assert told.progress().get("why") is None and told.state(run) == ("walking", "")
+    ask(streamer, "--cancel", str(run))
+    told.wait_state(run, "cancelled")
 
 
 def test_row_security_that_hides_rows_is_refused_and_not_obeyed(pair, tenants):

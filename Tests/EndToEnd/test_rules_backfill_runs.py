@@ -128,6 +128,19 @@ def test_a_run_is_given_up_with_a_marker_and_the_next_begins(pair, tenants):
     assert refused(told.streamer, 78, "configuration", "backfill", "--pause", "1")
 
 
+def test_a_run_that_was_put_off_before_it_began_can_begin_after_many_others(newest_pair, tenants):
+    """The record keeps the ends of 20."""
+    tenant, told = prepared(tenants, newest_pair, 30)
+    first = told.request("public.tb_item")
+    ask(told.streamer, "--pause", str(first))
+    told.streamer.start()
+    for _ in range(21):
+        run = told.request("public.tb_item")
+        told.wait_done(run)
+    ask(told.streamer, "--resume", str(first))
+    told.wait_done(first)
+
+
 def test_whoever_waits_is_told_how_it_ends(pair, tenants):
     tenant, told = prepared(tenants, pair, 600)
     told.streamer.start()

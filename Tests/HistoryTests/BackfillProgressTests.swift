@@ -75,12 +75,37 @@ extension CheckpointRecordTests {
         var progress = Self.stored(Self.place(5))
         #expect(progress.fraction == 0.7)
         #expect(Self.stored(Self.place(5, block: 400)).fraction == 1)
+        // The marker that ends the table before.
+        #expect(Self.stored(Self.place(4, oid: 100, block: BackfillMarker.endBlock)).fraction == 0.5)
         progress.pass = nil
         #expect(progress.fraction == 0.5)
         progress.tableIndex = 2
         #expect(progress.fraction == 1)
         progress.tables = []
         #expect(progress.fraction == 0)
+    }
+
+    @Test func whatWasNotReadIsNamedUnlessAnotherHasTakenItsPlace() {
+        var progress = Self.progress()
+        #expect(progress.shortfall == nil)
+        progress.tableIndex = 0
+        progress.ended(isUnread: true)
+        progress.ended(isUnread: true)
+        progress.tableIndex = 1
+        progress.ended(isUnread: true)
+        #expect(progress.unread == [0, 1] && progress.shortfall?.hasSuffix(": public.tb_a, public.part") == true)
+        // A partition that has left its table has nothing more to do with it, as long as that is there.
+        progress.settleUnread(published: [100, 200])
+        #expect(progress.unread == [0])
+        progress.tables.append(BackfillProgress.Table(oid: 300, name: "public.tb_a", published: "public.tb_a", publishedOid: 300))
+        progress.settleUnread(published: [300, 200])
+        #expect(progress.unread == nil && progress.shortfall == nil)
+        // It came back.
+        progress.ended(isUnread: true)
+        progress.settleUnread(published: [300])
+        #expect(progress.unread == [1])
+        progress.ended(isUnread: false)
+        #expect(progress.unread == nil)
     }
 
     @Test func aRunThatBeginsAnewKeepsItsRequestAndItsNumbers() {

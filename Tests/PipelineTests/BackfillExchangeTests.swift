@@ -57,6 +57,17 @@ import WAL
         #expect(exchange.look.byteCount == 0 && exchange.look.queue.isEmpty)
     }
 
+    /// Of a table that a condition leaves nothing of, chunks are read faster than the stream is decoded up to them.
+    @Test func chunksWithoutRowsTakeRoomToo() throws {
+        let exchange = try Self.exchange()
+        for _ in 1..<BackfillExchange.countLimit { exchange.send(.note(nil)) }
+        #expect(exchange.look.hasRoom)
+        exchange.send(.note(nil))
+        #expect(!exchange.look.hasRoom && exchange.look.byteCount == 0)
+        exchange.done(try #require(Self.look(exchange)))
+        #expect(exchange.makeRoom())
+    }
+
     // MARK: - Resets
 
     /// The other thread comes between the look at a piece of work and its end.

@@ -70,6 +70,8 @@ package struct BackfillProgress: Codable, Equatable, Sendable {
     package var tables: [Table]
     /// The one that is walked; as many as there are tables: all are.
     package var tableIndex: Int
+    /// Which of them were not read to their end, since they were gone, had another name, or were no longer published. Absent: none.
+    package var unread: [Int]?
     /// nil: the walk of this table has not begun.
     package var pass: Pass?
     /// Keys of rows that are to be read again, Base64.
@@ -104,9 +106,38 @@ package struct BackfillProgress: Codable, Equatable, Sendable {
     /// The table that is walked; nil: none is.
     package var table: Table? { tables.indices.contains(tableIndex) ? tables[tableIndex] : nil }
 
+    /// The table that is walked was read to its end, or was not.
+    package mutating func ended(isUnread: Bool) {
+        var indices = Set(unread ?? [])
+        if isUnread { indices.insert(tableIndex) } else { indices.remove(tableIndex) }
+        unread = indices.isEmpty ? nil : indices.sorted()
+    }
+
+    /// Forgets unread ones whose place another has taken that is read: under their name, or the partitioned table that they have left.
+    /// - Parameter published: Numbers of the tables that are published by now.
+    package mutating func settleUnread(published: Set<UInt32>) {
+        let indices = Set(unread ?? [])
+        let read = Set(tables.indices.filter { !indices.contains($0) }.map { tables[$0].name })
+        let left = indices.filter { index in
+            let table = tables[index]
+            return !read.contains(table.name) && (table.oid == table.publishedOid || !published.contains(table.publishedOid))
+        }
+        unread = left.isEmpty ? nil : left.sorted()
+    }
+
+    /// What of it was not read, and why; nil: all was.
+    package var shortfall: String? {
+        guard let unread else { return nil }
+        let names = unread.prefix(Self.shownLimit).map { tables[$0].name } + (unread.count > Self.shownLimit ? ["\(unread.count - Self.shownLimit) more"] : [])
+        return "not read to the end, since gone, under another name, or no longer published: \(names.joined(separator: ", "))"
+    }
+
+    private static let shownLimit = 10
+
     /// All of its tables are read once more: the stream has lost rows of it.
     package mutating func beginAnew() {
         tableIndex = 0
+        unread = nil
         pass = nil
         rereads = nil
         isStale = nil
@@ -127,7 +158,7 @@ package struct BackfillProgress: Codable, Equatable, Sendable {
     package var fraction: Double {
         guard !tables.isEmpty else { return 0 }
         var done = Double(tableIndex)
-        if let pass, table != nil, pass.blocks > 0 { done += min(1, Double(stored.place?.block ?? 0) / Double(pass.blocks)) }
+        if let pass, let cursor, pass.blocks > 0 { done += min(1, Double(cursor.block) / Double(pass.blocks)) }
         return min(1, done / Double(tables.count))
     }
 }
@@ -150,7 +181,7 @@ package struct FinishedBackfill: Codable, Equatable, Sendable {
     /// RFC 3339.
     package var startedAt: String
     package var endedAt: String
-    /// Why it was cancelled.
+    /// Why it was cancelled, or what was not read.
     package var why: String?
     /// Of the stream: its last message stands there, or before. Absent: nobody knows.
     package var sequence: UInt64?

@@ -55,6 +55,8 @@ struct BackfillChunk {
 final class BackfillExchange: Sendable {
     /// Bytes of rows that may wait for their place.
     static let byteLimit = 4 << 20
+    /// Works that may wait, whatever they hold: chunks in which no row is, too.
+    static let countLimit = 64
 
     /// Why what is in flight was given up.
     enum Reset: Equatable {
@@ -104,7 +106,9 @@ final class BackfillExchange: Sendable {
         private var rowCount: Int { chunks.reduce(0) { $0 + $1.rows.count } }
 
         /// Where rows go out slowly, those of a second wait: what is read of them early has more to be left out, and more transactions have to be remembered for it.
-        fileprivate var hasRoom: Bool { byteCount < BackfillExchange.byteLimit && liveRate.map { Double(rowCount) < $0 } ?? true }
+        var hasRoom: Bool {
+            queue.count < BackfillExchange.countLimit && byteCount < BackfillExchange.byteLimit && liveRate.map { Double(rowCount) < $0 } ?? true
+        }
     }
 
     private let state = Mutex(State())

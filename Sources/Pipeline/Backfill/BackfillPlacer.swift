@@ -219,6 +219,7 @@ final class BackfillPlacer: RowWitness {
                 kept.progress = progress
                 kept.version += 1
             }
+            exchange.update { [word] in $0.said(word) }
             handover.wakePublisher()
             return true
         case .finished(let ended):

@@ -58,7 +58,7 @@ package struct BackfillPlan: Sendable, Equatable {
     /// - Throws: `.stop(.configuration)` for patterns that mean no table, a condition that the server refuses, and a target that cannot be.
     package static func make(_ wanted: Wanted, _ configuration: StreamerConfiguration) throws(StreamerError) -> BackfillPlan {
         let sql = try StreamerError.ofPostgres { () throws(PostgresError) in
-            try SQLConnection(configuration.backfill.connection ?? configuration.source.connection, isReadOnly: true)
+            try SQLConnection(configuration.backfill.connection ?? configuration.source.connection, isReadOnly: true, isDirect: true)
         }
         if configuration.backfill.connection != nil { try requireSource(of: sql, configuration) }
         let (candidates, unmatched) = try BackfillTables.read(patterns: wanted.tables, configuration, over: sql)

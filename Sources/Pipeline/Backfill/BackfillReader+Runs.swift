@@ -42,12 +42,9 @@ extension BackfillReader {
     }
 
     func next(_ finished: [FinishedBackfill]) -> BackfillRequest? {
+        // Whoever asks forgets the requests that are over, and no more are open than ends are kept: one that is over is among those.
         let over = Set(finished.map(\.run))
-        // What is not kept any more is over too.
-        let oldest = finished.count < FinishedBackfill.limit ? 0 : over.min() ?? 0
-        return requests()?.requests.requests.first {
-            $0.wish != .pause && !over.contains($0.run) && $0.run > oldest && $0.isOf(streamCreated: session.streamCreated)
-        }
+        return requests()?.requests.requests.first { $0.wish != .pause && !over.contains($0.run) && $0.isOf(streamCreated: session.streamCreated) }
     }
 
     /// Asks for the tables that the configuration names and that no run has read, in the place of an operator. Of a stream that was streamed to before it named any, those that are
@@ -205,6 +202,8 @@ extension BackfillReader {
             throw .over
         }
         if run.progress.state == .paused || run.progress.state == .failed { try waitForWish(&run) }
+        // Also where each attempt fails before a table is walked.
+        try requireWanted(&run)
         if run.progress.tables.isEmpty { try lookUpTables(&run) }
         try openTarget(&run)
         if exchange.look.appended?.count ?? 0 == 0 || run.progress.isLost == true {
@@ -219,10 +218,16 @@ extension BackfillReader {
         repeat {
             while run.progress.tableIndex < run.progress.tables.count { try walk(&run) }
         } while try hasMoreTables(&run)
+        let shortfall = run.progress.shortfall
+        if let shortfall, run.progress.unread?.count == run.progress.tables.count {
+            cancel(&run, shortfall)
+            throw .over
+        }
         var body = BackfillMarker.Backfill(id: run.progress.run, .end)
         body.rows = exchange.look.appended?.finishedRows
+        body.why = shortfall
         try mark(body, tableOID: 0, filenode: 0, block: BackfillMarker.endBlock, &run)
-        finish(run, .done, nil)
+        finish(run, .done, shortfall)
         throw .over
     }
 
@@ -236,8 +241,8 @@ extension BackfillReader {
             _ = exchange.takeReset()
             if exchange.perform(.finished(ended)) { break }
         }
-        logger.notice(
-            state == .done ? "a backfill is done" : "a backfill was given up",
+        logger.log(
+            level: state == .done && why != nil ? .warning : .notice, state == .done ? "a backfill is done" : "a backfill was given up",
             metadata: [
                 "run": .stringConvertible(progress.run), "rows": .stringConvertible(rows), "tables": .stringConvertible(ended.tables.count), "why": "\(why ?? "")",
             ])

@@ -19,7 +19,7 @@ extension BackfillReader {
 
     func connect() throws(PostgresError) -> SQLConnection {
         let sql = try SQLConnection(
-            configuration.backfill.connection ?? configuration.source.connection, timeout: Self.statementTimeout, isReadOnly: true)
+            configuration.backfill.connection ?? configuration.source.connection, timeout: Self.statementTimeout, isReadOnly: true, isDirect: true)
         // What a pattern means is asked of the catalogue here: of another database, it would be other tables.
         try requireSource(try ServerMark.read(over: sql))
         try sql.execute("SET max_parallel_workers_per_gather = 0")
@@ -63,12 +63,17 @@ extension BackfillReader {
         try perform(.progress(run.progress))
     }
 
-    /// Whether partitions were attached meanwhile: their rows have no events.
+    /// Whether partitions were attached meanwhile, or tables took the place and the name of one that is read: their rows have no events.
     func hasMoreTables(_ run: inout Run) throws(Interruption) -> Bool {
         run.progress = exchange.look.progress ?? run.progress
-        let (known, published) = (Set(run.progress.tables.map(\.oid)), Set(run.progress.tables.map(\.publishedOid)))
-        let new = try candidates(&run).filter { !known.contains($0.table.oid) && published.contains($0.table.publishedOid) }
-        guard !new.isEmpty else { return false }
+        let tables = run.progress.tables
+        let (known, published, names) = (Set(tables.map(\.oid)), Set(tables.map(\.publishedOid)), Set(tables.map(\.published)))
+        let found = try candidates(&run)
+        let new = found.filter { !known.contains($0.table.oid) && (published.contains($0.table.publishedOid) || names.contains($0.table.published)) }
+        guard !new.isEmpty else {
+            run.progress.settleUnread(published: Set(found.map(\.table.publishedOid)))
+            return false
+        }
         try add(new, &run)
         try perform(.progress(run.progress))
         return true

@@ -166,7 +166,8 @@ extension BackfillReader {
     func waitForLag(_ run: inout Run) throws(Interruption) {
         guard let limit = run.progress.request.maxLagBytes else { return }
         while let lag = observations.texts.withLock({ observations.lagByteCount($0) }), lag > limit {
-            note("waits for the live stream, which is \(Amount.bytes(lag)) behind (--max-lag)", &run)
+            // Without the number, which is another each time: each word is a line of the log and a record.
+            note("waits for the live stream, which is more than \(Amount.bytes(limit)) behind (--max-lag)", &run)
             try requireWanted(&run)
             pause(Self.pollInterval)
         }
@@ -286,6 +287,10 @@ extension BackfillReader {
         run.progress = exchange.look.progress ?? run.progress
         guard let table = run.progress.table, let appended = exchange.look.appended else { return try nextTable(&run) }
         if !run.progress.isTableEnded {
+            let known = run.progress.unread
+            run.progress.ended(isUnread: why != nil)
+            // Before the marker: behind it nobody looks at the table again.
+            if run.progress.unread != known { try perform(.progress(run.progress)) }
             var body = BackfillMarker.Backfill(id: run.progress.run, .table)
             name(table, &body)
             body.pass = run.progress.pass?.number ?? 1
@@ -294,7 +299,7 @@ extension BackfillReader {
             body.why = why
             try mark(body, tableOID: table.oid, filenode: run.progress.pass?.filenode ?? 0, block: BackfillMarker.endBlock, &run)
         }
-        logger.notice("a table of the backfill is read", metadata: ["table": "\(table.name)", "rows": .stringConvertible(appended.rows)])
+        if why == nil { logger.notice("a table of the backfill is read", metadata: ["table": "\(table.name)", "rows": .stringConvertible(appended.rows)]) }
         try nextTable(&run)
     }
 

@@ -5,10 +5,11 @@ import PostgresReplication
 struct ServerMark: Equatable, Sendable {
     private static let recovery = "in recovery"
 
-    /// One text: the system, when it was started, its timeline, and the database.
+    /// One text: when the server was started, its timeline, and the database. The system identifier takes a right that may be revoked, and tells no more: no two servers were started within
+    /// one microsecond.
     static let expression = """
         CASE WHEN pg_catalog.pg_is_in_recovery() THEN '\(recovery)' ELSE
-            pg_catalog.concat_ws(' ', (SELECT system_identifier FROM pg_catalog.pg_control_system()), pg_catalog.pg_postmaster_start_time(),
+            pg_catalog.concat_ws(' ', pg_catalog.pg_postmaster_start_time(),
                 pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 1, 8),
                 (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())) END
         """
