@@ -213,7 +213,7 @@ extension ObserverWorker {
             let longest = consumer.ackWaits.upperBound
             // It renewed four times a lease, and may have told of progress until just before the next time.
             from = .now + (lease.map { max(.zero, longest - $0 * 0.75) + .milliseconds(500) } ?? .zero)
-            until = from + longest + .seconds(2)
+            until = from + consumer.gatheringTime
             count = Int(clamping: consumer.ackPendingCount)
         }
 
@@ -281,4 +281,10 @@ extension ObserverWorker {
         return (idle + running).filter { !$0.isGivenUp && $0.deliveryCount >= consumer.maxDeliver }.map(\.sequence)
             + late.filter { $0.deliveryCount >= consumer.maxDeliver }.map(\.stored.sequence)
     }
+}
+
+extension ConsumerInfo {
+    /// For so long at most a former worker's messages are waited for. nats-server gives them again within the longest wait for an ack; one that has just restarted, or has much else to do,
+    /// takes longer, and whoever does not wait lets later events of an entity overtake. As a rule the server's count of what is pending ends the wait.
+    var gatheringTime: Duration { ackWaits.upperBound * 2 + .seconds(10) }
 }

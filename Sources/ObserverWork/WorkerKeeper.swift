@@ -78,7 +78,7 @@ final class WorkerKeeper: Sendable {
         let progressInterval = max(.milliseconds(100), ackWaits.lowerBound / 3)
         let leaseInterval = lease.map { $0.duration / 4 }
         let isGathering = setup.consumer.ackPendingCount > 0
-        let gatheringEnd = ContinuousClock.now + ackWaits.upperBound + .seconds(2)
+        let gatheringEnd = ContinuousClock.now + setup.consumer.gatheringTime
         var progressAt = ContinuousClock.now + progressInterval
         var leaseAt = ContinuousClock.now
         var watchAt = ContinuousClock.now

@@ -5,7 +5,6 @@ import base64
 import json
 from dataclasses import dataclass
 
-import nats.errors
 import nats.js.errors
 
 import stream
@@ -57,7 +56,7 @@ class Administrator:
             attempts -= 1
             try:
                 return self._request(f"$JS.API.{subject}", json.dumps(request).encode())
-            except nats.errors.TimeoutError:
+            except asyncio.TimeoutError:
                 if attempts == 0:
                     raise
 

@@ -18,7 +18,6 @@ import time
 from urllib.parse import urlsplit
 
 import nats
-import nats.errors
 
 
 class Webhooks:
@@ -86,7 +85,7 @@ class Worker:
                 await self._freed.wait()
             try:
                 messages = await subscription.fetch(options.concurrency - self._under_way, timeout=1)
-            except (TimeoutError, nats.errors.TimeoutError):
+            except asyncio.TimeoutError:
                 continue
             for message in messages:
                 self._take(message)

@@ -90,7 +90,7 @@ async def _answered(connection: nats.NATS, ask):
     for seconds in _ANSWER_SECONDS:
         try:
             return await ask(connection.jetstream(timeout=seconds))
-        except nats.errors.TimeoutError:
+        except asyncio.TimeoutError:
             continue
     raise StreamError(f"no answer within {sum(_ANSWER_SECONDS)} s")
 

@@ -11,7 +11,6 @@ import signal
 from pathlib import Path
 
 import nats
-from nats.errors import TimeoutError
 
 
 async def handle(event: dict) -> None:
@@ -32,7 +31,8 @@ async def main() -> None:
     while not stopping.is_set():
         try:
             messages = await subscription.fetch(100, timeout=1)
-        except TimeoutError:
+        # nats-py's own is one of these; a late answer raises the other.
+        except asyncio.TimeoutError:
             continue
         for message in messages:
             identifier = message.headers["Nats-Msg-Id"]
