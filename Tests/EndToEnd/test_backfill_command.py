@@ -193,11 +193,13 @@ def test_a_run_that_cannot_go_on_is_wanted_anew(tenant):
 
 def test_waiting_ends_with_the_run(tenant):
     tenant.streamer.command("backfill", "--table", "public.tb_item")
-    for state, code, word in (("done", 0, ""), ("cancelled", 1, "was cancelled: because"), ("failed", 1, "cannot go on: because")):
+    ends = (("done", {}, 0, ""), ("done", {"why": "because"}, 1, "is done, but not whole: because"),
+            ("cancelled", {"why": "because"}, 1, "was cancelled: because"), ("failed", {"why": "because"}, 1, "cannot go on: because"))
+    for state, why, code, word in ends:
         process, said = tenant.streamer.begin("backfill", "--wait")
         _put(tenant, "walking")
         wait_until(lambda said=said: "waiting for the streamer" in said.read_text() or "123000 rows" in said.read_text(), 20, "it is shown")
-        _put(tenant, state, why="because")
+        _put(tenant, state, **why)
         assert process.wait(20) == code and word in said.read_text(), said.read_text()
         record = tenant.administrator.record(tenant.name)
         tenant.administrator.put_record(tenant.name, record | {"finished_backfills": []})
