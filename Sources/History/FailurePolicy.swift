@@ -53,7 +53,7 @@ package enum FailurePolicy {
             return .stop(
                 .configuration,
                 remedy:
-                    "Set PostgreSQL's own host and port in source.url, and in backfill.url if you use it: a connection pooler (PgBouncer, Pgpool, a cloud provider's pooler) does not support replication, and mixes sessions up"
+                    "Set PostgreSQL's own host and port in source.url and backfill.url: a connection pooler (PgBouncer, Pgpool, a cloud provider's pooler) does not support replication, and mixes sessions up"
             )
         }
         if error.isAuthentication {
